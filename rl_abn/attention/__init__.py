@@ -1,0 +1,19 @@
+"""The attention core: torch and nothing else of ours. Both tracks stand on it."""
+
+from rl_abn.attention.branch import Attention, AttentionBranch
+from rl_abn.attention.compute import Compute
+from rl_abn.attention.mechanisms import MECHANISMS, apply
+from rl_abn.attention.override import MapOverride, override_map
+from rl_abn.attention.statistics import MapStatistics, map_statistics
+
+__all__ = [
+    "MECHANISMS",
+    "Attention",
+    "AttentionBranch",
+    "Compute",
+    "MapOverride",
+    "MapStatistics",
+    "apply",
+    "map_statistics",
+    "override_map",
+]

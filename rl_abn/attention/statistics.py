@@ -1,0 +1,54 @@
+"""Numbers that say what a map is like: how spread, how much of the screen, where."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+class MapStatistics(NamedTuple):
+    """Statistics of maps [B, m, h, w]; every field is [B, m].
+
+    Attributes:
+        mean: Mean value, 0..1.
+        entropy: Entropy of the map read as a distribution over places, over log(h·w): 1 is
+            perfectly even (an all-zero map too: it prefers no place), 0 is a single place.
+        coverage: Share of the places where the map is above the threshold, 0..1.
+        centre_x: Centre of mass from left (0) to right (1).
+        centre_y: Centre of mass from top (0) to bottom (1).
+    """
+
+    mean: Float[Tensor, "B m"]
+    entropy: Float[Tensor, "B m"]
+    coverage: Float[Tensor, "B m"]
+    centre_x: Float[Tensor, "B m"]
+    centre_y: Float[Tensor, "B m"]
+
+
+def map_statistics(
+    attention_map: Float[Tensor, "B m h w"], threshold: float = 0.5
+) -> MapStatistics:
+    """Describes each map of a batch.
+
+    Args:
+        attention_map: [B, m, h, w], in 0..1.
+        threshold: What counts as covered.
+    """
+    maps = attention_map.float()
+    height, width = maps.shape[2:]
+    tiny = 1e-12  # keeps an all-zero map a distribution: the uniform one
+    share = (maps + tiny) / (maps + tiny).sum(dim=(2, 3), keepdim=True)
+    entropy = -(share * share.log()).sum(dim=(2, 3)) / math.log(max(height * width, 2))
+    xs = (torch.arange(width, device=maps.device) + 0.5) / width
+    ys = (torch.arange(height, device=maps.device) + 0.5) / height
+    return MapStatistics(
+        mean=maps.mean(dim=(2, 3)),
+        entropy=entropy,
+        coverage=(maps > threshold).float().mean(dim=(2, 3)),
+        centre_x=(share.sum(dim=2) * xs).sum(dim=2),
+        centre_y=(share.sum(dim=3) * ys).sum(dim=2),
+    )
