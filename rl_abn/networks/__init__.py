@@ -1,0 +1,17 @@
+"""Feature extractors and perception stages, split where the attention branch attaches.
+
+A network is a `Network`: it builds the extractor up to the split and the perception stage after
+it. It is one file and one line in `NETWORKS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rl_abn.networks.impala import ImpalaNetwork
+from rl_abn.networks.nature import NatureNetwork
+from rl_abn.networks.network import Network, trace_shape
+
+NETWORKS: Mapping[str, type[Network]] = {"nature": NatureNetwork, "impala": ImpalaNetwork}
+
+__all__ = ["NETWORKS", "ImpalaNetwork", "NatureNetwork", "Network", "trace_shape"]

@@ -1,0 +1,54 @@
+"""The convolutional network of Mnih et al. (Nature, 2015)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import nn
+
+from rl_abn.networks.network import check_attention_at, trace_shape
+
+
+class NatureNetwork:
+    """Three convolutions and a fully connected layer of 512.
+
+    Attention attaches at the 9x9 map after the second convolution or the 7x7 map after the third
+    (for 84x84 observations). The place is named by that size; other observation sizes give
+    other maps at the same place.
+    """
+
+    attention_at: ClassVar[tuple[int, ...]] = (9, 7)
+    features_dim: ClassVar[int] = 512
+
+    def __init__(self, in_shape: tuple[int, int, int], attention_at: int = 9) -> None:
+        check_attention_at(NatureNetwork, attention_at)
+        self.in_shape = in_shape
+        self.n_before = 2 if attention_at == 9 else 3
+
+    def extractor(self) -> nn.Module:
+        """Builds the convolutions before the split."""
+        return nn.Sequential(*self._convolutions()[: self.n_before])
+
+    def branch_body(self, channels: int) -> nn.Module:
+        """Builds the branch's own copy of the last convolution, padded to keep the map's size."""
+        return nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU())
+
+    def perception(self) -> nn.Module:
+        """Builds the convolutions after the split and the fully connected layer."""
+        convolutions = self._convolutions()
+        n_flat = 1
+        for size in trace_shape(nn.Sequential(*convolutions), self.in_shape):
+            n_flat *= size
+        return nn.Sequential(
+            *convolutions[self.n_before :],
+            nn.Flatten(),
+            nn.Linear(n_flat, self.features_dim),
+            nn.ReLU(),
+        )
+
+    def _convolutions(self) -> list[nn.Module]:
+        return [
+            nn.Sequential(nn.Conv2d(self.in_shape[0], 32, 8, stride=4), nn.ReLU()),
+            nn.Sequential(nn.Conv2d(32, 64, 4, stride=2), nn.ReLU()),
+            nn.Sequential(nn.Conv2d(64, 64, 3), nn.ReLU()),
+        ]

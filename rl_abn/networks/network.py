@@ -1,0 +1,50 @@
+"""What every network offers."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+import torch
+from torch import nn
+
+
+class Network(Protocol):
+    """A trunk cut in two at the place where attention attaches.
+
+    Attributes:
+        attention_at: The map sizes there are to choose from, for 84x84 observations; the first
+            is the default.
+    """
+
+    attention_at: ClassVar[tuple[int, ...]]
+
+    def __init__(self, in_shape: tuple[int, int, int], attention_at: int) -> None:
+        """Plans the network for observations [C, H, W] and a map of `attention_at` squared."""
+
+    def extractor(self) -> nn.Module:
+        """Builds the layers before the split: [B, C, H, W] -> [B, channels, h, w]."""
+
+    def branch_body(self, channels: int) -> nn.Module:
+        """Builds the layers an attention branch starts with: [B, channels, h, w], same size."""
+
+    def perception(self) -> nn.Module:
+        """Builds the layers after the split: [B, channels, h, w] -> [B, features_dim]."""
+
+
+def trace_shape(module: nn.Module, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns the shape, without the batch, of what a module makes of one sample.
+
+    Raises:
+        ValueError: If the sample is too small for the module's layers.
+    """
+    with torch.no_grad():
+        try:
+            return tuple(module(torch.zeros(1, *in_shape)).shape[1:])
+        except RuntimeError:
+            raise ValueError(f"observations of shape {in_shape} are too small for it") from None
+
+
+def check_attention_at(network: type[Network], attention_at: int) -> None:
+    """Raises ValueError unless the network can attach attention at a map of that size."""
+    if attention_at not in network.attention_at:
+        raise ValueError(f"expected attention_at of {network.attention_at}, got {attention_at}")
