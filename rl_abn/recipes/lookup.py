@@ -1,0 +1,116 @@
+"""Finds and reads recipes, by name or by path."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from rl_abn.errors import RlAbnError, did_you_mean
+from rl_abn.recipes.overrides import override, validate
+from rl_abn.recipes.schema import AgentRecipe, EnvRecipe, RunRecipe
+
+Kind = Literal["agents", "envs"]
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def recipe_folder(kind: Kind) -> Path:
+    """Returns the folder the recipes lie in: beside the package in a checkout, inside a wheel."""
+    beside = PACKAGE.parent / kind
+    return beside if (PACKAGE.parent / "pyproject.toml").is_file() else PACKAGE / "_recipes" / kind
+
+
+def list_recipes(kind: Kind) -> list[str]:
+    """Returns the names of all recipes of a kind, sorted."""
+    return sorted(path.stem for path in recipe_folder(kind).glob("*.toml"))
+
+
+def recipe_path(kind: Kind, name_or_path: str) -> Path:
+    """Returns the file of a recipe.
+
+    Args:
+        kind: "agents" or "envs".
+        name_or_path: A recipe's name, or the path of a TOML file.
+
+    Raises:
+        RlAbnError: If there is no such recipe or file.
+    """
+    if name_or_path.endswith(".toml") or "/" in name_or_path:
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise RlAbnError(f"expected a recipe file, got '{name_or_path}': there is no such file")
+        return path
+    names = list_recipes(kind)
+    if name_or_path not in names:
+        one = kind.removesuffix("s")
+        raise RlAbnError(f"unknown {one} '{name_or_path}': {did_you_mean(name_or_path, names)}")
+    return recipe_folder(kind) / f"{name_or_path}.toml"
+
+
+def load_agent(name_or_path: str) -> AgentRecipe:
+    """Reads an agent recipe.
+
+    Raises:
+        RlAbnError: If it is missing or wrong.
+    """
+    path = recipe_path("agents", name_or_path)
+    return validate(AgentRecipe, read_toml(path), str(path))
+
+
+def load_env(name_or_path: str) -> EnvRecipe:
+    """Reads an env recipe.
+
+    Raises:
+        RlAbnError: If it is missing or wrong.
+    """
+    path = recipe_path("envs", name_or_path)
+    return validate(EnvRecipe, read_toml(path), str(path))
+
+
+def make_run_recipe(
+    env: str, agent: str, seed: int, settings: Iterable[str] = ()
+) -> RunRecipe:
+    """Resolves what a run is made of.
+
+    Args:
+        env: Name or path of the env recipe.
+        agent: Name or path of the agent recipe.
+        seed: 0 to 2**31 - 1.
+        settings: Overrides such as "algorithm.gamma=0.995".
+
+    Raises:
+        RlAbnError: If something is missing or wrong.
+    """
+    agent_recipe, env_recipe = override(load_agent(agent), load_env(env), settings)
+    data = {
+        "agent_name": recipe_path("agents", agent).stem,
+        "env_name": recipe_path("envs", env).stem,
+        "seed": seed,
+        "agent": agent_recipe.model_dump(),
+        "env": env_recipe.model_dump(),
+    }
+    return validate(RunRecipe, data, "run")
+
+
+def load_run(path: Path) -> RunRecipe:
+    """Reads the resolved recipe of a run.
+
+    Raises:
+        RlAbnError: If it is missing or wrong.
+    """
+    return validate(RunRecipe, read_toml(path), str(path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Reads a TOML file.
+
+    Raises:
+        RlAbnError: If it cannot be read or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise RlAbnError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RlAbnError(f"{path}: expected TOML, got {error}") from None

@@ -1,0 +1,121 @@
+"""Checks a recipe and changes fields of it; mistakes become one line."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from rl_abn.errors import RlAbnError, did_you_mean
+from rl_abn.recipes.schema import AgentRecipe, EnvRecipe
+
+RecipeT = TypeVar("RecipeT", bound=BaseModel)
+
+
+def validate(model: type[RecipeT], data: Mapping[str, Any], where: str) -> RecipeT:
+    """Makes a recipe of plain data.
+
+    Args:
+        model: The recipe's schema.
+        data: What the TOML file said.
+        where: The file or flag to name in an error.
+
+    Raises:
+        RlAbnError: If a key is unknown, missing or out of range: the first mistake, in one line.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise RlAbnError(f"{where}: {_first_mistake(model, error)}") from None
+
+
+def override(agent: AgentRecipe, env: EnvRecipe, settings: Iterable[str]) -> tuple[AgentRecipe, EnvRecipe]:
+    """Applies settings such as "algorithm.gamma=0.995" to the recipe they belong to.
+
+    Raises:
+        RlAbnError: If a setting has no "=", names no field, or its value is out of range.
+    """
+    data = {"agent": agent.model_dump(mode="json"), "env": env.model_dump(mode="json")}
+    owner = {table: kind for kind in data for table in data[kind]}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        key = key.strip()
+        if not equals:
+            raise RlAbnError(f"--set {setting}: expected KEY=VALUE, such as algorithm.gamma=0.995")
+        *tables, field = key.split(".")
+        table: Any = data.get(owner.get(tables[0] if tables else "", ""), {})
+        for name in tables:
+            table = table.get(name) if isinstance(table, dict) else None
+        if not isinstance(table, dict) or (field not in table and tables[:1] != ["objects"]):
+            keys = [k for recipe in data.values() for k in _dotted(recipe)]
+            raise RlAbnError(f"--set {setting}: unknown key '{key}': {did_you_mean(key, keys)}")
+        table[field] = _parse(value.strip())
+        model = AgentRecipe if owner[tables[0]] == "agent" else EnvRecipe
+        validate(model, data[owner[tables[0]]], f"--set {setting}")
+    return AgentRecipe.model_validate(data["agent"]), EnvRecipe.model_validate(data["env"])
+
+
+def _parse(text: str) -> Any:
+    """Reads a value as TOML; what is no TOML is a bare word."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, KeyError):
+        return text
+
+
+def _dotted(data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in data.items():
+        if isinstance(value, dict):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def _first_mistake(model: type[BaseModel], error: ValidationError) -> str:
+    mistakes = error.errors()
+    mistake = next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
+    path = _readable(mistake["loc"])
+    if mistake["type"] == "extra_forbidden":
+        *parents, key = mistake["loc"]
+        return f"unknown key '{path}': {did_you_mean(str(key), _keys(model, parents))}"
+    if mistake["type"] == "missing":
+        return f"expected a key '{path}', got none"
+    if mistake["type"] == "union_tag_invalid":
+        context = mistake["ctx"]
+        tags = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
+        return f"{path}.{context['discriminator'].strip(chr(39))}: unknown name '{context['tag']}': {did_you_mean(str(context['tag']), tags)}"
+    if mistake["type"] == "union_tag_not_found":
+        return f"expected a key '{path}.name', got none"
+    message = mistake["msg"].removeprefix("Value error, ")
+    if mistake["type"] == "value_error":
+        return f"{path}: {message}" if path else message
+    expected = message.removeprefix('Input should be ')
+    return f"{path}: expected {expected}, got {mistake['input']!r}"
+
+
+# What pydantic puts into a location beside the keys: the branch of a union it tried.
+_UNION_TAGS = {"ppo", "a2c", "LinearSchedule", "constrained-float", "float", "[key]"}
+
+
+def _readable(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location if part not in _UNION_TAGS)
+
+
+def _keys(model: type[BaseModel], parents: list[int | str]) -> list[str]:
+    """Returns the keys that were possible at a place in a recipe."""
+    models = [model]
+    for part in parents:
+        if part in ("ppo", "a2c", "LinearSchedule"):
+            models = [m for m in models if m.__name__.lower() == str(part).lower()]
+        elif any(str(part) in m.model_fields for m in models):
+            annotations = [m.model_fields[str(part)].annotation for m in models if str(part) in m.model_fields]
+            models = [m for annotation in annotations for m in _models_in(annotation)]
+    return [key for m in models for key in m.model_fields]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]

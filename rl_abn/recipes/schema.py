@@ -1,0 +1,320 @@
+"""What a recipe may say: every field, its range and its default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from rl_abn.attention import MECHANISMS
+from rl_abn.errors import did_you_mean
+from rl_abn.networks import NETWORKS
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Colour = tuple[
+    Annotated[int, Field(ge=0, le=255)],
+    Annotated[int, Field(ge=0, le=255)],
+    Annotated[int, Field(ge=0, le=255)],
+]
+
+
+def _check_name(field: str, name: str, registry: Iterable[str]) -> None:
+    if name not in registry:
+        raise ValueError(f"unknown {field} '{name}': {did_you_mean(name, registry)}")
+
+
+class Table(BaseModel):
+    """A table of a recipe. Unknown keys are mistakes, not extras."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class LinearSchedule(Table):
+    """A value that goes in a straight line from `start` to `end` over the training."""
+
+    kind: Literal["linear"] = "linear"
+    start: NotNegative
+    end: NotNegative = 0.0
+
+
+ScheduledFloat = Positive | LinearSchedule
+
+
+def schedule(value: float | LinearSchedule) -> Callable[[float], float]:
+    """Returns a function of the progress remaining (1 at the start, 0 at the end), as SB3 has it.
+
+    The last rollout may end a little past the last step, where SB3's progress turns negative;
+    the schedule stays at its end there.
+    """
+    if isinstance(value, LinearSchedule):
+        start, end = value.start, value.end
+        return lambda remaining: end + (start - end) * max(remaining, 0.0)
+    constant = float(value)
+    return lambda _: constant
+
+
+class OnPolicy(Table):
+    """What PPO and A2C have in common.
+
+    Attributes:
+        n_envs: Games played at once.
+        n_steps: Steps of each game between two updates.
+        learning_rate: Step size, or a schedule.
+        gamma: Discount of rewards one step later.
+        gae_lambda: Trade of bias against variance in the advantages (Schulman et al. 2016).
+        ent_coef: Weight of the entropy bonus.
+        vf_coef: Weight of the value loss.
+        max_grad_norm: Gradients are scaled down to this norm.
+        clip_reward: Whether to learn from the sign of the reward (Mnih et al. 2015).
+        branch_loss: What teaches the attention branch its own answer: "actor_critic" (the same
+            loss as the agent, with its own old log-probabilities), "distillation" (KL and value
+            error towards the agent) or "none".
+        branch_coef: Weight of the branch loss.
+    """
+
+    n_envs: Count
+    n_steps: Count
+    learning_rate: ScheduledFloat
+    gamma: Share = 0.99
+    gae_lambda: Share = 0.95
+    ent_coef: NotNegative = 0.01
+    vf_coef: NotNegative = 0.5
+    max_grad_norm: Positive = 0.5
+    clip_reward: bool = True
+    branch_loss: Literal["actor_critic", "distillation", "none"] = "actor_critic"
+    branch_coef: NotNegative = 1.0
+
+
+class PPO(OnPolicy):
+    """Proximal policy optimisation (Schulman et al. 2017).
+
+    Attributes:
+        batch_size: Samples in a minibatch; has to divide n_envs * n_steps.
+        n_epochs: Passes over each rollout.
+        clip_range: How far the probability ratio may move, or a schedule.
+        normalize_advantage: Whether each minibatch's advantages get mean 0 and deviation 1.
+        target_kl: Stops an update's epochs early above 1.5 times this; 0 never does.
+        adam_eps: Epsilon of the Adam optimizer.
+    """
+
+    name: Literal["ppo"] = "ppo"
+    batch_size: Count = 256
+    n_epochs: Count = 4
+    clip_range: ScheduledFloat = 0.1
+    normalize_advantage: bool = True
+    target_kl: NotNegative = 0.0
+    adam_eps: Positive = 1e-5
+
+    @model_validator(mode="after")
+    def _batches_fill_the_rollout(self) -> Self:
+        rollout = self.n_envs * self.n_steps
+        if rollout % self.batch_size:
+            near = max(d for d in range(1, rollout + 1) if rollout % d == 0 and d <= max(self.batch_size, 1))
+            raise ValueError(
+                f"expected a batch_size that divides n_envs * n_steps = {rollout}, "
+                f"got {self.batch_size}; the nearest below is {near}"
+            )
+        if self.normalize_advantage and self.batch_size == 1:
+            raise ValueError("expected batch_size > 1 with normalize_advantage, got 1")
+        return self
+
+
+class A2C(OnPolicy):
+    """Advantage actor-critic (Mnih et al. 2016), synchronous.
+
+    Attributes:
+        rms_prop_eps: Epsilon of the RMSprop optimizer, inside the square root as in TensorFlow.
+        normalize_advantage: Whether each update's advantages get mean 0 and deviation 1.
+    """
+
+    name: Literal["a2c"] = "a2c"
+    gae_lambda: Share = 1.0
+    vf_coef: NotNegative = 0.25
+    normalize_advantage: bool = False
+    rms_prop_eps: Positive = 1e-5
+
+
+class NetworkTable(Table):
+    """The trunk.
+
+    Attributes:
+        extractor: Name of the network.
+        attention_at: Height and width of the map for 84x84 observations.
+    """
+
+    extractor: str = "nature"
+    attention_at: int = 9
+
+    @model_validator(mode="after")
+    def _exists(self) -> Self:
+        _check_name("extractor", self.extractor, NETWORKS)
+        sizes = NETWORKS[self.extractor].attention_at
+        if self.attention_at not in sizes:
+            near = min(sizes, key=lambda size: abs(size - self.attention_at))
+            raise ValueError(
+                f"expected attention_at of {' or '.join(map(str, sizes))} for "
+                f"{self.extractor}, got {self.attention_at}; the nearest is {near}"
+            )
+        return self
+
+
+class AttentionTable(Table):
+    """How the agent attends.
+
+    Attributes:
+        mechanism: How a map gates the features: residual, mask, or none for no attention.
+        maps: "shared" gives actor and critic one map, "split" one each.
+    """
+
+    mechanism: str = "residual"
+    maps: Literal["shared", "split"] = "shared"
+
+    @model_validator(mode="after")
+    def _exists(self) -> Self:
+        _check_name("mechanism", self.mechanism, MECHANISMS)
+        return self
+
+
+class TrainTable(Table):
+    """How training is run.
+
+    Attributes:
+        steps: Agent steps in all; one is four emulator frames.
+        protocol: The env recipe's protocol to train under.
+        log_every: Steps between two logging points.
+        checkpoint_every: Steps between two checkpoints.
+        n_probes: Game positions whose maps are kept at every logging point; 0 keeps none.
+        precision: "fp32" (deterministic on a CPU) or "bf16".
+        emulator_threads: Threads that run the games; 0 is one a core.
+    """
+
+    steps: Count = 10_000_000
+    protocol: Literal["legacy", "machado2018"] = "legacy"
+    log_every: Count = 10_000
+    checkpoint_every: Count = 250_000
+    n_probes: Annotated[int, Field(ge=0, le=64)] = 8
+    precision: Literal["fp32", "bf16"] = "fp32"
+    emulator_threads: Annotated[int, Field(ge=0)] = 0
+
+
+class AgentRecipe(Table):
+    """An agent: algorithm, network, attention, and how it is trained."""
+
+    algorithm: Annotated[PPO | A2C, Field(discriminator="name")]
+    network: NetworkTable = NetworkTable()
+    attention: AttentionTable = AttentionTable()
+    train: TrainTable = TrainTable()
+
+    @model_validator(mode="after")
+    def _branch_has_something_to_say(self) -> Self:
+        if self.attention.mechanism == "none" and self.algorithm.branch_loss != "none":
+            raise ValueError(
+                "expected algorithm.branch_loss = 'none' where attention.mechanism is 'none' "
+                f"(there is no branch), got '{self.algorithm.branch_loss}'"
+            )
+        if self.attention.mechanism == "none" and self.attention.maps == "split":
+            raise ValueError("expected attention.maps = 'shared' with mechanism 'none', got 'split'")
+        return self
+
+
+class Game(Table):
+    """The game.
+
+    Attributes:
+        title: Its name for people.
+        id: Its Gymnasium id.
+        rom: Its name among ale_py's ROMs.
+    """
+
+    title: str
+    id: str
+    rom: str
+
+
+class Protocol(Table):
+    """How a game is played and cut into episodes.
+
+    Attributes:
+        repeat_action_probability: Chance that the emulator repeats the last action ("sticky").
+        full_action_space: All 18 joystick actions instead of the game's own.
+        noop_max: Up to this many frames of no action begin a game.
+        fire_reset: Whether FIRE is pressed at the start of a game.
+        life_loss_terminal: Whether a lost life ends an episode, in training only.
+        frame_skip: Emulator frames a step.
+        max_pool: Whether an observation is the maximum of a step's last two frames.
+        screen_size: Height and width of an observation, pixels.
+        frame_stack: Observations of this many steps make one.
+        max_frames: Emulator frames after which a game is cut off.
+    """
+
+    repeat_action_probability: Share
+    full_action_space: bool
+    noop_max: Annotated[int, Field(ge=0)]
+    fire_reset: bool
+    life_loss_terminal: bool
+    frame_skip: Count = 4
+    max_pool: bool = True
+    screen_size: Annotated[int, Field(ge=36)] = 84
+    frame_stack: Count = 4
+    max_frames: Count = 108_000
+
+
+class Scores(Table):
+    """Reference scores: what a random player and a person reach, and who says so."""
+
+    random: float
+    human: float
+    source: str
+
+
+class GameObject(Table):
+    """Something on the screen, found by its exact colours.
+
+    Attributes:
+        colours: RGB colours, 0..255.
+        rows: First row and the row after the last it can be on, of 210; None is anywhere.
+        columns: The same for columns, of 160.
+    """
+
+    colours: tuple[Colour, ...]
+    rows: tuple[int, int] | None = None
+    columns: tuple[int, int] | None = None
+
+
+class EnvRecipe(Table):
+    """A game: its protocols, reference scores and what is on the screen."""
+
+    kind: Literal["atari"] = "atari"
+    game: Game
+    protocol: dict[Literal["legacy", "machado2018"], Protocol]
+    scores: Scores
+    objects: dict[str, GameObject] = {}
+
+
+class RunRecipe(Table):
+    """A resolved recipe: all that a run was made of.
+
+    Attributes:
+        agent_name: The agent recipe it came from.
+        env_name: The env recipe it came from.
+        seed: The seed of everything random.
+    """
+
+    agent_name: str
+    env_name: str
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    agent: AgentRecipe
+    env: EnvRecipe
+
+    @model_validator(mode="after")
+    def _protocol_exists(self) -> Self:
+        if self.agent.train.protocol not in self.env.protocol:
+            raise ValueError(
+                f"expected train.protocol of {sorted(self.env.protocol)}, "
+                f"got '{self.agent.train.protocol}'"
+            )
+        return self
