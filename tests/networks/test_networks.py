@@ -1,0 +1,74 @@
+import pytest
+import torch
+from torch import nn
+
+from rl_abn.networks import NETWORKS, trace_shape
+
+SHAPE = (4, 84, 84)
+PLACES = [(name, size) for name, network in NETWORKS.items() for size in network.attention_at]
+SHAPES = {
+    ("nature", 9): (64, 9, 9),
+    ("nature", 7): (64, 7, 7),
+    ("impala", 21): (32, 21, 21),
+    ("impala", 11): (32, 11, 11),
+}
+
+
+@pytest.mark.parametrize(("name", "size"), PLACES)
+def test_the_map_has_the_size_in_the_name(name, size):
+    assert trace_shape(NETWORKS[name](SHAPE, size).extractor(), SHAPE) == SHAPES[name, size]
+
+
+@pytest.mark.parametrize(("name", "size"), PLACES)
+def test_parts_fit_together_and_every_parameter_learns(name, size):
+    plan = NETWORKS[name](SHAPE, size)
+    extractor, perception = plan.extractor(), plan.perception()
+    body = plan.branch_body(SHAPES[name, size][0])
+    features = extractor(torch.rand(2, *SHAPE))
+    assert body(features).shape == features.shape
+    latent = perception(features + body(features))
+    assert latent.shape == (2, plan.features_dim)
+    latent.square().sum().backward()
+    for part in (extractor, perception, body):
+        for parameter_name, parameter in part.named_parameters():
+            assert parameter.grad.abs().sum() > 0, parameter_name
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_split_does_not_change_the_trunk(name):
+    """Both places cut the same layers: the parameters are the same in number and shape."""
+    counts = set()
+    for size in NETWORKS[name].attention_at:
+        plan = NETWORKS[name](SHAPE, size)
+        whole = nn.ModuleList([plan.extractor(), plan.perception()])
+        counts.add(tuple(tuple(p.shape) for p in whole.parameters()))
+    assert len(counts) == 1
+
+
+def test_nature_has_the_published_parameters():
+    """Mnih et al. 2015: conv 32x8x8, 64x4x4, 64x3x3, 3136 -> 512."""
+    plan = NETWORKS["nature"](SHAPE, 9)
+    whole = nn.ModuleList([plan.extractor(), plan.perception()])
+    assert sum(p.numel() for p in whole.parameters()) == (
+        (4 * 64 + 1) * 32 + (32 * 16 + 1) * 64 + (64 * 9 + 1) * 64 + (3136 + 1) * 512
+    )
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_no_batch_normalisation(name):
+    """Rollout and update have to compute the same function."""
+    plan = NETWORKS[name](SHAPE, NETWORKS[name].attention_at[0])
+    parts = nn.ModuleList([plan.extractor(), plan.perception(), plan.branch_body(64)])
+    assert not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in parts.modules())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_size_there_is_not_is_refused(name):
+    with pytest.raises(ValueError, match="got 8"):
+        NETWORKS[name](SHAPE, 8)
+
+
+def test_too_small_observations_are_refused():
+    plan = NETWORKS["nature"]((4, 20, 20), 9)
+    with pytest.raises(ValueError, match="too small"):
+        plan.perception()
