@@ -247,6 +247,19 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
+def write_output(path: Path, data: Mapping[str, Any]) -> None:
+    """Writes a result as JSON, making the folders it needs.
+
+    Raises:
+        RlAbnError: If it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, data)
+    except OSError as error:
+        raise RlAbnError(f"{path}: cannot be written: {error.strerror}") from None
+
+
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Writes a JSON object atomically; numbers that are none become null."""
     write_atomically(path, json.dumps(_without_nan(data), indent=2) + "\n")

@@ -7,6 +7,7 @@ from rl_abn.recipes.lookup import (
     load_run,
     make_run_recipe,
     recipe_path,
+    recipe_summary,
 )
 from rl_abn.recipes.overrides import override
 from rl_abn.recipes.schema import (
@@ -45,5 +46,6 @@ __all__ = [
     "make_run_recipe",
     "override",
     "recipe_path",
+    "recipe_summary",
     "schedule",
 ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,6 +48,14 @@ def recipe_path(kind: Kind, name_or_path: str) -> Path:
         one = kind.removesuffix("s")
         raise RlAbnError(f"unknown {one} '{name_or_path}': {did_you_mean(name_or_path, names)}")
     return recipe_folder(kind) / f"{name_or_path}.toml"
+
+
+def recipe_summary(kind: Kind, name: str) -> str:
+    """Returns what the comment at the top of a recipe says, up to its first full stop or colon."""
+    lines = recipe_path(kind, name).read_text("utf-8").splitlines()
+    comment = list(takewhile(lambda line: line.startswith("#"), lines))
+    text = " ".join(line.removeprefix("#").strip() for line in comment)
+    return re.split(r"[.:;](?:\s|$)", text)[0]
 
 
 def load_agent(name_or_path: str) -> AgentRecipe:
