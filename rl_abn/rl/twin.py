@@ -1,0 +1,119 @@
+"""A single emulator that sees what a game of `AleVecEnv` sees, and the colour screen besides."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from ale_py import Action, ALEInterface, roms
+
+from rl_abn.recipes import Game, Protocol
+from rl_abn.rl.vec_env import make_ale
+
+
+class TwinStep(NamedTuple):
+    """What one step of a `Twin` brings.
+
+    Attributes:
+        observation: uint8 [stack, size, size].
+        reward: Raw reward.
+        terminated: Whether the game is over.
+        truncated: Whether the frame cap cut the game off.
+    """
+
+    observation: np.ndarray
+    reward: float
+    terminated: bool
+    truncated: bool
+
+
+class Twin:
+    """One game with the same seed, actions and observations as a game of `AleVecEnv`.
+
+    ALE's vector environment neither renders nor saves its state; this does what it does in one
+    plain `ALEInterface`. The rules were found by comparing bytes: FIRE comes before the no-ops;
+    the number of no-ops is drawn inside ALE, so it is asked of a vector environment of one game;
+    a step that ends early leaves an older frame in the pooled pair; the frame cap counts from the
+    end of the no-ops.
+
+    Args:
+        game: Which game.
+        protocol: How it is played.
+    """
+
+    def __init__(self, game: Game, protocol: Protocol) -> None:
+        self.protocol = protocol
+        self._rom = roms.get_rom_path(game.rom)
+        self._counter = make_ale(game, protocol, 1, n_threads=1)
+        self._ale = ALEInterface()
+        self._ale.setFloat("repeat_action_probability", protocol.repeat_action_probability)
+        self._frames_played = 0
+        self._stack = np.zeros(
+            (protocol.frame_stack, protocol.screen_size, protocol.screen_size), np.uint8
+        )
+        self._pair = np.zeros((2, 210, 160), np.uint8)
+        self._actions: list[Action] = list(self._counter.ale.get_action_set())
+
+    @property
+    def action_names(self) -> list[str]:
+        """Names of the actions, by number."""
+        return [action.name for action in self._actions]
+
+    @property
+    def frame(self) -> np.ndarray:
+        """The screen as it is now, uint8 RGB [210, 160, 3]."""
+        frame: np.ndarray = self._ale.getScreenRGB()
+        return frame
+
+    @property
+    def lives(self) -> int:
+        """Lives left."""
+        return int(self._ale.lives())
+
+    def reset(self, seed: int) -> np.ndarray:
+        """Begins the game that `AleVecEnv` begins with this seed.
+
+        Args:
+            seed: The emulator's seed, 0 to 2**31 - 1.
+
+        Returns:
+            The observation, uint8 [stack, size, size].
+        """
+        _, info = self._counter.reset(seed=np.array([seed], np.int32))
+        n_frames = int(info["episode_frame_number"][0])
+        self._ale.setInt("random_seed", seed)
+        self._ale.loadROM(self._rom)
+        self._ale.reset_game()
+        fire = self.protocol.fire_reset and Action.FIRE in self._actions
+        for i in range(n_frames):
+            self._ale.act(Action.FIRE if fire and i == 0 else Action.NOOP)
+        self._frames_played = 0
+        self._stack[:] = 0
+        self._pair[1] = 0
+        self._pair[0] = self._ale.getScreenGrayscale()
+        return self._observe()
+
+    def step(self, action: int) -> TwinStep:
+        """Plays one action for `frame_skip` frames, or until the game ends."""
+        reward = 0.0
+        skip = self.protocol.frame_skip
+        for i in range(skip):
+            reward += self._ale.act(self._actions[action])
+            if i == skip - 1:
+                self._pair[0] = self._ale.getScreenGrayscale()
+            elif i == skip - 2 and self.protocol.max_pool:
+                self._pair[1] = self._ale.getScreenGrayscale()
+            self._frames_played += 1
+            if self._ale.game_over() or self._frames_played >= self.protocol.max_frames:
+                break
+        over = self._ale.game_over()
+        truncated = not over and self._frames_played >= self.protocol.max_frames
+        return TwinStep(self._observe(), reward, over, truncated)
+
+    def _observe(self) -> np.ndarray:
+        screen = self._pair.max(axis=0) if self.protocol.max_pool else self._pair[0]
+        size = self.protocol.screen_size
+        self._stack[:-1] = self._stack[1:].copy()
+        self._stack[-1] = cv2.resize(screen, (size, size), interpolation=cv2.INTER_AREA)
+        return self._stack.copy()

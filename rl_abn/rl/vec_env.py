@@ -1,0 +1,215 @@
+"""ALE's C++ vector environment as a stable-baselines3 `VecEnv`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from ale_py import ALEInterface, LoggerMode
+from ale_py.vector_env import AtariVectorEnv
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode
+from stable_baselines3.common.vec_env import VecEnv
+
+from rl_abn.errors import RlAbnError
+from rl_abn.recipes import Game, Protocol
+
+ALEInterface.setLoggerMode(LoggerMode.Error)
+
+
+def derive_seeds(seed: int, *path: int, count: int) -> np.ndarray:
+    """Returns `count` independent emulator seeds of a run's seed and a place in the run.
+
+    ALE itself gives neighbouring environments neighbouring seeds, so that run 0 and run 1 would
+    share nearly all their games.
+
+    Args:
+        seed: The run's seed.
+        path: Numbers that name the place, such as a purpose and a checkpoint number.
+        count: How many seeds.
+
+    Returns:
+        int32 [count], not negative.
+    """
+    words = np.random.SeedSequence([seed, *path]).generate_state(count, np.uint32)
+    return (words >> 1).astype(np.int32)
+
+
+class AleVecEnv(VecEnv):
+    """Atari games, several at once, on ALE's C++ threads.
+
+    Observations are uint8 [n_envs, stack, height, width]. Rewards are raw. An ended game restarts
+    at once: the observation after it is the first of the next game. `info["episode"]` comes at
+    the end of a whole game, with its raw return "r", its length in agent steps "l" and the time
+    "t" in seconds, as SB3's `Monitor` writes it. With `life_loss_terminal` a lost life is `done`
+    although the game goes on, and brings no "episode". A game cut off by the frame cap has
+    `info["TimeLimit.truncated"]` and `info["terminal_observation"]`, for bootstrapping.
+
+    Args:
+        game: Which game.
+        protocol: How it is played.
+        n_envs: Number of games.
+        seed: Seeds the games, together with `seed()`.
+        life_loss_terminal: None takes the protocol's word; evaluation passes False.
+        n_threads: Emulator threads; 0 is one a core, at most one a game.
+
+    Raises:
+        RlAbnError: If ale-py has no such game.
+
+    Example:
+        >>> from rl_abn.recipes import load_env
+        >>> recipe = load_env("space_invaders")
+        >>> env = AleVecEnv(recipe.game, recipe.protocol["legacy"], n_envs=2, seed=0)
+        >>> env.reset().shape
+        (2, 4, 84, 84)
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        protocol: Protocol,
+        n_envs: int,
+        *,
+        seed: int = 0,
+        life_loss_terminal: bool | None = None,
+        n_threads: int = 0,
+    ) -> None:
+        if life_loss_terminal is None:
+            life_loss_terminal = protocol.life_loss_terminal
+        self.games = make_ale(
+            game, protocol, n_envs, life_loss_terminal=life_loss_terminal, n_threads=n_threads
+        )
+        self.render_mode = None
+        super().__init__(
+            n_envs, self.games.single_observation_space, spaces.Discrete(_n_actions(self.games))
+        )
+        self._game_seeds: np.ndarray | None = derive_seeds(seed, count=n_envs)
+        self._started = time.monotonic()
+        self._returns = np.zeros(n_envs, dtype=np.float64)
+        self._lengths = np.zeros(n_envs, dtype=np.int64)
+        self._episode_frames = np.zeros(n_envs, dtype=np.int64)
+
+    @property
+    def action_names(self) -> list[str]:
+        """Names of the actions, by number."""
+        return [action.name for action in self.games.ale.get_action_set()]
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Says which games the next reset begins; None leaves it to chance."""
+        entropy = np.random.SeedSequence().entropy if seed is None else seed
+        assert isinstance(entropy, int)
+        return self.seed_games(derive_seeds(entropy, count=self.num_envs))
+
+    def seed_games(self, seeds: np.ndarray) -> Sequence[int]:
+        """Gives every game of the next reset a seed of its own, int32 [n_envs]."""
+        self._game_seeds = seeds
+        return [int(seed) for seed in seeds]
+
+    def reset(self) -> np.ndarray:
+        """Begins new games; a second reset without a seed goes on from the emulators' own state."""
+        observations, info = self.games.reset(seed=self._game_seeds)
+        self._game_seeds = None
+        self._returns[:] = 0.0
+        self._lengths[:] = 0
+        self._episode_frames[:] = info["episode_frame_number"]
+        self.reset_infos = [{} for _ in range(self.num_envs)]
+        return observations
+
+    def step_async(self, actions: np.ndarray) -> None:
+        """Sends one action to every game."""
+        self.games.send(np.ascontiguousarray(actions, dtype=np.int64))
+
+    def step_wait(
+        self,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+        """Returns observations, raw rewards (float32), dones and infos, one of each a game."""
+        observations, rewards, terminated, truncated, info = self.games.recv()
+        rewards = rewards.astype(np.float32)
+        self._returns += rewards
+        self._lengths += 1
+        dones = terminated | truncated
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        frames = info["episode_frame_number"]
+        # A lost life and the end of a game both say `terminated`; only a new game counts its
+        # frames from the start again.
+        for i in np.flatnonzero(truncated | (frames < self._episode_frames)):
+            infos[i]["episode"] = {
+                "r": float(self._returns[i]),
+                "l": int(self._lengths[i]),
+                "t": round(time.monotonic() - self._started, 6),
+            }
+            self._returns[i] = 0.0
+            self._lengths[i] = 0
+            if truncated[i] and not terminated[i]:
+                infos[i]["TimeLimit.truncated"] = True
+                infos[i]["terminal_observation"] = info["final_obs"][i]
+        self._episode_frames[:] = frames
+        return observations, rewards, dones, infos
+
+    def close(self) -> None:
+        """Nothing to do: the emulator's threads end with the object."""
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """Returns an attribute of the whole, once for each game asked for."""
+        return [getattr(self, attr_name)] * len(list(self._indices(indices)))
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Refused: the games are not separate Python objects."""
+        raise NotImplementedError("AleVecEnv's games have no attributes of their own to set")
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
+    ) -> list[Any]:
+        """Refused: the games are not separate Python objects."""
+        raise NotImplementedError(f"AleVecEnv's games have no method '{method_name}' of their own")
+
+    def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
+        """Says no for every game: nothing wraps them; `info["episode"]` comes from here."""
+        return [False for _ in self._indices(indices)]
+
+    def _indices(self, indices: Any) -> Iterable[int]:
+        return self._get_indices(indices)
+
+
+def make_ale(
+    game: Game,
+    protocol: Protocol,
+    n_envs: int,
+    *,
+    life_loss_terminal: bool = False,
+    n_threads: int = 0,
+) -> AtariVectorEnv:
+    """Builds ALE's own vector environment for a protocol, raw rewards, same-step restarts.
+
+    Raises:
+        RlAbnError: If ale-py has no such game.
+    """
+    try:
+        return AtariVectorEnv(
+            game.rom,
+            n_envs,
+            num_threads=n_threads or min(n_envs, os.cpu_count() or 1),
+            max_num_frames_per_episode=protocol.max_frames,
+            repeat_action_probability=protocol.repeat_action_probability,
+            full_action_space=protocol.full_action_space,
+            autoreset_mode=AutoresetMode.SAME_STEP,
+            img_height=protocol.screen_size,
+            img_width=protocol.screen_size,
+            stack_num=protocol.frame_stack,
+            frameskip=protocol.frame_skip,
+            maxpool=protocol.max_pool,
+            noop_max=protocol.noop_max,
+            use_fire_reset=protocol.fire_reset,
+            # `episodic_life` would restart the game at a lost life; this only reports it.
+            life_loss_info=life_loss_terminal,
+            reward_clipping=False,
+        )
+    except (AssertionError, FileNotFoundError):
+        raise RlAbnError(f"expected a game that ale-py has, got rom = '{game.rom}'") from None
+
+
+def _n_actions(games: AtariVectorEnv) -> int:
+    return len(games.ale.get_action_set())
