@@ -1,0 +1,80 @@
+"""A2C with an attention branch (Mnih et al. 2016; Fukui et al., CVPR 2019)."""
+
+from __future__ import annotations
+
+from stable_baselines3 import A2C
+from torch import Tensor, nn
+
+from rl_abn.rl.on_policy import (
+    AttentionOnPolicy,
+    MeanMetrics,
+    actor_critic_terms,
+    distillation_loss,
+    with_branch,
+)
+from rl_abn.rl.rollout import RolloutSamples
+
+
+class AttentionA2C(AttentionOnPolicy, A2C):
+    """SB3's A2C that also trains the attention branch's own policy and value.
+
+    Args:
+        policy: `AttentionPolicy`.
+        env: The games.
+        kwargs: Those of `AttentionOnPolicy` and of SB3's `A2C`.
+    """
+
+    def train(self) -> None:
+        """Updates the policy on the rollout: one gradient step over all of it."""
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        metrics = MeanMetrics()
+        (samples,) = self.rollout_buffer.get(batch_size=None)
+        loss, terms = self.loss(samples)
+        metrics.add(**terms)
+        self.policy.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+        self.policy.optimizer.step()
+        self._n_updates += 1
+        self.log_update(metrics)
+
+    def loss(self, samples: RolloutSamples) -> tuple[Tensor, dict[str, Tensor]]:
+        """Computes L = L_agent + branch_coef * L_branch on the rollout.
+
+        Both branches are judged by the same advantages and returns.
+
+        Returns:
+            The loss, and its terms by the names they are logged under.
+        """
+        advantages = samples.advantages
+        if self.normalize_advantage:
+            advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+
+        attention, _ = self.policy.attend(samples.observations)
+        loss, terms = self._policy_gradient_loss(
+            attention.action_logits, attention.value, samples, advantages
+        )
+        if attention.branch_logits is None or attention.branch_value is None:
+            return loss, {"loss": loss, **terms}
+        if self.branch_loss == "distillation":
+            branch_loss, branch_terms = distillation_loss(attention, self.vf_coef)
+        else:
+            branch_loss, branch_terms = self._policy_gradient_loss(
+                attention.branch_logits, attention.branch_value, samples, advantages
+            )
+        return with_branch(loss, terms, branch_loss, branch_terms, self.branch_coef)
+
+    def _policy_gradient_loss(
+        self, action_logits: Tensor, value: Tensor, samples: RolloutSamples, advantages: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        log_prob, entropy, value_loss = actor_critic_terms(
+            action_logits, value, samples.actions, samples.returns
+        )
+        policy_loss = -(advantages * log_prob).mean()
+        loss = policy_loss + self.vf_coef * value_loss - self.ent_coef * entropy
+        return loss, {
+            "policy_loss": policy_loss,
+            "value_loss": value_loss,
+            "entropy_loss": -entropy,
+        }

@@ -1,0 +1,128 @@
+"""From a recipe to games, a policy and an algorithm; from a checkpoint to a policy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
+
+from rl_abn.attention.compute import choose_device
+from rl_abn.errors import RlAbnError
+from rl_abn.recipes import A2C, PPO, AgentRecipe, Protocol, RunRecipe, schedule
+from rl_abn.rl.a2c import AttentionA2C
+from rl_abn.rl.policy import AttentionPolicy
+from rl_abn.rl.ppo import AttentionPPO
+from rl_abn.rl.vec_env import AleVecEnv
+from rl_abn.runs import WEIGHTS, Checkpoint, Run, check_weights, load_tensors
+
+Model = AttentionPPO | AttentionA2C
+
+
+def device_of(name: str) -> torch.device:
+    """Returns the device of a name such as auto, cpu or cuda:0.
+
+    Raises:
+        RlAbnError: If there is no such device.
+    """
+    try:
+        return choose_device(name)
+    except ValueError as error:
+        raise RlAbnError(str(error)) from None
+
+
+def training_protocol(recipe: RunRecipe) -> Protocol:
+    """Returns the protocol a run trains under."""
+    return recipe.env.protocol[recipe.agent.train.protocol]
+
+
+def make_training_env(recipe: RunRecipe) -> AleVecEnv:
+    """Makes the games a run trains on."""
+    return AleVecEnv(
+        recipe.env.game,
+        training_protocol(recipe),
+        recipe.agent.algorithm.n_envs,
+        seed=recipe.seed,
+        n_threads=recipe.agent.train.emulator_threads,
+    )
+
+
+def policy_kwargs(agent: AgentRecipe) -> dict[str, Any]:
+    """Returns `AttentionPolicy`'s arguments as a recipe has them."""
+    return {
+        "extractor": agent.network.extractor,
+        "attention_at": agent.network.attention_at,
+        "mechanism": agent.attention.mechanism,
+        "maps": agent.attention.maps,
+        "branch_answers": agent.algorithm.branch_loss != "none",
+        "precision": agent.train.precision,
+    }
+
+
+def make_model(recipe: RunRecipe, env: AleVecEnv, device: torch.device | str) -> Model:
+    """Makes the algorithm of a recipe, untrained."""
+    algorithm = recipe.agent.algorithm
+    common: dict[str, Any] = {
+        "n_steps": algorithm.n_steps,
+        "learning_rate": schedule(algorithm.learning_rate),
+        "gamma": algorithm.gamma,
+        "gae_lambda": algorithm.gae_lambda,
+        "ent_coef": algorithm.ent_coef,
+        "vf_coef": algorithm.vf_coef,
+        "max_grad_norm": algorithm.max_grad_norm,
+        "clip_reward": algorithm.clip_reward,
+        "branch_loss": algorithm.branch_loss,
+        "branch_coef": algorithm.branch_coef,
+        "normalize_advantage": algorithm.normalize_advantage,
+        "seed": recipe.seed,
+        "device": device,
+    }
+    kwargs = policy_kwargs(recipe.agent)
+    if isinstance(algorithm, PPO):
+        return AttentionPPO(
+            AttentionPolicy,
+            env,
+            batch_size=algorithm.batch_size,
+            n_epochs=algorithm.n_epochs,
+            clip_range=schedule(algorithm.clip_range),
+            target_kl=algorithm.target_kl or None,
+            policy_kwargs={**kwargs, "optimizer_kwargs": {"eps": algorithm.adam_eps}},
+            **common,
+        )
+    assert isinstance(algorithm, A2C)
+    optimizer = {"alpha": 0.99, "eps": algorithm.rms_prop_eps}
+    return AttentionA2C(
+        AttentionPolicy,
+        env,
+        policy_kwargs={**kwargs, "optimizer_class": RMSpropTFLike, "optimizer_kwargs": optimizer},
+        **common,
+    )
+
+
+def load_policy(run: Run, checkpoint: Checkpoint, device: torch.device) -> AttentionPolicy:
+    """Makes the policy of a run and gives it a checkpoint's weights.
+
+    Raises:
+        RlAbnError: If the weights are damaged or not this agent's.
+    """
+    env = AleVecEnv(run.recipe.env.game, training_protocol(run.recipe), 1)
+    assert isinstance(env.observation_space, spaces.Box)
+    policy = AttentionPolicy(
+        env.observation_space, env.action_space, lambda _: 0.0, **policy_kwargs(run.recipe.agent)
+    )
+    load_weights(policy, checkpoint)
+    policy.set_training_mode(False)
+    return policy.to(device)
+
+
+def load_weights(policy: AttentionPolicy, checkpoint: Checkpoint) -> None:
+    """Gives a policy a checkpoint's weights.
+
+    Raises:
+        RlAbnError: If they are damaged or not this agent's.
+    """
+    path = checkpoint.path / WEIGHTS
+    weights = load_tensors(path)
+    check_weights(path, weights, policy.state_dict())
+    policy.load_state_dict(weights)

@@ -1,0 +1,124 @@
+"""PPO with an attention branch (Schulman et al. 2017; Fukui et al., CVPR 2019)."""
+
+from __future__ import annotations
+
+import torch
+from stable_baselines3 import PPO
+from torch import Tensor, nn
+
+from rl_abn.rl.on_policy import (
+    AttentionOnPolicy,
+    MeanMetrics,
+    actor_critic_terms,
+    distillation_loss,
+    with_branch,
+)
+from rl_abn.rl.rollout import RolloutSamples
+
+
+class AttentionPPO(AttentionOnPolicy, PPO):
+    """SB3's PPO that also trains the attention branch's own policy and value.
+
+    Args:
+        policy: `AttentionPolicy`.
+        env: The games.
+        kwargs: Those of `AttentionOnPolicy` and of SB3's `PPO`.
+
+    Example:
+        >>> from rl_abn.recipes import load_env
+        >>> from rl_abn.rl import AleVecEnv, AttentionPolicy, AttentionPPO
+        >>> recipe = load_env("pong")
+        >>> env = AleVecEnv(recipe.game, recipe.protocol["legacy"], n_envs=2)
+        >>> model = AttentionPPO(AttentionPolicy, env, n_steps=8, batch_size=16, clip_reward=True)
+        >>> model.learn(16).num_timesteps
+        16
+    """
+
+    def train(self) -> None:
+        """Updates the policy on the rollout: `n_epochs` passes in minibatches."""
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        clip_range: float = self.clip_range(self._current_progress_remaining)  # type: ignore[operator]
+        metrics = MeanMetrics()
+        for _ in range(self.n_epochs):
+            for samples in self.rollout_buffer.get(self.batch_size):
+                loss, terms = self.loss(samples, clip_range)
+                metrics.add(**terms)
+                if self.target_kl is not None and terms["approx_kl"] > 1.5 * self.target_kl:
+                    break
+                self.policy.optimizer.zero_grad()
+                loss.backward()
+                nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+                self.policy.optimizer.step()
+            else:
+                self._n_updates += 1
+                continue
+            break
+        self.log_update(metrics)
+        self.logger.record("train/clip_range", clip_range)
+
+    def loss(self, samples: RolloutSamples, clip_range: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """Computes L = L_agent + branch_coef * L_branch on one minibatch.
+
+        Both branches are judged by the same advantages and returns; each has a ratio of its own,
+        to its own old log-probabilities, which is 1 on the first minibatch of an update.
+
+        Returns:
+            The loss, and its terms by the names they are logged under.
+        """
+        advantages = samples.advantages
+        if self.normalize_advantage:
+            advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+
+        attention, _ = self.policy.attend(samples.observations)
+        loss, terms = self._clipped_loss(
+            attention.action_logits,
+            attention.value,
+            samples,
+            samples.old_log_prob,
+            advantages,
+            clip_range,
+        )
+        if attention.branch_logits is None or attention.branch_value is None:
+            return loss, {"loss": loss, **terms}
+        if self.branch_loss == "distillation":
+            branch_loss, branch_terms = distillation_loss(attention, self.vf_coef)
+        else:
+            branch_loss, branch_terms = self._clipped_loss(
+                attention.branch_logits,
+                attention.branch_value,
+                samples,
+                samples.old_branch_log_prob,
+                advantages,
+                clip_range,
+            )
+        return with_branch(loss, terms, branch_loss, branch_terms, self.branch_coef)
+
+    def _clipped_loss(
+        self,
+        action_logits: Tensor,
+        value: Tensor,
+        samples: RolloutSamples,
+        old_log_prob: Tensor,
+        advantages: Tensor,
+        clip_range: float,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        log_prob, entropy, value_loss = actor_critic_terms(
+            action_logits, value, samples.actions, samples.returns
+        )
+        log_ratio = log_prob - old_log_prob
+        ratio = log_ratio.exp()
+        clipped = ratio.clamp(1 - clip_range, 1 + clip_range)
+        policy_loss = -torch.min(advantages * ratio, advantages * clipped).mean()
+        loss = policy_loss + self.vf_coef * value_loss - self.ent_coef * entropy
+        with torch.no_grad():
+            # The low-variance estimator of KL(old ‖ new): http://joschu.net/blog/kl-approx.html
+            approx_kl = (ratio - 1 - log_ratio).mean()
+            clip_fraction = ((ratio - 1).abs() > clip_range).float().mean()
+        return loss, {
+            "policy_gradient_loss": policy_loss,
+            "value_loss": value_loss,
+            "entropy_loss": -entropy,
+            "approx_kl": approx_kl,
+            "clip_fraction": clip_fraction,
+        }
