@@ -1,0 +1,205 @@
+"""What happens beside the learning: progress, maps over time, checkpoints, a clean stop."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import numpy as np
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+
+from rl_abn.attention import map_statistics
+from rl_abn.progress import ProgressReport
+from rl_abn.record import overlay_grid
+from rl_abn.rl import checkpoint
+from rl_abn.rl.build import Model
+from rl_abn.rl.metrics import RunMetrics
+from rl_abn.rl.probes import ProbeLog
+from rl_abn.rl.vec_env import AleVecEnv
+from rl_abn.runs import Run
+
+N_DESCRIBED = 128
+
+
+class StopSignal:
+    """Remembers a Ctrl-C (or a polite kill) until the training can stop between two updates.
+
+    Attributes:
+        received: The signal's number, or None.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+
+    @contextmanager
+    def catching(self) -> Iterator[StopSignal]:
+        """Listens for the first signal; a second one interrupts at once."""
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number in handlers:
+            signal.signal(number, self._remember)
+        try:
+            yield self
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+    def _remember(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            raise KeyboardInterrupt
+        self.received = number
+
+
+class StopCallback(BaseCallback):
+    """Ends the training when a signal came, and forgets the rollout that was cut off.
+
+    Args:
+        stop: The signal.
+    """
+
+    def __init__(self, stop: StopSignal) -> None:
+        super().__init__()
+        self.stop = stop
+        self._steps_before = 0
+
+    def _on_rollout_start(self) -> None:
+        self._steps_before = self.model.num_timesteps
+
+    def _on_step(self) -> bool:
+        if self.stop.received is None:
+            return True
+        self.model.num_timesteps = self._steps_before
+        return False
+
+
+class ProgressCallback(BaseCallback):
+    """Reports return, speed and time left after every rollout.
+
+    Args:
+        report: Where to.
+    """
+
+    def __init__(self, report: ProgressReport) -> None:
+        super().__init__()
+        self.report = report
+
+    def _on_training_start(self) -> None:
+        self._begun = time.monotonic()
+        self._steps_before = self.model.num_timesteps
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        done = self.model.num_timesteps
+        speed = (done - self._steps_before) / (time.monotonic() - self._begun)
+        games = self.model.ep_info_buffer or ()
+        mean = f"{np.mean([game['r'] for game in games]):.1f}" if games else "-"
+        self.report.update(min(done, self._total), **{"return": mean, "SPS": f"{speed:.0f}"})
+
+    @property
+    def _total(self) -> int:
+        return self.model._total_timesteps
+
+
+class AttentionCallback(BaseCallback):
+    """Logs what the maps are like, and keeps the maps of the probes.
+
+    Args:
+        metrics: Where the numbers and pictures go.
+        probes: The probes, or None to keep none.
+        log_interval: Rollouts between two logging points, as SB3 counts them.
+    """
+
+    model: Model
+
+    def __init__(self, metrics: RunMetrics, probes: ProbeLog | None, log_interval: int) -> None:
+        super().__init__()
+        self.metrics = metrics
+        self.probes = probes
+        self.log_interval = log_interval
+        self._rollouts = 0
+
+    def _on_training_start(self) -> None:
+        self._rollouts = 0
+        if self.model.num_timesteps == 0:
+            self._look()
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        self._rollouts += 1
+        if self._rollouts % self.log_interval == 0:
+            self._describe()
+            self._look()
+
+    def _on_training_end(self) -> None:
+        self._look()
+
+    def _describe(self) -> None:
+        policy = self.model.policy
+        if not policy.map_names:
+            return
+        seen = self.model.rollout_buffer.observations.flatten(0, 1)
+        spread = torch.linspace(0, len(seen) - 1, min(N_DESCRIBED, len(seen))).long()
+        with torch.no_grad():
+            attention, _ = policy.attend(seen[spread.to(seen.device)].permute(0, 3, 1, 2))
+        means = torch.stack([s.mean(dim=0) for s in map_statistics(attention.map)]).tolist()
+        for statistic, values in zip(("mean", "entropy", "coverage"), means, strict=False):
+            for name, value in zip(policy.map_names, values, strict=True):
+                self.logger.record(f"attention/{name}_map_{statistic}", value)
+
+    def _look(self) -> None:
+        if self.probes is None:
+            return
+        step = self.model.num_timesteps
+        maps = self.probes.look(self.model.policy, step).numpy()
+        frames = self.probes.probes.frames
+        for i, name in enumerate(self.model.policy.map_names):
+            grid = overlay_grid(frames, maps[:, i : i + 1])
+            self.metrics.write_image(f"attention/{name}_map", grid, step)
+
+
+class CheckpointCallback(BaseCallback):
+    """Saves between two updates, and starts the games anew so that a resumed run goes on alike.
+
+    Args:
+        run: Where to.
+        every: Steps between two checkpoints.
+        barrier: How many checkpoints came before.
+    """
+
+    model: Model
+
+    def __init__(self, run: Run, every: int, barrier: int) -> None:
+        super().__init__()
+        self.run = run
+        self.every = every
+        self.barrier = barrier
+
+    def _on_training_start(self) -> None:
+        self._last = self.model.num_timesteps
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        if self.model.num_timesteps // self.every == self._last // self.every:
+            return
+        self.save()
+        env = self.training_env
+        assert isinstance(env, AleVecEnv)
+        checkpoint.restart_games(env, self.run.recipe.seed, self.barrier)
+        self.model._last_obs = env.reset()
+        self.model._last_episode_starts = np.ones(env.num_envs, dtype=bool)
+        self.model._state = None
+
+    def save(self) -> None:
+        """Saves now."""
+        self.barrier += 1
+        checkpoint.save(self.run, self.model, self.barrier)
+        self._last = self.model.num_timesteps

@@ -1,0 +1,138 @@
+"""Attention over time: fixed game positions whose maps are kept at every logging point."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rl_abn.errors import RlAbnError
+from rl_abn.recipes import Game, Protocol
+from rl_abn.rl.policy import AttentionPolicy
+from rl_abn.rl.twin import Twin
+from rl_abn.rl.vec_env import derive_seeds
+from rl_abn.runs import Run, load_tensors, save_tensors
+
+_PROBE_SEEDS = 2  # keeps these games apart from those of training and evaluation
+_FIRST_STEP, _STEPS_APART = 20, 45
+
+
+class Probes(NamedTuple):
+    """Game positions to look at again and again.
+
+    Attributes:
+        observations: What the agent sees, uint8 [P, C, H, W].
+        frames: The colour screen at the same moments, uint8 [P, 210, 160, 3].
+    """
+
+    observations: np.ndarray
+    frames: np.ndarray
+
+
+def collect_probes(game: Game, protocol: Protocol, count: int, seed: int) -> Probes:
+    """Plays at random and keeps positions spread over the games' course.
+
+    Args:
+        game: Which game.
+        protocol: How it is played.
+        count: P, how many positions.
+        seed: Of the play.
+    """
+    twin = Twin(game, protocol)
+    rng = np.random.default_rng([seed, _PROBE_SEEDS])
+    seeds = iter(derive_seeds(seed, _PROBE_SEEDS, count=count + 1))
+    observations, frames = [], []
+    observation = twin.reset(int(next(seeds)))
+    step = 0
+    while len(frames) < count:
+        outcome = twin.step(int(rng.integers(len(twin.action_names))))
+        observation, step = outcome.observation, step + 1
+        if outcome.terminated or outcome.truncated:
+            observation, step = twin.reset(int(next(seeds))), 0
+        elif step >= _FIRST_STEP and (step - _FIRST_STEP) % _STEPS_APART == 0:
+            observations.append(observation)
+            frames.append(twin.frame.copy())
+    return Probes(np.stack(observations), np.stack(frames))
+
+
+class ProbeLog:
+    """The probes of a run and the maps it had for them at every logging point, raw, float16.
+
+    Args:
+        run: The run.
+        probes: Its probes.
+    """
+
+    def __init__(self, run: Run, probes: Probes) -> None:
+        self.folder = run.path / "attention"
+        self.probes = probes
+
+    @classmethod
+    def create(cls, run: Run, probes: Probes) -> ProbeLog:
+        """Keeps new probes in a run."""
+        log = cls(run, probes)
+        save_tensors(
+            log.folder / "probes.safetensors",
+            {
+                "observations": torch.from_numpy(probes.observations),
+                "frames": torch.from_numpy(probes.frames),
+            },
+        )
+        return log
+
+    @classmethod
+    def open(cls, run: Run) -> ProbeLog:
+        """Reads the probes of a run.
+
+        Raises:
+            RlAbnError: If the run kept none, or the file is damaged.
+        """
+        path = run.path / "attention" / "probes.safetensors"
+        if not path.is_file():
+            raise RlAbnError(
+                f"{run.path}: expected kept probe positions, got none; "
+                "an agent with attention keeps them when train.n_probes is above 0"
+            )
+        tensors = load_tensors(path)
+        try:
+            return cls(run, Probes(tensors["observations"].numpy(), tensors["frames"].numpy()))
+        except KeyError as error:
+            raise RlAbnError(f"{path}: expected a tensor {error}, got none") from None
+
+    def look(self, policy: AttentionPolicy, step: int) -> Tensor:
+        """Stores and returns the policy's maps of the probes, [P, m, h, w]."""
+        observations = torch.as_tensor(self.probes.observations, device=policy.device)
+        with torch.no_grad():
+            attention, _ = policy.attend(observations)
+        maps = attention.map.cpu()
+        save_tensors(self._file(step), {"maps": maps.half()})
+        return maps
+
+    def drop_after(self, step: int) -> None:
+        """Removes the maps of later steps: a resumed run makes them again."""
+        for later in [s for s in self.steps if s > step]:
+            self._file(later).unlink()
+
+    @property
+    def steps(self) -> list[int]:
+        """Training steps whose maps are kept, ascending."""
+        names = (path.stem.removeprefix("step-") for path in self.folder.glob("maps/step-*"))
+        return sorted(int(name) for name in names if name.isdigit())
+
+    def maps(self, step: int) -> np.ndarray:
+        """Reads the maps of a logging point, float32 [P, m, h, w].
+
+        Raises:
+            RlAbnError: If the file is missing or damaged.
+        """
+        path = self._file(step)
+        maps = load_tensors(path).get("maps")
+        if maps is None or maps.ndim != 4 or len(maps) != len(self.probes.frames):
+            raise RlAbnError(f"{path}: expected maps of {len(self.probes.frames)} probes")
+        return maps.float().numpy()
+
+    def _file(self, step: int) -> Path:
+        return self.folder / "maps" / f"step-{step:012d}.safetensors"
