@@ -1,0 +1,84 @@
+"""`rl-abn eval`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rl_abn.cli.parser import (
+    Subparsers,
+    add_checkpoint,
+    add_device,
+    add_seed,
+    one_of,
+    whole_number,
+)
+
+
+def add(commands: Subparsers) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "eval",
+        help="score an agent over whole games",
+        description="Play whole games and report raw scores: mean, interquartile mean, intervals.",
+    )
+    parser.add_argument("path", type=Path, metavar="RUN", help="run folder")
+    parser.add_argument(
+        "--episodes", type=whole_number(1), default=30, metavar="N", help="games to play"
+    )
+    parser.add_argument(
+        "--protocol",
+        type=one_of(("legacy", "machado2018")),
+        metavar="NAME",
+        help="legacy or machado2018 (default: the one it was trained under)",
+    )
+    parser.add_argument(
+        "--greedy", action="store_true", help="take the likeliest action instead of drawing one"
+    )
+    parser.add_argument(
+        "--random", action="store_true", help="let a random player play as many games beside it"
+    )
+    add_checkpoint(parser)
+    add_seed(parser, "the games and the bootstrap")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result here")
+    add_device(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Evaluates, prints the table and keeps the result."""
+    from rich.console import Console
+
+    from rl_abn.cli.tables import evaluation_table
+    from rl_abn.progress import ProgressReport
+    from rl_abn.rl.evaluate import evaluate_run
+    from rl_abn.runs import Run, write_output
+
+    run = Run.open(arguments.path)
+    report = ProgressReport(
+        "playing", arguments.episodes * (2 if arguments.random else 1), "games"
+    )
+    with report:
+        result = evaluate_run(
+            run,
+            n_games=arguments.episodes,
+            protocol=arguments.protocol,
+            greedy=arguments.greedy,
+            beside_random=arguments.random,
+            step=arguments.checkpoint,
+            seed=arguments.seed,
+            device=arguments.device,
+            report=report,
+        )
+    Console(soft_wrap=True).print(evaluation_table(result))
+    written = result.keep(run)
+    if arguments.json is not None:
+        write_output(arguments.json, result.as_json())
+    print(f"kept in {written}")
+    if result.beats_random is not None:
+        print(
+            "the agent's mean lies above the random player's: the intervals do not overlap"
+            if result.beats_random
+            else "the two means' intervals overlap, or the random player is ahead"
+        )
+    print(f"next: rl-abn watch {run.path}")

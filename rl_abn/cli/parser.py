@@ -1,0 +1,114 @@
+"""An `argparse` whose every complaint is one line: expected, got, nearest valid choice."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
+
+from rl_abn.errors import RlAbnError, did_you_mean
+
+
+class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Shows defaults, and descriptions as they are written."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False, []) else super()._get_help_string(action)
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises `RlAbnError` instead of printing a usage and exiting."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("formatter_class", Formatter)
+        super().__init__(**kwargs, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        """Raises the complaint.
+
+        Raises:
+            RlAbnError: Always.
+        """
+        raise RlAbnError(f"{message}; see {self.prog} --help")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parses, and names the nearest option for one that there is not.
+
+        Raises:
+            RlAbnError: If an argument is not known.
+        """
+        parsed, unknown = super().parse_known_args(args, namespace)
+        for word in unknown:
+            if word.startswith("-"):
+                hint = did_you_mean(word.partition("=")[0], self._option_string_actions)
+                raise RlAbnError(f"unknown option '{word}': {hint}")
+        if unknown:
+            raise RlAbnError(f"expected no more arguments, got '{' '.join(unknown)}'")
+        return parsed, unknown
+
+
+def one_of(choices: Iterable[str]) -> Callable[[str], str]:
+    """Returns an argument type that takes one of some names."""
+    names = tuple(choices)
+
+    def parse(text: str) -> str:
+        if text not in names:
+            raise argparse.ArgumentTypeError(f"unknown choice '{text}': {did_you_mean(text, names)}")
+        return text
+
+    return parse
+
+
+def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
+    """Returns an argument type that takes whole numbers of a range; 1e6 and 1_000_000 are fine."""
+    expected = f"a whole number from {low:,}" + ("" if high is None else f" to {high:,}")
+
+    def parse(text: str) -> int:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not number.is_integer() or number < low or (high is not None and number > high):
+            raise argparse.ArgumentTypeError(f"expected {expected}, got '{text}'")
+        return int(text.replace("_", "")) if text.replace("_", "").isdigit() else int(number)
+
+    return parse
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Adds --device."""
+    parser.add_argument(
+        "--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N"
+    )
+
+
+def add_seed(parser: argparse.ArgumentParser, of: str) -> None:
+    """Adds --seed."""
+    parser.add_argument(
+        "--seed", type=whole_number(0, 2**31 - 1), default=0, metavar="S", help=f"seed of {of}"
+    )
+
+
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """Adds --checkpoint."""
+    parser.add_argument(
+        "--checkpoint",
+        type=whole_number(0),
+        metavar="STEP",
+        help="use the checkpoint of this step (default: the newest)",
+    )
+
+
+Command = Callable[[argparse.Namespace], None]
+Subparsers = Any  # argparse keeps the class of add_subparsers() to itself
+
+
+def parse(parser: Parser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parses a command line.
+
+    Raises:
+        RlAbnError: If it is wrong.
+    """
+    namespace: argparse.Namespace = parser.parse_args(arguments)
+    return namespace

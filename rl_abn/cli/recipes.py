@@ -1,0 +1,40 @@
+"""`rl-abn recipes`."""
+
+from __future__ import annotations
+
+import argparse
+
+from rl_abn.cli.parser import Subparsers
+
+
+def add(commands: Subparsers) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "recipes",
+        help="list and show recipes",
+        description="List the recipes there are, or show one.",
+    )
+    parser.add_argument("what", nargs="?", metavar="agents|envs|NAME", help="what to list or show")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Lists or shows."""
+    from rl_abn.errors import RlAbnError, did_you_mean
+    from rl_abn.recipes import list_recipes, recipe_path, recipe_summary
+
+    kinds = {kind: list_recipes(kind) for kind in ("agents", "envs")}
+    what = arguments.what
+    if what is None or what in kinds:
+        for kind in kinds if what is None else [what]:
+            print(f"{kind}:")
+            for name in kinds[kind]:
+                print(f"  {name:16}{recipe_summary(kind, name)}")
+        print("next: rl-abn recipes NAME shows one; copy it, change it, and pass its path")
+        return
+    for kind, names in kinds.items():
+        if what in names:
+            print(recipe_path(kind, what).read_text("utf-8"), end="")
+            return
+    everything = [*kinds, *kinds["agents"], *kinds["envs"]]
+    raise RlAbnError(f"unknown recipe '{what}': {did_you_mean(what, everything)}")

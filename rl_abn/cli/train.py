@@ -1,0 +1,85 @@
+"""`rl-abn train`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from rl_abn.cli.parser import Subparsers, add_device, add_seed, one_of, whole_number
+
+
+def add(commands: Subparsers) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "train",
+        help="train an agent",
+        description="Train an agent into a run folder. Ctrl-C saves; --on-exists resume goes on.",
+    )
+    parser.add_argument(
+        "--env", required=True, metavar="RECIPE", help="game: a name of 'rl-abn recipes envs', or a path"
+    )
+    parser.add_argument(
+        "--agent",
+        required=True,
+        metavar="RECIPE",
+        help="agent: a name of 'rl-abn recipes agents', or a path",
+    )
+    parser.add_argument(
+        "--steps",
+        type=whole_number(1),
+        metavar="N",
+        help="agent steps, each 4 emulator frames (default: the recipe's train.steps)",
+    )
+    add_seed(parser, "everything random")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="run folder (default: runs/ENV/AGENT/seed-S)"
+    )
+    parser.add_argument(
+        "--on-exists",
+        type=one_of(("resume", "new", "overwrite")),
+        metavar="WHAT",
+        help="if the run folder exists: resume it, make a new one beside it, or overwrite it",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="change a recipe's field, such as algorithm.gamma=0.995; may be repeated",
+    )
+    add_device(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Trains, and says where the run is and what to type next."""
+    from rl_abn.progress import ProgressReport
+    from rl_abn.rl.train import prepare_run, train
+
+    settings = list(arguments.settings)
+    if arguments.steps is not None:
+        settings.append(f"train.steps={arguments.steps}")
+    run, resume = prepare_run(
+        env=arguments.env,
+        agent=arguments.agent,
+        seed=arguments.seed,
+        settings=settings,
+        folder=arguments.out,
+        on_exists=arguments.on_exists,
+        device=arguments.device,
+    )
+    steps = run.recipe.agent.train.steps
+    print(f"run folder: {run.path}", flush=True)
+    with ProgressReport(f"training {run.recipe.agent_name}", steps, "steps") as report:
+        outcome = train(run, resume=resume, device=arguments.device, report=report)
+    if outcome.interrupted:
+        print(f"stopped at {outcome.steps:,} of {steps:,} steps; saved. Go on with:")
+        print(
+            f"rl-abn train --env {arguments.env} --agent {arguments.agent} "
+            f"--seed {arguments.seed} --out {run.path} --steps {steps} --on-exists resume"
+        )
+        sys.exit(130)
+    print(f"trained {outcome.steps:,} steps. Curves: tensorboard --logdir {run.path}")
+    print(f"next: rl-abn eval {run.path}")

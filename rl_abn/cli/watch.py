@@ -1,0 +1,85 @@
+"""`rl-abn watch`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rl_abn.cli.parser import (
+    Subparsers,
+    add_checkpoint,
+    add_device,
+    add_seed,
+    one_of,
+    whole_number,
+)
+
+
+def add(commands: Subparsers) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "watch",
+        help="make an attention video",
+        description="Play a game and film it beside the maps, or film how the maps formed.",
+    )
+    parser.add_argument("path", type=Path, metavar="RUN", help="run folder")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE.mp4", help="video (default: in the run's videos/)"
+    )
+    parser.add_argument(
+        "--over-training",
+        action="store_true",
+        help="film how the maps of fixed game positions formed over training",
+    )
+    parser.add_argument(
+        "--scale",
+        type=one_of(("fixed", "frame")),
+        default="fixed",
+        metavar="WHAT",
+        help="fixed shows map values 0..1 as they are; frame stretches every map to its own range",
+    )
+    parser.add_argument(
+        "--greedy", action="store_true", help="take the likeliest action instead of drawing one"
+    )
+    parser.add_argument(
+        "--max-steps",
+        type=whole_number(1),
+        metavar="N",
+        help="film at most this many steps (default: the whole game)",
+    )
+    add_checkpoint(parser)
+    add_seed(parser, "the game and the draws")
+    add_device(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Films, and says where the video is."""
+    from rl_abn.progress import ProgressReport
+    from rl_abn.rl.watch import film_training, watch_game
+    from rl_abn.runs import Run
+
+    run = Run.open(arguments.path)
+    if arguments.over_training:
+        with ProgressReport("filming", None, "logging points") as report:
+            video = film_training(run, out=arguments.out, scale=arguments.scale, report=report)
+        print(f"{video.n_frames:,} frames, {video.seconds:.0f} s: {video.path}")
+        print(f"next: tensorboard --logdir {run.path} --samples_per_plugin images=1000")
+        return
+    with ProgressReport("filming", arguments.max_steps, "steps") as report:
+        video = watch_game(
+            run,
+            out=arguments.out,
+            scale=arguments.scale,
+            greedy=arguments.greedy,
+            max_steps=arguments.max_steps,
+            step=arguments.checkpoint,
+            seed=arguments.seed,
+            device=arguments.device,
+            report=report,
+        )
+    print(f"score {video.score:.0f}, {video.n_frames:,} frames, {video.seconds:.0f} s: {video.path}")
+    if run.recipe.agent.attention.mechanism == "none":
+        print(f"next: rl-abn eval {run.path} --greedy")
+    else:
+        print(f"next: rl-abn watch {run.path} --over-training")
