@@ -79,7 +79,8 @@ class AttentionBranch(nn.Module):
             *_normalised(norm, in_channels),
             nn.Conv2d(in_channels, n_outputs, 1, bias=norm is None),
             *_normalised(norm, n_outputs),
-            nn.ReLU(),
+            # Without normalisation a ReLU response can die for good, and the map with it.
+            nn.LeakyReLU(0.1) if norm is None else nn.ReLU(),
         )
         self.evidence_head = nn.Conv2d(n_outputs, n_outputs, 1, bias=norm is None)
         self.map_head = nn.Sequential(

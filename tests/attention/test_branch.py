@@ -34,11 +34,12 @@ def test_maps_lie_in_0_to_1_and_keep_the_size(n_outputs, n_maps):
 
 
 def test_the_map_is_the_sigmoid_of_the_published_layers():
-    """Fukui et al., authors' code: sigmoid(conv3x3(a)) with a = ReLU(conv1x1(...))."""
+    """Fukui et al., authors' code: sigmoid(conv3x3(a)), a = conv1x1 and a rectifier."""
     branch = AttentionBranch(8, 4)
     response = nn.functional.conv2d(FEATURES, branch.response[0].weight, branch.response[0].bias)
     head = branch.map_head[0]
-    expected = nn.functional.conv2d(response.relu(), head.weight, head.bias, padding=1).sigmoid()
+    response = nn.functional.leaky_relu(response, 0.1)
+    expected = nn.functional.conv2d(response, head.weight, head.bias, padding=1).sigmoid()
     assert head.kernel_size == (3, 3)
     torch.testing.assert_close(branch(FEATURES).map, expected)
 
@@ -57,6 +58,15 @@ def test_normalisation_is_where_the_published_branch_has_it():
     branch = AttentionBranch(8, 4, norm=nn.BatchNorm2d)
     assert [m.num_features for m in branch.modules() if isinstance(m, nn.BatchNorm2d)] == [8, 4, 1]
     assert all(m.bias is None for m in branch.modules() if isinstance(m, nn.Conv2d))
+    assert isinstance(branch.response[-1], nn.ReLU)
+
+
+def test_without_normalisation_no_response_can_die():
+    branch = AttentionBranch(8, 4)
+    with torch.no_grad():
+        branch.response[0].bias.fill_(-100.0)
+    branch(FEATURES).logits.sum().backward()
+    assert branch.response[0].weight.grad.abs().min() > 0
 
 
 def test_without_normalisation_there_is_none():

@@ -8,7 +8,9 @@ from rl_abn.attention.compute import choose_device
 PIXELS = torch.randint(0, 256, (2, 4, 6, 6), dtype=torch.uint8)
 
 
-@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)]
+)
 def test_pixels_become_0_to_1_in_the_chosen_dtype(precision, dtype):
     images = Compute(precision).images(PIXELS)
     assert images.dtype == dtype
@@ -46,5 +48,5 @@ def test_devices():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what a machine without a GPU answers")
 def test_a_gpu_that_is_not_there_is_refused():
-    with pytest.raises(ValueError, match="no CUDA GPU"):
+    with pytest.raises(ValueError, match="no CUDA GPU visible"):
         choose_device("cuda")
