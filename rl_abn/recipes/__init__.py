@@ -1,6 +1,7 @@
 """Recipes: what an agent and a game are made of, as data."""
 
 from rl_abn.recipes.lookup import (
+    Kind,
     list_recipes,
     load_agent,
     load_env,
@@ -34,6 +35,7 @@ __all__ = [
     "EnvRecipe",
     "Game",
     "GameObject",
+    "Kind",
     "LinearSchedule",
     "NetworkTable",
     "Protocol",

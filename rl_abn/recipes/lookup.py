@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterable
@@ -40,7 +41,7 @@ def recipe_path(kind: Kind, name_or_path: str) -> Path:
     """
     if name_or_path.endswith(".toml") or "/" in name_or_path:
         path = Path(name_or_path)
-        if not path.is_file():
+        if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name too long
             raise RlAbnError(f"expected a recipe file, got '{name_or_path}': there is no such file")
         return path
     names = list_recipes(kind)
@@ -78,9 +79,7 @@ def load_env(name_or_path: str) -> EnvRecipe:
     return validate(EnvRecipe, read_toml(path), str(path))
 
 
-def make_run_recipe(
-    env: str, agent: str, seed: int, settings: Iterable[str] = ()
-) -> RunRecipe:
+def make_run_recipe(env: str, agent: str, seed: int, settings: Iterable[str] = ()) -> RunRecipe:
     """Resolves what a run is made of.
 
     Args:
@@ -122,5 +121,5 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise RlAbnError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise RlAbnError(f"{path}: expected TOML, got {error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -31,7 +32,9 @@ def validate(model: type[RecipeT], data: Mapping[str, Any], where: str) -> Recip
         raise RlAbnError(f"{where}: {_first_mistake(model, error)}") from None
 
 
-def override(agent: AgentRecipe, env: EnvRecipe, settings: Iterable[str]) -> tuple[AgentRecipe, EnvRecipe]:
+def override(
+    agent: AgentRecipe, env: EnvRecipe, settings: Iterable[str]
+) -> tuple[AgentRecipe, EnvRecipe]:
     """Applies settings such as "algorithm.gamma=0.995" to the recipe they belong to.
 
     Raises:
@@ -39,30 +42,45 @@ def override(agent: AgentRecipe, env: EnvRecipe, settings: Iterable[str]) -> tup
     """
     data = {"agent": agent.model_dump(mode="json"), "env": env.model_dump(mode="json")}
     owner = {table: kind for kind in data for table in data[kind]}
+    changed: dict[str, list[str]] = {"agent": [], "env": []}
     for setting in settings:
         key, equals, value = setting.partition("=")
         key = key.strip()
         if not equals:
             raise RlAbnError(f"--set {setting}: expected KEY=VALUE, such as algorithm.gamma=0.995")
         *tables, field = key.split(".")
-        table: Any = data.get(owner.get(tables[0] if tables else "", ""), {})
+        recipe = owner.get((*tables, field)[0], "")
+        table: Any = data.get(recipe)
         for name in tables:
             table = table.get(name) if isinstance(table, dict) else None
-        if not isinstance(table, dict) or (field not in table and tables[:1] != ["objects"]):
-            keys = [k for recipe in data.values() for k in _dotted(recipe)]
-            raise RlAbnError(f"--set {setting}: unknown key '{key}': {did_you_mean(key, keys)}")
+        if not isinstance(table, dict) or (field not in table and tables != ["objects"]):
+            keys = [k for plain in data.values() for k in _dotted(plain)]
+            raise RlAbnError(f"--set {setting}: unknown key '{key}': {_nearest(key, keys)}")
         table[field] = _parse(value.strip())
-        model = AgentRecipe if owner[tables[0]] == "agent" else EnvRecipe
-        validate(model, data[owner[tables[0]]], f"--set {setting}")
-    return AgentRecipe.model_validate(data["agent"]), EnvRecipe.model_validate(data["env"])
+        changed[recipe].append(f"--set {setting}")
+    # Checked together: two settings may be right only with each other.
+    return (
+        validate(AgentRecipe, data["agent"], " ".join(changed["agent"])),
+        validate(EnvRecipe, data["env"], " ".join(changed["env"])),
+    )
 
 
 def _parse(text: str) -> Any:
     """Reads a value as TOML; what is no TOML is a bare word."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, KeyError):
+    except (ValueError, KeyError, RecursionError):
         return text
+
+
+def _nearest(key: str, keys: list[str]) -> str:
+    """Returns a hint at the nearest dotted key, by the whole or by its last part."""
+    if "." not in key:
+        fields = {dotted.rpartition(".")[2]: dotted for dotted in reversed(keys)}
+        near = get_close_matches(key, fields, n=1, cutoff=0.7)
+        if near:
+            return f"did you mean '{fields[near[0]]}'?"
+    return did_you_mean(key, keys, otherwise="'rl-abn recipes NAME' shows the keys")
 
 
 def _dotted(data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -76,27 +94,27 @@ def _dotted(data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 def _first_mistake(model: type[BaseModel], error: ValidationError) -> str:
     mistakes = error.errors()
     mistake = next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
-    path = _readable(mistake["loc"])
+    path = _readable(mistake["loc"]).encode("unicode_escape").decode()
     if mistake["type"] == "extra_forbidden":
         *parents, key = mistake["loc"]
         return f"unknown key '{path}': {did_you_mean(str(key), _keys(model, parents))}"
     if mistake["type"] == "missing":
         return f"expected a key '{path}', got none"
     if mistake["type"] == "union_tag_invalid":
-        context = mistake["ctx"]
-        tags = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
-        return f"{path}.{context['discriminator'].strip(chr(39))}: unknown name '{context['tag']}': {did_you_mean(str(context['tag']), tags)}"
+        tags = [tag.strip(" '") for tag in mistake["ctx"]["expected_tags"].split(",")]
+        tag = str(mistake["ctx"]["tag"])
+        return f"{path}.name: unknown name '{tag}': {did_you_mean(tag, tags)}"
     if mistake["type"] == "union_tag_not_found":
         return f"expected a key '{path}.name', got none"
     message = mistake["msg"].removeprefix("Value error, ")
     if mistake["type"] == "value_error":
         return f"{path}: {message}" if path else message
-    expected = message.removeprefix('Input should be ')
+    expected = message.removeprefix("Input should be ")
     return f"{path}: expected {expected}, got {mistake['input']!r}"
 
 
 # What pydantic puts into a location beside the keys: the branch of a union it tried.
-_UNION_TAGS = {"ppo", "a2c", "LinearSchedule", "constrained-float", "float", "[key]"}
+_UNION_TAGS = {"ppo", "a2c", "<schedule>", "<number>", "[key]"}
 
 
 def _readable(location: tuple[int | str, ...]) -> str:
@@ -107,10 +125,12 @@ def _keys(model: type[BaseModel], parents: list[int | str]) -> list[str]:
     """Returns the keys that were possible at a place in a recipe."""
     models = [model]
     for part in parents:
-        if part in ("ppo", "a2c", "LinearSchedule"):
-            models = [m for m in models if m.__name__.lower() == str(part).lower()]
+        if part in ("ppo", "a2c"):
+            models = [m for m in models if m.__name__.lower() == part]
         elif any(str(part) in m.model_fields for m in models):
-            annotations = [m.model_fields[str(part)].annotation for m in models if str(part) in m.model_fields]
+            annotations = [
+                m.model_fields[str(part)].annotation for m in models if str(part) in m.model_fields
+            ]
             models = [m for annotation in annotations for m in _models_in(annotation)]
     return [key for m in models for key in m.model_fields]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from rl_abn.attention import MECHANISMS
 from rl_abn.errors import did_you_mean
@@ -14,12 +14,11 @@ from rl_abn.networks import NETWORKS
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-Colour = tuple[
-    Annotated[int, Field(ge=0, le=255)],
-    Annotated[int, Field(ge=0, le=255)],
-    Annotated[int, Field(ge=0, le=255)],
-]
+Count = Annotated[int, Field(ge=1, lt=2**53)]
+Byte = Annotated[int, Field(ge=0, le=255)]
+# TOML has arrays where Python has tuples; strictness would refuse them.
+Colour = Annotated[tuple[Byte, Byte, Byte], Field(strict=False)]
+Span = Annotated[tuple[int, int], Field(strict=False)]
 
 
 def _check_name(field: str, name: str, registry: Iterable[str]) -> None:
@@ -30,7 +29,7 @@ def _check_name(field: str, name: str, registry: Iterable[str]) -> None:
 class Table(BaseModel):
     """A table of a recipe. Unknown keys are mistakes, not extras."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 class LinearSchedule(Table):
@@ -41,7 +40,15 @@ class LinearSchedule(Table):
     end: NotNegative = 0.0
 
 
-ScheduledFloat = Positive | LinearSchedule
+def _kind_of_value(value: object) -> str:
+    return "<schedule>" if isinstance(value, dict | LinearSchedule) else "<number>"
+
+
+# The tags go into the place pydantic names in an error; no key looks like them.
+ScheduledFloat = Annotated[
+    Annotated[Positive, Tag("<number>")] | Annotated[LinearSchedule, Tag("<schedule>")],
+    Discriminator(_kind_of_value),
+]
 
 
 def schedule(value: float | LinearSchedule) -> Callable[[float], float]:
@@ -76,8 +83,8 @@ class OnPolicy(Table):
         branch_coef: Weight of the branch loss.
     """
 
-    n_envs: Count
-    n_steps: Count
+    n_envs: Annotated[int, Field(ge=1, le=4096)]
+    n_steps: Annotated[int, Field(ge=1, le=65_536)]
     learning_rate: ScheduledFloat
     gamma: Share = 0.99
     gae_lambda: Share = 0.95
@@ -113,7 +120,7 @@ class PPO(OnPolicy):
     def _batches_fill_the_rollout(self) -> Self:
         rollout = self.n_envs * self.n_steps
         if rollout % self.batch_size:
-            near = max(d for d in range(1, rollout + 1) if rollout % d == 0 and d <= max(self.batch_size, 1))
+            near = next(d for d in range(min(self.batch_size, rollout), 0, -1) if rollout % d == 0)
             raise ValueError(
                 f"expected a batch_size that divides n_envs * n_steps = {rollout}, "
                 f"got {self.batch_size}; the nearest below is {near}"
@@ -217,7 +224,9 @@ class AgentRecipe(Table):
                 f"(there is no branch), got '{self.algorithm.branch_loss}'"
             )
         if self.attention.mechanism == "none" and self.attention.maps == "split":
-            raise ValueError("expected attention.maps = 'shared' with mechanism 'none', got 'split'")
+            raise ValueError(
+                "expected attention.maps = 'shared' with mechanism 'none', got 'split'"
+            )
         return self
 
 
@@ -280,9 +289,17 @@ class GameObject(Table):
         columns: The same for columns, of 160.
     """
 
-    colours: tuple[Colour, ...]
-    rows: tuple[int, int] | None = None
-    columns: tuple[int, int] | None = None
+    colours: Annotated[tuple[Colour, ...], Field(min_length=1, strict=False)]
+    rows: Span | None = None
+    columns: Span | None = None
+
+    @model_validator(mode="after")
+    def _lies_on_the_screen(self) -> Self:
+        for field, end in (("rows", 210), ("columns", 160)):
+            span = getattr(self, field)
+            if span is not None and not 0 <= span[0] < span[1] <= end:
+                raise ValueError(f"expected {field} = [first, end] within 0 to {end}, got {span}")
+        return self
 
 
 class EnvRecipe(Table):

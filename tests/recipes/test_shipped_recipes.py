@@ -1,0 +1,193 @@
+"""The recipes that ship: they load, and say what was published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rl_abn.networks import NETWORKS
+from rl_abn.recipes import (
+    A2C,
+    PPO,
+    LinearSchedule,
+    list_recipes,
+    load_agent,
+    load_env,
+    load_run,
+    make_run_recipe,
+    recipe_path,
+    recipe_summary,
+)
+from rl_abn.runs import write_recipe
+
+AGENTS, ENVS = list_recipes("agents"), list_recipes("envs")
+
+# Random and human play: dqn_zoo, atari_data.py.
+SCORES = {
+    "space_invaders": (148.0, 1668.7),
+    "ms_pacman": (307.3, 6951.6),
+    "breakout": (1.7, 30.5),
+    "pong": (-20.7, 14.6),
+    "seaquest": (68.4, 42054.7),
+    "beam_rider": (363.9, 16926.5),
+    "qbert": (163.9, 13455.0),
+}
+
+
+def flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            leaves |= flat(value, f"{prefix}{key}.")
+        else:
+            leaves[prefix + key] = value
+    return leaves
+
+
+def differences(one: str, other: str) -> set[str]:
+    first, second = (flat(load_agent(name).model_dump()) for name in (one, other))
+    assert first.keys() == second.keys()
+    return {key for key in first if first[key] != second[key]}
+
+
+def test_what_ships() -> None:
+    assert AGENTS == ["a2c_abn", "a2c_cnn", "a2c_mask", "ppo_abn", "ppo_cnn", "ppo_mask"]
+    assert sorted(SCORES) == ENVS
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_an_agent_is_what_its_name_says(name: str) -> None:
+    algorithm, form = name.split("_")
+    recipe = load_agent(name)
+    assert isinstance(recipe.algorithm, {"ppo": PPO, "a2c": A2C}[algorithm])
+    attention = (recipe.attention.mechanism, recipe.attention.maps, recipe.algorithm.branch_loss)
+    assert (
+        attention
+        == {
+            "abn": ("residual", "shared", "actor_critic"),
+            "mask": ("mask", "split", "none"),
+            "cnn": ("none", "shared", "none"),
+        }[form]
+    )
+    assert recipe.network.attention_at in NETWORKS[recipe.network.extractor].attention_at
+
+
+@pytest.mark.parametrize("name", [name for name in AGENTS if name.startswith("ppo")])
+def test_ppo_has_the_published_hyperparameters(name: str) -> None:
+    recipe = load_agent(name)
+    assert recipe.algorithm.model_dump(exclude={"branch_loss"}) == {
+        "name": "ppo",
+        "n_envs": 8,
+        "n_steps": 128,
+        "batch_size": 8 * 128 // 4,  # four minibatches
+        "n_epochs": 4,
+        "learning_rate": {"kind": "linear", "start": 2.5e-4, "end": 0.0},
+        "clip_range": {"kind": "linear", "start": 0.1, "end": 0.0},
+        "gamma": 0.99,
+        "gae_lambda": 0.95,
+        "ent_coef": 0.01,
+        "vf_coef": 0.5,
+        "max_grad_norm": 0.5,
+        "adam_eps": 1e-5,
+        "normalize_advantage": True,
+        "clip_reward": True,
+        "target_kl": 0.0,
+        "branch_coef": 1.0,
+    }
+    assert recipe.train.steps == 10_000_000
+
+
+@pytest.mark.parametrize("name", [name for name in AGENTS if name.startswith("a2c")])
+def test_a2c_has_the_published_hyperparameters(name: str) -> None:
+    assert load_agent(name).algorithm.model_dump(exclude={"branch_loss"}) == {
+        "name": "a2c",
+        "n_envs": 16,
+        "n_steps": 5,
+        "learning_rate": 7e-4,
+        "gamma": 0.99,
+        "gae_lambda": 1.0,
+        "ent_coef": 0.01,
+        "vf_coef": 0.25,
+        "max_grad_norm": 0.5,
+        "rms_prop_eps": 1e-5,
+        "normalize_advantage": False,
+        "clip_reward": True,
+        "branch_coef": 1.0,
+    }
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "a2c"])
+def test_twins_differ_in_attention_and_branch_alone(algorithm: str) -> None:
+    cnn, abn, mask = (f"{algorithm}_{form}" for form in ("cnn", "abn", "mask"))
+    assert differences(cnn, abn) == {"attention.mechanism", "algorithm.branch_loss"}
+    assert differences(cnn, mask) == {
+        "attention.mechanism",
+        "attention.maps",
+        "network.attention_at",
+    }
+
+
+@pytest.mark.parametrize("form", ["cnn", "abn", "mask"])
+def test_both_algorithms_have_the_same_network_and_attention(form: str) -> None:
+    ppo, a2c = load_agent(f"ppo_{form}"), load_agent(f"a2c_{form}")
+    assert (ppo.network, ppo.attention, ppo.train) == (a2c.network, a2c.attention, a2c.train)
+
+
+@pytest.mark.parametrize("name", ENVS)
+def test_reference_scores_are_the_published_ones(name: str) -> None:
+    scores = load_env(name).scores
+    assert (scores.random, scores.human) == SCORES[name]
+    assert scores.source.startswith("dqn_zoo, atari_data.py")
+
+
+@pytest.mark.parametrize("name", ENVS)
+def test_protocols_are_the_published_ones(name: str) -> None:
+    protocols = load_env(name).protocol
+    assert set(protocols) == {"legacy", "machado2018"}
+    same = {"frame_skip": 4, "max_pool": True, "screen_size": 84, "frame_stack": 4}
+    # Whether FIRE begins a game depends on the game.
+    assert protocols["legacy"].model_dump(exclude={"fire_reset"}) == same | {
+        "repeat_action_probability": 0.0,
+        "full_action_space": False,
+        "noop_max": 30,
+        "life_loss_terminal": True,
+        "max_frames": 108_000,
+    }
+    assert protocols["machado2018"].model_dump() == same | {
+        "repeat_action_probability": 0.25,
+        "full_action_space": True,
+        "noop_max": 0,
+        "fire_reset": False,
+        "life_loss_terminal": False,
+        "max_frames": 18_000,
+    }
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("env", ENVS)
+def test_every_agent_plays_every_game(tmp_path: Path, agent: str, env: str) -> None:
+    recipe = make_run_recipe(env, agent, seed=7)
+    assert (recipe.env_name, recipe.agent_name, recipe.seed) == (env, agent, 7)
+    assert recipe.agent == load_agent(agent)
+    assert recipe.env == load_env(env)
+    write_recipe(tmp_path, recipe)
+    assert load_run(tmp_path / "recipe.toml") == recipe
+
+
+def test_a_schedule_survives_the_way_through_a_run_folder(tmp_path: Path) -> None:
+    write_recipe(tmp_path, make_run_recipe("pong", "ppo_abn", 0))
+    algorithm = load_run(tmp_path / "recipe.toml").agent.algorithm
+    assert algorithm.learning_rate == LinearSchedule(start=2.5e-4, end=0.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("agents", n) for n in AGENTS] + [("envs", n) for n in ENVS]
+)
+def test_a_recipe_begins_with_what_it_is(kind: Any, name: str) -> None:
+    summary = recipe_summary(kind, name)
+    first_line = recipe_path(kind, name).read_text("utf-8").splitlines()[0]
+    assert 8 <= len(summary) <= 120
+    assert first_line.startswith(f"# {summary[:40]}")
+    assert not summary.endswith((".", ":", ";"))
