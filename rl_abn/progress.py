@@ -38,10 +38,10 @@ class ProgressReport:
         self._live: Progress | None = None
         if self.console.is_terminal:
             self._live = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 TaskProgressColumn(),
-                TextColumn("{task.fields[numbers]}"),
+                TextColumn("{task.fields[numbers]}", markup=False),
                 TextColumn("ETA"),
                 TimeRemainingColumn(),
                 console=self.console,
@@ -71,10 +71,12 @@ class ProgressReport:
         elif now - self._last_line >= PLAIN_EVERY_S or (done == self._total and done > self._start):
             self._last_line = now
             of = "" if self._total is None else f"/{self._total:,}"
+            line = f"{self._label}: {done:,}{of} {self._unit}  {shown}  {self._eta(done, now)}"
             self.console.print(
-                f"{self._label}: {done:,}{of} {self._unit}  {shown}  {self._eta(done, now)}".rstrip(),
+                line.rstrip(),
                 soft_wrap=True,
                 highlight=False,
+                markup=False,
             )
 
     def _eta(self, done: int, now: float) -> str:

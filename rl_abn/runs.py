@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -75,10 +76,11 @@ class Run:
         Raises:
             RlAbnError: If it is none.
         """
-        if not (path / RECIPE).is_file():
+        if _kind_of(path / RECIPE) != "a file":
             runs = [str(found.parent) for found in Path("runs").glob(f"*/*/*/{RECIPE}")]
             hint = did_you_mean(str(path), runs) if runs else "train one with 'rl-abn train'"
-            got = "a folder without recipe.toml" if path.is_dir() else "no such folder"
+            got = _kind_of(path)
+            got = f"a folder without {RECIPE}" if got == "a folder" else got or "no such folder"
             raise RlAbnError(f"expected a run folder, got '{path}' ({got}); {hint}")
         return cls(path, load_run(path / RECIPE))
 
@@ -139,6 +141,7 @@ class Run:
         """
         target = self.path / "checkpoints" / f"step-{step:012d}"
         partial = target.with_name(f".{target.name}.partial")
+        replaced = target.with_name(f".{target.name}.replaced")
         try:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
@@ -148,24 +151,38 @@ class Run:
             for file in (WEIGHTS, TRAINING):
                 _flush(partial / file)
             if target.exists():
-                shutil.rmtree(target)
+                shutil.rmtree(replaced, ignore_errors=True)
+                target.rename(replaced)
             partial.rename(target)
             _flush(target.parent)
+            shutil.rmtree(replaced, ignore_errors=True)
         except (OSError, SafetensorError) as error:
             shutil.rmtree(partial, ignore_errors=True)
+            if replaced.exists() and not target.exists():
+                replaced.rename(target)
             raise RlAbnError(f"{target}: the checkpoint cannot be written: {error}") from None
         return Checkpoint(target, step)
 
     def update_meta(self, **changes: Any) -> None:
-        """Changes entries of `meta.json`."""
-        meta = read_json(self.path / META)
-        write_json(self.path / META, {**meta, **changes})
+        """Changes entries of `meta.json`.
+
+        Raises:
+            RlAbnError: If it cannot be read or written.
+        """
+        write_output(self.path / META, {**read_json(self.path / META), **changes})
 
 
 def write_recipe(folder: Path, recipe: RunRecipe) -> None:
-    """Writes a resolved recipe into a run folder."""
+    """Writes a resolved recipe into a run folder.
+
+    Raises:
+        RlAbnError: If it cannot be written.
+    """
     plain = recipe.model_dump(mode="json", exclude_none=True)
-    write_atomically(folder / RECIPE, tomli_w.dumps(plain))
+    try:
+        write_atomically(folder / RECIPE, tomli_w.dumps(plain))
+    except OSError as error:
+        raise RlAbnError(f"{folder / RECIPE}: cannot be written: {error.strerror}") from None
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -203,9 +220,11 @@ def check_weights(path: Path, got: Mapping[str, Tensor], expected: Mapping[str, 
     Raises:
         RlAbnError: The first thing that does not fit.
     """
-    for name in expected.keys() ^ got.keys():
+    for name in sorted(expected.keys() ^ got.keys()):
         where = "the file lacks it" if name in expected else "the agent has none"
-        raise RlAbnError(f"{path}: expected the agent's tensors, got a difference: {name} ({where})")
+        raise RlAbnError(
+            f"{path}: expected the agent's tensors, got a difference: {name} ({where})"
+        )
     for name, tensor in expected.items():
         if got[name].shape != tensor.shape:
             raise RlAbnError(
@@ -268,9 +287,22 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
 def write_atomically(path: Path, text: str) -> None:
     """Writes a text file under a temporary name, flushes it to disk and renames it."""
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, "utf-8")
-    _flush(partial)
-    partial.rename(path)
+    try:
+        partial.write_text(text, "utf-8")
+        _flush(partial)
+        partial.rename(path)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+
+
+def _kind_of(path: Path) -> str | None:
+    """Says what is at a path; None is nothing, or a name no file system would take."""
+    try:
+        return "a file" if path.is_file() else "a folder" if path.is_dir() else None
+    except OSError:
+        return None
 
 
 def _without_nan(value: Any) -> Any:
@@ -294,12 +326,13 @@ def _git_commit() -> str | None:
     checkout = Path(__file__).resolve().parents[1]
     if not (checkout / ".git").exists():
         return None
-    result = subprocess.run(
-        ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        result = subprocess.run(
+            [*command, "--exclude=*"], capture_output=True, text=True, check=False
+        )
+    except OSError:  # git is not installed
+        return None
     return result.stdout.strip() or None
 
 

@@ -60,10 +60,12 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f"expected a device such as auto, cpu or cuda, got '{name}'") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"expected a device of this machine, got '{name}': no CUDA GPU is visible")
-    return device
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdigit()) or (kind == "cpu" and index):
+        raise ValueError(f"expected auto, cpu, cuda or cuda:N, got '{name}'")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        seen = torch.cuda.device_count() or "no"
+        raise ValueError(
+            f"expected a device of this machine, got '{name}': {seen} CUDA GPU visible"
+        )
+    return torch.device(name)
