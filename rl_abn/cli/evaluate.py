@@ -55,9 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
     from rl_abn.runs import Run, write_output
 
     run = Run.open(arguments.path)
-    report = ProgressReport(
-        "playing", arguments.episodes * (2 if arguments.random else 1), "games"
-    )
+    report = ProgressReport("playing", arguments.episodes * (2 if arguments.random else 1), "games")
     with report:
         result = evaluate_run(
             run,

@@ -14,7 +14,9 @@ class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionH
     """Shows defaults, and descriptions as they are written."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default in (None, False, []) else super()._get_help_string(action)
+        if action.default is None or action.default is False or action.default == []:
+            return action.help
+        return super()._get_help_string(action)
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,11 +40,18 @@ class Parser(argparse.ArgumentParser):
         Raises:
             RlAbnError: If an argument is not known.
         """
-        parsed, unknown = super().parse_known_args(args, namespace)
-        for word in unknown:
-            if word.startswith("-"):
-                hint = did_you_mean(word.partition("=")[0], self._option_string_actions)
+        words = list(args or ())
+        # Looked at first: argparse would complain of what is missing before what is misspelt.
+        for word in words[: words.index("--") if "--" in words else None]:
+            if not word.startswith("-"):
+                if self._subparsers is not None:
+                    break  # the rest is the command's
+                continue
+            option = word.partition("=")[0]
+            if option.startswith("--") and option not in self._option_string_actions:
+                hint = did_you_mean(option, self._option_string_actions)
                 raise RlAbnError(f"unknown option '{word}': {hint}")
+        parsed, unknown = super().parse_known_args(args, namespace)
         if unknown:
             raise RlAbnError(f"expected no more arguments, got '{' '.join(unknown)}'")
         return parsed, unknown
@@ -54,7 +63,9 @@ def one_of(choices: Iterable[str]) -> Callable[[str], str]:
 
     def parse(text: str) -> str:
         if text not in names:
-            raise argparse.ArgumentTypeError(f"unknown choice '{text}': {did_you_mean(text, names)}")
+            raise argparse.ArgumentTypeError(
+                f"unknown choice '{text}': {did_you_mean(text, names)}"
+            )
         return text
 
     return parse

@@ -21,14 +21,16 @@ def add(commands: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Lists or shows."""
     from rl_abn.errors import RlAbnError, did_you_mean
-    from rl_abn.recipes import list_recipes, recipe_path, recipe_summary
+    from rl_abn.recipes import Kind, list_recipes, recipe_path, recipe_summary
 
-    kinds = {kind: list_recipes(kind) for kind in ("agents", "envs")}
+    kinds: dict[Kind, list[str]] = {"agents": list_recipes("agents"), "envs": list_recipes("envs")}
     what = arguments.what
     if what is None or what in kinds:
-        for kind in kinds if what is None else [what]:
+        for kind, names in kinds.items():
+            if what not in (None, kind):
+                continue
             print(f"{kind}:")
-            for name in kinds[kind]:
+            for name in names:
                 print(f"  {name:16}{recipe_summary(kind, name)}")
         print("next: rl-abn recipes NAME shows one; copy it, change it, and pass its path")
         return

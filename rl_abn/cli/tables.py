@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.markup import escape
 from rich.table import Table
 
 from rl_abn.rl.evaluate import RunEvaluation
@@ -21,7 +22,7 @@ def evaluation_table(result: RunEvaluation) -> Table:
     for evaluation in result.evaluations:
         scores = [game.score for game in evaluation.games]
         table.add_row(
-            evaluation.player + (" (greedy)" if evaluation.greedy else ""),
+            escape(evaluation.player) + (" (greedy)" if evaluation.greedy else ""),
             str(len(scores)),
             str(evaluation.mean),
             str(evaluation.iqm),

@@ -17,7 +17,10 @@ def add(commands: Subparsers) -> None:
         description="Train an agent into a run folder. Ctrl-C saves; --on-exists resume goes on.",
     )
     parser.add_argument(
-        "--env", required=True, metavar="RECIPE", help="game: a name of 'rl-abn recipes envs', or a path"
+        "--env",
+        required=True,
+        metavar="RECIPE",
+        help="game: a name of 'rl-abn recipes envs', or a path",
     )
     parser.add_argument(
         "--agent",

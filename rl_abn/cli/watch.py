@@ -78,7 +78,9 @@ def run(arguments: argparse.Namespace) -> None:
             device=arguments.device,
             report=report,
         )
-    print(f"score {video.score:.0f}, {video.n_frames:,} frames, {video.seconds:.0f} s: {video.path}")
+    print(
+        f"score {video.score:.0f}, {video.n_frames:,} frames, {video.seconds:.0f} s: {video.path}"
+    )
     if run.recipe.agent.attention.mechanism == "none":
         print(f"next: rl-abn eval {run.path} --greedy")
     else:
