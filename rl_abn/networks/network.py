@@ -14,9 +14,11 @@ class Network(Protocol):
     Attributes:
         attention_at: The map sizes there are to choose from, for 84x84 observations; the first
             is the default.
+        features_dim: Size of what the perception stage puts out.
     """
 
     attention_at: ClassVar[tuple[int, ...]]
+    features_dim: ClassVar[int]
 
     def __init__(self, in_shape: tuple[int, int, int], attention_at: int) -> None:
         """Plans the network for observations [C, H, W] and a map of `attention_at` squared."""

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def sample(logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Draws actions, int64 [B], from logits [B, A]: exponential races, so nothing waits on a GPU."""
+    """Draws actions, int64 [B], from logits [B, A], by exponential races: no wait for a GPU."""
     races = torch.empty_like(logits).exponential_(generator=generator)
     return (logits.softmax(dim=-1) / races).argmax(dim=-1)
 

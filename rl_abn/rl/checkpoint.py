@@ -57,9 +57,7 @@ def restore(model: Model, checkpoint: Checkpoint) -> tuple[int, dict[str, Tensor
     state = read_json(checkpoint.path / STATE)
     tensors = load_tensors(checkpoint.path / TRAINING)
     try:
-        model.policy.optimizer.load_state_dict(
-            _unflatten_optimizer(state["optimizer"], tensors)
-        )
+        model.policy.optimizer.load_state_dict(_unflatten_optimizer(state["optimizer"], tensors))
         model.num_timesteps = int(state["num_timesteps"])
         model._n_updates = int(state["n_updates"])
         model.ep_info_buffer = deque(state["episodes"], maxlen=model._stats_window_size)
@@ -79,7 +77,9 @@ def restore_rng(rng: dict[str, Tensor], device: torch.device) -> None:
         torch.cuda.set_rng_state(rng["rng.cuda"], device)
 
 
-def _flatten_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _flatten_optimizer(
+    optimizer: torch.optim.Optimizer,
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Splits an optimizer's state into tensors by name and the rest as plain data."""
     state = optimizer.state_dict()
     tensors: dict[str, Tensor] = {}

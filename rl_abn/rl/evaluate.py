@@ -96,7 +96,7 @@ def play_games(
     """
     quota = split_quota(n_games, env.num_envs)
     results: list[list[GameResult]] = [[] for _ in quota]
-    observations = env.reset()
+    observations: Any = env.reset()
     done = 0
     while done < n_games:
         actions, _ = player.act(observations)
@@ -196,7 +196,9 @@ class RunEvaluation(NamedTuple):
         """Writes the evaluation into the run's evaluations/."""
         agent = self.evaluations[0]
         draw = "greedy" if agent.greedy else "stochastic"
-        name = f"step-{self.step}-{agent.protocol}-{draw}-{len(agent.games)}-games-{agent.seed}.json"
+        name = (
+            f"step-{self.step}-{agent.protocol}-{draw}-{len(agent.games)}-games-{agent.seed}.json"
+        )
         path = run.path / "evaluations" / name
         write_output(path, self.as_json())
         return path

@@ -22,12 +22,16 @@ class RunMetrics(KVWriter):
     Args:
         run: The run.
         resume_at: Drops what lies after this step: it will be made again. None starts afresh.
+
+    Attributes:
+        last_step: The step of the last logging point, or None before the first.
     """
 
     def __init__(self, run: Run, resume_at: int | None = None) -> None:
         self.path = run.path / METRICS
         if resume_at is not None:
             _keep_until(self.path, resume_at)
+        self.last_step: int | None = None
         self._file = self.path.open("a", encoding="utf-8")
         self.board = SummaryWriter(
             str(run.path / TENSORBOARD),
@@ -41,6 +45,7 @@ class RunMetrics(KVWriter):
         step: int = 0,
     ) -> None:
         """Writes one logging point."""
+        self.last_step = step
         row: dict[str, float | int | None] = {"step": step}
         for key, value in sorted(key_values.items()):
             number = float(value)

@@ -118,7 +118,6 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
                 rewards[i] += self.gamma * float(value)
         return rewards
 
-
     def log_update(self, metrics: MeanMetrics) -> None:
         """Records the means of an update's loss terms and how well the values fitted."""
         for name, mean in metrics.means().items():
@@ -155,7 +154,8 @@ def distillation_loss(
     attention: PolicyAttention, vf_coef: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Returns KL(agent ‖ branch) + vf_coef * squared value error, the agent held fixed."""
-    assert attention.branch_logits is not None and attention.branch_value is not None
+    assert attention.branch_logits is not None
+    assert attention.branch_value is not None
     teacher = attention.action_logits.detach().log_softmax(dim=-1)
     student = attention.branch_logits.log_softmax(dim=-1)
     kl = F.kl_div(student, teacher, log_target=True, reduction="batchmean")
@@ -196,8 +196,7 @@ class MeanMetrics:
             return {}
         values = torch.stack([self._sums[name].float() for name in self._sums]).tolist()
         return {
-            name: value / self._counts[name]
-            for name, value in zip(self._sums, values, strict=True)
+            name: value / self._counts[name] for name, value in zip(self._sums, values, strict=True)
         }
 
 

@@ -16,7 +16,7 @@ class Step(NamedTuple):
     """One step of a game, as it was decided: the screen before the action, and what came of it.
 
     Attributes:
-        index: Steps before this one.
+        t: Steps before this one.
         frame: The colour screen the action was chosen on, uint8 [210, 160, 3].
         observation: What the player saw, uint8 [C, H, W].
         attention: What it thought, a batch of one; None for a player that does not think.
@@ -28,7 +28,7 @@ class Step(NamedTuple):
         truncated: Whether the frame cap cut it off there.
     """
 
-    index: int
+    t: int
     frame: np.ndarray
     observation: np.ndarray
     attention: PolicyAttention | None
@@ -67,14 +67,14 @@ def play_game(
         The last step.
     """
     observation = twin.reset(seed)
-    score, index = 0.0, 0
+    score, t = 0.0, 0
     while True:
         frame, lives = twin.frame.copy(), twin.lives
         actions, attention = player.act(observation[None])
         outcome = twin.step(int(actions[0]))
         score += outcome.reward
         step = Step(
-            index=index,
+            t=t,
             frame=frame,
             observation=observation,
             attention=attention,
@@ -87,7 +87,7 @@ def play_game(
         )
         for observer in observers:
             observer.on_step(step)
-        index += 1
-        if outcome.terminated or outcome.truncated or index == max_steps:
+        t += 1
+        if outcome.terminated or outcome.truncated or t == max_steps:
             return step
         observation = outcome.observation

@@ -60,7 +60,10 @@ class TrunkExtractor(BaseFeaturesExtractor):
     """
 
     def __init__(
-        self, observation_space: spaces.Box, network: str = "nature", attention_at: int | None = None
+        self,
+        observation_space: spaces.Box,
+        network: str = "nature",
+        attention_at: int | None = None,
     ) -> None:
         _expect("extractor", network, NETWORKS)
         in_shape = observation_space.shape
@@ -201,7 +204,7 @@ class AttentionPolicy(ActorCriticPolicy):
         ), state
 
     def forward(self, obs: Tensor, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns actions [B], values [B, 1] and log-probabilities [B], as SB3's loop wants them."""
+        """Returns actions [B], values [B, 1] and log-probabilities [B], as SB3 wants them."""
         attention, _ = self.attend(obs)
         actions = self._choose(attention.action_logits, deterministic)
         log_prob = categorical.log_prob(attention.action_logits, actions)

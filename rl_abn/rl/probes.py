@@ -44,7 +44,8 @@ def collect_probes(game: Game, protocol: Protocol, count: int, seed: int) -> Pro
     twin = Twin(game, protocol)
     rng = np.random.default_rng([seed, _PROBE_SEEDS])
     seeds = iter(derive_seeds(seed, _PROBE_SEEDS, count=count + 1))
-    observations, frames = [], []
+    observations: list[np.ndarray] = []
+    frames: list[np.ndarray] = []
     observation = twin.reset(int(next(seeds)))
     step = 0
     while len(frames) < count:

@@ -26,6 +26,7 @@ from rl_abn.rl.callbacks import (
 )
 from rl_abn.rl.metrics import RunMetrics, make_logger
 from rl_abn.rl.probes import ProbeLog, collect_probes
+from rl_abn.rl.vec_env import check_game
 from rl_abn.runs import META, Run, read_json
 
 OnExists = Literal["resume", "new", "overwrite"]
@@ -76,6 +77,7 @@ def prepare_run(
     recipe = make_run_recipe(env, agent, seed, settings)
     folder = folder or Path("runs", recipe.env_name, recipe.agent_name, f"seed-{seed}")
     device_of(device)
+    check_game(recipe.env.game)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
     if folder.exists():
@@ -148,7 +150,7 @@ def train(
                 log_interval=log_interval,
                 reset_num_timesteps=False,
             )
-        if stop.received is None:
+        if stop.received is None and metrics.last_step != model.num_timesteps:
             model.dump_logs()
         if model.num_timesteps > before:
             checkpoints.save()

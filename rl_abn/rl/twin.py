@@ -40,19 +40,26 @@ class Twin:
     Args:
         game: Which game.
         protocol: How it is played.
+
+    Attributes:
+        frame_size: Height and width of the screen, in pixels; 210x160 in most games.
     """
 
     def __init__(self, game: Game, protocol: Protocol) -> None:
         self.protocol = protocol
-        self._rom = roms.get_rom_path(game.rom)
         self._counter = make_ale(game, protocol, 1, n_threads=1)
+        rom = roms.get_rom_path(game.rom)
+        assert rom is not None
         self._ale = ALEInterface()
         self._ale.setFloat("repeat_action_probability", protocol.repeat_action_probability)
+        self._ale.loadROM(rom)
+        self._rom = rom
+        self.frame_size: tuple[int, int] = self._ale.getScreenDims()
         self._frames_played = 0
         self._stack = np.zeros(
             (protocol.frame_stack, protocol.screen_size, protocol.screen_size), np.uint8
         )
-        self._pair = np.zeros((2, 210, 160), np.uint8)
+        self._pair = np.zeros((2, *self.frame_size), np.uint8)
         self._actions: list[Action] = list(self._counter.ale.get_action_set())
 
     @property
@@ -62,7 +69,7 @@ class Twin:
 
     @property
     def frame(self) -> np.ndarray:
-        """The screen as it is now, uint8 RGB [210, 160, 3]."""
+        """The screen as it is now, uint8 RGB [*frame_size, 3]."""
         frame: np.ndarray = self._ale.getScreenRGB()
         return frame
 

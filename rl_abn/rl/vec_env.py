@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from ale_py import ALEInterface, LoggerMode
+from ale_py import ALEInterface, LoggerMode, roms
 from ale_py.vector_env import AtariVectorEnv
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecEnv
 
-from rl_abn.errors import RlAbnError
+from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.recipes import Game, Protocol
 
 ALEInterface.setLoggerMode(LoggerMode.Error)
@@ -110,6 +110,7 @@ class AleVecEnv(VecEnv):
 
     def reset(self) -> np.ndarray:
         """Begins new games; a second reset without a seed goes on from the emulators' own state."""
+        observations: np.ndarray
         observations, info = self.games.reset(seed=self._game_seeds)
         self._game_seeds = None
         self._returns[:] = 0.0
@@ -187,28 +188,40 @@ def make_ale(
     Raises:
         RlAbnError: If ale-py has no such game.
     """
-    try:
-        return AtariVectorEnv(
-            game.rom,
-            n_envs,
-            num_threads=n_threads or min(n_envs, os.cpu_count() or 1),
-            max_num_frames_per_episode=protocol.max_frames,
-            repeat_action_probability=protocol.repeat_action_probability,
-            full_action_space=protocol.full_action_space,
-            autoreset_mode=AutoresetMode.SAME_STEP,
-            img_height=protocol.screen_size,
-            img_width=protocol.screen_size,
-            stack_num=protocol.frame_stack,
-            frameskip=protocol.frame_skip,
-            maxpool=protocol.max_pool,
-            noop_max=protocol.noop_max,
-            use_fire_reset=protocol.fire_reset,
-            # `episodic_life` would restart the game at a lost life; this only reports it.
-            life_loss_info=life_loss_terminal,
-            reward_clipping=False,
+    check_game(game)
+    return AtariVectorEnv(
+        game.rom,
+        n_envs,
+        num_threads=n_threads or min(n_envs, os.cpu_count() or 1),
+        max_num_frames_per_episode=protocol.max_frames,
+        repeat_action_probability=protocol.repeat_action_probability,
+        full_action_space=protocol.full_action_space,
+        autoreset_mode=AutoresetMode.SAME_STEP,
+        img_height=protocol.screen_size,
+        img_width=protocol.screen_size,
+        stack_num=protocol.frame_stack,
+        frameskip=protocol.frame_skip,
+        maxpool=protocol.max_pool,
+        noop_max=protocol.noop_max,
+        use_fire_reset=protocol.fire_reset,
+        # `episodic_life` would restart the game at a lost life; this only reports it.
+        life_loss_info=life_loss_terminal,
+        reward_clipping=False,
+    )
+
+
+def check_game(game: Game) -> None:
+    """Asks whether ale-py has a game.
+
+    Raises:
+        RlAbnError: If not.
+    """
+    names = roms.get_all_rom_ids()
+    if game.rom not in names:
+        raise RlAbnError(
+            f"expected a game that ale-py has, got rom = '{game.rom}': "
+            f"{did_you_mean(game.rom, names)}"
         )
-    except (AssertionError, FileNotFoundError):
-        raise RlAbnError(f"expected a game that ale-py has, got rom = '{game.rom}'") from None
 
 
 def _n_actions(games: AtariVectorEnv) -> int:

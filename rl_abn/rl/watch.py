@@ -55,7 +55,7 @@ class VideoRecorder:
         """Takes one step."""
         self.writer.write(self.scene.render(moment_of(step)))
         if self.report is not None:
-            self.report.update(step.index + 1, score=f"{step.score:.0f}")
+            self.report.update(step.t + 1, score=f"{step.score:.0f}")
 
 
 def moment_of(step: Step) -> Moment:
@@ -72,7 +72,7 @@ def moment_of(step: Step) -> Moment:
         reward=step.reward,
         score=step.score,
         lives=step.lives,
-        step=step.index,
+        step=step.t,
     )
 
 
@@ -117,6 +117,7 @@ def watch_game(
         f"{checkpoint.step:,} steps trained",
         fps=fps,
         scale=scale,
+        frame_size=twin.frame_size,
     )
     path = out or run.path / "videos" / f"step-{checkpoint.step}-game-{seed}.mp4"
     with VideoWriter(path, scene.size, fps) as writer:

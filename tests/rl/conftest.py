@@ -1,0 +1,148 @@
+"""A tiny network and tiny games: each game tests one thing and has a numeric answer."""
+
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+from stable_baselines3.common.vec_env import DummyVecEnv
+from torch import nn, set_num_threads
+
+from rl_abn.networks import NETWORKS, trace_shape
+from rl_abn.recipes import LinearSchedule, load_env, schedule
+from rl_abn.rl import AleVecEnv, AttentionA2C, AttentionPolicy, AttentionPPO
+
+SIZE = 12
+set_num_threads(1)  # tests run side by side; more threads would only wait for each other
+
+
+class TinyNetwork:
+    """One convolution, 6x6 maps for 12x12 observations, one fully connected layer."""
+
+    attention_at = (6,)
+    features_dim = 32
+
+    def __init__(self, in_shape, attention_at=6):
+        self.in_shape = in_shape
+
+    def extractor(self):
+        return nn.Sequential(nn.Conv2d(self.in_shape[0], 16, 2, stride=2), nn.ReLU())
+
+    def branch_body(self, channels):
+        return nn.Sequential(nn.Conv2d(channels, channels, 1), nn.ReLU())
+
+    def perception(self):
+        channels, height, width = trace_shape(self.extractor(), self.in_shape)
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(channels * height * width, self.features_dim), nn.ReLU()
+        )
+
+
+class ProbeGame(gymnasium.Env):
+    """A game of a few steps on SIZE x SIZE pixels with two actions."""
+
+    observation_space = spaces.Box(0, 255, (1, SIZE, SIZE), np.uint8)
+    action_space = spaces.Discrete(2)
+    length = 1
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        return self.picture(), {}
+
+    def step(self, action):
+        reward = self.reward(int(action))
+        self.t += 1
+        return self.picture(), reward, self.t >= self.length, False, {}
+
+    def picture(self):
+        return np.full((1, SIZE, SIZE), 100, np.uint8)
+
+    def reward(self, action):
+        return 1.0
+
+
+class ConstantReward(ProbeGame):
+    """Always 1: the value is 1."""
+
+
+class DelayedReward(ProbeGame):
+    """1 after the second of two steps: with gamma 0.5 the first screen is worth 0.5."""
+
+    length = 2
+
+    def picture(self):
+        return np.full((1, SIZE, SIZE), 50 + 150 * min(self.t, 1), np.uint8)
+
+    def reward(self, action):
+        return float(self.t == 1)
+
+
+STRIPES = np.stack([np.indices((SIZE, SIZE))[i][None] % 2 * 255 for i in range(2)]).astype(np.uint8)
+
+
+class Signal(ProbeGame):
+    """The direction of stripes says which action is right."""
+
+    def picture(self):
+        self.right = int(self.np_random.integers(2))
+        return STRIPES[self.right]
+
+    def reward(self, action):
+        return 1.0 if action == self.right else -1.0
+
+
+class PatchSignal(ProbeGame):
+    """One place of 36 counts: a marker (first channel) shows which; its shade says what is right.
+
+    Every other place has a random shade (second channel) that says nothing.
+    """
+
+    observation_space = spaces.Box(0, 255, (2, SIZE, SIZE), np.uint8)
+
+    def picture(self):
+        self.right = int(self.np_random.integers(2))
+        places = np.zeros((2, SIZE // 2, SIZE // 2), np.uint8)
+        places[1] = 255 * self.np_random.integers(2, size=places[1].shape)
+        self.place = tuple(self.np_random.integers(SIZE // 2, size=2))
+        places[(0, *self.place)] = 255
+        places[(1, *self.place)] = 255 * self.right
+        return places.repeat(2, axis=1).repeat(2, axis=2)
+
+    def reward(self, action):
+        return 1.0 if action == self.right else -1.0
+
+
+def make_probe(game, n_envs=8):
+    env = DummyVecEnv([game] * n_envs)
+    env.seed(0)
+    return env
+
+
+def make_algorithm(name, env, seed=0, policy_kwargs=None, **kwargs):
+    """PPO or A2C with settings that learn a probe game in a few thousand steps."""
+    policy_kwargs = {"extractor": "tiny", **(policy_kwargs or {})}
+    common = {"policy_kwargs": policy_kwargs, "seed": seed, "ent_coef": 0.01, **kwargs}
+    start = 2e-3 if name == "ppo" else 4e-3
+    common.setdefault("learning_rate", schedule(LinearSchedule(start=start)))
+    if name == "ppo":
+        settings = {"n_steps": 32, "batch_size": 64, "n_epochs": 4}
+        return AttentionPPO(AttentionPolicy, env, **{**settings, **common})
+    settings = {"n_steps": 8}
+    return AttentionA2C(AttentionPolicy, env, **{**settings, **common})
+
+
+@pytest.fixture(autouse=True)
+def tiny_network(monkeypatch):
+    monkeypatch.setitem(NETWORKS, "tiny", TinyNetwork)
+
+
+@pytest.fixture(scope="session")
+def space_invaders():
+    return load_env("space_invaders")
+
+
+@pytest.fixture
+def ale_env(space_invaders):
+    return AleVecEnv(space_invaders.game, space_invaders.protocol["legacy"], 2, seed=0)
