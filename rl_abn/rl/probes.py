@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,19 +44,18 @@ def collect_probes(game: Game, protocol: Protocol, count: int, seed: int) -> Pro
     """
     twin = Twin(game, protocol)
     rng = np.random.default_rng([seed, _PROBE_SEEDS])
-    seeds = iter(derive_seeds(seed, _PROBE_SEEDS, count=count + 1))
     observations: list[np.ndarray] = []
     frames: list[np.ndarray] = []
-    observation = twin.reset(int(next(seeds)))
-    step = 0
-    while len(frames) < count:
-        outcome = twin.step(int(rng.integers(len(twin.action_names))))
-        observation, step = outcome.observation, step + 1
-        if outcome.terminated or outcome.truncated:
-            observation, step = twin.reset(int(next(seeds))), 0
-        elif step >= _FIRST_STEP and (step - _FIRST_STEP) % _STEPS_APART == 0:
+    game_seeds = (int(derive_seeds(seed, _PROBE_SEEDS, i, count=1)[0]) for i in itertools.count())
+    observation, over = twin.reset(next(game_seeds)), False
+    for step in range(_FIRST_STEP + (count - 1) * _STEPS_APART + 1):
+        if over:
+            observation = twin.reset(next(game_seeds))
+        if step >= _FIRST_STEP and (step - _FIRST_STEP) % _STEPS_APART == 0:
             observations.append(observation)
             frames.append(twin.frame.copy())
+        observation, _, terminated, truncated = twin.step(int(rng.integers(len(twin.action_names))))
+        over = terminated or truncated
     return Probes(np.stack(observations), np.stack(frames))
 
 

@@ -1,0 +1,90 @@
+"""What the documentation tells people to type exists, and its Python runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from rl_abn.cli.main import _parser
+from rl_abn.cli.parser import parse
+from rl_abn.recipes import RunRecipe, list_recipes, make_run_recipe
+from rl_abn.rl.metrics import read_metrics
+from rl_abn.rl.train import prepare_run, train
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(language):
+    for page in PAGES:
+        for i, code in enumerate(re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.S)):
+            yield pytest.param(code, id=f"{page.stem}-{i}")
+
+
+COMMANDS = [
+    pytest.param(line.split("  #")[0].strip(), id=f"{block.id}-{i}")
+    for block in blocks("sh")
+    for i, line in enumerate(block.values[0].splitlines())
+    if line.startswith("rl-abn ")
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_parse_and_their_recipes_resolve(command):
+    words = shlex.split(command)[1:]
+    arguments = parse(_parser(words), words)
+    if words[0] == "train":
+        recipe = make_run_recipe(arguments.env, arguments.agent, arguments.seed, arguments.settings)
+        assert isinstance(recipe, RunRecipe)
+
+
+def test_there_are_commands_to_check():
+    assert len(COMMANDS) > 10
+
+
+@pytest.mark.parametrize("code", list(blocks("python")))
+def test_python_runs(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "docs", "exec"), {})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_the_readme_names_every_recipe():
+    text = (ROOT / "README.md").read_text()
+    for name in (*list_recipes("agents"), *list_recipes("envs")):
+        assert f"`{name}`" in text
+
+
+@pytest.mark.parametrize("loss", ["actor_critic", "distillation"])
+def test_every_logged_metric_is_explained(loss, tmp_path):
+    text = (ROOT / "docs" / "metrics.md").read_text()
+    for agent, batch in (("ppo_abn", ["algorithm.batch_size=16"]), ("a2c_abn", [])):
+        run, _ = prepare_run(
+            env="pong",
+            agent=agent,
+            seed=0,
+            folder=tmp_path / agent,
+            settings=[
+                "algorithm.n_envs=2",
+                "algorithm.n_steps=8",
+                *batch,
+                f"algorithm.branch_loss={loss}",
+                "protocol.legacy.max_frames=60",
+                "train.steps=48",
+                "train.log_every=16",
+                "train.n_probes=1",
+            ],
+        )
+        train(run, resume=False)
+        logged = {key for row in read_metrics(run.path / "metrics.jsonl") for key in row}
+        for key in logged - {"step"}:
+            assert f"`{key.replace('shared_map', 'NAME_map')}`" in text, key
