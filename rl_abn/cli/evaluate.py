@@ -68,7 +68,10 @@ def run(arguments: argparse.Namespace) -> None:
             device=arguments.device,
             report=report,
         )
-    Console(soft_wrap=True).print(evaluation_table(result))
+    Console(highlight=False).print(evaluation_table(result))
+    cut = sum(game.truncated for player in result.evaluations for game in player.games)
+    if cut:
+        print(f"{cut} of the games were cut off by the frame cap")
     written = result.keep(run)
     if arguments.json is not None:
         write_output(arguments.json, result.as_json())

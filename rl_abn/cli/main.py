@@ -25,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: The words after `rl-abn`; None takes those of this process.
     """
+    # Before torch loads: threads that wait by spinning starve each other and the emulator's when
+    # anything else runs on the machine (measured on two cores: 33 steps a second against 351).
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         namespace = parse(_parser(words), words)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from rich.markup import escape
+from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from rl_abn.rl.evaluate import RunEvaluation
 
@@ -13,22 +14,24 @@ def evaluation_table(result: RunEvaluation) -> Table:
     first = result.evaluations[0]
     table = Table(
         title=f"{result.game}, {first.protocol} protocol, {first.n_actions} actions, "
-        f"cap {first.max_frames:,} frames",
-        caption="raw scores of whole games; in brackets 95% bootstrap intervals; "
-        "human-normalised: 0 random, 1 a person",
+        f"{'greedy' if first.greedy else 'stochastic'}, cap {first.max_frames:,} frames",
+        caption="raw scores of whole games; [ ]: 95% bootstrap interval over the games\n"
+        "HNS: human-normalised score, 0 is a random player, 1 a person",
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        caption_justify="left",
+        padding=(0, 1, 0, 0),
     )
-    for heading in ("player", "games", "mean", "IQM", "min", "max", "human-normalised", "cut off"):
-        table.add_column(heading, justify="left" if heading == "player" else "right")
+    for heading in ("player", "games", "mean", "IQM", "min to max", "HNS"):
+        table.add_column(heading, justify="left" if heading == "player" else "right", no_wrap=True)
     for evaluation in result.evaluations:
         scores = [game.score for game in evaluation.games]
         table.add_row(
-            escape(evaluation.player) + (" (greedy)" if evaluation.greedy else ""),
+            Text(evaluation.player),
             str(len(scores)),
-            str(evaluation.mean),
-            str(evaluation.iqm),
-            f"{min(scores):.0f}",
-            f"{max(scores):.0f}",
+            Text(str(evaluation.mean)),
+            Text(str(evaluation.iqm)),
+            f"{min(scores):.0f} to {max(scores):.0f}",
             f"{evaluation.human_normalised:.3f}",
-            str(sum(game.truncated for game in evaluation.games)),
         )
     return table

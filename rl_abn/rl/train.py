@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import closing
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -111,7 +111,7 @@ def train(
         report: Shows how far it is.
 
     Raises:
-        RlAbnError: If the device, the recipe or the checkpoint will not do.
+        RlAbnError: If the device, the recipe or the checkpoint will not do, or the disk is full.
     """
     recipe = run.recipe
     settings = recipe.agent.train
@@ -143,19 +143,23 @@ def train(
     begun, before = time.monotonic(), model.num_timesteps
     run.update_meta(status="running", device=str(model.device))
     try:
-        with stop.catching(), report or nullcontext():
+        with stop.catching(), closing(metrics):
             model.learn(
                 settings.steps - model.num_timesteps,
                 callback=CallbackList(callbacks),
                 log_interval=log_interval,
                 reset_num_timesteps=False,
             )
-        if stop.received is None and metrics.last_step != model.num_timesteps:
-            model.dump_logs()
-        if model.num_timesteps > before:
-            checkpoints.save()
+            if stop.received is None and metrics.last_step != model.num_timesteps:
+                model.dump_logs()
+            if model.num_timesteps > before:
+                checkpoints.save()
+    except OSError as error:
+        raise RlAbnError(
+            f"{run.path}: cannot be written: {error.strerror or error}; "
+            "what was saved before is whole, and --on-exists resume goes on from there"
+        ) from None
     finally:
-        metrics.close()
         done = model.num_timesteps >= settings.steps
         run.update_meta(
             status="finished" if done else "interrupted",

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import DummyVecEnv
-from torch import nn, set_num_threads
+from torch import nn
 
 from rl_abn.networks import NETWORKS, trace_shape
 from rl_abn.recipes import LinearSchedule, load_env, schedule
 from rl_abn.rl import AleVecEnv, AttentionA2C, AttentionPolicy, AttentionPPO
 
 SIZE = 12
-set_num_threads(1)  # tests run side by side; more threads would only wait for each other
 
 
 class TinyNetwork:
