@@ -55,8 +55,10 @@ class AttentionA2C(AttentionOnPolicy, A2C):
         loss, terms = self._policy_gradient_loss(
             attention.action_logits, attention.value, samples, advantages
         )
-        if attention.branch_logits is None or attention.branch_value is None:
+        if self.branch_loss == "none":
             return loss, {"loss": loss, **terms}
+        assert attention.branch_logits is not None
+        assert attention.branch_value is not None
         if self.branch_loss == "distillation":
             branch_loss, branch_terms = distillation_loss(attention, self.vf_coef)
         else:

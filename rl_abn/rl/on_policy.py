@@ -31,6 +31,9 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         branch_coef: Weight of that loss.
         clip_reward: Whether to learn from the sign of the rewards (Mnih et al. 2015).
         kwargs: As in SB3.
+
+    Raises:
+        ValueError: If there is a branch loss and the policy's branch answers nothing.
     """
 
     policy: AttentionPolicy
@@ -53,6 +56,14 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         self._state: PolicyState = None
         kwargs.setdefault("rollout_buffer_class", AttentionRolloutBuffer)
         super().__init__(policy, env, **kwargs)
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        if self.branch_loss != "none" and not self.policy.branch_answers:
+            raise ValueError(
+                "expected branch_loss='none' for a policy whose branch answers nothing, "
+                f"got '{self.branch_loss}'"
+            )
 
     def collect_rollouts(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import torch
 from stable_baselines3 import PPO
 from torch import Tensor, nn
@@ -40,20 +42,17 @@ class AttentionPPO(AttentionOnPolicy, PPO):
         self._update_learning_rate(self.policy.optimizer)
         clip_range: float = self.clip_range(self._current_progress_remaining)  # type: ignore[operator]
         metrics = MeanMetrics()
-        for _ in range(self.n_epochs):
-            for samples in self.rollout_buffer.get(self.batch_size):
-                loss, terms = self.loss(samples, clip_range)
-                metrics.add(**terms)
-                if self.target_kl is not None and terms["approx_kl"] > 1.5 * self.target_kl:
-                    break
-                self.policy.optimizer.zero_grad()
-                loss.backward()
-                nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
-                self.policy.optimizer.step()
-            else:
-                self._n_updates += 1
-                continue
-            break
+        epochs = (self.rollout_buffer.get(self.batch_size) for _ in range(self.n_epochs))
+        for samples in chain.from_iterable(epochs):
+            loss, terms = self.loss(samples, clip_range)
+            metrics.add(**terms)
+            if self.target_kl is not None and terms["approx_kl"] > 1.5 * self.target_kl:
+                break
+            self.policy.optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+            self.policy.optimizer.step()
+            self._n_updates += 1
         self.log_update(metrics)
         self.logger.record("train/clip_range", clip_range)
 
@@ -79,8 +78,10 @@ class AttentionPPO(AttentionOnPolicy, PPO):
             advantages,
             clip_range,
         )
-        if attention.branch_logits is None or attention.branch_value is None:
+        if self.branch_loss == "none":
             return loss, {"loss": loss, **terms}
+        assert attention.branch_logits is not None
+        assert attention.branch_value is not None
         if self.branch_loss == "distillation":
             branch_loss, branch_terms = distillation_loss(attention, self.vf_coef)
         else:
