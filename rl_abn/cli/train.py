@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -79,10 +80,9 @@ def run(arguments: argparse.Namespace) -> None:
         outcome = train(run, resume=resume, device=arguments.device, report=report)
     if outcome.interrupted:
         print(f"stopped at {outcome.steps:,} of {steps:,} steps; saved. Go on with:")
-        print(
-            f"rl-abn train --env {arguments.env} --agent {arguments.agent} "
-            f"--seed {arguments.seed} --out {run.path} --steps {steps} --on-exists resume"
-        )
+        again = ["rl-abn", "train", "--env", arguments.env, "--agent", arguments.agent]
+        again += ["--seed", str(arguments.seed), "--out", str(run.path)]
+        print(shlex.join([*again, "--steps", str(steps), "--on-exists", "resume"]))
         sys.exit(130)
     print(f"trained {outcome.steps:,} steps. Curves: tensorboard --logdir {run.path}")
     print(f"next: rl-abn eval {run.path}")

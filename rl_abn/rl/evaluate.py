@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rl_abn.errors import RlAbnError
 from rl_abn.progress import ProgressReport
 from rl_abn.recipes import EnvRecipe, Protocol
 from rl_abn.rl.build import device_of, load_policy, training_protocol
@@ -143,8 +144,17 @@ def evaluate(
             keeps the actions it was trained with.
         report: Shows how far it is.
         done_before: Games of other players that the report counts too.
+
+    Raises:
+        RlAbnError: If the recipe has no such protocol.
     """
-    protocol = recipe.protocol[protocol_name]  # type: ignore[index]
+    protocols: dict[str, Protocol] = {**recipe.protocol}
+    if protocol_name not in protocols:
+        raise RlAbnError(
+            f"expected a protocol of the game's recipe ({', '.join(protocols)}), "
+            f"got '{protocol_name}'"
+        )
+    protocol = protocols[protocol_name]
     if full_action_space is not None:
         protocol = protocol.model_copy(update={"full_action_space": full_action_space})
     env = evaluation_env(recipe, protocol, n_games, seed)

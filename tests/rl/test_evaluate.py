@@ -5,6 +5,7 @@ import pytest
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
+from rl_abn.errors import RlAbnError
 from rl_abn.rl.evaluate import evaluate, play_games, split_quota
 from rl_abn.rl.players import RandomPlayer
 from tests.rl.conftest import ProbeGame
@@ -73,3 +74,10 @@ def test_an_evaluation_is_plain_json(space_invaders):
     data = json.loads(json.dumps(result.as_json()))
     assert data["mean"]["value"] == np.mean([game["score"] for game in data["games"]])
     assert data["games"][0].keys() == {"score", "length", "truncated"}
+
+
+def test_a_protocol_the_recipe_lacks_is_refused(space_invaders):
+    only_legacy = {"legacy": space_invaders.protocol["legacy"]}
+    recipe = space_invaders.model_copy(update={"protocol": only_legacy})
+    with pytest.raises(RlAbnError, match=r"\(legacy\), got 'machado2018'"):
+        evaluate(RandomPlayer(6, seed=0), recipe, "machado2018", 1)
