@@ -148,7 +148,7 @@ def evaluate(
     Raises:
         RlAbnError: If the recipe has no such protocol.
     """
-    protocols: dict[str, Protocol] = {**recipe.protocol}
+    protocols = {str(name): protocol for name, protocol in recipe.protocol.items()}
     if protocol_name not in protocols:
         raise RlAbnError(
             f"expected a protocol of the game's recipe ({', '.join(protocols)}), "
