@@ -36,7 +36,7 @@ class ProgressReport:
         self._label, self._total, self._unit, self._start = label, total, unit, start
         self._begun = self._last_line = time.monotonic()
         self._live: Progress | None = None
-        if self.console.is_terminal:
+        if self.console.is_terminal and not self.console.is_dumb_terminal:
             self._live = Progress(
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),

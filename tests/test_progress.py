@@ -22,6 +22,12 @@ class Clock:
         return self.now
 
 
+@pytest.fixture(autouse=True)
+def _terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rich asks TERM what a terminal can do."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
@@ -177,3 +183,13 @@ def test_a_label_is_shown_as_it_is(plain: Report, clock: Clock, screen: io.Strin
     report = plain("training mine[v2]", 2, "steps")
     report.update(2)
     assert screen.getvalue().startswith("training mine[v2]: 2/2 steps")
+
+
+def test_a_dumb_terminal_gets_plain_lines(
+    screen: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    console = Console(file=screen, force_terminal=True, width=120)
+    with ProgressReport("training", 2, "steps", console=console) as report:
+        report.update(2)
+    assert screen.getvalue() == "training: 2/2 steps    ETA 0:00:00\n"
