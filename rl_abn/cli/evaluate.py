@@ -9,6 +9,8 @@ from rl_abn.cli.parser import (
     Subparsers,
     add_checkpoint,
     add_device,
+    add_greedy,
+    add_run,
     add_seed,
     one_of,
     whole_number,
@@ -22,7 +24,7 @@ def add(commands: Subparsers) -> None:
         help="score an agent over whole games",
         description="Play whole games and report raw scores: mean, interquartile mean, intervals.",
     )
-    parser.add_argument("path", type=Path, metavar="RUN", help="run folder")
+    add_run(parser)
     parser.add_argument(
         "--episodes", type=whole_number(1), default=30, metavar="N", help="games to play"
     )
@@ -32,9 +34,7 @@ def add(commands: Subparsers) -> None:
         metavar="NAME",
         help="legacy or machado2018 (default: the one it was trained under)",
     )
-    parser.add_argument(
-        "--greedy", action="store_true", help="take the likeliest action instead of drawing one"
-    )
+    add_greedy(parser)
     parser.add_argument(
         "--random", action="store_true", help="let a random player play as many games beside it"
     )

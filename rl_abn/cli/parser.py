@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from rl_abn.errors import RlAbnError, did_you_mean
@@ -87,6 +88,18 @@ def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
     return parse
 
 
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Adds RUN, as `path`."""
+    parser.add_argument("path", type=Path, metavar="RUN", help="run folder")
+
+
+def add_greedy(parser: argparse.ArgumentParser) -> None:
+    """Adds --greedy."""
+    parser.add_argument(
+        "--greedy", action="store_true", help="take the likeliest action instead of drawing one"
+    )
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Adds --device."""
     parser.add_argument(
@@ -111,7 +124,6 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     )
 
 
-Command = Callable[[argparse.Namespace], None]
 Subparsers = Any  # argparse keeps the class of add_subparsers() to itself
 
 

@@ -9,6 +9,8 @@ from rl_abn.cli.parser import (
     Subparsers,
     add_checkpoint,
     add_device,
+    add_greedy,
+    add_run,
     add_seed,
     one_of,
     whole_number,
@@ -22,7 +24,7 @@ def add(commands: Subparsers) -> None:
         help="make an attention video",
         description="Play a game and film it beside the maps, or film how the maps formed.",
     )
-    parser.add_argument("path", type=Path, metavar="RUN", help="run folder")
+    add_run(parser)
     parser.add_argument(
         "--out", type=Path, metavar="FILE.mp4", help="video (default: in the run's videos/)"
     )
@@ -38,9 +40,7 @@ def add(commands: Subparsers) -> None:
         metavar="WHAT",
         help="fixed shows map values 0..1 as they are; frame stretches every map to its own range",
     )
-    parser.add_argument(
-        "--greedy", action="store_true", help="take the likeliest action instead of drawing one"
-    )
+    add_greedy(parser)
     parser.add_argument(
         "--max-steps",
         type=whole_number(1),
