@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -10,8 +11,15 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from rl_abn.attention.graph import Replayed
+
 Precision = Literal["fp32", "bf16"]
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
+ResultT = TypeVar("ResultT")
+
+
+# Up to here one thread is as fast as two or faster (two cores, nature and impala networks).
+ONE_THREAD_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -23,10 +31,14 @@ class Compute:
             products in bfloat16 under autocast and keeps weights and losses in fp32.
         channels_last: Whether images lie in memory as NHWC. About twice as fast for
             convolutions on a CPU.
+        compiled: Whether `torch.compile` makes kernels of a network's parts.
+        graphs: Whether a GPU replays recorded CUDA graphs; nothing changes on a CPU.
     """
 
     precision: Precision = "fp32"
     channels_last: bool = True
+    compiled: bool = False
+    graphs: bool = False
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -37,11 +49,45 @@ class Compute:
         """Lays a module's weights out in the memory format; in place."""
         return module.to(memory_format=self.memory_format)  # type: ignore[call-overload,no-any-return]
 
+    def compile(self, *modules: nn.Module) -> None:
+        """Compiles modules where they are, if that is wanted; their state dicts stay the same."""
+        for module in modules if self.compiled else ():
+            module.compile()
+
+    def replay(
+        self, function: Callable[..., ResultT], device: torch.device
+    ) -> Callable[..., ResultT]:
+        """Returns a function of tensors that replays a CUDA graph, where that is wanted."""
+        return Replayed(function) if self.graphs and device.type == "cuda" else function
+
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
         """Returns the context a forward pass runs in."""
         if self.precision == "fp32":
             return nullcontext()
         return torch.autocast(device.type, dtype=torch.bfloat16)
+
+    @contextmanager
+    def acting(self, device: torch.device, batch: int) -> Iterator[None]:
+        """Returns the context of many small forward passes with the same weights.
+
+        No gradients; weights are cast to the precision once, not at every pass. On a CPU a
+        handful of observations is too little work to share: threads cost more than they bring.
+
+        Args:
+            device: Where the network runs.
+            batch: Observations in a pass.
+        """
+        n_threads = torch.get_num_threads()
+        few = device.type == "cpu" and batch <= ONE_THREAD_BATCH
+        try:
+            if few:
+                torch.set_num_threads(1)
+            # A graph casts inside: it could not see a cast made outside change.
+            with torch.no_grad(), nullcontext() if self.graphs else self.autocast(device):
+                yield
+        finally:
+            if few:
+                torch.set_num_threads(n_threads)
 
     def images(
         self, pixels: UInt8[Tensor, "B C H W"] | Float[Tensor, "B C H W"]

@@ -196,6 +196,10 @@ class TrainTable(Table):
         checkpoint_every: Steps between two checkpoints.
         n_probes: Game positions whose maps are kept at every logging point; 0 keeps none.
         precision: "fp32" (deterministic on a CPU) or "bf16".
+        compile: Whether `torch.compile` makes kernels of the network's parts.
+        graphs: Whether a GPU replays acting and gradients as CUDA graphs; nothing on a CPU.
+        env_parts: Parts the games are stepped in; with 2, one half's emulators run while the
+            agent acts in the other. Has to divide n_envs.
         emulator_threads: Threads that run the games; 0 is one a core.
     """
 
@@ -205,6 +209,9 @@ class TrainTable(Table):
     checkpoint_every: Count = 250_000
     n_probes: Annotated[int, Field(ge=0, le=64)] = 8
     precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
+    graphs: bool = False
+    env_parts: Annotated[int, Field(ge=1, le=8)] = 1
     emulator_threads: Annotated[int, Field(ge=0)] = 0
 
 
@@ -215,6 +222,17 @@ class AgentRecipe(Table):
     network: NetworkTable = NetworkTable()
     attention: AttentionTable = AttentionTable()
     train: TrainTable = TrainTable()
+
+    @model_validator(mode="after")
+    def _games_come_in_equal_parts(self) -> Self:
+        n_envs, n_parts = self.algorithm.n_envs, self.train.env_parts
+        if n_envs % n_parts:
+            near = max(n for n in range(1, n_parts) if n_envs % n == 0)
+            raise ValueError(
+                f"expected a train.env_parts that divides algorithm.n_envs = {n_envs}, "
+                f"got {n_parts}; the nearest below is {near}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _branch_has_something_to_say(self) -> Self:

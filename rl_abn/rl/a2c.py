@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stable_baselines3 import A2C
-from torch import Tensor, nn
+from torch import Tensor
 
 from rl_abn.rl.on_policy import (
     AttentionOnPolicy,
@@ -29,14 +29,8 @@ class AttentionA2C(AttentionOnPolicy, A2C):
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         metrics = MeanMetrics()
-        (samples,) = self.rollout_buffer.get(batch_size=None)
-        loss, terms = self.loss(samples)
-        metrics.add(**terms)
-        self.policy.optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
-        self.policy.optimizer.step()
-        self._n_updates += 1
+        metrics.add(**self._gradients(None))
+        self.descend()
         self.log_update(metrics)
 
     def loss(self, samples: RolloutSamples) -> tuple[Tensor, dict[str, Tensor]]:

@@ -57,6 +57,8 @@ def policy_kwargs(agent: AgentRecipe) -> dict[str, Any]:
         "maps": agent.attention.maps,
         "branch_answers": agent.algorithm.branch_loss != "none",
         "precision": agent.train.precision,
+        "compiled": agent.train.compile,
+        "graphs": agent.train.graphs,
     }
 
 
@@ -80,6 +82,8 @@ def make_model(recipe: RunRecipe, env: AleVecEnv, device: torch.device | str) ->
     }
     kwargs = policy_kwargs(recipe.agent)
     if isinstance(algorithm, PPO):
+        # Fused: one pass over the weights instead of ten, on a CPU too.
+        adam = {"eps": algorithm.adam_eps, "fused": True}
         return AttentionPPO(
             AttentionPolicy,
             env,
@@ -87,7 +91,7 @@ def make_model(recipe: RunRecipe, env: AleVecEnv, device: torch.device | str) ->
             n_epochs=algorithm.n_epochs,
             clip_range=schedule(algorithm.clip_range),
             target_kl=algorithm.target_kl or None,
-            policy_kwargs={**kwargs, "optimizer_kwargs": {"eps": algorithm.adam_eps}},
+            policy_kwargs={**kwargs, "optimizer_kwargs": adam},
             **common,
         )
     assert isinstance(algorithm, A2C)

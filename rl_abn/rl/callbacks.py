@@ -194,9 +194,9 @@ class CheckpointCallback(BaseCallback):
         env = self.training_env
         assert isinstance(env, AleVecEnv)
         checkpoint.restart_games(env, self.run.recipe.seed, self.barrier)
-        self.model._last_obs = env.reset()
-        self.model._last_episode_starts = np.ones(env.num_envs, dtype=bool)
-        self.model._state = None
+        observations = env.reset()
+        assert isinstance(observations, np.ndarray)
+        self.model.restart(observations)
 
     def save(self) -> None:
         """Saves now."""

@@ -7,8 +7,16 @@ from torch import Tensor
 
 
 def sample(logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Draws actions, int64 [B], from logits [B, A], by exponential races: no wait for a GPU."""
-    races = torch.empty_like(logits).exponential_(generator=generator)
+    """Draws actions, int64 [B], from logits [B, A]."""
+    return win(logits, torch.empty_like(logits).exponential_(generator=generator))
+
+
+def win(logits: Tensor, races: Tensor) -> Tensor:
+    """Returns the winners, int64 [B], of exponential races [B, A]: a draw without a GPU's wait.
+
+    The races' times, drawn from Exp(1), are divided by the probabilities; the first to arrive is
+    distributed as the policy says.
+    """
     return (logits.softmax(dim=-1) / races).argmax(dim=-1)
 
 

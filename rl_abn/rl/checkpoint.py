@@ -58,6 +58,7 @@ def restore(model: Model, checkpoint: Checkpoint) -> tuple[int, dict[str, Tensor
     tensors = load_tensors(checkpoint.path / TRAINING)
     try:
         model.policy.optimizer.load_state_dict(_unflatten_optimizer(state["optimizer"], tensors))
+        _lay_out_like_weights(model.policy.optimizer)
         model.num_timesteps = int(state["num_timesteps"])
         model._n_updates = int(state["n_updates"])
         model.ep_info_buffer = deque(state["episodes"], maxlen=model._stats_window_size)
@@ -75,6 +76,14 @@ def restore_rng(rng: dict[str, Tensor], device: torch.device) -> None:
     torch.set_rng_state(rng["rng.cpu"])
     if device.type == "cuda" and "rng.cuda" in rng:
         torch.cuda.set_rng_state(rng["rng.cuda"], device)
+
+
+def _lay_out_like_weights(optimizer: torch.optim.Optimizer) -> None:
+    """Gives moments their weights' memory format: fused optimizers walk both side by side."""
+    for weight, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape:
+                state[name] = torch.empty_like(weight).copy_(value)
 
 
 def _flatten_optimizer(

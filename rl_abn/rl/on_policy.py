@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -11,12 +12,14 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import VecEnv
-from torch import Tensor
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rl_abn.rl import categorical
+from rl_abn.rl.parts import Part, parts_of
 from rl_abn.rl.policy import AttentionPolicy, PolicyAttention, PolicyState
-from rl_abn.rl.rollout import AttentionRolloutBuffer
+from rl_abn.rl.rollout import AttentionRolloutBuffer, Thought
 
 BranchLoss = Literal["actor_critic", "distillation", "none"]
 
@@ -38,6 +41,7 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
 
     policy: AttentionPolicy
     rollout_buffer: AttentionRolloutBuffer
+    loss: Callable[..., tuple[Tensor, dict[str, Tensor]]]
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"AttentionPolicy": AttentionPolicy}
 
     def __init__(
@@ -53,7 +57,7 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         self.branch_loss: BranchLoss = branch_loss
         self.branch_coef = branch_coef
         self.clip_reward = clip_reward
-        self._state: PolicyState = None
+        self._states: list[PolicyState] = []
         kwargs.setdefault("rollout_buffer_class", AttentionRolloutBuffer)
         super().__init__(policy, env, **kwargs)
 
@@ -64,6 +68,12 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
                 "expected branch_loss='none' for a policy whose branch answers nothing, "
                 f"got '{self.branch_loss}'"
             )
+        compute = self.policy.compute
+        self._act = compute.replay(self.act, self.device)
+        self._gradients = compute.replay(self.gradients, self.device)
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_act", "_gradients"]
 
     def collect_rollouts(
         self,
@@ -74,6 +84,9 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
     ) -> bool:
         """Plays `n_rollout_steps` steps in every game and keeps them in the buffer.
 
+        Where the games come in several parts, the agent acts in one part while the emulators of
+        the others run.
+
         Returns:
             Whether training goes on: False once a callback says stop.
         """
@@ -81,37 +94,84 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         self.policy.set_training_mode(False)
         rollout_buffer.reset()
         callback.on_rollout_start()
+        parts = parts_of(env)
         assert isinstance(self._last_obs, np.ndarray)
-        for _ in range(n_rollout_steps):
-            observations = rollout_buffer.observe(self._last_obs)
-            with torch.no_grad():
-                attention, self._state = self.policy.attend(observations, self._state)
-                actions = categorical.sample(attention.action_logits)
-            new_obs, rewards, dones, infos = env.step(actions.cpu().numpy())
-            self.num_timesteps += env.num_envs
-            callback.update_locals({"rewards": rewards, "dones": dones, "infos": infos})
-            if not callback.on_step():
-                return False
-            self._update_info_buffer(infos, dones)
-            if self.clip_reward:
-                rewards = np.sign(rewards)
-            rewards = self._bootstrap_truncated(rewards, dones, infos)
-            rollout_buffer.add_step(
-                actions,
-                torch.as_tensor(rewards, device=self.device),
-                torch.as_tensor(self._last_episode_starts, device=self.device),
-                attention,
-            )
-            assert isinstance(new_obs, np.ndarray)
-            self._last_obs = new_obs
-            self._last_episode_starts = dones
-        with torch.no_grad():
-            last, _ = self.policy.attend(
-                torch.as_tensor(self._last_obs, device=self.device), self._state
-            )
-        rollout_buffer.compute_returns_and_advantage(last.value, dones)
+        seen = [self._last_obs[games] for _, games in parts]
+        if len(self._states) != len(parts):
+            self._states = [None] * len(parts)
+        races = self._draw_races(n_rollout_steps, env.num_envs)
+        with self.policy.compute.acting(self.device, env.num_envs):
+            for t in range(n_rollout_steps + 1):
+                arrived = []
+                for i, (part, games) in enumerate(parts):
+                    if t > 0:
+                        arrived.append(part.step_wait())
+                        seen[i] = arrived[-1][0]  # type: ignore[assignment]
+                    if len(arrived) == len(parts) and not self._end_step(callback, arrived):
+                        ahead = parts[:i] if t < n_rollout_steps else []
+                        self._stop_at(seen, ahead)
+                        return False
+                    if t < n_rollout_steps:
+                        observations = rollout_buffer.observe(t, games, seen[i])
+                        thought, self._states[i] = self._act(
+                            observations, races[t, games], self._states[i]
+                        )
+                        part.step_async(thought.actions.cpu().numpy())
+                        rollout_buffer.think(t, games, thought)
+            last_values = [
+                self._act(torch.as_tensor(obs, device=self.device), races[-1, games], state)[0]
+                for obs, (_, games), state in zip(seen, parts, self._states, strict=True)
+            ]
+        self._last_obs = np.concatenate(seen) if len(seen) > 1 else seen[0]
+        assert self._last_episode_starts is not None
+        rollout_buffer.compute_returns_and_advantage(
+            torch.cat([thought.values for thought in last_values]), self._last_episode_starts
+        )
         callback.on_rollout_end()
         return True
+
+    def _end_step(self, callback: BaseCallback, arrived: list[VecEnvStepReturn]) -> bool:
+        """Keeps what came of a step in all parts; returns whether training goes on."""
+        rewards = np.concatenate([part[1] for part in arrived])
+        dones = np.concatenate([part[2] for part in arrived])
+        infos = [info for part in arrived for info in part[3]]
+        self.num_timesteps += len(rewards)
+        callback.update_locals({"rewards": rewards, "dones": dones, "infos": infos})
+        if not callback.on_step():
+            return False
+        self._update_info_buffer(infos, dones)
+        if self.clip_reward:
+            rewards = np.sign(rewards)
+        rewards = self._bootstrap_truncated(rewards, dones, infos)
+        assert self._last_episode_starts is not None
+        self.rollout_buffer.add_step(rewards, self._last_episode_starts)
+        self._last_episode_starts = dones
+        return True
+
+    def _stop_at(self, seen: list[np.ndarray], ahead: Sequence[Part]) -> None:
+        """Keeps the observations to go on from, once the parts a step ahead have arrived."""
+        for i, (part, _) in enumerate(ahead):
+            seen[i] = part.step_wait()[0]  # type: ignore[assignment]
+        self._last_obs = np.concatenate(seen)
+
+    def _draw_races(self, n_steps: int, n_envs: int) -> Tensor:
+        """Draws all the chance a rollout's actions need, [T, N, A]: see `categorical.win`."""
+        return torch.empty(
+            n_steps, n_envs, self.policy.n_actions, device=self.device
+        ).exponential_()
+
+    def act(
+        self, observations: Tensor, races: Tensor, state: PolicyState
+    ) -> tuple[Thought, PolicyState]:
+        """Looks at observations, uint8 [n, C, H, W], and draws actions by races [n, A]."""
+        attention, state = self.policy.attend(observations, state)
+        return Thought.of(attention, categorical.win(attention.action_logits, races)), state
+
+    def restart(self, observations: np.ndarray) -> None:
+        """Goes on with new games, of which these are the first observations."""
+        self._last_obs = observations
+        self._last_episode_starts = np.ones(len(observations), dtype=bool)
+        self._states = []
 
     def _bootstrap_truncated(
         self, rewards: np.ndarray, dones: np.ndarray, infos: list[dict[str, Any]]
@@ -129,16 +189,37 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
                 rewards[i] += self.gamma * float(value)
         return rewards
 
+    def gradients(self, indices: Tensor | None, *settings: Tensor) -> dict[str, Tensor]:
+        """Computes the gradients of the loss on some steps of the rollout, into the parameters.
+
+        Args:
+            indices: Numbers of the steps, int64 [B]; None takes all.
+            settings: What else the loss takes.
+
+        Returns:
+            The loss's terms by the names they are logged under.
+        """
+        loss, terms = self.loss(self.rollout_buffer.samples(indices), *settings)
+        self.policy.optimizer.zero_grad(set_to_none=not self.policy.compute.graphs)
+        loss.backward()
+        return {name: term.detach() for name, term in terms.items()}
+
+    def descend(self) -> None:
+        """Takes one step down the gradients, their norm clipped."""
+        nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+        self.policy.optimizer.step()
+        self._n_updates += 1
+
     def log_update(self, metrics: MeanMetrics) -> None:
         """Records the means of an update's loss terms and how well the values fitted."""
-        for name, mean in metrics.means().items():
-            self.logger.record(f"train/{name}", mean)
         buffer = self.rollout_buffer
-        fit = explained_variance(buffer.values, buffer.returns)
-        self.logger.record("train/explained_variance", fit)
+        fit = {"explained_variance": explained_variance(buffer.values, buffer.returns)}
         if self.branch_loss != "none":
-            fit = explained_variance(buffer.branch_values, buffer.returns)
-            self.logger.record("train/branch_explained_variance", fit)
+            fit["branch_explained_variance"] = explained_variance(
+                buffer.branch_values, buffer.returns
+            )
+        for name, mean in metrics.fetch(fit).items():
+            self.logger.record(f"train/{name}", mean)
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
 
 
@@ -201,20 +282,21 @@ class MeanMetrics:
             self._sums[name] = self._sums[name] + value if name in self._sums else value
             self._counts[name] = self._counts.get(name, 0) + 1
 
-    def means(self) -> dict[str, float]:
-        """Fetches all means at once."""
-        if not self._sums:
+    def fetch(self, others: Mapping[str, Tensor] | None = None) -> dict[str, float]:
+        """Fetches all means, and other scalars, in one transfer from the device."""
+        scalars = {name: total / self._counts[name] for name, total in self._sums.items()}
+        scalars.update(others or {})
+        if not scalars:
             return {}
-        values = torch.stack([self._sums[name].float() for name in self._sums]).tolist()
-        return {
-            name: value / self._counts[name] for name, value in zip(self._sums, values, strict=True)
-        }
+        values = torch.stack([scalar.float() for scalar in scalars.values()]).tolist()
+        return dict(zip(scalars, values, strict=True))
 
 
-def explained_variance(values: Tensor, returns: Tensor) -> float:
+def explained_variance(values: Tensor, returns: Tensor) -> Tensor:
     """Returns 1 - Var[returns - values] / Var[returns]: 1 is perfect, 0 no better than a constant.
 
     NaN where the returns do not vary.
     """
     variance = returns.var()
-    return float("nan") if variance == 0 else float(1 - (returns - values).var() / variance)
+    fit = 1 - (returns - values).var() / variance
+    return torch.where(variance == 0, torch.nan, fit)

@@ -99,6 +99,8 @@ class AttentionPolicy(ActorCriticPolicy):
         maps: "shared" gives actor and critic one map, "split" one each.
         branch_answers: Whether the branch states a policy and value of its own.
         precision: "fp32" or "bf16".
+        compiled: Whether `torch.compile` makes kernels of the network's parts.
+        graphs: Whether a GPU replays recorded CUDA graphs; nothing changes on a CPU.
         use_sde: Not supported; here because SB3 passes it.
         optimizer_class: Optimizer.
         optimizer_kwargs: Its arguments, without the learning rate.
@@ -132,6 +134,8 @@ class AttentionPolicy(ActorCriticPolicy):
         maps: str = "shared",
         branch_answers: bool = True,
         precision: Precision = "fp32",
+        compiled: bool = False,
+        graphs: bool = False,
         use_sde: bool = False,
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
         optimizer_kwargs: dict[str, Any] | None = None,
@@ -147,7 +151,7 @@ class AttentionPolicy(ActorCriticPolicy):
         self.mechanism = mechanism
         self.maps = maps
         self.branch_answers = branch_answers and mechanism != "none"
-        self.compute = Compute(precision)
+        self.compute = Compute(precision, compiled=compiled, graphs=graphs)
         self.n_actions = int(action_space.n)
         super().__init__(
             observation_space,
@@ -268,6 +272,11 @@ class AttentionPolicy(ActorCriticPolicy):
         self.value_net = nn.Linear(self.features_dim, 1)
         self._initialise()
         self.compute.prepare(self)
+        self.compute.compile(
+            self.features_extractor,
+            *filter(None, (self.attention_branch,)),
+            *self.perceptions,
+        )
         self.optimizer = self.optimizer_class(
             self.parameters(),
             lr=lr_schedule(1),  # type: ignore[call-arg]
@@ -301,6 +310,8 @@ class AttentionPolicy(ActorCriticPolicy):
             "maps": self.maps,
             "branch_answers": self.branch_answers,
             "precision": self.compute.precision,
+            "compiled": self.compute.compiled,
+            "graphs": self.compute.graphs,
             "optimizer_class": self.optimizer_class,
             "optimizer_kwargs": self.optimizer_kwargs,
         }

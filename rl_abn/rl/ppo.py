@@ -6,7 +6,7 @@ from itertools import chain
 
 import torch
 from stable_baselines3 import PPO
-from torch import Tensor, nn
+from torch import Tensor
 
 from rl_abn.rl.on_policy import (
     AttentionOnPolicy,
@@ -41,22 +41,19 @@ class AttentionPPO(AttentionOnPolicy, PPO):
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         clip_range: float = self.clip_range(self._current_progress_remaining)  # type: ignore[operator]
+        clip = torch.tensor(clip_range, device=self.device)
         metrics = MeanMetrics()
-        epochs = (self.rollout_buffer.get(self.batch_size) for _ in range(self.n_epochs))
-        for samples in chain.from_iterable(epochs):
-            loss, terms = self.loss(samples, clip_range)
+        epochs = (self.rollout_buffer.shuffled(self.batch_size) for _ in range(self.n_epochs))
+        for indices in chain.from_iterable(epochs):
+            terms = self._gradients(indices, clip)
             metrics.add(**terms)
             if self.target_kl is not None and terms["approx_kl"] > 1.5 * self.target_kl:
                 break
-            self.policy.optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
-            self.policy.optimizer.step()
-            self._n_updates += 1
+            self.descend()
         self.log_update(metrics)
         self.logger.record("train/clip_range", clip_range)
 
-    def loss(self, samples: RolloutSamples, clip_range: float) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, samples: RolloutSamples, clip_range: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Computes L = L_agent + branch_coef * L_branch on one minibatch.
 
         Both branches are judged by the same advantages and returns; each has a ratio of its own,
@@ -102,7 +99,7 @@ class AttentionPPO(AttentionOnPolicy, PPO):
         samples: RolloutSamples,
         old_log_prob: Tensor,
         advantages: Tensor,
-        clip_range: float,
+        clip_range: Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         log_prob, entropy, value_loss = actor_critic_terms(
             action_logits, value, samples.actions, samples.returns

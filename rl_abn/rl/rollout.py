@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,11 +39,44 @@ class RolloutSamples(NamedTuple):
     old_branch_log_prob: Tensor
 
 
+class Thought(NamedTuple):
+    """What an agent made of n observations.
+
+    Attributes:
+        actions: What it does, int64 [n].
+        values: What it expects, [n].
+        log_probs: How likely it was to do that, [n].
+        branch_values: What its branch expects, [n]; 0 without a branch that answers.
+        branch_log_probs: How likely the branch was to do that, [n]; 0 likewise.
+    """
+
+    actions: Tensor
+    values: Tensor
+    log_probs: Tensor
+    branch_values: Tensor
+    branch_log_probs: Tensor
+
+    @classmethod
+    def of(cls, attention: PolicyAttention, actions: Tensor) -> Thought:
+        """Reads what is kept of an agent's attention and the actions it led to, int64 [n]."""
+        value, branch_logits = attention.value, attention.branch_logits
+        answers = branch_logits is not None and attention.branch_value is not None
+        silent = torch.zeros_like(value)
+        return cls(
+            actions,
+            value,
+            categorical.log_prob(attention.action_logits, actions),
+            attention.branch_value if answers else silent,  # type: ignore[arg-type]
+            categorical.log_prob(branch_logits, actions) if answers else silent,  # type: ignore[arg-type]
+        )
+
+
 class AttentionRolloutBuffer(RolloutBuffer):
     """A rollout buffer of tensors that also keeps the branch's own answers.
 
     Observations are kept as uint8 NHWC, so that a minibatch is one row gather and lies in memory
-    as the convolutions want it (channels-last).
+    as the convolutions want it (channels-last). Rewards and episode starts wait on the host until
+    the rollout is full, so that on a GPU a step sends nothing but the observations.
 
     Args:
         buffer_size: T, steps of each game.
@@ -85,95 +118,104 @@ class AttentionRolloutBuffer(RolloutBuffer):
             (*places, height, width, channels), dtype=torch.uint8, device=self.device
         )
         self.actions = torch.zeros(places, dtype=torch.int64, device=self.device)
-        self.rewards, self.episode_starts = zeros.clone(), zeros.clone()
+        self.rewards, self.episode_starts = torch.zeros(places), torch.zeros(places)
         self.values, self.log_probs = zeros.clone(), zeros.clone()
         self.branch_values, self.branch_log_probs = zeros.clone(), zeros.clone()
         self.advantages, self.returns = zeros.clone(), zeros.clone()
+        # A GPU fetches from pinned memory while the processor goes on.
+        self._pinned: Tensor | None = None
+        if self.device.type == "cuda":
+            self._pinned = torch.zeros(
+                (n_envs, *self.obs_shape), dtype=torch.uint8, pin_memory=True
+            )
 
     def reset(self) -> None:
         """Starts a new rollout; the next steps overwrite the last ones."""
         self.pos = 0
         self.full = False
 
-    def observe(self, obs: np.ndarray) -> Tensor:
-        """Writes the observations of the step to come, uint8 [N, C, H, W], and returns them.
+    def observe(self, t: int, games: slice, obs: np.ndarray) -> Tensor:
+        """Writes what some games show at step t, uint8 [n, C, H, W], and returns it.
 
-        This is the one time they are written; the agent looks at them in the buffer.
+        This is the one time it is written; the agent looks at it in the buffer.
         """
-        slot = self.observations[self.pos].permute(0, 3, 1, 2)
-        return slot.copy_(torch.from_numpy(obs))
+        slot = self.observations[t, games].permute(0, 3, 1, 2)
+        pixels = torch.from_numpy(obs)
+        if self._pinned is not None:
+            pinned = self._pinned[games].copy_(pixels)
+            pixels = pinned.to(self.device, non_blocking=True)
+        return slot.copy_(pixels)
 
-    def add_step(
-        self, actions: Tensor, rewards: Tensor, episode_starts: Tensor, attention: PolicyAttention
-    ) -> None:
-        """Writes what the agent did on the observations of `observe`, and moves on.
+    def think(self, t: int, games: slice, thought: Thought) -> None:
+        """Writes what the agent thought of some games' observations at step t, and did."""
+        self.actions[t, games] = thought.actions
+        self.values[t, games] = thought.values
+        self.log_probs[t, games] = thought.log_probs
+        self.branch_values[t, games] = thought.branch_values
+        self.branch_log_probs[t, games] = thought.branch_log_probs
+
+    def add_step(self, rewards: np.ndarray, episode_starts: np.ndarray) -> None:
+        """Writes what came of the next step, and moves on.
 
         Args:
-            actions: int64 [N].
             rewards: [N].
-            episode_starts: Whether the observations began an episode, [N].
-            attention: What the agent thought.
+            episode_starts: Whether the step's observations began an episode, [N].
         """
-        t = self.pos
-        self.actions[t] = actions
-        self.rewards[t] = rewards
-        self.episode_starts[t] = episode_starts
-        self.values[t] = attention.value
-        self.log_probs[t] = categorical.log_prob(attention.action_logits, actions)
-        if attention.branch_logits is not None and attention.branch_value is not None:
-            self.branch_values[t] = attention.branch_value
-            self.branch_log_probs[t] = categorical.log_prob(attention.branch_logits, actions)
+        self.rewards[self.pos] = torch.from_numpy(rewards)
+        self.episode_starts[self.pos] = torch.from_numpy(episode_starts)
         self.pos += 1
         self.full = self.pos == self.buffer_size
 
     def add(self, *args: Any, **kwargs: Any) -> None:
-        """Refused: use `observe` and `add_step`, which keep the branch's answers too."""
-        raise NotImplementedError("AttentionRolloutBuffer takes steps by observe() and add_step()")
+        """Refused: use `observe`, `think` and `add_step`, which keep the branch's answers too."""
+        raise NotImplementedError(
+            "AttentionRolloutBuffer takes steps by observe(), think() and add_step()"
+        )
 
     def compute_returns_and_advantage(self, last_values: Tensor, dones: np.ndarray) -> None:
-        """Computes advantages and returns of a full buffer.
+        """Computes advantages and returns of a full buffer, in place.
 
         Args:
             last_values: Values of the observations after the last step, [N].
             dones: Whether the last step ended an episode, [N].
         """
-        last_done = torch.as_tensor(dones, dtype=torch.float32, device=self.device)
-        self.advantages = gae(
-            rewards=self.rewards,
-            values=torch.cat([self.values, last_values.view(1, -1)]),
-            dones=torch.cat([self.episode_starts[1:], last_done.view(1, -1)]),
-            gamma=self.gamma,
-            gae_lambda=self.gae_lambda,
+        ended = torch.cat([self.episode_starts[1:], torch.from_numpy(dones).float().view(1, -1)])
+        self.advantages.copy_(
+            gae(
+                rewards=self.rewards.to(self.device),
+                values=torch.cat([self.values, last_values.view(1, -1)]),
+                dones=ended.to(self.device),
+                gamma=self.gamma,
+                gae_lambda=self.gae_lambda,
+            )
         )
-        self.returns = self.advantages + self.values
+        torch.add(self.advantages, self.values, out=self.returns)
 
-    def get(  # type: ignore[override]
-        self, batch_size: int | None = None
-    ) -> Generator[RolloutSamples, None, None]:
-        """Yields every step once, in random order, in minibatches (None: all at once, in order)."""
+    def shuffled(self, batch_size: int) -> Iterator[Tensor]:
+        """Yields the numbers of every step once, in random order, in minibatches int64 [B]."""
         n_steps = self.buffer_size * self.n_envs
-        flat = [
-            self.observations.flatten(0, 1),
-            *(
-                rows.flatten()
-                for rows in (
-                    self.actions,
-                    self.values,
-                    self.log_probs,
-                    self.advantages,
-                    self.returns,
-                    self.branch_values,
-                    self.branch_log_probs,
-                )
-            ),
-        ]
-        if batch_size is None:
-            batches = [flat]
-        else:
-            order = torch.randperm(n_steps, device=self.device)
-            batches = ([rows[i] for rows in flat] for i in order.split(batch_size))  # type: ignore[assignment]
-        for observations, *rest in batches:
-            yield RolloutSamples(observations.permute(0, 3, 1, 2), *rest)
+        yield from torch.randperm(n_steps, device=self.device).split(batch_size)
+
+    def samples(self, indices: Tensor | None = None) -> RolloutSamples:
+        """Gathers the steps of some numbers, int64 [B]; None takes all, in order."""
+        observations, *rest = (
+            rows.flatten(0, 1)
+            for rows in (
+                self.observations,
+                self.actions,
+                self.values,
+                self.log_probs,
+                self.advantages,
+                self.returns,
+                self.branch_values,
+                self.branch_log_probs,
+            )
+        )
+        if indices is not None:
+            # index_select moves whole rows: ten times the speed of indexing, on a CPU.
+            observations = observations.index_select(0, indices)
+            rest = [rows.index_select(0, indices) for rows in rest]
+        return RolloutSamples(observations.permute(0, 3, 1, 2), *rest)
 
 
 def gae(

@@ -50,7 +50,7 @@ def one_rollout(name, **kwargs):
     model.collect_rollouts(
         model.env, model._init_callback(None), model.rollout_buffer, model.n_steps
     )
-    return model, next(model.rollout_buffer.get(None))
+    return model, model.rollout_buffer.samples()
 
 
 @pytest.mark.parametrize("branch_coef", [0.0, 0.7])
@@ -174,11 +174,11 @@ def test_a_kl_limit_ends_the_epochs_early():
 
 def test_metrics_are_means_over_an_update():
     metrics = MeanMetrics()
-    assert metrics.means() == {}
+    assert metrics.fetch() == {}
     for value in (1.0, 2.0, 6.0):
         metrics.add(loss=torch.tensor(value))
     metrics.add(other=torch.tensor(5.0))
-    assert metrics.means() == {"loss": 3.0, "other": 5.0}
+    assert metrics.fetch() == {"loss": 3.0, "other": 5.0}
 
 
 def test_explained_variance():

@@ -115,7 +115,7 @@ def test_every_parameter_of_every_agent_gets_a_gradient(name, space_invaders):
     model = make_model(recipe, env, "cpu")
     model._setup_learn(32)
     model.collect_rollouts(env, model._init_callback(None), model.rollout_buffer, 16)
-    samples = next(model.rollout_buffer.get(None))
+    samples = model.rollout_buffer.samples()
     loss, _ = model.loss(samples, 0.1) if name.startswith("ppo") else model.loss(samples)
     loss.backward()
     for parameter_name, parameter in model.policy.named_parameters():

@@ -7,7 +7,7 @@ from gymnasium import spaces
 
 from rl_abn.rl import categorical
 from rl_abn.rl.policy import PolicyAttention
-from rl_abn.rl.rollout import AttentionRolloutBuffer, gae
+from rl_abn.rl.rollout import AttentionRolloutBuffer, Thought, gae
 
 PIXELS = spaces.Box(0, 255, (2, 5, 6), np.uint8)
 
@@ -65,14 +65,15 @@ def filled_buffer(steps=4, n_envs=3):
     written = []
     for t in range(steps):
         obs = rng.integers(0, 256, (n_envs, 2, 5, 6)).astype(np.uint8)
-        seen = buffer.observe(obs)
+        seen = buffer.observe(t, slice(0, n_envs), obs)
         assert np.array_equal(seen.numpy(), obs)
         logits = torch.randn(n_envs, 2)
         attention = PolicyAttention(
             logits, torch.full((n_envs,), float(t)), *[torch.zeros(0)] * 2, -logits, logits[:, 0]
         )
         actions = torch.tensor([t % 2] * n_envs)
-        buffer.add_step(actions, torch.arange(3.0) + 10 * t, torch.zeros(n_envs), attention)
+        buffer.think(t, slice(0, n_envs), Thought.of(attention, actions))
+        buffer.add_step(np.arange(3.0) + 10 * t, np.zeros(n_envs, bool))
         written.append((obs, actions, attention))
     buffer.compute_returns_and_advantage(torch.zeros(n_envs), np.zeros(n_envs, bool))
     return buffer, written
@@ -80,7 +81,7 @@ def filled_buffer(steps=4, n_envs=3):
 
 def test_a_minibatch_holds_what_was_written():
     buffer, written = filled_buffer()
-    (samples,) = buffer.get(None)
+    samples = buffer.samples()
     assert samples.observations.is_contiguous(memory_format=torch.channels_last)
     for t, (obs, actions, attention) in enumerate(written):
         rows = slice(3 * t, 3 * t + 3)
@@ -94,10 +95,10 @@ def test_a_minibatch_holds_what_was_written():
 
 def test_minibatches_hold_every_step_once():
     buffer, _ = filled_buffer()
-    batches = list(buffer.get(5))
+    batches = [buffer.samples(indices) for indices in buffer.shuffled(5)]
     assert [len(b.actions) for b in batches] == [5, 5, 2]
     seen = torch.cat([b.observations.flatten(1) for b in batches])
-    (whole,) = buffer.get(None)
+    whole = buffer.samples()
     assert sorted(map(tuple, seen.tolist())) == sorted(
         map(tuple, whole.observations.flatten(1).tolist())
     )
