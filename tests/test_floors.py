@@ -26,7 +26,18 @@ FLOORS: dict[str, set[str]] = {
     "recipes": {"attention", "networks", "errors"},
     "runs": {"attention", "networks", "errors", "recipes"},
     "rl": {"attention", "networks", "errors", "progress", "record", "recipes", "runs"},
-    "cli": {"attention", "networks", "errors", "progress", "record", "recipes", "runs", "rl"},
+    "bench": {"errors", "recipes", "runs", "rl"},
+    "cli": {
+        "attention",
+        "networks",
+        "errors",
+        "progress",
+        "record",
+        "recipes",
+        "runs",
+        "rl",
+        "bench",
+    },
     "__main__": {"cli"},
 }
 
@@ -117,7 +128,8 @@ def test_the_floors_can_be_stacked() -> None:
     order = list(TopologicalSorter(FLOORS).static_order())
     assert sorted(order) == sorted(FLOORS)
     assert order.index("attention") < order.index("networks") < order.index("recipes")
-    assert order.index("runs") < order.index("rl") < order.index("cli")
+    assert order.index("runs") < order.index("rl") < order.index("bench")
+    assert order.index("bench") < order.index("cli")
 
 
 PLANTED = [
@@ -149,6 +161,8 @@ PLANTED = [
     ("rl_abn.record.scene", "from rl_abn.progress import ProgressReport"),
     ("rl_abn.rl.train", "from rl_abn.cli import main"),
     ("rl_abn.rl.train", "from rl_abn import cli"),
+    ("rl_abn.rl.train", "from rl_abn.bench.worker import measure"),
+    ("rl_abn.bench.rounds", "from rl_abn.cli import main"),
     ("rl_abn.cli.main", "from rl_abn import __main__"),
     ("rl_abn", "from rl_abn.runs import Run"),
     ("rl_abn", "import torch"),

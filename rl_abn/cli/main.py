@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from rl_abn import __version__
-from rl_abn.cli import evaluate, recipes, train, watch
+from rl_abn.cli import bench, evaluate, recipes, train, watch
 from rl_abn.cli.parser import Parser, parse
 from rl_abn.errors import RlAbnError, did_you_mean
 
@@ -16,6 +16,7 @@ COMMANDS = {
     "eval": evaluate,
     "watch": watch,
     "recipes": recipes,
+    "bench": bench,
 }
 
 

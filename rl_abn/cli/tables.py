@@ -6,6 +6,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from rl_abn.bench.sheets import Sheet
 from rl_abn.rl.evaluate import RunEvaluation
 
 
@@ -34,4 +35,21 @@ def evaluation_table(result: RunEvaluation) -> Table:
             f"{min(scores):.0f} to {max(scores):.0f}",
             f"{evaluation.human_normalised:.3f}",
         )
+    return table
+
+
+def sheet_table(sheet: Sheet) -> Table:
+    """Lays one of a benchmark's tables out."""
+    table = Table(
+        title=sheet.title,
+        caption="\n".join(sheet.notes) or None,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        caption_justify="left",
+        padding=(0, 1, 0, 0),
+    )
+    for i, heading in enumerate(sheet.headings):
+        table.add_column(heading, justify="left" if i < 2 else "right", no_wrap=i == 0)
+    for row in sheet.rows:
+        table.add_row(*map(Text, row))
     return table

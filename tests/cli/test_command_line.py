@@ -50,6 +50,20 @@ OPTIONS = {
         "--device",
     },
     "recipes": set(),
+    "bench": {
+        "--only",
+        "--list",
+        "--quick",
+        "--repeats",
+        "--seconds",
+        "--env",
+        "--threads",
+        "--set",
+        "--device",
+        "--json",
+        "--from",
+        "--markdown",
+    },
 }
 
 

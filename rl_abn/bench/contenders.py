@@ -1,0 +1,255 @@
+"""The rows of the benchmark: who is measured, in which group, against whom."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from rl_abn.bench.spec import Record, Spec
+from rl_abn.errors import RlAbnError, did_you_mean
+
+GROUPS = {
+    "emulator": "emulators alone, random actions",
+    "ppo": "PPO",
+    "a2c": "A2C",
+    "logging": "what metrics, maps and checkpoints cost",
+    "growth-envs": "growth with the number of games",
+    "growth-threads": "growth with PyTorch's threads",
+    "growth-maps": "growth with the maps' resolution",
+}
+ROLLOUT = 1024
+MOST_ENVS = 256
+
+
+class Contender(Record):
+    """A row.
+
+    Attributes:
+        name: Its name.
+        group: Its group, a key of `GROUPS`.
+        text: What it is, for people.
+        baselines: Names of the rows it is compared with, in the same group.
+        spec: What the worker is told.
+        requires: A module it cannot do without and the package does not bring.
+        quick: Whether `--quick` measures it.
+    """
+
+    name: str
+    group: str
+    text: str
+    baselines: tuple[str, ...]
+    spec: Spec
+    requires: str | None = None
+    quick: bool = False
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all rows have in common.
+
+    Attributes:
+        env: Name or path of the env recipe.
+        device: Where the networks run.
+        torch_threads: Threads of PyTorch; 0 is its own choice.
+        seconds: Seconds to time, at least.
+        settings: Overrides for all rows of ours; a row's own come after them.
+        cores: How far the rows go that grow with the cores.
+    """
+
+    env: str = "space_invaders"
+    device: str = "cpu"
+    torch_threads: int = 0
+    seconds: float = 10.0
+    settings: tuple[str, ...] = ()
+    cores: int = os.cpu_count() or 1
+
+    def spec(self, kind: str, **fields: Any) -> Spec:
+        """Returns a spec that measures in this setting."""
+        mine = {
+            "env": self.env,
+            "device": self.device,
+            "torch_threads": self.torch_threads,
+            "seconds": self.seconds,
+        }
+        if kind in ("ours", "run"):
+            fields["settings"] = (*self.settings, *fields.get("settings", ()))
+        return Spec.model_validate({"kind": kind, **mine, **fields})
+
+
+def all_contenders(setting: Setting) -> list[Contender]:
+    """Returns every row there is, group by group."""
+    return [
+        *_emulators(setting),
+        *_algorithm(setting, "ppo"),
+        *_algorithm(setting, "a2c"),
+        *_logging(setting),
+        *_growth_envs(setting),
+        *_growth_threads(setting),
+        *_growth_maps(setting),
+    ]
+
+
+def select(contenders: Sequence[Contender], patterns: Iterable[str]) -> list[Contender]:
+    """Returns the rows that are asked for, in their order; all of them without a pattern.
+
+    Args:
+        contenders: All rows.
+        patterns: Names of rows or groups, "growth" for all groups that begin so, or shell
+            patterns such as "ppo_*".
+
+    Raises:
+        RlAbnError: If a pattern fits no row.
+    """
+    patterns = list(patterns)
+    for pattern in patterns:
+        if not any(_fits(contender, pattern) for contender in contenders):
+            names = [*GROUPS, "growth", *(contender.name for contender in contenders)]
+            raise RlAbnError(f"unknown row or group '{pattern}': {did_you_mean(pattern, names)}")
+    if not patterns:
+        return list(contenders)
+    return [c for c in contenders if any(_fits(c, pattern) for pattern in patterns)]
+
+
+def _fits(contender: Contender, pattern: str) -> bool:
+    group = contender.group
+    return pattern in (group, group.partition("-")[0]) or fnmatchcase(contender.name, pattern)
+
+
+def ladder(most: int, start: int = 1) -> list[int]:
+    """Returns start, its doubles up to `most`, and `most`: 1, 2, 4, 6 for 6."""
+    steps = []
+    while start < most:
+        steps.append(start)
+        start *= 2
+    return [*steps, most]
+
+
+def _emulators(setting: Setting) -> Iterator[Contender]:
+    n_envs = max(8, setting.cores)
+    for kind, title in (("ale", "ALE's vector environment"), ("ale_vec_env", "AleVecEnv")):
+        for n in ladder(setting.cores):
+            yield Contender(
+                name=f"{kind}_{n}",
+                group="emulator",
+                text=f"{title}, {n_envs} games, {_threads(n)}",
+                baselines=("ale_1",),
+                spec=setting.spec(kind, n_envs=n_envs, emulator_threads=n),
+                quick=n in (1, setting.cores),
+            )
+    yield Contender(
+        name="envpool",
+        group="emulator",
+        text=f"EnvPool, {n_envs} games, {_threads(setting.cores)}",
+        baselines=("ale_1",),
+        spec=setting.spec("envpool", n_envs=n_envs, emulator_threads=setting.cores),
+        requires="envpool",
+    )
+    yield Contender(
+        name="sb3_vec_env",
+        group="emulator",
+        text=f"SB3's make_atari_env and VecFrameStack, {n_envs} games, one process",
+        baselines=("ale_1",),
+        spec=setting.spec("sb3_vec_env", n_envs=n_envs, wait_policy="default"),
+        quick=True,
+    )
+
+
+def _algorithm(setting: Setting, name: str) -> Iterator[Contender]:
+    theirs, passive = f"sb3_{name}", f"sb3_{name}_passive"
+    yield Contender(
+        name=theirs,
+        group=name,
+        text=f"SB3's {name.upper()}, rl-zoo's settings, as its users run it",
+        baselines=(theirs,),
+        spec=setting.spec("sb3", agent=name, wait_policy="default"),
+        quick=True,
+    )
+    yield Contender(
+        name=passive,
+        group=name,
+        text="the same with OMP_WAIT_POLICY=passive, as rl-abn sets it",
+        baselines=(theirs,),
+        spec=setting.spec("sb3", agent=name),
+        quick=True,
+    )
+    for form in ("cnn", "abn", "mask"):
+        for precision, suffix in (("fp32", ""), ("bf16", "_bf16")):
+            agent = f"{name}_{form}"
+            yield Contender(
+                name=agent + suffix,
+                group=name,
+                text=f"{agent}, {precision}",
+                baselines=(theirs, passive),
+                spec=setting.spec("ours", agent=agent, settings=(f"train.precision={precision}",)),
+                quick=form == "abn" and precision == "fp32",
+            )
+
+
+def _logging(setting: Setting) -> Iterator[Contender]:
+    rows = (
+        ("ours", "ppo_abn_bare", "ppo_abn without a run folder"),
+        ("run", "ppo_abn_run", "ppo_abn, a whole training: metrics, maps, probes, checkpoints"),
+    )
+    for kind, name, text in rows:
+        yield Contender(
+            name=name,
+            group="logging",
+            text=text,
+            baselines=(rows[0][1],),
+            spec=setting.spec(kind, agent="ppo_abn"),
+        )
+
+
+def _growth_envs(setting: Setting) -> Iterator[Contender]:
+    for n in ladder(MOST_ENVS, start=8):
+        yield Contender(
+            name=f"ppo_abn_{n}_envs",
+            group="growth-envs",
+            text=f"ppo_abn, {n} games × {ROLLOUT // n} steps",
+            baselines=("ppo_abn_8_envs",),
+            spec=setting.spec(
+                "ours",
+                agent="ppo_abn",
+                settings=(f"algorithm.n_envs={n}", f"algorithm.n_steps={ROLLOUT // n}"),
+            ),
+        )
+        yield Contender(
+            name=f"emulator_{n}_envs",
+            group="growth-envs",
+            text=f"AleVecEnv alone, {n} games",
+            baselines=("emulator_8_envs",),
+            spec=setting.spec("ale_vec_env", n_envs=n),
+        )
+
+
+def _growth_threads(setting: Setting) -> Iterator[Contender]:
+    for n in ladder(setting.cores):
+        yield Contender(
+            name=f"ppo_abn_{n}_threads",
+            group="growth-threads",
+            text=f"ppo_abn, {_threads(n)} of PyTorch",
+            baselines=("ppo_abn_1_threads",),
+            spec=setting.spec("ours", agent="ppo_abn", torch_threads=n),
+        )
+
+
+def _growth_maps(setting: Setting) -> Iterator[Contender]:
+    for extractor, size in (("nature", 9), ("nature", 7), ("impala", 21), ("impala", 11)):
+        yield Contender(
+            name=f"ppo_abn_{extractor}_{size}",
+            group="growth-maps",
+            text=f"ppo_abn, {extractor}, maps of {size}×{size}",
+            baselines=("ppo_abn_nature_9",),
+            spec=setting.spec(
+                "ours",
+                agent="ppo_abn",
+                settings=(f"network.extractor={extractor}", f"network.attention_at={size}"),
+            ),
+        )
+
+
+def _threads(n: int) -> str:
+    return f"{n} thread" if n == 1 else f"{n} threads"

@@ -1,0 +1,34 @@
+"""Medians of repeated measurements, and of the ratios between neighbouring ones."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, Self
+
+
+class Spread(NamedTuple):
+    """Median, lowest and highest of some numbers."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, numbers: Iterable[float]) -> Self | None:
+        """Returns the spread of some numbers; None of none."""
+        found = sorted(numbers)
+        return cls(statistics.median(found), found[0], found[-1]) if found else None
+
+
+def ratios(row: Mapping[int, float], baseline: Mapping[int, float]) -> list[float]:
+    """Divides a row's numbers by its baseline's of the same round.
+
+    Rounds are short against the drift of a machine that others use too, so that a ratio within
+    one is steadier than a ratio of two medians.
+
+    Args:
+        row: Numbers by round.
+        baseline: The baseline's numbers by round; rounds that one of them lacks are left out.
+    """
+    return [row[r] / baseline[r] for r in sorted(row.keys() & baseline.keys())]

@@ -1,0 +1,81 @@
+"""Takes one measurement: `python -m rl_abn.bench.worker` reads a JSON spec, prints a JSON line.
+
+The spec is the first argument, or comes on standard input. A failure is a line too, with its
+reason under "failure", and exit code 1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+from pathlib import Path
+
+from rl_abn.bench.spec import Measured, Spec
+from rl_abn.errors import RlAbnError
+
+
+def measure(spec: Spec) -> Measured:
+    """Takes a measurement in this process.
+
+    Raises:
+        RlAbnError: If a recipe, setting or device of the spec will not do.
+    """
+    import torch
+
+    from rl_abn.bench.emulators import MAKERS, time_emulator
+    from rl_abn.bench.trainings import time_ours, time_run, time_sb3
+
+    load = os.getloadavg()[0]
+    if spec.torch_threads:
+        torch.set_num_threads(spec.torch_threads)
+    shares: dict[str, float] = {}
+    logging_cost = None
+    if spec.kind in MAKERS:
+        stopwatch = time_emulator(spec)
+    elif spec.kind == "run":
+        (stopwatch, shares), logging_cost = time_run(spec)
+    else:
+        stopwatch, shares = (time_sb3 if spec.kind == "sb3" else time_ours)(spec)
+    on_gpu = torch.cuda.is_available() and torch.cuda.is_initialized()
+    return Measured(
+        steps=stopwatch.steps,
+        seconds=stopwatch.seconds,
+        peak_rss_mib=peak_rss_mib(),
+        peak_cuda_mib=torch.cuda.max_memory_allocated() / 2**20 if on_gpu else None,
+        load=load,
+        shares=shares,
+        logging_cost=logging_cost,
+    )
+
+
+def peak_rss_mib() -> float:
+    """Returns this process's peak memory, MiB.
+
+    `ru_maxrss` alone will not do on Linux: a process inherits its parent's peak through fork.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        for line in status.read_text("utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 2**10
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def main() -> None:
+    """Reads the spec, prints the measurement."""
+    text = sys.argv[1] if len(sys.argv) > 1 else sys.stdin.read()
+    try:
+        answer = measure(Spec.model_validate_json(text)).model_dump()
+    except Exception as error:  # whatever goes wrong in a contender is its row's affair alone
+        kind = "" if isinstance(error, RlAbnError) else f"{type(error).__name__}: "
+        reason = next(iter(str(error).splitlines()), "no reason given")
+        print(json.dumps({"failure": kind + reason}))
+        sys.exit(1)
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

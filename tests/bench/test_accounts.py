@@ -1,0 +1,176 @@
+"""Every moment is charged to one account."""
+
+from __future__ import annotations
+
+import pytest
+
+from rl_abn.bench.accounts import ACCOUNTS, Accounts, keep_accounts, keep_callbacks_account
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class Worker:
+    """Each call takes as many seconds as it says."""
+
+    def __init__(self, clock):
+        self.clock = clock
+
+    def work(self, seconds, then=lambda: None):
+        self.clock.now += seconds
+        then()
+        return seconds
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def accounts(clock):
+    return Accounts(clock)
+
+
+def test_shares_are_of_the_time_since_the_reset(clock, accounts):
+    clock.now += 100
+    accounts.reset()
+    worker = Worker(clock)
+    accounts.charge(worker, "work", "learning")
+    assert worker.work(3) == 3
+    clock.now += 1
+    assert accounts.shares() == {**dict.fromkeys(ACCOUNTS, 0.0), "learning": 0.75, "other": 0.25}
+
+
+def test_what_is_charged_inside_goes_to_the_inner_account_alone(clock, accounts):
+    outer, inner = Worker(clock), Worker(clock)
+    accounts.charge(outer, "work", "logging")
+    accounts.charge(inner, "work", "emulator")
+    outer.work(1, then=lambda: inner.work(3))
+    assert accounts.open == "other"
+    assert accounts.shares()["logging"] == 0.25
+    assert accounts.shares()["emulator"] == 0.75
+
+
+def test_an_exception_closes_the_account(clock, accounts):
+    worker = Worker(clock)
+    accounts.charge(worker, "work", "learning")
+
+    def fail():
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        worker.work(1, then=fail)
+    assert accounts.open == "other"
+
+
+class Halves:
+    """An environment in two parts that are stepped by themselves."""
+
+    def __init__(self, clock):
+        self.clock = clock
+        self.parts = [Part(clock), Part(clock)]
+
+    def step_async(self, actions):
+        raise AssertionError("the parts are stepped instead")
+
+    step_wait = step_async
+
+
+class Part:
+    def __init__(self, clock):
+        self.clock = clock
+
+    def step_async(self, actions):
+        self.clock.now += 1
+
+    def step_wait(self):
+        self.clock.now += 2
+
+
+class Policy:
+    def __init__(self, clock):
+        self.clock = clock
+
+    def attend(self):
+        self.clock.now += 4
+
+
+class Callback:
+    def __init__(self, policy):
+        self.policy = policy
+
+    def on_training_start(self):
+        pass
+
+    on_rollout_start = on_step = on_training_start
+
+    def on_rollout_end(self):
+        self.policy.attend()
+
+
+class Model:
+    """An algorithm of known durations: a rollout is 18 s and its update 13 s."""
+
+    def __init__(self, clock):
+        self.clock = clock
+        self.env = Halves(clock)
+        self.policy = Policy(clock)
+        self.callback = Callback(self.policy)
+
+    def get_env(self):
+        return self.env
+
+    def collect_rollouts(self):
+        self.policy.attend()
+        self.clock.now += 1  # sampling and fetching the actions
+        for part in self.env.parts:
+            part.step_async(None)
+        for part in self.env.parts:
+            part.step_wait()
+        self.clock.now += 3  # the buffer
+        self.callback.on_rollout_end()
+        return True
+
+    def train(self):
+        self.policy.attend()
+        self.clock.now += 9
+
+    def dump_logs(self):
+        self.clock.now += 1
+
+
+def test_a_training_is_taken_apart(clock, accounts):
+    model = Model(clock)
+    keep_accounts(model, accounts, acting="attend")
+    keep_callbacks_account(model.callback, accounts)
+    accounts.reset()
+    assert model.collect_rollouts() is True
+    assert "attend" not in vars(model.policy)
+    model.train()
+    model.dump_logs()
+    total = 18 + 13 + 1
+    assert accounts.shares() == {
+        "emulator": 6 / total,
+        "acting": 5 / total,
+        "learning": 13 / total,
+        "logging": 5 / total,  # what a callback asks the policy is the callback's
+        "other": 3 / total,
+    }
+
+
+def test_a_policy_s_own_answer_is_put_back(clock, accounts):
+    model = Model(clock)
+
+    def compiled():
+        clock.now += 1
+
+    model.policy.attend = compiled
+    keep_accounts(model, accounts, acting="attend")
+    model.collect_rollouts()
+    assert model.policy.attend is compiled
