@@ -20,13 +20,24 @@ FLOORS: dict[str, set[str]] = {
     "__init__": set(),
     "attention": set(),
     "errors": set(),
+    "files": {"errors"},
     "progress": set(),
     "networks": {"attention", "errors"},
     "record": {"errors"},
-    "recipes": {"attention", "networks", "errors"},
-    "runs": {"attention", "networks", "errors", "recipes"},
-    "rl": {"attention", "networks", "errors", "progress", "record", "recipes", "runs"},
-    "cli": {"attention", "networks", "errors", "progress", "record", "recipes", "runs", "rl"},
+    "recipes": {"attention", "networks", "errors", "files"},
+    "runs": {"attention", "networks", "errors", "files", "recipes"},
+    "rl": {"attention", "networks", "errors", "files", "progress", "record", "recipes", "runs"},
+    "cli": {
+        "attention",
+        "networks",
+        "errors",
+        "files",
+        "progress",
+        "record",
+        "recipes",
+        "runs",
+        "rl",
+    },
     "__main__": {"cli"},
 }
 
@@ -35,6 +46,7 @@ ONLY: dict[str, set[str]] = {
     "__init__": set(),
     "attention": {"torch", "jaxtyping"},
     "errors": set(),
+    "files": set(),
     "__main__": set(),
 }
 NEVER: dict[str, set[str]] = {"record": {"torch", "stable_baselines3", "gymnasium", "ale_py"}}

@@ -46,6 +46,12 @@ def add(commands: Subparsers) -> None:
         help="if the run folder exists: resume it, make a new one beside it, or overwrite it",
     )
     parser.add_argument(
+        "--keep",
+        type=whole_number(0),
+        metavar="N",
+        help="keep the newest N checkpoints, 0 all of them (default: the recipe's train.keep)",
+    )
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -65,6 +71,8 @@ def run(arguments: argparse.Namespace) -> None:
     settings = list(arguments.settings)
     if arguments.steps is not None:
         settings.append(f"train.steps={arguments.steps}")
+    if arguments.keep is not None:
+        settings.append(f"train.keep={arguments.keep}")
     run, resume = prepare_run(
         env=arguments.env,
         agent=arguments.agent,

@@ -194,6 +194,7 @@ class TrainTable(Table):
         protocol: The env recipe's protocol to train under.
         log_every: Steps between two logging points.
         checkpoint_every: Steps between two checkpoints.
+        keep: How many of the newest checkpoints stay; 0 keeps all.
         n_probes: Game positions whose maps are kept at every logging point; 0 keeps none.
         precision: "fp32" (deterministic on a CPU) or "bf16".
         emulator_threads: Threads that run the games; 0 is one a core.
@@ -203,6 +204,7 @@ class TrainTable(Table):
     protocol: Literal["legacy", "machado2018"] = "legacy"
     log_every: Count = 10_000
     checkpoint_every: Count = 250_000
+    keep: Annotated[int, Field(ge=0, lt=2**53)] = 0
     n_probes: Annotated[int, Field(ge=0, le=64)] = 8
     precision: Literal["fp32", "bf16"] = "fp32"
     emulator_threads: Annotated[int, Field(ge=0)] = 0

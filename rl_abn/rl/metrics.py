@@ -71,13 +71,16 @@ def make_logger(metrics: RunMetrics) -> Logger:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Reads the logging points of a `metrics.jsonl`; a last line that was cut off is left out."""
+    """Reads the logging points of a `metrics.jsonl`, up to the first line that a kill cut off."""
     rows = []
-    for line in path.read_text("utf-8").splitlines():
+    for line in path.read_text("utf-8", errors="replace").splitlines():
         try:
-            rows.append(json.loads(line))
-        except ValueError:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
             break
+        if not isinstance(row, dict) or type(row.get("step")) is not int:
+            break
+        rows.append(row)
     return rows
 
 
