@@ -41,7 +41,7 @@ from rl_abn.runs import (
 from rl_abn.runs import checkpoints as checkpoints_module
 from rl_abn.runs import tensors as tensors_module
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 WEIGHT = {"actor.weight": torch.arange(6.0).reshape(2, 3), "actor.bias": torch.zeros(2)}
 
