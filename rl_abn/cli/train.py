@@ -7,7 +7,16 @@ import shlex
 import sys
 from pathlib import Path
 
-from rl_abn.cli.parser import Subparsers, add_device, add_seed, one_of, whole_number
+from rl_abn.cli.parser import (
+    Subparsers,
+    add_agent,
+    add_device,
+    add_env,
+    add_seed,
+    add_settings,
+    one_of,
+    whole_number,
+)
 
 
 def add(commands: Subparsers) -> None:
@@ -17,18 +26,8 @@ def add(commands: Subparsers) -> None:
         help="train an agent",
         description="Train an agent into a run folder. Ctrl-C saves; --on-exists resume goes on.",
     )
-    parser.add_argument(
-        "--env",
-        required=True,
-        metavar="RECIPE",
-        help="game: a name of 'rl-abn recipes envs', or a path",
-    )
-    parser.add_argument(
-        "--agent",
-        required=True,
-        metavar="RECIPE",
-        help="agent: a name of 'rl-abn recipes agents', or a path",
-    )
+    add_env(parser)
+    add_agent(parser)
     parser.add_argument(
         "--steps",
         type=whole_number(1),
@@ -51,14 +50,7 @@ def add(commands: Subparsers) -> None:
         metavar="N",
         help="keep the newest N checkpoints, 0 all of them (default: the recipe's train.keep)",
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="settings",
-        help="change a recipe's field, such as algorithm.gamma=0.995; may be repeated",
-    )
+    add_settings(parser)
     add_device(parser)
     parser.set_defaults(run=run)
 

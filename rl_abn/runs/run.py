@@ -92,6 +92,15 @@ class Run:
         """All checkpoints, oldest first."""
         return checkpoints.list_checkpoints(self.path / "checkpoints")
 
+    @property
+    def is_imported(self) -> bool:
+        """Whether the weights were trained elsewhere and came without an optimizer.
+
+        Raises:
+            RlAbnError: If `meta.json` is damaged.
+        """
+        return "imported" in read_json(self.path / META)
+
     def checkpoint(self, step: int | None = None) -> Checkpoint:
         """Returns the newest checkpoint, or the one of a step.
 

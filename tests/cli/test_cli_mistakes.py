@@ -40,7 +40,10 @@ def _nothing_is_created(folder: Path, request: pytest.FixtureRequest) -> Iterato
         (("evaluate",), "unknown command 'evaluate': did you mean 'eval'?"),
         (("recipe", "agents"), "unknown command 'recipe': did you mean 'recipes'?"),
         (("Watch",), "unknown command 'Watch': did you mean 'watch'?"),
-        (("zzz",), "unknown command 'zzz': choose one of: eval, recipes, train, watch"),
+        (
+            ("zzz",),
+            "unknown command 'zzz': choose one of: eval, export, import, recipes, train, watch",
+        ),
         ((), "the following arguments are required: COMMAND; see rl-abn --help"),
     ],
 )

@@ -59,6 +59,8 @@ OPTIONS = {
         "--seed",
         "--device",
     },
+    "export": {"--checkpoint"},
+    "import": set(),
     "recipes": set(),
 }
 
