@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,6 +103,8 @@ class ProbeLog:
             probes = Probes(tensors["observations"].numpy(), tensors["frames"].numpy())
         except KeyError as error:
             raise RlAbnError(f"{path}: expected a tensor {error}, got none") from None
+        except TypeError as error:  # a type that numpy has not
+            raise RlAbnError(f"{path}: expected uint8 pictures, got {error}") from None
         if {(array.ndim, array.dtype, len(array)) for array in probes} != {
             (4, np.dtype(np.uint8), len(probes.frames))
         }:
@@ -121,7 +124,8 @@ class ProbeLog:
     def drop_after(self, step: int) -> None:
         """Removes the maps of later steps: a resumed run makes them again."""
         for later in [s for s in self.steps if s > step]:
-            self._file(later).unlink()
+            with suppress(OSError):
+                self._file(later).unlink()
 
     @property
     def steps(self) -> list[int]:

@@ -185,12 +185,15 @@ def _probes(run: Run, resume: bool, step: int) -> ProbeLog | None:
     count = recipe.agent.train.n_probes
     if count == 0 or recipe.agent.attention.mechanism == "none":
         return None
+    protocol = training_protocol(recipe)
+    shape = (protocol.frame_stack, protocol.screen_size, protocol.screen_size)
     if resume:
         with suppress(RlAbnError):  # none yet, or damaged: the seed says which they were
             log = ProbeLog.open(run)
-            log.drop_after(step)
-            return log
-    probes = collect_probes(recipe.env.game, training_protocol(recipe), count, recipe.seed)
+            if log.probes.observations.shape == (count, *shape):
+                log.drop_after(step)
+                return log
+    probes = collect_probes(recipe.env.game, protocol, count, recipe.seed)
     log = ProbeLog.create(run, probes)
     log.drop_after(step)
     return log
