@@ -1,7 +1,8 @@
-"""The one error a user's mistake raises; the command line prints it as one line and exits 2."""
+"""The one error a user's mistake raises, in one line; the command line prints it and exits 2."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -10,6 +11,11 @@ MOST_NAMED = 16
 
 class RlAbnError(Exception):
     """A mistake in what the user gave us: what was expected, what was got, the nearest choice."""
+
+
+def warn(message: str) -> None:
+    """Says on standard error, in one line, what went wrong and was got round."""
+    print(f"rl-abn: warning: {' '.join(message.split())}", file=sys.stderr, flush=True)
 
 
 def did_you_mean(got: str, choices: Iterable[str], otherwise: str | None = None) -> str:

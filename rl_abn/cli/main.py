@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from rl_abn import __version__
-from rl_abn.cli import bench, evaluate, recipes, train, watch
+from rl_abn.cli import bench, evaluate, export, imports, recipes, train, watch
 from rl_abn.cli.parser import Parser, parse
 from rl_abn.errors import RlAbnError, did_you_mean
 
@@ -15,6 +15,8 @@ COMMANDS = {
     "train": train,
     "eval": evaluate,
     "watch": watch,
+    "export": export,
+    "import": imports,
     "recipes": recipes,
     "bench": bench,
 }

@@ -35,6 +35,11 @@ class Parser(argparse.ArgumentParser):
         """
         raise RlAbnError(f"{message}; see {self.prog} --help")
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            hint = did_you_mean(str(value), action.choices)
+            raise RlAbnError(f"unknown {str(action.metavar).lower()} '{value}': {hint}")
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parses, and names the nearest option for one that there is not.
 
@@ -91,6 +96,38 @@ def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
 def add_run(parser: argparse.ArgumentParser) -> None:
     """Adds RUN, as `path`."""
     parser.add_argument("path", type=Path, metavar="RUN", help="run folder")
+
+
+def add_env(parser: argparse.ArgumentParser) -> None:
+    """Adds --env."""
+    parser.add_argument(
+        "--env",
+        required=True,
+        metavar="RECIPE",
+        help="game: a name of 'rl-abn recipes envs', or a path",
+    )
+
+
+def add_agent(parser: argparse.ArgumentParser) -> None:
+    """Adds --agent."""
+    parser.add_argument(
+        "--agent",
+        required=True,
+        metavar="RECIPE",
+        help="agent: a name of 'rl-abn recipes agents', or a path",
+    )
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Adds --set, as `settings`."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="change a recipe's field, such as algorithm.gamma=0.995; may be repeated",
+    )
 
 
 def add_greedy(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,16 @@ import shlex
 import sys
 from pathlib import Path
 
-from rl_abn.cli.parser import Subparsers, add_device, add_seed, one_of, whole_number
+from rl_abn.cli.parser import (
+    Subparsers,
+    add_agent,
+    add_device,
+    add_env,
+    add_seed,
+    add_settings,
+    one_of,
+    whole_number,
+)
 
 
 def add(commands: Subparsers) -> None:
@@ -17,18 +26,8 @@ def add(commands: Subparsers) -> None:
         help="train an agent",
         description="Train an agent into a run folder. Ctrl-C saves; --on-exists resume goes on.",
     )
-    parser.add_argument(
-        "--env",
-        required=True,
-        metavar="RECIPE",
-        help="game: a name of 'rl-abn recipes envs', or a path",
-    )
-    parser.add_argument(
-        "--agent",
-        required=True,
-        metavar="RECIPE",
-        help="agent: a name of 'rl-abn recipes agents', or a path",
-    )
+    add_env(parser)
+    add_agent(parser)
     parser.add_argument(
         "--steps",
         type=whole_number(1),
@@ -46,13 +45,12 @@ def add(commands: Subparsers) -> None:
         help="if the run folder exists: resume it, make a new one beside it, or overwrite it",
     )
     parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="settings",
-        help="change a recipe's field, such as algorithm.gamma=0.995; may be repeated",
+        "--keep",
+        type=whole_number(0),
+        metavar="N",
+        help="keep the newest N checkpoints, 0 all of them (default: the recipe's train.keep)",
     )
+    add_settings(parser)
     add_device(parser)
     parser.set_defaults(run=run)
 
@@ -65,6 +63,8 @@ def run(arguments: argparse.Namespace) -> None:
     settings = list(arguments.settings)
     if arguments.steps is not None:
         settings.append(f"train.steps={arguments.steps}")
+    if arguments.keep is not None:
+        settings.append(f"train.keep={arguments.keep}")
     run, resume = prepare_run(
         env=arguments.env,
         agent=arguments.agent,

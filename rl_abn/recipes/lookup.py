@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rl_abn.errors import RlAbnError, did_you_mean
+from rl_abn.files import brief, read_text
 from rl_abn.recipes.overrides import override, validate
 from rl_abn.recipes.schema import AgentRecipe, EnvRecipe, RunRecipe
 
 Kind = Literal["agents", "envs"]
+MOST_BYTES = 2**20
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -118,8 +120,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         RlAbnError: If it cannot be read or is no TOML.
     """
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(read_text(path, MOST_BYTES))
     except OSError as error:
         raise RlAbnError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise RlAbnError(f"{path}: expected TOML, got {error}") from None
+        raise RlAbnError(f"{path}: expected TOML, got {brief(error)}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from reprlib import Repr
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -94,10 +95,10 @@ def _dotted(data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 def _first_mistake(model: type[BaseModel], error: ValidationError) -> str:
     mistakes = error.errors()
     mistake = next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
-    path = _readable(mistake["loc"]).encode("unicode_escape").decode()
+    path = _readable(mistake["loc"]).encode("unicode_escape").decode()[-_LONGEST:]
     if mistake["type"] == "extra_forbidden":
         *parents, key = mistake["loc"]
-        return f"unknown key '{path}': {did_you_mean(str(key), _keys(model, parents))}"
+        return f"unknown key '{path}': {did_you_mean(str(key)[:_LONGEST], _keys(model, parents))}"
     if mistake["type"] == "missing":
         return f"expected a key '{path}', got none"
     if mistake["type"] == "union_tag_invalid":
@@ -110,8 +111,14 @@ def _first_mistake(model: type[BaseModel], error: ValidationError) -> str:
     if mistake["type"] == "value_error":
         return f"{path}: {message}" if path else message
     expected = message.removeprefix("Input should be ")
-    return f"{path}: expected {expected}, got {mistake['input']!r}"
+    return f"{path}: expected {expected}, got {_SHORT.repr(mistake['input'])}"
 
+
+# A value or key of a stranger's file may be as long and as deep as they like; a message may not.
+_LONGEST = 160
+_SHORT = Repr()
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict = 3, 8, 8
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = _LONGEST
 
 # What pydantic puts into a location beside the keys: the branch of a union it tried.
 _UNION_TAGS = {"ppo", "a2c", "<schedule>", "<number>", "[key]"}

@@ -5,17 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
 from rl_abn.attention import MECHANISMS
 from rl_abn.errors import did_you_mean
 from rl_abn.networks import NETWORKS
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError(f"expected printable characters, got {text!r}")
+    return text
+
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1, lt=2**53)]
 Byte = Annotated[int, Field(ge=0, le=255)]
+# Shown on terminals and drawn into pictures: a stranger's may hold no control characters.
+Label = Annotated[str, Field(max_length=255), AfterValidator(_printable)]
 # TOML has arrays where Python has tuples; strictness would refuse them.
 Colour = Annotated[tuple[Byte, Byte, Byte], Field(strict=False)]
 Span = Annotated[tuple[int, int], Field(strict=False)]
@@ -194,6 +211,7 @@ class TrainTable(Table):
         protocol: The env recipe's protocol to train under.
         log_every: Steps between two logging points.
         checkpoint_every: Steps between two checkpoints.
+        keep: How many of the newest checkpoints stay; 0 keeps all.
         n_probes: Game positions whose maps are kept at every logging point; 0 keeps none.
         precision: "fp32" (deterministic on a CPU) or "bf16".
         compile: Whether `torch.compile` makes kernels of the network's parts.
@@ -207,12 +225,13 @@ class TrainTable(Table):
     protocol: Literal["legacy", "machado2018"] = "legacy"
     log_every: Count = 10_000
     checkpoint_every: Count = 250_000
+    keep: Annotated[int, Field(ge=0, lt=2**53)] = 0
     n_probes: Annotated[int, Field(ge=0, le=64)] = 8
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False
     graphs: bool = False
     env_parts: Annotated[int, Field(ge=1, le=8)] = 1
-    emulator_threads: Annotated[int, Field(ge=0)] = 0
+    emulator_threads: Annotated[int, Field(ge=0, le=4096)] = 0
 
 
 class AgentRecipe(Table):
@@ -257,9 +276,9 @@ class Game(Table):
         rom: Its name among ale_py's ROMs.
     """
 
-    title: str
-    id: str
-    rom: str
+    title: Label
+    id: Label
+    rom: Label
 
 
 class Protocol(Table):
@@ -280,14 +299,14 @@ class Protocol(Table):
 
     repeat_action_probability: Share
     full_action_space: bool
-    noop_max: Annotated[int, Field(ge=0)]
+    noop_max: Annotated[int, Field(ge=0, lt=2**31)]
     fire_reset: bool
     life_loss_terminal: bool
-    frame_skip: Count = 4
+    frame_skip: Annotated[int, Field(ge=1, le=1024)] = 4
     max_pool: bool = True
-    screen_size: Annotated[int, Field(ge=36)] = 84
-    frame_stack: Count = 4
-    max_frames: Count = 108_000
+    screen_size: Annotated[int, Field(ge=36, le=512)] = 84
+    frame_stack: Annotated[int, Field(ge=1, le=64)] = 4
+    max_frames: Annotated[int, Field(ge=1, lt=2**31)] = 108_000
 
 
 class Scores(Table):
@@ -339,8 +358,8 @@ class RunRecipe(Table):
         seed: The seed of everything random.
     """
 
-    agent_name: str
-    env_name: str
+    agent_name: Label
+    env_name: Label
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     agent: AgentRecipe
     env: EnvRecipe

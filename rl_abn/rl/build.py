@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
+from torch import Tensor
 
 from rl_abn.attention.compute import choose_device
 from rl_abn.errors import RlAbnError
@@ -15,7 +17,7 @@ from rl_abn.rl.a2c import AttentionA2C
 from rl_abn.rl.policy import AttentionPolicy
 from rl_abn.rl.ppo import AttentionPPO
 from rl_abn.rl.vec_env import AleVecEnv
-from rl_abn.runs import WEIGHTS, Checkpoint, Run, check_weights, load_tensors
+from rl_abn.runs import WEIGHTS, Checkpoint, Run, bytes_of, check_weights, load_tensors
 
 Model = AttentionPPO | AttentionA2C
 
@@ -108,25 +110,46 @@ def load_policy(run: Run, checkpoint: Checkpoint, device: torch.device) -> Atten
     """Makes the policy of a run and gives it a checkpoint's weights.
 
     Raises:
-        RlAbnError: If the weights are damaged or not this agent's.
+        RlAbnError: If the weights are damaged or not this agent's; it names the newest that are
+            whole.
     """
-    env = AleVecEnv(run.recipe.env.game, training_protocol(run.recipe), 1)
-    assert isinstance(env.observation_space, spaces.Box)
-    policy = AttentionPolicy(
-        env.observation_space, env.action_space, lambda _: 0.0, **policy_kwargs(run.recipe.agent)
-    )
-    load_weights(policy, checkpoint)
+    policy = make_policy(run.recipe)
+    try:
+        policy.load_state_dict(read_weights(policy, checkpoint))
+    except RlAbnError as error:
+        whole = _newest_whole(run, policy, but=checkpoint)
+        hint = "" if whole is None else f"; the newest whole one: --checkpoint {whole.step}"
+        raise RlAbnError(f"{error}{hint}") from None
     policy.set_training_mode(False)
     return policy.to(device)
 
 
-def load_weights(policy: AttentionPolicy, checkpoint: Checkpoint) -> None:
-    """Gives a policy a checkpoint's weights.
+def make_policy(recipe: RunRecipe) -> AttentionPolicy:
+    """Makes the policy of a recipe on the CPU, untrained and without an optimizer's settings."""
+    env = AleVecEnv(recipe.env.game, training_protocol(recipe), 1)
+    assert isinstance(env.observation_space, spaces.Box)
+    return AttentionPolicy(
+        env.observation_space, env.action_space, lambda _: 0.0, **policy_kwargs(recipe.agent)
+    )
+
+
+def read_weights(policy: AttentionPolicy, checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Reads a checkpoint's weights and checks that they are a policy's.
 
     Raises:
         RlAbnError: If they are damaged or not this agent's.
     """
     path = checkpoint.path / WEIGHTS
-    weights = load_tensors(path)
-    check_weights(path, weights, policy.state_dict())
-    policy.load_state_dict(weights)
+    expected = policy.state_dict()
+    weights = load_tensors(path, most_bytes=2 * bytes_of(expected.values()) + 2**20)
+    check_weights(path, weights, expected)
+    return weights
+
+
+def _newest_whole(run: Run, policy: AttentionPolicy, *, but: Checkpoint) -> Checkpoint | None:
+    for checkpoint in reversed(run.checkpoints):
+        if checkpoint != but:
+            with suppress(RlAbnError):
+                read_weights(policy, checkpoint)
+                return checkpoint
+    return None

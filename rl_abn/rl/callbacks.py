@@ -202,4 +202,5 @@ class CheckpointCallback(BaseCallback):
         """Saves now."""
         self.barrier += 1
         checkpoint.save(self.run, self.model, self.barrier)
+        self.run.remove_old_checkpoints()
         self._last = self.model.num_timesteps

@@ -2,18 +2,70 @@
 
 from __future__ import annotations
 
+import copy
 from collections import deque
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from rl_abn.errors import RlAbnError
-from rl_abn.rl.build import Model, load_weights
+from rl_abn.errors import RlAbnError, warn
+from rl_abn.recipes.overrides import validate
+from rl_abn.rl.build import Model, read_weights
 from rl_abn.rl.vec_env import AleVecEnv, derive_seeds
-from rl_abn.runs import STATE, TRAINING, Checkpoint, Run, load_tensors, read_json
+from rl_abn.runs import (
+    STATE,
+    TRAINING,
+    Checkpoint,
+    Run,
+    bytes_of,
+    check_weights,
+    load_tensors,
+    read_json,
+    set_aside,
+)
 
 _BARRIER = 1  # keeps these seeds apart from those of the run's start and of evaluation
+_Count = Annotated[int, Field(ge=0, lt=2**53)]
+
+
+class _Plain(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+
+class _Episode(_Plain):
+    """A finished game, as SB3 has it: return, length, time."""
+
+    r: float
+    length: int = Field(alias="l")
+    t: float
+
+
+class _Optimizer(_Plain):
+    """What an optimizer remembers beside tensors, by name."""
+
+    scalars: dict[str, int | float]
+
+
+class _State(_Plain):
+    """`state.json`."""
+
+    num_timesteps: _Count
+    n_updates: _Count
+    barrier: _Count
+    optimizer: _Optimizer
+    episodes: list[_Episode]
+
+
+class _Stored(NamedTuple):
+    """All of a checkpoint, read and checked."""
+
+    weights: dict[str, Tensor]
+    optimizer: dict[int, dict[str, Any]]
+    state: _State
+    rng: dict[str, Tensor]
 
 
 def save(run: Run, model: Model, barrier: int) -> Checkpoint:
@@ -24,7 +76,7 @@ def save(run: Run, model: Model, barrier: int) -> Checkpoint:
         model: The algorithm.
         barrier: How many checkpoints came before; the games go on from seeds derived from it.
     """
-    training, groups = _flatten_optimizer(model.policy.optimizer)
+    training, scalars = _flatten(model.policy.optimizer.state_dict()["state"])
     training["rng.cpu"] = torch.get_rng_state()
     if model.device.type == "cuda":
         training["rng.cuda"] = torch.cuda.get_rng_state(model.device)
@@ -32,7 +84,7 @@ def save(run: Run, model: Model, barrier: int) -> Checkpoint:
         "num_timesteps": model.num_timesteps,
         "n_updates": model._n_updates,
         "barrier": barrier,
-        "optimizer": groups,
+        "optimizer": {"scalars": scalars},
         "episodes": list(model.ep_info_buffer or ()),
     }
     return run.save_checkpoint(model.num_timesteps, model.policy.state_dict(), training, state)
@@ -43,32 +95,61 @@ def restart_games(env: AleVecEnv, seed: int, barrier: int) -> None:
     env.seed_games(derive_seeds(seed, _BARRIER, barrier, count=env.num_envs))
 
 
+def restore_newest(model: Model, run: Run) -> tuple[int, dict[str, Tensor]] | None:
+    """Gives a model the newest whole checkpoint of a run.
+
+    A damaged one is named on standard error and set aside under another name, and the one before
+    it is tried. What comes after is the same: the games that follow a barrier do not depend on
+    whether it is reached once or twice.
+
+    Returns:
+        What `restore` does, or None where the run has no checkpoint yet.
+
+    Raises:
+        RlAbnError: If there are checkpoints and none is whole; they stay where they are.
+    """
+    damaged: list[tuple[Checkpoint, str]] = []
+    for checkpoint in reversed(run.checkpoints):
+        try:
+            restored = restore(model, checkpoint)
+        except RlAbnError as error:
+            damaged.append((checkpoint, str(error)))
+            continue
+        for bad, why in damaged:
+            aside = set_aside(bad)
+            warn(f"{why}; set aside as {aside.name}, going on from step {checkpoint.step}")
+        return restored
+    if not damaged:
+        return None
+    raise RlAbnError(
+        f"expected a whole checkpoint to go on from, got {len(damaged)} damaged; the newest: "
+        f"{damaged[0][1]}; use --on-exists new or overwrite"
+    )
+
+
 def restore(model: Model, checkpoint: Checkpoint) -> tuple[int, dict[str, Tensor]]:
-    """Gives a model all that a checkpoint stores but the random-number states.
+    """Gives a model all that a checkpoint stores but the random-number states, or nothing of it.
 
     Returns:
         The barrier's number, and the random-number states for `restore_rng`: they go in last,
         right before the first rollout.
 
     Raises:
-        RlAbnError: If the checkpoint is damaged or not this agent's.
+        RlAbnError: If the checkpoint is damaged or not this agent's; the model is as it was.
     """
-    load_weights(model.policy, checkpoint)
-    state = read_json(checkpoint.path / STATE)
-    tensors = load_tensors(checkpoint.path / TRAINING)
-    try:
-        model.policy.optimizer.load_state_dict(_unflatten_optimizer(state["optimizer"], tensors))
-        _lay_out_like_weights(model.policy.optimizer)
-        model.num_timesteps = int(state["num_timesteps"])
-        model._n_updates = int(state["n_updates"])
-        model.ep_info_buffer = deque(state["episodes"], maxlen=model._stats_window_size)
-        model.ep_success_buffer = deque(maxlen=model._stats_window_size)
-        rng = {name: tensor for name, tensor in tensors.items() if name.startswith("rng.")}
-        return int(state["barrier"]), rng
-    except (KeyError, TypeError, ValueError) as error:
-        raise RlAbnError(
-            f"{checkpoint.path}: expected a whole checkpoint, got one without {error}"
-        ) from None
+    stored = _read(model, checkpoint)
+    optimizer, state = model.policy.optimizer, stored.state
+    model.policy.load_state_dict(stored.weights)
+    # The groups' settings are the recipe's; the learning rate is set at every update.
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": stored.optimizer, "param_groups": groups})
+    _lay_out_like_weights(optimizer)
+    model.num_timesteps = state.num_timesteps
+    model._n_updates = state.n_updates
+    episodes = (episode.model_dump(by_alias=True) for episode in state.episodes)
+    model.ep_info_buffer = deque(episodes, maxlen=model._stats_window_size)
+    model.ep_success_buffer = deque(maxlen=model._stats_window_size)
+    return state.barrier, stored.rng
 
 
 def restore_rng(rng: dict[str, Tensor], device: torch.device) -> None:
@@ -86,27 +167,84 @@ def _lay_out_like_weights(optimizer: torch.optim.Optimizer) -> None:
                 state[name] = torch.empty_like(weight).copy_(value)
 
 
-def _flatten_optimizer(
-    optimizer: torch.optim.Optimizer,
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read(model: Model, checkpoint: Checkpoint) -> _Stored:
+    """Reads and checks everything a checkpoint stores, and changes nothing.
+
+    Raises:
+        RlAbnError: If it is damaged or not this agent's.
+    """
+    path = checkpoint.path / STATE
+    state = validate(_State, read_json(path), str(path))
+    if state.num_timesteps != checkpoint.step:
+        raise RlAbnError(
+            f"{path}: expected num_timesteps {checkpoint.step}, as the folder is named, "
+            f"got {state.num_timesteps}"
+        )
+    weights = read_weights(model.policy, checkpoint)
+    path = checkpoint.path / TRAINING
+    # Moments and random-number states; no optimizer here keeps four times the weights.
+    most_bytes = 4 * bytes_of(weights.values()) + 2**20
+    tensors = load_tensors(path, most_bytes=most_bytes)
+    rng = {name: tensor for name, tensor in tensors.items() if name.startswith("rng.")}
+    moments = {name: tensor for name, tensor in tensors.items() if name not in rng}
+    expected = _state_after_an_update(model.policy.optimizer)
+    expected_moments, expected_scalars = _flatten(expected)
+    check_weights(path, moments, expected_moments)
+    if state.optimizer.scalars.keys() != expected_scalars.keys():
+        raise RlAbnError(
+            f"{checkpoint.path / STATE}: expected {len(expected_scalars)} numbers of the "
+            f"optimizer, got {len(state.optimizer.scalars)}, or others"
+        )
+    _check_rng(path, rng, model.device)
+    optimizer = {
+        index: {
+            name: moments.get(key := _key(index, name), state.optimizer.scalars.get(key))
+            for name in entry
+        }
+        for index, entry in expected.items()
+    }
+    return _Stored(weights, optimizer, state, rng)
+
+
+def _check_rng(path: Path, rng: dict[str, Tensor], device: torch.device) -> None:
+    """Tries the states on generators of nobody's, as only torch knows what it takes.
+
+    Raises:
+        RlAbnError: If one is missing or torch refuses it.
+    """
+    if "rng.cpu" not in rng:
+        raise RlAbnError(f"{path}: expected a tensor 'rng.cpu', got none")
+    for name in {"rng.cpu", f"rng.{device.type}"} & rng.keys():
+        where = device if name == "rng.cuda" else torch.device("cpu")
+        try:
+            torch.Generator(where).set_state(rng[name])
+        except (RuntimeError, TypeError) as error:
+            raise RlAbnError(
+                f"{path}: expected a random-number state in {name}, "
+                f"got {tuple(rng[name].shape)}, {rng[name].dtype}: {str(error).splitlines()[0]}"
+            ) from None
+
+
+def _state_after_an_update(optimizer: torch.optim.Optimizer) -> dict[int, dict[str, Any]]:
+    """Returns what an optimizer of this kind remembers after an update, for names and shapes."""
+    twin = copy.deepcopy(optimizer)
+    for group in twin.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.zeros_like(parameter)
+    twin.step()
+    state: dict[int, dict[str, Any]] = twin.state_dict()["state"]
+    return state
+
+
+def _flatten(state: dict[int, dict[str, Any]]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Splits an optimizer's state into tensors by name and the rest as plain data."""
-    state = optimizer.state_dict()
     tensors: dict[str, Tensor] = {}
     scalars: dict[str, Any] = {}
-    for index, entry in state["state"].items():
+    for index, entry in state.items():
         for name, value in entry.items():
-            key = f"optimizer.{index}.{name}"
-            if isinstance(value, Tensor):
-                tensors[key] = value
-            else:
-                scalars[key] = value
-    return tensors, {"scalars": scalars, "param_groups": state["param_groups"]}
+            (tensors if isinstance(value, Tensor) else scalars)[_key(index, name)] = value
+    return tensors, scalars
 
 
-def _unflatten_optimizer(plain: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:
-    state: dict[int, dict[str, Any]] = {}
-    named = {k: v for k, v in tensors.items() if k.startswith("optimizer.")}
-    for key, value in {**named, **plain["scalars"]}.items():
-        _, index, name = key.split(".", 2)
-        state.setdefault(int(index), {})[name] = value
-    return {"state": state, "param_groups": plain["param_groups"]}
+def _key(index: int, name: str) -> str:
+    return f"optimizer.{index}.{name}"

@@ -11,6 +11,7 @@ import numpy as np
 from stable_baselines3.common.logger import KVWriter, Logger
 from torch.utils.tensorboard import SummaryWriter
 
+from rl_abn.errors import RlAbnError
 from rl_abn.runs import METRICS, Run, write_atomically
 
 TENSORBOARD = "tensorboard"
@@ -25,18 +26,24 @@ class RunMetrics(KVWriter):
 
     Attributes:
         last_step: The step of the last logging point, or None before the first.
+
+    Raises:
+        RlAbnError: If the files cannot be written.
     """
 
     def __init__(self, run: Run, resume_at: int | None = None) -> None:
         self.path = run.path / METRICS
-        if resume_at is not None:
-            _keep_until(self.path, resume_at)
         self.last_step: int | None = None
-        self._file = self.path.open("a", encoding="utf-8")
-        self.board = SummaryWriter(
-            str(run.path / TENSORBOARD),
-            purge_step=None if resume_at is None else resume_at + 1,
-        )
+        try:
+            if resume_at is not None:
+                _keep_until(self.path, resume_at)
+            self._file = self.path.open("a", encoding="utf-8")
+            self.board = SummaryWriter(
+                str(run.path / TENSORBOARD),
+                purge_step=None if resume_at is None else resume_at + 1,
+            )
+        except OSError as error:
+            raise RlAbnError(f"{run.path}: cannot be written: {error.strerror}") from None
 
     def write(
         self,
@@ -71,13 +78,16 @@ def make_logger(metrics: RunMetrics) -> Logger:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Reads the logging points of a `metrics.jsonl`; a last line that was cut off is left out."""
+    """Reads the logging points of a `metrics.jsonl`, up to the first line that a kill cut off."""
     rows = []
-    for line in path.read_text("utf-8").splitlines():
+    for line in path.read_text("utf-8", errors="replace").splitlines():
         try:
-            rows.append(json.loads(line))
-        except ValueError:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
             break
+        if not isinstance(row, dict) or type(row.get("step")) is not int:
+            break
+        rows.append(row)
     return rows
 
 

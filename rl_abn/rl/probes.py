@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from rl_abn.recipes import Game, Protocol
 from rl_abn.rl.policy import AttentionPolicy
 from rl_abn.rl.twin import Twin
 from rl_abn.rl.vec_env import derive_seeds
-from rl_abn.runs import Run, load_tensors, save_tensors
+from rl_abn.runs import Run, load_tensors, name_of, save_tensors, step_of
 
 _PROBE_SEEDS = 2  # keeps these games apart from those of training and evaluation
 _FIRST_STEP, _STEPS_APART = 20, 45
@@ -99,9 +100,17 @@ class ProbeLog:
             )
         tensors = load_tensors(path)
         try:
-            return cls(run, Probes(tensors["observations"].numpy(), tensors["frames"].numpy()))
+            probes = Probes(tensors["observations"].numpy(), tensors["frames"].numpy())
         except KeyError as error:
             raise RlAbnError(f"{path}: expected a tensor {error}, got none") from None
+        except TypeError as error:  # a type that numpy has not
+            raise RlAbnError(f"{path}: expected uint8 pictures, got {error}") from None
+        if {(array.ndim, array.dtype, len(array)) for array in probes} != {
+            (4, np.dtype(np.uint8), len(probes.frames))
+        }:
+            shapes = " and ".join(str(array.shape) for array in probes)
+            raise RlAbnError(f"{path}: expected pictures of as many probes, got {shapes}")
+        return cls(run, probes)
 
     def look(self, policy: AttentionPolicy, step: int) -> Tensor:
         """Stores and returns the policy's maps of the probes, [P, m, h, w]."""
@@ -115,13 +124,14 @@ class ProbeLog:
     def drop_after(self, step: int) -> None:
         """Removes the maps of later steps: a resumed run makes them again."""
         for later in [s for s in self.steps if s > step]:
-            self._file(later).unlink()
+            with suppress(OSError):
+                self._file(later).unlink()
 
     @property
     def steps(self) -> list[int]:
         """Training steps whose maps are kept, ascending."""
-        names = (path.stem.removeprefix("step-") for path in self.folder.glob("maps/step-*"))
-        return sorted(int(name) for name in names if name.isdigit())
+        found = (step_of(path.stem) for path in self.folder.glob("maps/step-*.safetensors"))
+        return sorted(step for step in found if step is not None)
 
     def maps(self, step: int) -> np.ndarray:
         """Reads the maps of a logging point, float32 [P, m, h, w].
@@ -136,4 +146,4 @@ class ProbeLog:
         return maps.float().numpy()
 
     def _file(self, step: int) -> Path:
-        return self.folder / "maps" / f"step-{step:012d}.safetensors"
+        return self.folder / "maps" / f"{name_of(step)}.safetensors"

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
+import math
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from torch import Tensor
 
-from rl_abn.errors import RlAbnError
+from rl_abn.errors import RlAbnError, warn
 from rl_abn.progress import ProgressReport
 from rl_abn.recipes import RunRecipe, make_run_recipe, override
 from rl_abn.rl import checkpoint
@@ -27,9 +27,19 @@ from rl_abn.rl.callbacks import (
 from rl_abn.rl.metrics import RunMetrics, make_logger
 from rl_abn.rl.probes import ProbeLog, collect_probes
 from rl_abn.rl.vec_env import check_game
-from rl_abn.runs import META, Run, read_json
+from rl_abn.runs import (
+    META,
+    OnExists,
+    Run,
+    default_folder,
+    free_place,
+    is_taken,
+    provenance,
+    read_json,
+    write_output,
+)
 
-OnExists = Literal["resume", "new", "overwrite"]
+_HOUSEKEEPING = ("steps", "keep")  # fields of the train table that may change on the way
 
 
 class Outcome(NamedTuple):
@@ -75,32 +85,19 @@ def prepare_run(
             say what to do.
     """
     recipe = make_run_recipe(env, agent, seed, settings)
-    folder = folder or Path("runs", recipe.env_name, recipe.agent_name, f"seed-{seed}")
+    folder = folder or default_folder(recipe)
     device_of(device)
     check_game(recipe.env.game)
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
-    if folder.exists():
-        if on_exists == "resume":
-            return _resumable(Run.open(folder), recipe, settings), True
-        if on_exists == "new":
-            numbers = (folder.with_name(f"{folder.name}-{i}") for i in range(2, 10_000))
-            folder = next(path for path in numbers if not path.exists())
-        elif on_exists == "overwrite":
-            Run.open(folder)  # refuses to remove what is no run
-            shutil.rmtree(folder)
-        else:
-            raise RlAbnError(
-                f"expected a new run folder, got '{folder}', which exists; "
-                "add --on-exists resume, new or overwrite"
-            )
+    if on_exists == "resume" and is_taken(folder):
+        return _resumable(Run.open(folder), recipe, settings, device), True
+    folder = free_place(folder, on_exists, "resume, new or overwrite")
     return Run.create(folder, recipe, device), False
 
 
 def train(
     run: Run, *, resume: bool, device: str = "auto", report: ProgressReport | None = None
 ) -> Outcome:
-    """Trains a run to the end, from the start or from its newest checkpoint.
+    """Trains a run to the end, from the start or from its newest whole checkpoint.
 
     A Ctrl-C ends it after the update in hand, with a checkpoint.
 
@@ -119,8 +116,8 @@ def train(
     model = make_model(recipe, env, device_of(device))
 
     barrier, rng = 0, None
-    if resume and run.checkpoints:
-        barrier, rng = checkpoint.restore(model, run.checkpoint())
+    if resume and (restored := checkpoint.restore_newest(model, run)) is not None:
+        barrier, rng = restored
         checkpoint.restart_games(env, recipe.seed, barrier)
     if model.num_timesteps >= settings.steps:
         return Outcome(run, model.num_timesteps, interrupted=False)
@@ -188,21 +185,42 @@ def _probes(run: Run, resume: bool, step: int) -> ProbeLog | None:
     count = recipe.agent.train.n_probes
     if count == 0 or recipe.agent.attention.mechanism == "none":
         return None
-    if resume and (run.path / "attention").is_dir():
-        log = ProbeLog.open(run)
-        log.drop_after(step)
-        return log
-    probes = collect_probes(recipe.env.game, training_protocol(recipe), count, recipe.seed)
-    return ProbeLog.create(run, probes)
+    protocol = training_protocol(recipe)
+    shape = (protocol.frame_stack, protocol.screen_size, protocol.screen_size)
+    if resume:
+        with suppress(RlAbnError):  # none yet, or damaged: the seed says which they were
+            log = ProbeLog.open(run)
+            if log.probes.observations.shape == (count, *shape):
+                log.drop_after(step)
+                return log
+    probes = collect_probes(recipe.env.game, protocol, count, recipe.seed)
+    log = ProbeLog.create(run, probes)
+    log.drop_after(step)
+    return log
 
 
 def _wall_time(run: Run) -> float:
-    return float(read_json(run.path / META).get("wall_time_s") or 0.0)
+    seconds = read_json(run.path / META).get("wall_time_s")
+    return seconds if isinstance(seconds, float) and math.isfinite(seconds) else 0.0
 
 
-def _resumable(run: Run, asked: RunRecipe, settings: Sequence[str]) -> Run:
-    """Checks that a run is what was asked for. Settings hold as they were; steps may grow."""
+def _resumable(run: Run, asked: RunRecipe, settings: Sequence[str], device: str) -> Run:
+    """Checks that a run is what was asked for, and puts right what a kill left half done.
+
+    Settings hold as they were; only the housekeeping may change.
+    """
     recipe = run.recipe
+    try:
+        meta = read_json(run.path / META)
+    except RlAbnError as error:
+        warn(f"{error}; a new one is begun")
+        meta = provenance(device)
+        write_output(run.path / META, meta)
+    if "imported" in meta:
+        raise RlAbnError(
+            f"{run.path}: expected a run that was trained here, got imported weights: they come "
+            "without an optimizer to go on with; eval, watch and export take them"
+        )
     for field in ("env_name", "agent_name", "seed"):
         if getattr(recipe, field) != getattr(asked, field):
             raise RlAbnError(
@@ -210,11 +228,14 @@ def _resumable(run: Run, asked: RunRecipe, settings: Sequence[str]) -> Run:
                 f"'{getattr(recipe, field)}', got '{getattr(asked, field)}'; use --on-exists new"
             )
     agent, env = override(recipe.agent, recipe.env, settings)
-    steps = agent.train.steps
-    train_table = agent.train.model_copy(update={"steps": recipe.agent.train.steps})
+    kept = {field: getattr(recipe.agent.train, field) for field in _HOUSEKEEPING}
+    wanted = {field: getattr(agent.train, field) for field in _HOUSEKEEPING}
+    train_table = agent.train.model_copy(update=kept)
     if agent.model_copy(update={"train": train_table}) != recipe.agent or env != recipe.env:
         raise RlAbnError(
             f"{run.path}: expected the run's own settings to resume it, got others "
-            f"({' '.join(settings)}); only train.steps may change, or use --on-exists new"
+            f"({' '.join(settings)}); only train.steps and train.keep may change, "
+            "or use --on-exists new"
         )
-    return run if steps == recipe.agent.train.steps else run.with_steps(steps)
+    run.recover()
+    return run if wanted == kept else run.with_train(**wanted)

@@ -40,7 +40,11 @@ def _nothing_is_created(folder: Path, request: pytest.FixtureRequest) -> Iterato
         (("evaluate",), "unknown command 'evaluate': did you mean 'eval'?"),
         (("recipe", "agents"), "unknown command 'recipe': did you mean 'recipes'?"),
         (("Watch",), "unknown command 'Watch': did you mean 'watch'?"),
-        (("zzz",), "unknown command 'zzz': choose one of: bench, eval, recipes, train, watch"),
+        (
+            ("zzz",),
+            "unknown command 'zzz': choose one of: "
+            "bench, eval, export, import, recipes, train, watch",
+        ),
         ((), "the following arguments are required: COMMAND; see rl-abn --help"),
     ],
 )
@@ -262,7 +266,7 @@ def test_a_run_folder_that_exists_is_left_alone(
         (
             (*TRAIN, "--set", "algorithm.gamma=0.5"),
             "expected the run's own settings to resume it, got others (algorithm.gamma=0.5); "
-            "only train.steps may change, or use --on-exists new",
+            "only train.steps and train.keep may change, or use --on-exists new",
         ),
     ],
 )

@@ -28,7 +28,17 @@ RECIPES = {
     for kind in ("agents", "envs")
 }
 OPTIONS = {
-    "train": {"--env", "--agent", "--steps", "--seed", "--out", "--on-exists", "--set", "--device"},
+    "train": {
+        "--env",
+        "--agent",
+        "--steps",
+        "--seed",
+        "--out",
+        "--on-exists",
+        "--keep",
+        "--set",
+        "--device",
+    },
     "eval": {
         "--episodes",
         "--protocol",
@@ -49,6 +59,8 @@ OPTIONS = {
         "--seed",
         "--device",
     },
+    "export": {"--checkpoint"},
+    "import": set(),
     "recipes": set(),
     "bench": {
         "--only",

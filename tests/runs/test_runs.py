@@ -19,7 +19,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rl_abn import runs
+from rl_abn import files
 from rl_abn.errors import RlAbnError
 from rl_abn.recipes import RunRecipe, make_run_recipe
 from rl_abn.runs import (
@@ -28,6 +28,7 @@ from rl_abn.runs import (
     STATE,
     TRAINING,
     WEIGHTS,
+    Checkpoint,
     Run,
     check_weights,
     load_tensors,
@@ -37,8 +38,10 @@ from rl_abn.runs import (
     write_json,
     write_output,
 )
+from rl_abn.runs import checkpoints as checkpoints_module
+from rl_abn.runs import tensors as tensors_module
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 WEIGHT = {"actor.weight": torch.arange(6.0).reshape(2, 3), "actor.bias": torch.zeros(2)}
 
@@ -79,7 +82,7 @@ def run(tmp_path: Path, recipe: RunRecipe) -> Run:
     return Run.create(tmp_path / "run", recipe, "cpu")
 
 
-def save(run: Run, step: int, **state: Any) -> runs.Checkpoint:
+def save(run: Run, step: int, **state: Any) -> Checkpoint:
     return run.save_checkpoint(step, WEIGHT, {"rng.cpu": torch.get_rng_state()}, state)
 
 
@@ -116,7 +119,7 @@ def test_a_file_appears_whole_or_not_at_all(
     path = tmp_path / "tensors.safetensors"
     save_tensors(path, WEIGHT)
     before = tree(tmp_path)
-    for name, target in (("save_file", runs), ("rename", Path)):
+    for name, target in (("save_file", tensors_module), ("rename", Path)):
         with monkeypatch.context() as patch:
             patch.setattr(target, name, raising(FULL))
             message = complaint(lambda: save_tensors(path, {"other": torch.ones(9)}))
@@ -299,7 +302,14 @@ def test_what_is_no_checkpoint_is_passed_over(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(runs, "save_file"), (runs, "write_json"), (runs, "_flush"), (Path, "rename")],
+    [
+        (tensors_module, "save_file"),
+        (checkpoints_module, "write_json"),
+        (tensors_module, "flush"),
+        (files, "flush"),
+        (checkpoints_module, "flush"),
+        (Path, "rename"),
+    ],
 )
 def test_a_full_disk_leaves_the_earlier_checkpoint(
     run: Run, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
@@ -322,7 +332,7 @@ def test_what_a_killed_process_left_is_replaced(run: Run, monkeypatch: pytest.Mo
     save(run, 1000)
     # A kill leaves no time to tidy up.
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "write_json", raising(KeyboardInterrupt()))
+        patch.setattr(checkpoints_module, "write_json", raising(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             save(run, 2000)
     assert run.checkpoint().step == 1000
@@ -373,7 +383,7 @@ def test_a_run_is_not_made_over_another(run: Run, recipe: RunRecipe) -> None:
 
 
 def test_a_run_goes_on_to_more_steps(run: Run, recipe: RunRecipe) -> None:
-    longer = run.with_steps(8192)
+    longer = run.with_train(steps=8192)
     assert longer.recipe.agent.train.steps == 8192
     assert Run.open(run.path).recipe == longer.recipe
     agent = longer.recipe.agent
@@ -433,7 +443,7 @@ def test_a_run_name_longer_than_names_can_be() -> None:
 
 def test_a_full_disk_while_a_run_is_noted_down(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "rename", raising(FULL))
-    for change in (lambda: run.update_meta(status="finished"), lambda: run.with_steps(9000)):
+    for change in (lambda: run.update_meta(status="finished"), lambda: run.with_train(steps=9000)):
         assert "No space left" in complaint(change)
 
 

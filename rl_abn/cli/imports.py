@@ -1,0 +1,20 @@
+"""`rl-abn import`: one kind of file a module."""
+
+from __future__ import annotations
+
+from rl_abn.cli import import_sb3
+from rl_abn.cli.parser import Subparsers
+
+KINDS = (import_sb3,)
+
+
+def add(commands: Subparsers) -> None:
+    """Adds the command and what it can import."""
+    parser = commands.add_parser(
+        "import",
+        help="make a run of other people's weights",
+        description="Make a run folder of weights that were trained elsewhere.",
+    )
+    kinds = parser.add_subparsers(title="kinds", metavar="KIND", required=True)
+    for kind in KINDS:
+        kind.add(kinds)

@@ -1,0 +1,108 @@
+"""Text and JSON on disk: written whole or not at all, read without trusting what lies there."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from rl_abn.errors import RlAbnError
+
+MOST_BYTES = 16 * 2**20
+
+
+def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
+    """Reads a UTF-8 text file of a bounded size.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is no regular file (a pipe would be waited for for ever), too large, or
+            no UTF-8.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        raise ValueError("something that is no regular file")
+    if status.st_size > most_bytes:
+        raise ValueError(f"{status.st_size:,} bytes, more than the {most_bytes:,} there can be")
+    return path.read_text("utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        RlAbnError: If it is missing or no JSON object.
+    """
+    try:
+        data = json.loads(read_text(path))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RlAbnError(f"{path}: expected JSON, got {brief(error)}") from None
+    if not isinstance(data, dict):
+        raise RlAbnError(f"{path}: expected a JSON object, got {type(data).__name__}")
+    return data
+
+
+def write_output(path: Path, data: Mapping[str, Any]) -> None:
+    """Writes a result as JSON, making the folders it needs.
+
+    Raises:
+        RlAbnError: If it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, data)
+    except OSError as error:
+        raise RlAbnError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Writes a JSON object atomically; numbers that are none become null."""
+    write_atomically(path, json.dumps(_without_nan(data), indent=2) + "\n")
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Writes a file under a temporary name, flushes it to disk and renames it."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        flush(partial)
+        partial.rename(path)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+
+
+def flush(path: Path) -> None:
+    """Waits until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def kind_of(path: Path) -> str | None:
+    """Says what is at a path; None is nothing, or a name no file system would take."""
+    try:
+        return "a file" if path.is_file() else "a folder" if path.is_dir() else None
+    except OSError:
+        return None
+
+
+def brief(error: Exception) -> str:
+    """Returns the first line of what an error says, at most 160 characters."""
+    return str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,43 @@
+"""What a run folder holds, and how it is written and read safely."""
+
+from rl_abn.files import read_json, write_atomically, write_json, write_output
+from rl_abn.runs.checkpoints import (
+    STATE,
+    TRAINING,
+    WEIGHTS,
+    Checkpoint,
+    name_of,
+    set_aside,
+    step_of,
+)
+from rl_abn.runs.place import OnExists, default_folder, free_place, is_taken
+from rl_abn.runs.run import META, METRICS, RECIPE, Run, provenance, write_recipe
+from rl_abn.runs.tensors import bytes_of, check_weights, load_tensors, save_tensors
+
+__all__ = [
+    "META",
+    "METRICS",
+    "RECIPE",
+    "STATE",
+    "TRAINING",
+    "WEIGHTS",
+    "Checkpoint",
+    "OnExists",
+    "Run",
+    "bytes_of",
+    "check_weights",
+    "default_folder",
+    "free_place",
+    "is_taken",
+    "load_tensors",
+    "name_of",
+    "provenance",
+    "read_json",
+    "save_tensors",
+    "set_aside",
+    "step_of",
+    "write_atomically",
+    "write_json",
+    "write_output",
+    "write_recipe",
+]

@@ -1,0 +1,158 @@
+"""The folder of a run's checkpoints: each saved whole or not at all, put right after a kill."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from safetensors import SafetensorError
+from torch import Tensor
+
+from rl_abn.errors import RlAbnError
+from rl_abn.files import flush, write_json
+from rl_abn.runs.tensors import write_tensors
+
+WEIGHTS, TRAINING, STATE = "policy.safetensors", "training.safetensors", "state.json"
+
+
+class Checkpoint(NamedTuple):
+    """A saved moment of a run.
+
+    Attributes:
+        path: Its folder.
+        step: Agent steps trained.
+    """
+
+    path: Path
+    step: int
+
+
+def step_of(name: str) -> int | None:
+    """Returns the step that a name such as "step-000000002048" speaks of.
+
+    None for any other name, and for another way to write the number: two names for one step would
+    be two checkpoints.
+    """
+    match = re.fullmatch(r"step-([0-9]{12,16})", name)
+    if match is None:
+        return None
+    step = int(match[1])
+    return step if name == name_of(step) else None
+
+
+def name_of(step: int) -> str:
+    """Returns the name of a step; names sort as their steps do, up to 12 digits."""
+    return f"step-{step:012d}"
+
+
+def list_checkpoints(folder: Path) -> list[Checkpoint]:
+    """Returns all checkpoints of a folder, oldest first."""
+    found = ((path, step_of(path.name)) for path in folder.glob("step-*"))
+    checkpoints = [Checkpoint(path, step) for path, step in found if step is not None]
+    return sorted(checkpoints, key=lambda checkpoint: checkpoint.step)
+
+
+def save_checkpoint(
+    folder: Path,
+    step: int,
+    weights: Mapping[str, Tensor],
+    training: Mapping[str, Tensor],
+    state: Mapping[str, Any],
+) -> Checkpoint:
+    """Saves a checkpoint under a temporary name, flushes it to disk and renames it.
+
+    Raises:
+        RlAbnError: If it cannot be written; what was there before is untouched.
+    """
+    target = folder / name_of(step)
+    partial, replaced = _hidden(target, "partial"), _hidden(target, "replaced")
+    try:
+        _remove(partial)
+        partial.mkdir(parents=True)
+        write_tensors(partial / WEIGHTS, weights)
+        write_tensors(partial / TRAINING, training)
+        write_json(partial / STATE, state)
+        flush(partial)
+        if os.path.lexists(target):
+            _remove(replaced)
+            target.rename(replaced)
+        partial.rename(target)
+        flush(folder)
+        _remove(replaced)
+    except (OSError, SafetensorError) as error:
+        _remove(partial)
+        if os.path.lexists(replaced) and not os.path.lexists(target):
+            replaced.rename(target)
+        raise RlAbnError(f"{target}: the checkpoint cannot be written: {error}") from None
+    return Checkpoint(target, step)
+
+
+def remove_older(folder: Path, keep: int) -> None:
+    """Removes all but the newest checkpoints.
+
+    Each gets a hidden name first, so that a kill in the middle leaves no half of a checkpoint. What
+    cannot be removed stays: the training does not end for it.
+
+    Args:
+        folder: The checkpoints' folder.
+        keep: How many stay; 0 keeps all.
+    """
+    for old in list_checkpoints(folder)[:-keep] if keep else ():
+        removed = _hidden(old.path, "removed")
+        with suppress(OSError):
+            _remove(removed)
+            old.path.rename(removed)
+            _remove(removed)
+
+
+def set_aside(checkpoint: Checkpoint) -> Path:
+    """Renames a damaged checkpoint, so that it is none any more and nothing of it is lost.
+
+    Returns:
+        Where it is now: damaged-… beside the others, or the old place if it cannot be renamed.
+    """
+    name = checkpoint.path.name.replace("step", "damaged")
+    names = (f"{name}-{i}" if i else name for i in range(10_000))
+    aside = next(p for n in names if not os.path.lexists(p := checkpoint.path.with_name(n)))
+    try:
+        return checkpoint.path.rename(aside)
+    except OSError:
+        return checkpoint.path
+
+
+def recover(folder: Path) -> None:
+    """Puts right what a kill left: finishes a replacement that was begun, removes the rest.
+
+    Raises:
+        RlAbnError: If the folder cannot be written.
+    """
+    try:
+        for replaced in folder.glob(".step-*.replaced"):
+            target = folder / replaced.name.removeprefix(".").removesuffix(".replaced")
+            partial = _hidden(target, "partial")
+            if not os.path.lexists(target):
+                # The old one makes room only when the new one is whole and on the disk.
+                (partial if partial.is_dir() else replaced).rename(target)
+        for left in ("partial", "replaced", "removed"):
+            for path in folder.glob(f".step-*.{left}"):
+                _remove(path)
+    except OSError as error:
+        raise RlAbnError(f"{folder}: cannot be written: {error.strerror}") from None
+
+
+def _hidden(path: Path, why: str) -> Path:
+    return path.with_name(f".{path.name}.{why}")
+
+
+def _remove(path: Path) -> None:
+    """Removes a folder, or a link to one but not what it leads to; what stays is no error."""
+    if path.is_symlink() or path.is_file():
+        with suppress(OSError):
+            path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
