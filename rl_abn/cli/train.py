@@ -6,6 +6,7 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rl_abn.cli.parser import (
     Subparsers,
@@ -17,6 +18,9 @@ from rl_abn.cli.parser import (
     one_of,
     whole_number,
 )
+
+if TYPE_CHECKING:
+    from rl_abn.rl.ranks import Ranks
 
 
 def add(commands: Subparsers) -> None:
@@ -57,27 +61,45 @@ def add(commands: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Trains, and says where the run is and what to type next."""
-    from rl_abn.progress import ProgressReport
-    from rl_abn.rl.train import prepare_run, train
+    from rl_abn.rl.build import device_of
+    from rl_abn.rl.ranks import Ranks
 
     settings = list(arguments.settings)
     if arguments.steps is not None:
         settings.append(f"train.steps={arguments.steps}")
     if arguments.keep is not None:
         settings.append(f"train.keep={arguments.keep}")
-    run, resume = prepare_run(
-        env=arguments.env,
-        agent=arguments.agent,
-        seed=arguments.seed,
-        settings=settings,
-        folder=arguments.out,
-        on_exists=arguments.on_exists,
-        device=arguments.device,
+    ranks = Ranks.of_environment()
+    device = ranks.device(arguments.device)
+    ranks.join(device_of(device))
+    try:
+        _train(arguments, settings, device, ranks)
+    finally:
+        ranks.leave()
+
+
+def _train(arguments: argparse.Namespace, settings: list[str], device: str, ranks: Ranks) -> None:
+    from rl_abn.progress import ProgressReport
+    from rl_abn.rl.train import prepare_run, train
+
+    run, resume = ranks.told(
+        lambda: prepare_run(
+            env=arguments.env,
+            agent=arguments.agent,
+            seed=arguments.seed,
+            settings=settings,
+            folder=arguments.out,
+            on_exists=arguments.on_exists,
+            device=device,
+        )
     )
+    if not ranks.leads:
+        train(run, resume=resume, device=device, ranks=ranks)
+        return
     steps = run.recipe.agent.train.steps
     print(f"run folder: {run.path}", flush=True)
     with ProgressReport(f"training {run.recipe.agent_name}", steps, "steps") as report:
-        outcome = train(run, resume=resume, device=arguments.device, report=report)
+        outcome = train(run, resume=resume, device=device, report=report, ranks=ranks)
     if outcome.interrupted:
         print(f"stopped at {outcome.steps:,} of {steps:,} steps; saved. Go on with:")
         again = ["rl-abn", "train", "--env", arguments.env, "--agent", arguments.agent]

@@ -43,7 +43,7 @@ class AttentionA2C(AttentionOnPolicy, A2C):
         """
         advantages = samples.advantages
         if self.normalize_advantage:
-            advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+            advantages = self.ranks.normalise(advantages)
 
         attention, _ = self.policy.attend(samples.observations)
         loss, terms = self._policy_gradient_loss(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import Any
 
@@ -14,12 +15,15 @@ from rl_abn.attention.compute import choose_device
 from rl_abn.errors import RlAbnError
 from rl_abn.recipes import A2C, PPO, AgentRecipe, Protocol, RunRecipe, schedule
 from rl_abn.rl.a2c import AttentionA2C
+from rl_abn.rl.parts import SideBySideVecEnv
 from rl_abn.rl.policy import AttentionPolicy
 from rl_abn.rl.ppo import AttentionPPO
-from rl_abn.rl.vec_env import AleVecEnv
+from rl_abn.rl.ranks import Ranks
+from rl_abn.rl.vec_env import AleVecEnv, derive_seeds
 from rl_abn.runs import WEIGHTS, Checkpoint, Run, bytes_of, check_weights, load_tensors
 
 Model = AttentionPPO | AttentionA2C
+TrainingEnv = AleVecEnv | SideBySideVecEnv
 
 
 def device_of(name: str) -> torch.device:
@@ -39,15 +43,33 @@ def training_protocol(recipe: RunRecipe) -> Protocol:
     return recipe.env.protocol[recipe.agent.train.protocol]
 
 
-def make_training_env(recipe: RunRecipe) -> AleVecEnv:
-    """Makes the games a run trains on."""
-    return AleVecEnv(
-        recipe.env.game,
-        training_protocol(recipe),
-        recipe.agent.algorithm.n_envs,
-        seed=recipe.seed,
-        n_threads=recipe.agent.train.emulator_threads,
-    )
+def make_training_env(recipe: RunRecipe, ranks: Ranks | None = None) -> TrainingEnv:
+    """Makes the games a run trains on: of several ranks, this one's share.
+
+    Raises:
+        RlAbnError: If the ranks or the parts do not divide the games.
+    """
+    ranks = ranks or Ranks()
+    train, n_envs = recipe.agent.train, recipe.agent.algorithm.n_envs
+    share = ranks.share(n_envs, "algorithm.n_envs")
+    n_mine = share.stop - share.start
+    if n_mine % train.env_parts:
+        raise RlAbnError(
+            f"expected a train.env_parts that divides {n_mine} games, got {train.env_parts}"
+        )
+    n_threads = train.emulator_threads or max(1, (os.cpu_count() or 1) // ranks.local_count)
+    parts = [
+        AleVecEnv(
+            recipe.env.game,
+            training_protocol(recipe),
+            n_mine // train.env_parts,
+            n_threads=min(n_threads, n_mine // train.env_parts),
+        )
+        for _ in range(train.env_parts)
+    ]
+    env = SideBySideVecEnv(parts) if len(parts) > 1 else parts[0]
+    env.seed_games(derive_seeds(recipe.seed, count=n_envs)[share])
+    return env
 
 
 def policy_kwargs(agent: AgentRecipe) -> dict[str, Any]:
@@ -64,9 +86,19 @@ def policy_kwargs(agent: AgentRecipe) -> dict[str, Any]:
     }
 
 
-def make_model(recipe: RunRecipe, env: AleVecEnv, device: torch.device | str) -> Model:
-    """Makes the algorithm of a recipe, untrained."""
+def make_model(
+    recipe: RunRecipe,
+    env: TrainingEnv,
+    device: torch.device | str,
+    ranks: Ranks | None = None,
+) -> Model:
+    """Makes the algorithm of a recipe, untrained.
+
+    Raises:
+        RlAbnError: If the ranks do not divide its minibatches.
+    """
     algorithm = recipe.agent.algorithm
+    ranks = ranks or Ranks()
     common: dict[str, Any] = {
         "n_steps": algorithm.n_steps,
         "learning_rate": schedule(algorithm.learning_rate),
@@ -81,15 +113,17 @@ def make_model(recipe: RunRecipe, env: AleVecEnv, device: torch.device | str) ->
         "normalize_advantage": algorithm.normalize_advantage,
         "seed": recipe.seed,
         "device": device,
+        "ranks": ranks,
     }
     kwargs = policy_kwargs(recipe.agent)
     if isinstance(algorithm, PPO):
+        ranks.share(algorithm.batch_size, "algorithm.batch_size")
         # Fused: one pass over the weights instead of ten, on a CPU too.
         adam = {"eps": algorithm.adam_eps, "fused": True}
         return AttentionPPO(
             AttentionPolicy,
             env,
-            batch_size=algorithm.batch_size,
+            batch_size=algorithm.batch_size // ranks.count,
             n_epochs=algorithm.n_epochs,
             clip_range=schedule(algorithm.clip_range),
             target_kl=algorithm.target_kl or None,

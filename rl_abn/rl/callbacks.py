@@ -18,6 +18,7 @@ from rl_abn.record import overlay_grid
 from rl_abn.rl import checkpoint
 from rl_abn.rl.build import Model
 from rl_abn.rl.metrics import RunMetrics
+from rl_abn.rl.parts import SideBySideVecEnv
 from rl_abn.rl.probes import ProbeLog
 from rl_abn.rl.vec_env import AleVecEnv
 from rl_abn.runs import Run
@@ -56,19 +57,32 @@ class StopSignal:
 class StopCallback(BaseCallback):
     """Ends the training when a signal came, and forgets the rollout that was cut off.
 
+    Several ranks ask each other at the first step of a rollout, so that all stop at the same one.
+
     Args:
         stop: The signal.
     """
+
+    model: Model
 
     def __init__(self, stop: StopSignal) -> None:
         super().__init__()
         self.stop = stop
         self._steps_before = 0
+        self._asked = False
 
     def _on_rollout_start(self) -> None:
         self._steps_before = self.model.num_timesteps
+        self._asked = False
 
     def _on_step(self) -> bool:
+        ranks = self.model.ranks
+        if ranks.count > 1:
+            if self._asked:
+                return True
+            self._asked = True
+            if ranks.any(self.stop.received is not None, self.model.device):
+                self.stop.received = self.stop.received or signal.SIGTERM
         if self.stop.received is None:
             return True
         self.model.num_timesteps = self._steps_before
@@ -192,8 +206,8 @@ class CheckpointCallback(BaseCallback):
             return
         self.save()
         env = self.training_env
-        assert isinstance(env, AleVecEnv)
-        checkpoint.restart_games(env, self.run.recipe.seed, self.barrier)
+        assert isinstance(env, AleVecEnv | SideBySideVecEnv)
+        checkpoint.restart_games(env, self.run.recipe.seed, self.barrier, self.model.ranks)
         observations = env.reset()
         assert isinstance(observations, np.ndarray)
         self.model.restart(observations)
@@ -201,6 +215,7 @@ class CheckpointCallback(BaseCallback):
     def save(self) -> None:
         """Saves now."""
         self.barrier += 1
-        checkpoint.save(self.run, self.model, self.barrier)
-        self.run.remove_old_checkpoints()
+        if self.model.ranks.leads:
+            checkpoint.save(self.run, self.model, self.barrier)
+            self.run.remove_old_checkpoints()
         self._last = self.model.num_timesteps

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from rl_abn.errors import RlAbnError, warn
 from rl_abn.recipes.overrides import validate
-from rl_abn.rl.build import Model, read_weights
-from rl_abn.rl.vec_env import AleVecEnv, derive_seeds
+from rl_abn.rl.build import Model, TrainingEnv, read_weights
+from rl_abn.rl.ranks import Ranks
+from rl_abn.rl.vec_env import derive_seeds
 from rl_abn.runs import (
     STATE,
     TRAINING,
@@ -90,20 +91,22 @@ def save(run: Run, model: Model, barrier: int) -> Checkpoint:
     return run.save_checkpoint(model.num_timesteps, model.policy.state_dict(), training, state)
 
 
-def restart_games(env: AleVecEnv, seed: int, barrier: int) -> None:
+def restart_games(env: TrainingEnv, seed: int, barrier: int, ranks: Ranks) -> None:
     """Says that the next reset begins the games that follow a barrier."""
-    env.seed_games(derive_seeds(seed, _BARRIER, barrier, count=env.num_envs))
+    n_all = env.num_envs * ranks.count
+    seeds = derive_seeds(seed, _BARRIER, barrier, count=n_all)
+    env.seed_games(seeds[ranks.share(n_all, "games")])
 
 
-def restore_newest(model: Model, run: Run) -> tuple[int, dict[str, Tensor]] | None:
-    """Gives a model the newest whole checkpoint of a run.
+def newest_whole(model: Model, run: Run) -> Checkpoint | None:
+    """Finds the newest checkpoint of a run that a model can be given.
 
     A damaged one is named on standard error and set aside under another name, and the one before
     it is tried. What comes after is the same: the games that follow a barrier do not depend on
     whether it is reached once or twice.
 
     Returns:
-        What `restore` does, or None where the run has no checkpoint yet.
+        The checkpoint, or None where the run has none yet.
 
     Raises:
         RlAbnError: If there are checkpoints and none is whole; they stay where they are.
@@ -111,14 +114,14 @@ def restore_newest(model: Model, run: Run) -> tuple[int, dict[str, Tensor]] | No
     damaged: list[tuple[Checkpoint, str]] = []
     for checkpoint in reversed(run.checkpoints):
         try:
-            restored = restore(model, checkpoint)
+            _read(model, checkpoint)
         except RlAbnError as error:
             damaged.append((checkpoint, str(error)))
             continue
         for bad, why in damaged:
             aside = set_aside(bad)
             warn(f"{why}; set aside as {aside.name}, going on from step {checkpoint.step}")
-        return restored
+        return checkpoint
     if not damaged:
         return None
     raise RlAbnError(

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from rl_abn.rl import categorical
 from rl_abn.rl.parts import Part, parts_of
 from rl_abn.rl.policy import AttentionPolicy, PolicyAttention, PolicyState
+from rl_abn.rl.ranks import Ranks
 from rl_abn.rl.rollout import AttentionRolloutBuffer, Thought
 
 BranchLoss = Literal["actor_critic", "distillation", "none"]
@@ -33,6 +34,7 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         branch_loss: What teaches the branch its own answer.
         branch_coef: Weight of that loss.
         clip_reward: Whether to learn from the sign of the rewards (Mnih et al. 2015).
+        ranks: The processes that train together; `env` has this one's games.
         kwargs: As in SB3.
 
     Raises:
@@ -52,8 +54,10 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         branch_loss: BranchLoss = "actor_critic",
         branch_coef: float = 1.0,
         clip_reward: bool = False,
+        ranks: Ranks | None = None,
         **kwargs: Any,
     ) -> None:
+        self.ranks = ranks or Ranks()
         self.branch_loss: BranchLoss = branch_loss
         self.branch_coef = branch_coef
         self.clip_reward = clip_reward
@@ -70,7 +74,9 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
             )
         compute = self.policy.compute
         self._act = compute.replay(self.act, self.device)
-        self._gradients = compute.replay(self.gradients, self.device)
+        # Gradients of several ranks meet inside the loss, where no graph can go.
+        alone = self.ranks.count == 1
+        self._gradients = compute.replay(self.gradients, self.device) if alone else self.gradients
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "_act", "_gradients"]
@@ -135,7 +141,7 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         rewards = np.concatenate([part[1] for part in arrived])
         dones = np.concatenate([part[2] for part in arrived])
         infos = [info for part in arrived for info in part[3]]
-        self.num_timesteps += len(rewards)
+        self.num_timesteps += len(rewards) * self.ranks.count
         callback.update_locals({"rewards": rewards, "dones": dones, "infos": infos})
         if not callback.on_step():
             return False
@@ -205,7 +211,8 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         return {name: term.detach() for name, term in terms.items()}
 
     def descend(self) -> None:
-        """Takes one step down the gradients, their norm clipped."""
+        """Takes one step down the gradients of all ranks, their norm clipped."""
+        self.ranks.average_gradients(self.policy.parameters())
         nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
         self.policy.optimizer.step()
         self._n_updates += 1
@@ -218,7 +225,7 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
             fit["branch_explained_variance"] = explained_variance(
                 buffer.branch_values, buffer.returns
             )
-        for name, mean in metrics.fetch(fit).items():
+        for name, mean in metrics.fetch(self.ranks, fit).items():
             self.logger.record(f"train/{name}", mean)
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
 
@@ -282,14 +289,12 @@ class MeanMetrics:
             self._sums[name] = self._sums[name] + value if name in self._sums else value
             self._counts[name] = self._counts.get(name, 0) + 1
 
-    def fetch(self, others: Mapping[str, Tensor] | None = None) -> dict[str, float]:
-        """Fetches all means, and other scalars, in one transfer from the device."""
+    def fetch(self, ranks: Ranks, others: Mapping[str, Tensor]) -> dict[str, float]:
+        """Fetches all means, and other scalars, over all ranks in one transfer from the device."""
         scalars = {name: total / self._counts[name] for name, total in self._sums.items()}
-        scalars.update(others or {})
-        if not scalars:
-            return {}
-        values = torch.stack([scalar.float() for scalar in scalars.values()]).tolist()
-        return dict(zip(scalars, values, strict=True))
+        scalars.update(others)
+        values = torch.stack([scalar.float() for scalar in scalars.values()])
+        return dict(zip(scalars, ranks.mean_(values).tolist(), strict=True))
 
 
 def explained_variance(values: Tensor, returns: Tensor) -> Tensor:

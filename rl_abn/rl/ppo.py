@@ -47,8 +47,10 @@ class AttentionPPO(AttentionOnPolicy, PPO):
         for indices in chain.from_iterable(epochs):
             terms = self._gradients(indices, clip)
             metrics.add(**terms)
-            if self.target_kl is not None and terms["approx_kl"] > 1.5 * self.target_kl:
-                break
+            if self.target_kl is not None:
+                approx_kl = self.ranks.mean_(terms["approx_kl"].clone())
+                if approx_kl > 1.5 * self.target_kl:
+                    break
             self.descend()
         self.log_update(metrics)
         self.logger.record("train/clip_range", clip_range)
@@ -64,7 +66,7 @@ class AttentionPPO(AttentionOnPolicy, PPO):
         """
         advantages = samples.advantages
         if self.normalize_advantage:
-            advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+            advantages = self.ranks.normalise(advantages)
 
         attention, _ = self.policy.attend(samples.observations)
         loss, terms = self._clipped_loss(

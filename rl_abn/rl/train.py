@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.logger import Logger
 from torch import Tensor
 
 from rl_abn.errors import RlAbnError, warn
 from rl_abn.progress import ProgressReport
 from rl_abn.recipes import RunRecipe, make_run_recipe, override
 from rl_abn.rl import checkpoint
-from rl_abn.rl.build import device_of, make_model, make_training_env, training_protocol
+from rl_abn.rl.build import Model, device_of, make_model, make_training_env, training_protocol
 from rl_abn.rl.callbacks import (
     AttentionCallback,
     CheckpointCallback,
@@ -26,6 +27,7 @@ from rl_abn.rl.callbacks import (
 )
 from rl_abn.rl.metrics import RunMetrics, make_logger
 from rl_abn.rl.probes import ProbeLog, collect_probes
+from rl_abn.rl.ranks import Ranks
 from rl_abn.rl.vec_env import check_game
 from rl_abn.runs import (
     META,
@@ -95,7 +97,12 @@ def prepare_run(
 
 
 def train(
-    run: Run, *, resume: bool, device: str = "auto", report: ProgressReport | None = None
+    run: Run,
+    *,
+    resume: bool,
+    device: str = "auto",
+    report: ProgressReport | None = None,
+    ranks: Ranks | None = None,
 ) -> Outcome:
     """Trains a run to the end, from the start or from its newest whole checkpoint.
 
@@ -106,47 +113,50 @@ def train(
         resume: Whether to go on from the newest checkpoint.
         device: Where the networks run.
         report: Shows how far it is.
+        ranks: The processes that train together; rank 0 alone writes and reports.
 
     Raises:
         RlAbnError: If the device, the recipe or the checkpoint will not do, or the disk is full.
     """
     recipe = run.recipe
     settings = recipe.agent.train
-    env = make_training_env(recipe)
-    model = make_model(recipe, env, device_of(device))
+    ranks = ranks or Ranks()
+    env = make_training_env(recipe, ranks)
+    model = make_model(recipe, env, device_of(device), ranks)
 
     barrier, rng = 0, None
-    if resume and (restored := checkpoint.restore_newest(model, run)) is not None:
-        barrier, rng = restored
-        checkpoint.restart_games(env, recipe.seed, barrier)
+    if resume:
+        newest = ranks.told(lambda: checkpoint.newest_whole(model, run))
+        if newest is not None:
+            barrier, rng = checkpoint.restore(model, newest)
+            checkpoint.restart_games(env, recipe.seed, barrier, ranks)
     if model.num_timesteps >= settings.steps:
         return Outcome(run, model.num_timesteps, interrupted=False)
 
-    metrics = RunMetrics(run, resume_at=model.num_timesteps if resume else None)
-    model.set_logger(make_logger(metrics))
-    log_interval = max(1, settings.log_every // (env.num_envs * model.n_steps))
-    checkpoints = CheckpointCallback(run, settings.checkpoint_every, barrier)
+    log_interval = max(1, settings.log_every // (recipe.agent.algorithm.n_envs * model.n_steps))
     stop = StopSignal()
-    callbacks: list[BaseCallback] = [
-        checkpoints,
-        StopCallback(stop),
-        AttentionCallback(metrics, _probes(run, resume, model.num_timesteps), log_interval),
-    ]
-    if report is not None:
-        callbacks.append(ProgressCallback(report))
+    checkpoints = CheckpointCallback(run, settings.checkpoint_every, barrier)
+    callbacks: list[BaseCallback] = [checkpoints, StopCallback(stop)]
     if rng is not None:
         callbacks.append(_RestoreRng(rng))
+    if not ranks.leads:
+        model.set_logger(Logger(folder=None, output_formats=[]))
+        with stop.catching():
+            _learn(model, settings.steps, callbacks, log_interval)
+        return Outcome(run, model.num_timesteps, interrupted=stop.received is not None)
+
+    metrics = RunMetrics(run, resume_at=model.num_timesteps if resume else None)
+    model.set_logger(make_logger(metrics))
+    probes = _probes(run, resume, model.num_timesteps)
+    callbacks.append(AttentionCallback(metrics, probes, log_interval))
+    if report is not None:
+        callbacks.append(ProgressCallback(report))
 
     begun, before = time.monotonic(), model.num_timesteps
-    run.update_meta(status="running", device=str(model.device))
+    run.update_meta(status="running", device=str(model.device), ranks=ranks.count)
     try:
         with stop.catching(), closing(metrics):
-            model.learn(
-                settings.steps - model.num_timesteps,
-                callback=CallbackList(callbacks),
-                log_interval=log_interval,
-                reset_num_timesteps=False,
-            )
+            _learn(model, settings.steps, callbacks, log_interval)
             if stop.received is None and metrics.last_step != model.num_timesteps:
                 model.dump_logs()
             if model.num_timesteps > before:
@@ -164,6 +174,15 @@ def train(
             steps=model.num_timesteps,
         )
     return Outcome(run, model.num_timesteps, interrupted=stop.received is not None)
+
+
+def _learn(model: Model, steps: int, callbacks: list[BaseCallback], log_interval: int) -> None:
+    model.learn(
+        steps - model.num_timesteps,
+        callback=CallbackList(callbacks),
+        log_interval=log_interval,
+        reset_num_timesteps=False,
+    )
 
 
 class _RestoreRng(BaseCallback):

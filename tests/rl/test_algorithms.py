@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from rl_abn.rl import categorical
 from rl_abn.rl.on_policy import MeanMetrics, distillation_loss, explained_variance
+from rl_abn.rl.ranks import Ranks
 from tests.rl.conftest import ProbeGame, make_algorithm, make_probe
 
 
@@ -174,11 +175,10 @@ def test_a_kl_limit_ends_the_epochs_early():
 
 def test_metrics_are_means_over_an_update():
     metrics = MeanMetrics()
-    assert metrics.fetch() == {}
     for value in (1.0, 2.0, 6.0):
         metrics.add(loss=torch.tensor(value))
-    metrics.add(other=torch.tensor(5.0))
-    assert metrics.fetch() == {"loss": 3.0, "other": 5.0}
+    fetched = metrics.fetch(Ranks(), {"other": torch.tensor(5.0)})
+    assert fetched == {"loss": 3.0, "other": 5.0}
 
 
 def test_explained_variance():
