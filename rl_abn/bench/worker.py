@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
-from pathlib import Path
 
 from rl_abn.bench.spec import Measured, Spec
 from rl_abn.errors import RlAbnError
+from rl_abn.memory import peak_rss_mib
 
 
 def measure(spec: Spec) -> Measured:
@@ -48,20 +47,6 @@ def measure(spec: Spec) -> Measured:
         shares=shares,
         logging_cost=logging_cost,
     )
-
-
-def peak_rss_mib() -> float:
-    """Returns this process's peak memory, MiB.
-
-    `ru_maxrss` alone will not do on Linux: a process inherits its parent's peak through fork.
-    """
-    status = Path("/proc/self/status")
-    if status.is_file():
-        for line in status.read_text("utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 2**10
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from rl_abn.rl.parts import SideBySideVecEnv
 from rl_abn.rl.policy import AttentionPolicy
 from rl_abn.rl.ppo import AttentionPPO
 from rl_abn.rl.ranks import Ranks
-from rl_abn.rl.vec_env import AleVecEnv, derive_seeds
+from rl_abn.rl.vec_env import AleVecEnv
 from rl_abn.runs import WEIGHTS, Checkpoint, Run, bytes_of, check_weights, load_tensors
 
 Model = AttentionPPO | AttentionA2C
@@ -67,9 +67,7 @@ def make_training_env(recipe: RunRecipe, ranks: Ranks | None = None) -> Training
         )
         for _ in range(train.env_parts)
     ]
-    env = SideBySideVecEnv(parts) if len(parts) > 1 else parts[0]
-    env.seed_games(derive_seeds(recipe.seed, count=n_envs)[share])
-    return env
+    return SideBySideVecEnv(parts) if len(parts) > 1 else parts[0]
 
 
 def policy_kwargs(agent: AgentRecipe) -> dict[str, Any]:

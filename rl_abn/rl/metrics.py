@@ -12,6 +12,7 @@ from stable_baselines3.common.logger import KVWriter, Logger
 from torch.utils.tensorboard import SummaryWriter
 
 from rl_abn.errors import RlAbnError
+from rl_abn.memory import resident_mib
 from rl_abn.runs import METRICS, Run, write_atomically
 
 TENSORBOARD = "tensorboard"
@@ -51,8 +52,10 @@ class RunMetrics(KVWriter):
         key_excluded: dict[str, tuple[str, ...]],
         step: int = 0,
     ) -> None:
-        """Writes one logging point."""
+        """Writes one logging point, with the memory this process takes."""
         self.last_step = step
+        if (memory := resident_mib()) is not None:
+            key_values = {**key_values, "system/memory_mib": memory}
         row: dict[str, float | int | None] = {"step": step}
         for key, value in sorted(key_values.items()):
             number = float(value)

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rl_abn.rl import categorical
-from rl_abn.rl.parts import Part, parts_of
+from rl_abn.rl.parts import Part, SideBySideVecEnv, parts_of
 from rl_abn.rl.policy import AttentionPolicy, PolicyAttention, PolicyState
 from rl_abn.rl.ranks import Ranks
 from rl_abn.rl.rollout import AttentionRolloutBuffer, Thought
+from rl_abn.rl.vec_env import AleVecEnv, derive_seeds
 
 BranchLoss = Literal["actor_critic", "distillation", "none"]
 
@@ -80,6 +81,15 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "_act", "_gradients"]
+
+    def set_random_seed(self, seed: int | None = None) -> None:
+        """Seeds everything random; of several ranks each gets its share of the games."""
+        super().set_random_seed(seed)
+        if seed is not None and self.ranks.count > 1:
+            assert isinstance(self.env, AleVecEnv | SideBySideVecEnv)
+            n_all = self.env.num_envs * self.ranks.count
+            seeds = derive_seeds(seed, count=n_all)
+            self.env.seed_games(seeds[self.ranks.share(n_all, "games")])
 
     def collect_rollouts(
         self,
@@ -161,10 +171,13 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         self._last_obs = np.concatenate(seen)
 
     def _draw_races(self, n_steps: int, n_envs: int) -> Tensor:
-        """Draws all the chance a rollout's actions need, [T, N, A]: see `categorical.win`."""
-        return torch.empty(
-            n_steps, n_envs, self.policy.n_actions, device=self.device
-        ).exponential_()
+        """Draws all the chance a rollout's actions need, [T, N, A]: see `categorical.win`.
+
+        Every rank draws that of all and takes its share.
+        """
+        n_all = n_envs * self.ranks.count
+        races = torch.empty(n_steps, n_all, self.policy.n_actions, device=self.device)
+        return races.exponential_()[:, self.ranks.share(n_all, "games")]
 
     def act(
         self, observations: Tensor, races: Tensor, state: PolicyState

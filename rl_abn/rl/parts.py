@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
+from rl_abn.rl.vec_env import derive_seeds
+
 
 class Part(NamedTuple):
     """Games that are stepped together.
@@ -45,6 +47,12 @@ class SideBySideVecEnv(VecEnv):
             n_envs += env.num_envs
         self.render_mode = None
         super().__init__(n_envs, parts[0].observation_space, parts[0].action_space)
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Says which games the next reset begins; None leaves it to chance."""
+        entropy = np.random.SeedSequence().entropy if seed is None else seed
+        assert isinstance(entropy, int)
+        return self.seed_games(derive_seeds(entropy, count=self.num_envs))
 
     def seed_games(self, seeds: np.ndarray) -> Sequence[int]:
         """Gives every game of the next reset a seed of its own, int32 [n_envs]."""

@@ -194,7 +194,11 @@ class AttentionRolloutBuffer(RolloutBuffer):
     def shuffled(self, batch_size: int) -> Iterator[Tensor]:
         """Yields the numbers of every step once, in random order, in minibatches int64 [B]."""
         n_steps = self.buffer_size * self.n_envs
-        yield from torch.randperm(n_steps, device=self.device).split(batch_size)
+        # A generator of its own: however many steps there are, the others go on alike.
+        seed = int(torch.randint(2**62, ()))
+        generator = torch.Generator(self.device).manual_seed(seed)
+        order = torch.randperm(n_steps, generator=generator, device=self.device)
+        yield from order.split(batch_size)
 
     def samples(self, indices: Tensor | None = None) -> RolloutSamples:
         """Gathers the steps of some numbers, int64 [B]; None takes all, in order."""

@@ -147,7 +147,11 @@ def learnt(run: Path) -> list[str]:
     """
     return [
         json.dumps(
-            {key: row[key] for key in sorted(row) if not key.startswith(("time/", "train/"))}
+            {
+                key: row[key]
+                for key in sorted(row)
+                if not key.startswith(("time/", "train/", "system/"))
+            }
         )
         for row in read_metrics(run / METRICS)
     ]

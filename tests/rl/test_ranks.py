@@ -23,10 +23,11 @@ AGENTS = {
         "algorithm.n_steps=8",
         "algorithm.batch_size=32",
         "algorithm.n_epochs=2",
-        "algorithm.adam_eps=0.01",
-        "algorithm.learning_rate=0.01",
+        "algorithm.adam_eps=1.0",
+        "algorithm.learning_rate=0.02",
+        "algorithm.clip_range=1.0",
     ],
-    "a2c_abn": ["algorithm.n_envs=4", "algorithm.n_steps=8", "algorithm.rms_prop_eps=0.01"],
+    "a2c_abn": ["algorithm.n_envs=4", "algorithm.n_steps=8", "algorithm.learning_rate=0.02"],
 }
 
 
@@ -76,7 +77,7 @@ def test_two_ranks_end_with_the_weights_of_one_process(agent, tmp_path):
     alone, together = weights(tmp_path / "1"), weights(tmp_path / "2")
     moved = distance(alone, weights(tmp_path / "1", 32))
     assert moved > 1e-3
-    assert distance(alone, together) < 1e-3 * moved
+    assert distance(alone, together) < 1e-6
 
     # What is logged is of all ranks together, and the first alone wrote it.
     logged = [
