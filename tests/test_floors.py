@@ -44,6 +44,7 @@ FLOORS: dict[str, set[str]] = {
         "networks",
         "errors",
         "files",
+        "memory",
         "progress",
         "record",
         "recipes",

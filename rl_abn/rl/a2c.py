@@ -29,7 +29,7 @@ class AttentionA2C(AttentionOnPolicy, A2C):
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         metrics = MeanMetrics()
-        metrics.add(**self._gradients(None))
+        metrics.add(**self.accumulate(None))
         self.descend()
         self.log_update(metrics)
 
@@ -41,14 +41,8 @@ class AttentionA2C(AttentionOnPolicy, A2C):
         Returns:
             The loss, and its terms by the names they are logged under.
         """
-        advantages = samples.advantages
-        if self.normalize_advantage:
-            advantages = self.ranks.normalise(advantages)
-
         attention, _ = self.policy.attend(samples.observations)
-        loss, terms = self._policy_gradient_loss(
-            attention.action_logits, attention.value, samples, advantages
-        )
+        loss, terms = self._policy_gradient_loss(attention.action_logits, attention.value, samples)
         if self.branch_loss == "none":
             return loss, {"loss": loss, **terms}
         assert attention.branch_logits is not None
@@ -57,17 +51,17 @@ class AttentionA2C(AttentionOnPolicy, A2C):
             branch_loss, branch_terms = distillation_loss(attention, self.vf_coef)
         else:
             branch_loss, branch_terms = self._policy_gradient_loss(
-                attention.branch_logits, attention.branch_value, samples, advantages
+                attention.branch_logits, attention.branch_value, samples
             )
         return with_branch(loss, terms, branch_loss, branch_terms, self.branch_coef)
 
     def _policy_gradient_loss(
-        self, action_logits: Tensor, value: Tensor, samples: RolloutSamples, advantages: Tensor
+        self, action_logits: Tensor, value: Tensor, samples: RolloutSamples
     ) -> tuple[Tensor, dict[str, Tensor]]:
         log_prob, entropy, value_loss = actor_critic_terms(
             action_logits, value, samples.actions, samples.returns
         )
-        policy_loss = -(advantages * log_prob).mean()
+        policy_loss = -(samples.advantages * log_prob).mean()
         loss = policy_loss + self.vf_coef * value_loss - self.ent_coef * entropy
         return loss, {
             "policy_loss": policy_loss,

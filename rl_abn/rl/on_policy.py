@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rl_abn.rl import categorical
+from rl_abn.rl.learners import Learners, LossTerms
 from rl_abn.rl.parts import Part, SideBySideVecEnv, parts_of
 from rl_abn.rl.policy import AttentionPolicy, PolicyAttention, PolicyState
 from rl_abn.rl.ranks import Ranks
@@ -44,7 +45,8 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
 
     policy: AttentionPolicy
     rollout_buffer: AttentionRolloutBuffer
-    loss: Callable[..., tuple[Tensor, dict[str, Tensor]]]
+    loss: Callable[..., LossTerms]
+    normalize_advantage: bool
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"AttentionPolicy": AttentionPolicy}
 
     def __init__(
@@ -75,12 +77,12 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
             )
         compute = self.policy.compute
         self._act = compute.replay(self.act, self.device)
-        # Gradients of several ranks meet inside the loss, where no graph can go.
-        alone = self.ranks.count == 1
-        self._gradients = compute.replay(self.gradients, self.device) if alone else self.gradients
+        self._gradients = compute.replay(self.gradients, self.device)
+        n_threads = torch.get_num_threads() if self.device.type == "cpu" else 1
+        self._learners = Learners(n_threads) if n_threads > 1 else None
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_act", "_gradients"]
+        return [*super()._excluded_save_params(), "_act", "_gradients", "_learners"]
 
     def set_random_seed(self, seed: int | None = None) -> None:
         """Seeds everything random; of several ranks each gets its share of the games."""
@@ -208,8 +210,8 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
                 rewards[i] += self.gamma * float(value)
         return rewards
 
-    def gradients(self, indices: Tensor | None, *settings: Tensor) -> dict[str, Tensor]:
-        """Computes the gradients of the loss on some steps of the rollout, into the parameters.
+    def accumulate(self, indices: Tensor | None, *settings: Tensor) -> dict[str, Tensor]:
+        """Puts the gradients of the loss on some steps of the rollout into the parameters.
 
         Args:
             indices: Numbers of the steps, int64 [B]; None takes all.
@@ -218,7 +220,30 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         Returns:
             The loss's terms by the names they are logged under.
         """
-        loss, terms = self.loss(self.rollout_buffer.samples(indices), *settings)
+        buffer = self.rollout_buffer
+        if indices is None:
+            indices = torch.arange(buffer.buffer_size * buffer.n_envs, device=self.device)
+        advantages = buffer.advantages.flatten()[indices]
+        if self.normalize_advantage:
+            advantages = self.ranks.normalise(advantages)
+        if self._learners is None:
+            return self._gradients(indices, advantages, *settings)
+        shares = zip(
+            indices.chunk(self._learners.count),
+            advantages.chunk(self._learners.count),
+            strict=True,
+        )
+        return self._learners.gradients(
+            lambda share: self.loss(buffer.samples(*share), *settings),
+            [(len(share[0]) / len(indices), share) for share in shares],
+            list(self.policy.parameters()),
+        )
+
+    def gradients(
+        self, indices: Tensor, advantages: Tensor, *settings: Tensor
+    ) -> dict[str, Tensor]:
+        """Does the same in one piece, with the advantages [B] to learn from."""
+        loss, terms = self.loss(self.rollout_buffer.samples(indices, advantages), *settings)
         self.policy.optimizer.zero_grad(set_to_none=not self.policy.compute.graphs)
         loss.backward()
         return {name: term.detach() for name, term in terms.items()}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
-from rl_abn.rl.vec_env import derive_seeds
+from rl_abn.rl.vec_env import AleVecEnv, derive_seeds
 
 
 class Part(NamedTuple):
@@ -49,18 +49,25 @@ class SideBySideVecEnv(VecEnv):
         super().__init__(n_envs, parts[0].observation_space, parts[0].action_space)
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
-        """Says which games the next reset begins; None leaves it to chance."""
+        """Says which games the next reset begins; None leaves it to chance.
+
+        ALE's games begin as they would in a single environment, other environments by parts.
+        """
         entropy = np.random.SeedSequence().entropy if seed is None else seed
         assert isinstance(entropy, int)
-        return self.seed_games(derive_seeds(entropy, count=self.num_envs))
+        if all(isinstance(env, AleVecEnv) for env, _ in self.parts):
+            return self.seed_games(derive_seeds(entropy, count=self.num_envs))
+        seeds = derive_seeds(entropy, count=len(self.parts)).tolist()
+        by_part = zip(self.parts, seeds, strict=True)
+        return [given for (env, _), seed in by_part for given in env.seed(seed)]
 
     def seed_games(self, seeds: np.ndarray) -> Sequence[int]:
-        """Gives every game of the next reset a seed of its own, int32 [n_envs]."""
-        return [
-            seed
-            for env, games in self.parts
-            for seed in env.seed_games(seeds[games])  # type: ignore[attr-defined]
-        ]
+        """Gives every game of the next reset a seed of its own, int32 [n_envs]; ALE's alone."""
+        given: list[int] = []
+        for env, games in self.parts:
+            assert isinstance(env, AleVecEnv)
+            given += env.seed_games(seeds[games])
+        return given
 
     def reset(self) -> np.ndarray:
         """Begins new games everywhere."""

@@ -45,7 +45,7 @@ class AttentionPPO(AttentionOnPolicy, PPO):
         metrics = MeanMetrics()
         epochs = (self.rollout_buffer.shuffled(self.batch_size) for _ in range(self.n_epochs))
         for indices in chain.from_iterable(epochs):
-            terms = self._gradients(indices, clip)
+            terms = self.accumulate(indices, clip)
             metrics.add(**terms)
             if self.target_kl is not None:
                 approx_kl = self.ranks.mean_(terms["approx_kl"].clone())
@@ -64,17 +64,12 @@ class AttentionPPO(AttentionOnPolicy, PPO):
         Returns:
             The loss, and its terms by the names they are logged under.
         """
-        advantages = samples.advantages
-        if self.normalize_advantage:
-            advantages = self.ranks.normalise(advantages)
-
         attention, _ = self.policy.attend(samples.observations)
         loss, terms = self._clipped_loss(
             attention.action_logits,
             attention.value,
             samples,
             samples.old_log_prob,
-            advantages,
             clip_range,
         )
         if self.branch_loss == "none":
@@ -89,7 +84,6 @@ class AttentionPPO(AttentionOnPolicy, PPO):
                 attention.branch_value,
                 samples,
                 samples.old_branch_log_prob,
-                advantages,
                 clip_range,
             )
         return with_branch(loss, terms, branch_loss, branch_terms, self.branch_coef)
@@ -100,7 +94,6 @@ class AttentionPPO(AttentionOnPolicy, PPO):
         value: Tensor,
         samples: RolloutSamples,
         old_log_prob: Tensor,
-        advantages: Tensor,
         clip_range: Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         log_prob, entropy, value_loss = actor_critic_terms(
@@ -109,7 +102,7 @@ class AttentionPPO(AttentionOnPolicy, PPO):
         log_ratio = log_prob - old_log_prob
         ratio = log_ratio.exp()
         clipped = ratio.clamp(1 - clip_range, 1 + clip_range)
-        policy_loss = -torch.min(advantages * ratio, advantages * clipped).mean()
+        policy_loss = -torch.min(samples.advantages * ratio, samples.advantages * clipped).mean()
         loss = policy_loss + self.vf_coef * value_loss - self.ent_coef * entropy
         with torch.no_grad():
             # The low-variance estimator of KL(old ‖ new): http://joschu.net/blog/kl-approx.html

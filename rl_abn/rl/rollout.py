@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from gymnasium import spaces
@@ -139,12 +140,13 @@ class AttentionRolloutBuffer(RolloutBuffer):
 
         This is the one time it is written; the agent looks at it in the buffer.
         """
-        slot = self.observations[t, games].permute(0, 3, 1, 2)
-        pixels = torch.from_numpy(obs)
-        if self._pinned is not None:
-            pinned = self._pinned[games].copy_(pixels)
-            pixels = pinned.to(self.device, non_blocking=True)
-        return slot.copy_(pixels)
+        slot = self.observations[t, games]
+        if self._pinned is None:
+            _channels_last(obs, slot.numpy())
+        else:
+            pinned = self._pinned[games].copy_(torch.from_numpy(obs))
+            slot.copy_(pinned.to(self.device, non_blocking=True).permute(0, 2, 3, 1))
+        return slot.permute(0, 3, 1, 2)
 
     def think(self, t: int, games: slice, thought: Thought) -> None:
         """Writes what the agent thought of some games' observations at step t, and did."""
@@ -200,8 +202,15 @@ class AttentionRolloutBuffer(RolloutBuffer):
         order = torch.randperm(n_steps, generator=generator, device=self.device)
         yield from order.split(batch_size)
 
-    def samples(self, indices: Tensor | None = None) -> RolloutSamples:
-        """Gathers the steps of some numbers, int64 [B]; None takes all, in order."""
+    def samples(
+        self, indices: Tensor | None = None, advantages: Tensor | None = None
+    ) -> RolloutSamples:
+        """Gathers the steps of some numbers.
+
+        Args:
+            indices: The numbers, int64 [B]; None takes all, in order.
+            advantages: What to learn from instead of the steps' own advantages, [B].
+        """
         observations, *rest = (
             rows.flatten(0, 1)
             for rows in (
@@ -219,7 +228,17 @@ class AttentionRolloutBuffer(RolloutBuffer):
             # index_select moves whole rows: ten times the speed of indexing, on a CPU.
             observations = observations.index_select(0, indices)
             rest = [rows.index_select(0, indices) for rows in rest]
-        return RolloutSamples(observations.permute(0, 3, 1, 2), *rest)
+        samples = RolloutSamples(observations.permute(0, 3, 1, 2), *rest)
+        return samples if advantages is None else samples._replace(advantages=advantages)
+
+
+def _channels_last(pictures: np.ndarray, places: np.ndarray) -> None:
+    """Copies pictures [n, C, H, W] to places [n, H, W, C]; OpenCV does it five times as fast."""
+    if pictures.shape[1] == 1:
+        np.copyto(places, pictures.transpose(0, 2, 3, 1))
+        return
+    for picture, place in zip(pictures, places, strict=True):
+        cv2.merge(tuple(picture), place)
 
 
 def gae(

@@ -1,4 +1,4 @@
-"""Recording and replaying, with a recorder that keeps a graph's promises on any machine."""
+"""Recording and replaying."""
 
 from typing import NamedTuple
 
@@ -6,30 +6,7 @@ import torch
 from torch import nn
 
 from rl_abn.attention.graph import Replayed
-
-
-class FixedMemory:
-    """Does again what was recorded, and puts the results where they were, as a CUDA graph does."""
-
-    def __init__(self):
-        self.recorded = 0
-
-    def record(self, function):
-        self.recorded += 1
-        results = function()
-
-        def replay():
-            for old, new in zip(leaves(results), leaves(function()), strict=True):
-                old.data.copy_(new)
-
-        return replay, results
-
-
-def leaves(value):
-    if isinstance(value, torch.Tensor):
-        return [value]
-    items = value.values() if isinstance(value, dict) else value or ()
-    return [leaf for item in items for leaf in leaves(item)]
+from tests.fixed_memory import FixedMemory
 
 
 class Pair(NamedTuple):

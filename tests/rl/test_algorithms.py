@@ -62,9 +62,7 @@ def test_ppo_loss_is_that_of_the_paper_for_both_branches(branch_coef):
         old_branch_log_prob=samples.old_branch_log_prob + 0.3 * torch.randn(256),
         advantages=torch.randn(256),
     )
-    advantages = (samples.advantages - samples.advantages.mean()) / (
-        samples.advantages.std() + 1e-8
-    )
+    advantages = samples.advantages
     attention, _ = model.policy.attend(samples.observations)
 
     def expected(logits, value, old):
@@ -100,6 +98,22 @@ def test_a2c_loss_is_that_of_the_paper_for_both_branches():
     agent = expected(attention.action_logits, attention.value)
     branch = expected(attention.branch_logits, attention.branch_value)
     torch.testing.assert_close(loss, agent + 0.7 * branch)
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+@pytest.mark.parametrize("name", ["ppo", "a2c"])
+def test_a_minibatchs_advantages_have_mean_0_and_deviation_1_if_asked(name, normalise):
+    model, samples = one_rollout(name, normalize_advantage=normalise)
+    used, loss = [], model.loss
+    model.loss = lambda samples, *settings: (
+        used.append(samples.advantages) or loss(samples, *settings)
+    )
+    indices = torch.arange(0, len(samples.actions), 2)
+    model.accumulate(indices, *([torch.tensor(0.1)] if name == "ppo" else []))
+    expected = samples.advantages[indices]
+    if normalise:
+        expected = (expected - expected.mean()) / (expected.std() + 1e-8)
+    torch.testing.assert_close(used[0], expected)
 
 
 @pytest.mark.parametrize("name", ["ppo", "a2c"])
