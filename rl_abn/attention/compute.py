@@ -58,7 +58,11 @@ class Compute:
         self, function: Callable[..., ResultT], device: torch.device
     ) -> Callable[..., ResultT]:
         """Returns a function of tensors that replays a CUDA graph, where that is wanted."""
-        return Replayed(function) if self.graphs and device.type == "cuda" else function
+        return Replayed(function) if self.replays(device) else function
+
+    def replays(self, device: torch.device) -> bool:
+        """Returns whether a device replays graphs."""
+        return self.graphs and device.type == "cuda"
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
         """Returns the context a forward pass runs in."""
@@ -83,7 +87,8 @@ class Compute:
             if few:
                 torch.set_num_threads(1)
             # A graph casts inside: it could not see a cast made outside change.
-            with torch.no_grad(), nullcontext() if self.graphs else self.autocast(device):
+            cast = nullcontext() if self.replays(device) else self.autocast(device)
+            with torch.no_grad(), cast:
                 yield
         finally:
             if few:

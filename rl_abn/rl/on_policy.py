@@ -244,7 +244,7 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
     ) -> dict[str, Tensor]:
         """Does the same in one piece, with the advantages [B] to learn from."""
         loss, terms = self.loss(self.rollout_buffer.samples(indices, advantages), *settings)
-        self.policy.optimizer.zero_grad(set_to_none=not self.policy.compute.graphs)
+        self.policy.optimizer.zero_grad(set_to_none=not self.policy.compute.replays(self.device))
         loss.backward()
         return {name: term.detach() for name, term in terms.items()}
 

@@ -46,7 +46,7 @@ class AgentPlayer:
 
     def act(self, observations: np.ndarray) -> tuple[np.ndarray, PolicyAttention | None]:
         """Acts on observations, uint8 [N, C, H, W]."""
-        with torch.no_grad():
+        with self.policy.compute.acting(self.policy.device, len(observations)):
             attention, self._state = self.policy.attend(
                 torch.as_tensor(observations, device=self.policy.device), self._state
             )

@@ -39,6 +39,7 @@ def replayed(monkeypatch):
         return Replayed(function, recorders[-1])
 
     monkeypatch.setattr(Compute, "replay", replay)
+    monkeypatch.setattr(Compute, "replays", lambda self, device: self.graphs)
     return recorders
 
 
