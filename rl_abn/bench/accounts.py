@@ -12,6 +12,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 
+from rl_abn.rl.parts import parts_of
+
 ACCOUNTS = ("emulator", "acting", "learning", "logging", "other")
 
 
@@ -84,7 +86,8 @@ def keep_accounts(model: OnPolicyAlgorithm, accounts: Accounts, acting: str) -> 
         acting: The policy's method that answers during a rollout.
     """
     env = model.get_env()
-    for part in getattr(env, "parts", None) or [env]:
+    assert env is not None
+    for part, _ in parts_of(env):
         accounts.charge(part, "step_async", "emulator", then="other")
         accounts.charge(part, "step_wait", "emulator", then="other")
     accounts.charge(model, "train", "learning", then="other")

@@ -21,6 +21,7 @@ GROUPS = {
     "growth-maps": "growth with the maps' resolution",
 }
 ROLLOUT = 1024
+_HALVES = ("train.precision=bf16", "train.env_parts=2")
 MOST_ENVS = 256
 
 
@@ -184,7 +185,20 @@ def _algorithm(setting: Setting, name: str) -> Iterator[Contender]:
                 text=f"{agent}, {precision}",
                 baselines=(theirs, passive),
                 spec=setting.spec("ours", agent=agent, settings=(f"train.precision={precision}",)),
-                quick=form == "abn" and precision == "fp32",
+                quick=form == "abn",
+            )
+    if name == "ppo":
+        for agent, settings, suffix, text in (
+            ("ppo_cnn", _HALVES, "_bf16_halves", "ppo_cnn, bf16, games in two halves"),
+            ("ppo_abn", _HALVES, "_bf16_halves", "ppo_abn, bf16, games in two halves"),
+            ("ppo_abn_fast", (), "", "ppo_abn_fast: 64 games × 16 steps, bf16"),
+        ):
+            yield Contender(
+                name=agent + suffix,
+                group=name,
+                text=text,
+                baselines=(theirs, passive),
+                spec=setting.spec("ours", agent=agent, settings=settings),
             )
 
 

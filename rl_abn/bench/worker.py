@@ -12,7 +12,7 @@ import sys
 
 from rl_abn.bench.spec import Measured, Spec
 from rl_abn.errors import RlAbnError
-from rl_abn.memory import peak_rss_mib
+from rl_abn.memory import keep_freed_memory, peak_rss_mib
 
 
 def measure(spec: Spec) -> Measured:
@@ -27,6 +27,8 @@ def measure(spec: Spec) -> Measured:
     from rl_abn.bench.trainings import time_ours, time_run, time_sb3
 
     load = os.getloadavg()[0]
+    if spec.kind in ("ours", "run"):
+        keep_freed_memory()  # as the command line does
     if spec.torch_threads:
         torch.set_num_threads(spec.torch_threads)
     shares: dict[str, float] = {}

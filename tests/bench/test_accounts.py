@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rl_abn.bench.accounts import ACCOUNTS, Accounts, keep_accounts, keep_callbacks_account
+from rl_abn.rl.parts import Part, SideBySideVecEnv
 
 
 class Clock:
@@ -69,12 +70,11 @@ def test_an_exception_closes_the_account(clock, accounts):
     assert accounts.open == "other"
 
 
-class Halves:
+class Halves(SideBySideVecEnv):
     """An environment in two parts that are stepped by themselves."""
 
     def __init__(self, clock):
-        self.clock = clock
-        self.parts = [Part(clock), Part(clock)]
+        self.parts = [Part(Half(clock), slice(i, i + 1)) for i in range(2)]
 
     def step_async(self, actions):
         raise AssertionError("the parts are stepped instead")
@@ -82,7 +82,7 @@ class Halves:
     step_wait = step_async
 
 
-class Part:
+class Half:
     def __init__(self, clock):
         self.clock = clock
 
@@ -129,9 +129,9 @@ class Model:
     def collect_rollouts(self):
         self.policy.attend()
         self.clock.now += 1  # sampling and fetching the actions
-        for part in self.env.parts:
+        for part, _ in self.env.parts:
             part.step_async(None)
-        for part in self.env.parts:
+        for part, _ in self.env.parts:
             part.step_wait()
         self.clock.now += 3  # the buffer
         self.callback.on_rollout_end()
