@@ -191,7 +191,7 @@ def _algorithm(setting: Setting, name: str) -> Iterator[Contender]:
         for agent, settings, suffix, text in (
             ("ppo_cnn", _HALVES, "_bf16_halves", "ppo_cnn, bf16, games in two halves"),
             ("ppo_abn", _HALVES, "_bf16_halves", "ppo_abn, bf16, games in two halves"),
-            ("ppo_abn_fast", (), "", "ppo_abn_fast: 64 games × 16 steps, bf16"),
+            ("ppo_abn_fast", (), "", "ppo_abn_fast: 64 games × 32 steps, bf16"),
         ):
             yield Contender(
                 name=agent + suffix,

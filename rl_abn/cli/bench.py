@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rl_abn.cli.parser import Subparsers, add_device, whole_number
+from rl_abn.cli.parser import Subparsers, add_device, add_env, add_settings, whole_number
 
 if TYPE_CHECKING:
     from rl_abn.bench.contenders import Contender
@@ -41,12 +41,7 @@ def add(commands: Subparsers) -> None:
         metavar="S",
         help="seconds timed a measurement, at least (default: 10; quick: 2)",
     )
-    parser.add_argument(
-        "--env",
-        default="space_invaders",
-        metavar="RECIPE",
-        help="game: a name of 'rl-abn recipes envs', or a path",
-    )
+    add_env(parser, default="space_invaders")
     parser.add_argument(
         "--threads",
         type=whole_number(0),
@@ -54,14 +49,7 @@ def add(commands: Subparsers) -> None:
         metavar="N",
         help="threads of PyTorch; 0 is its own choice",
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="settings",
-        help="change a field of our agents' recipes in every row; may be repeated",
-    )
+    add_settings(parser)
     add_device(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all of it here")
     parser.add_argument(

@@ -98,11 +98,12 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, metavar="RUN", help="run folder")
 
 
-def add_env(parser: argparse.ArgumentParser) -> None:
-    """Adds --env."""
+def add_env(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """Adds --env, required without a default."""
     parser.add_argument(
         "--env",
-        required=True,
+        required=default is None,
+        default=default,
         metavar="RECIPE",
         help="game: a name of 'rl-abn recipes envs', or a path",
     )

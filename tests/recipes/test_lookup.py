@@ -75,7 +75,8 @@ def test_an_unknown_name_gets_the_nearest(
 
 def test_a_name_like_no_other_gets_them_all(complaint: Complaint) -> None:
     assert complaint(lambda: load_agent("zzz")) == (
-        "unknown agent 'zzz': choose one of: a2c_abn, a2c_cnn, a2c_mask, ppo_abn, ppo_cnn, ppo_mask"
+        "unknown agent 'zzz': choose one of: "
+        "a2c_abn, a2c_cnn, a2c_mask, ppo_abn, ppo_abn_fast, ppo_cnn, ppo_mask"
     )
 
 

@@ -53,13 +53,21 @@ def differences(one: str, other: str) -> set[str]:
 
 
 def test_what_ships() -> None:
-    assert AGENTS == ["a2c_abn", "a2c_cnn", "a2c_mask", "ppo_abn", "ppo_cnn", "ppo_mask"]
+    assert AGENTS == [
+        "a2c_abn",
+        "a2c_cnn",
+        "a2c_mask",
+        "ppo_abn",
+        "ppo_abn_fast",
+        "ppo_cnn",
+        "ppo_mask",
+    ]
     assert sorted(SCORES) == ENVS
 
 
 @pytest.mark.parametrize("name", AGENTS)
 def test_an_agent_is_what_its_name_says(name: str) -> None:
-    algorithm, form = name.split("_")
+    algorithm, form = name.split("_")[:2]
     recipe = load_agent(name)
     assert isinstance(recipe.algorithm, {"ppo": PPO, "a2c": A2C}[algorithm])
     attention = (recipe.attention.mechanism, recipe.attention.maps, recipe.algorithm.branch_loss)
@@ -74,7 +82,7 @@ def test_an_agent_is_what_its_name_says(name: str) -> None:
     assert recipe.network.attention_at in NETWORKS[recipe.network.extractor].attention_at
 
 
-@pytest.mark.parametrize("name", [name for name in AGENTS if name.startswith("ppo")])
+@pytest.mark.parametrize("name", ["ppo_abn", "ppo_cnn", "ppo_mask"])
 def test_ppo_has_the_published_hyperparameters(name: str) -> None:
     recipe = load_agent(name)
     assert recipe.algorithm.model_dump(exclude={"branch_loss"}) == {
@@ -97,6 +105,16 @@ def test_ppo_has_the_published_hyperparameters(name: str) -> None:
         "branch_coef": 1.0,
     }
     assert recipe.train.steps == 10_000_000
+
+
+def test_the_fast_form_learns_from_as_many_updates_a_step_in_the_same_minibatches() -> None:
+    assert differences("ppo_abn", "ppo_abn_fast") == {
+        "algorithm.n_envs",
+        "algorithm.n_steps",
+        "train.precision",
+        "train.env_parts",
+        "train.graphs",
+    }
 
 
 @pytest.mark.parametrize("name", [name for name in AGENTS if name.startswith("a2c")])
