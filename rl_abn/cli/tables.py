@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from rich import box
 from rich.table import Table
 from rich.text import Text
@@ -24,7 +26,10 @@ def evaluation_table(result: RunEvaluation) -> Table:
         padding=(0, 1, 0, 0),
     )
     for heading in ("player", "games", "mean", "IQM", "min to max", "HNS"):
-        table.add_column(heading, justify="left" if heading == "player" else "right", no_wrap=True)
+        # Where a terminal is too narrow, numbers go on in the next line; none is cut off.
+        whole = heading in ("player", "games", "HNS")
+        justify: Literal["left", "right"] = "left" if heading == "player" else "right"
+        table.add_column(heading, justify=justify, no_wrap=whole, overflow="fold")
     for evaluation in result.evaluations:
         scores = [game.score for game in evaluation.games]
         table.add_row(
