@@ -103,13 +103,10 @@ class Ranks:
         if self.count == 1:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]
-        # By memory, not by shape: channels-last weights are views of it, on every rank alike.
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        self.mean_(flat)
-        for gradient, mean in zip(
-            gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True
-        ):
-            gradient.copy_(mean.view(gradient.shape))
+        means = self.mean_(torch.cat([gradient.flatten() for gradient in gradients]))
+        sizes = [gradient.numel() for gradient in gradients]
+        for gradient, mean in zip(gradients, means.split(sizes), strict=True):
+            gradient.copy_(mean.view(gradient.shape))  # keeps the gradient's own memory format
 
     def mean_(self, tensor: Tensor) -> Tensor:
         """Replaces a tensor by its mean over all ranks, and returns it."""
