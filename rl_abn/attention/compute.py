@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, TypeVar
 
 import torch
@@ -16,6 +17,7 @@ from rl_abn.attention.graph import Replayed
 Precision = Literal["fp32", "bf16"]
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 ResultT = TypeVar("ResultT")
+Pause = AbstractContextManager[None]
 
 
 # Up to here one thread is as fast as two or faster (two cores, nature and impala networks).
@@ -71,7 +73,7 @@ class Compute:
         return torch.autocast(device.type, dtype=torch.bfloat16)
 
     @contextmanager
-    def acting(self, device: torch.device, batch: int) -> Iterator[None]:
+    def acting(self, device: torch.device, batch: int) -> Iterator[Callable[[], Pause]]:
         """Returns the context of many small forward passes with the same weights.
 
         No gradients; weights are cast to the precision once, not at every pass. On a CPU a
@@ -80,6 +82,9 @@ class Compute:
         Args:
             device: Where the network runs.
             batch: Observations in a pass.
+
+        Yields:
+            Makes a context that is as it was outside, for others' code in between.
         """
         n_threads = torch.get_num_threads()
         few = device.type == "cpu" and batch <= ONE_THREAD_BATCH
@@ -89,7 +94,7 @@ class Compute:
             # A graph casts inside: it could not see a cast made outside change.
             cast = nullcontext() if self.replays(device) else self.autocast(device)
             with torch.no_grad(), cast:
-                yield
+                yield partial(_paused, device, n_threads)
         finally:
             if few:
                 torch.set_num_threads(n_threads)
@@ -101,6 +106,17 @@ class Compute:
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
         images = pixels.to(dtype).contiguous(memory_format=self.memory_format)
         return images.mul_(1 / 255) if pixels.dtype != dtype else images / 255
+
+
+@contextmanager
+def _paused(device: torch.device, n_threads: int) -> Iterator[None]:
+    n_inside = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        with torch.enable_grad(), torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        torch.set_num_threads(n_inside)
 
 
 def choose_device(name: str) -> torch.device:

@@ -187,19 +187,23 @@ def _algorithm(setting: Setting, name: str) -> Iterator[Contender]:
                 spec=setting.spec("ours", agent=agent, settings=(f"train.precision={precision}",)),
                 quick=form == "abn",
             )
+    for form in ("cnn", "abn"):
+        agent = f"{name}_{form}"
+        yield Contender(
+            name=f"{agent}_bf16_halves",
+            group=name,
+            text=f"{agent}, bf16, games in two halves",
+            baselines=(theirs, passive),
+            spec=setting.spec("ours", agent=agent, settings=_HALVES),
+        )
     if name == "ppo":
-        for agent, settings, suffix, text in (
-            ("ppo_cnn", _HALVES, "_bf16_halves", "ppo_cnn, bf16, games in two halves"),
-            ("ppo_abn", _HALVES, "_bf16_halves", "ppo_abn, bf16, games in two halves"),
-            ("ppo_abn_fast", (), "", "ppo_abn_fast: 64 games × 32 steps, bf16"),
-        ):
-            yield Contender(
-                name=agent + suffix,
-                group=name,
-                text=text,
-                baselines=(theirs, passive),
-                spec=setting.spec("ours", agent=agent, settings=settings),
-            )
+        yield Contender(
+            name="ppo_abn_fast",
+            group=name,
+            text="ppo_abn_fast: 64 games × 32 steps, bf16",
+            baselines=(theirs, passive),
+            spec=setting.spec("ours", agent="ppo_abn_fast"),
+        )
 
 
 def _logging(setting: Setting) -> Iterator[Contender]:

@@ -57,7 +57,9 @@ def make_training_env(recipe: RunRecipe, ranks: Ranks | None = None) -> Training
         raise RlAbnError(
             f"expected a train.env_parts that divides {n_mine} games, got {train.env_parts}"
         )
-    n_threads = train.emulator_threads or max(1, (os.cpu_count() or 1) // ranks.local_count)
+    # Parts run side by side, and so do the ranks of a machine: together they have its cores.
+    side_by_side = ranks.local_count * train.env_parts
+    n_threads = train.emulator_threads or max(1, (os.cpu_count() or 1) // side_by_side)
     parts = [
         AleVecEnv(
             recipe.env.game,

@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rl_abn.attention.compute import Pause
 from rl_abn.rl import categorical
 from rl_abn.rl.learners import Learners, LossTerms
 from rl_abn.rl.parts import Part, SideBySideVecEnv, parts_of
@@ -118,14 +119,14 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         if len(self._states) != len(parts):
             self._states = [None] * len(parts)
         races = self._draw_races(n_rollout_steps, env.num_envs)
-        with self.policy.compute.acting(self.device, env.num_envs):
+        with self.policy.compute.acting(self.device, env.num_envs) as pause:
             for t in range(n_rollout_steps + 1):
                 arrived = []
                 for i, (part, games) in enumerate(parts):
                     if t > 0:
                         arrived.append(part.step_wait())
                         seen[i] = arrived[-1][0]  # type: ignore[assignment]
-                    if len(arrived) == len(parts) and not self._end_step(callback, arrived):
+                    if len(arrived) == len(parts) and not self._end_step(callback, arrived, pause):
                         ahead = parts[:i] if t < n_rollout_steps else []
                         self._stop_at(seen, ahead)
                         return False
@@ -148,14 +149,21 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         callback.on_rollout_end()
         return True
 
-    def _end_step(self, callback: BaseCallback, arrived: list[VecEnvStepReturn]) -> bool:
+    def _end_step(
+        self,
+        callback: BaseCallback,
+        arrived: list[VecEnvStepReturn],
+        pause: Callable[[], Pause],
+    ) -> bool:
         """Keeps what came of a step in all parts; returns whether training goes on."""
         rewards = np.concatenate([part[1] for part in arrived])
         dones = np.concatenate([part[2] for part in arrived])
         infos = [info for part in arrived for info in part[3]]
         self.num_timesteps += len(rewards) * self.ranks.count
         callback.update_locals({"rewards": rewards, "dones": dones, "infos": infos})
-        if not callback.on_step():
+        with pause():
+            goes_on = callback.on_step()
+        if not goes_on:
             return False
         self._update_info_buffer(infos, dones)
         if self.clip_reward:
@@ -204,8 +212,7 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         for i in np.flatnonzero(dones):
             if infos[i].get("TimeLimit.truncated"):
                 final = torch.as_tensor(infos[i]["terminal_observation"][None], device=self.device)
-                with torch.no_grad():
-                    value = self.policy.attend(final)[0].value
+                value = self.policy.attend(final)[0].value
                 rewards = rewards.copy()
                 rewards[i] += self.gamma * float(value)
         return rewards

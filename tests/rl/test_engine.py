@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.callbacks import BaseCallback
 
 from rl_abn.attention import Compute
 from rl_abn.attention.graph import Replayed
@@ -231,6 +232,19 @@ def test_a_few_observations_are_looked_at_in_one_thread_and_many_in_all(monkeypa
     with Compute().acting(torch.device("cpu"), 4096):
         pass
     assert used == [1, 4]
+
+
+def test_a_callback_finds_everything_as_it_was_outside_the_rollout():
+    class Look(BaseCallback):
+        def _on_step(self):
+            x = torch.ones(2, 2, requires_grad=True)
+            seen.append(((x @ x).dtype, (x @ x).requires_grad, torch.get_num_threads()))
+            return True
+
+    seen = []
+    model = make_algorithm("ppo", make_probe(PatchSignal), policy_kwargs={"precision": "bf16"})
+    model.learn(1, callback=Look())
+    assert set(seen) == {(torch.float32, True, torch.get_num_threads())}
 
 
 def test_weights_are_cast_once_a_rollout_and_anew_after_an_update():
