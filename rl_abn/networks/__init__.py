@@ -9,9 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rl_abn.networks.impala import ImpalaNetwork
+from rl_abn.networks.memory import MEMORIES, Lstm, forget
 from rl_abn.networks.nature import NatureNetwork
 from rl_abn.networks.network import Network, trace_shape
 
 NETWORKS: Mapping[str, type[Network]] = {"nature": NatureNetwork, "impala": ImpalaNetwork}
 
-__all__ = ["NETWORKS", "ImpalaNetwork", "NatureNetwork", "Network", "trace_shape"]
+__all__ = [
+    "MEMORIES",
+    "NETWORKS",
+    "ImpalaNetwork",
+    "Lstm",
+    "NatureNetwork",
+    "Network",
+    "forget",
+    "trace_shape",
+]

@@ -17,7 +17,7 @@ from pydantic import (
 
 from rl_abn.attention import MECHANISMS
 from rl_abn.errors import did_you_mean
-from rl_abn.networks import NETWORKS
+from rl_abn.networks import MEMORIES, NETWORKS
 
 
 def _printable(text: str) -> str:
@@ -118,6 +118,8 @@ class PPO(OnPolicy):
 
     Attributes:
         batch_size: Samples in a minibatch; has to divide n_envs * n_steps.
+        sequence_length: Steps that an agent with memory learns from in one go; has to divide
+            n_steps and batch_size. 1 without memory. A2C learns from whole rollouts.
         n_epochs: Passes over each rollout.
         clip_range: How far the probability ratio may move, or a schedule.
         normalize_advantage: Whether each minibatch's advantages get mean 0 and deviation 1.
@@ -127,6 +129,7 @@ class PPO(OnPolicy):
 
     name: Literal["ppo"] = "ppo"
     batch_size: Count = 256
+    sequence_length: Count = 1
     n_epochs: Count = 4
     clip_range: ScheduledFloat = 0.1
     normalize_advantage: bool = True
@@ -142,6 +145,14 @@ class PPO(OnPolicy):
                 f"expected a batch_size that divides n_envs * n_steps = {rollout}, "
                 f"got {self.batch_size}; the nearest below is {near}"
             )
+        for field in ("n_steps", "batch_size"):
+            length, whole = self.sequence_length, getattr(self, field)
+            if whole % length:
+                near = next(d for d in range(min(length, whole), 0, -1) if whole % d == 0)
+                raise ValueError(
+                    f"expected a sequence_length that divides {field} = {whole}, got {length}; "
+                    f"the nearest below is {near}"
+                )
         if self.normalize_advantage and self.batch_size == 1:
             raise ValueError("expected batch_size > 1 with normalize_advantage, got 1")
         return self
@@ -168,14 +179,22 @@ class NetworkTable(Table):
     Attributes:
         extractor: Name of the network.
         attention_at: Height and width of the map for 84x84 observations.
+        memory: "convlstm" on the features, "lstm" after the perception stage, or "none".
+        memory_size: Size of an lstm; a convlstm has the features' channels.
+        forget_at: Whether memory is emptied at the end of a "game", or at every lost "life" of a
+            protocol that counts them.
     """
 
     extractor: str = "nature"
     attention_at: int = 9
+    memory: str = "none"
+    memory_size: Annotated[int, Field(ge=1, le=8192)] = 256
+    forget_at: Literal["game", "life"] = "game"
 
     @model_validator(mode="after")
     def _exists(self) -> Self:
         _check_name("extractor", self.extractor, NETWORKS)
+        _check_name("memory", self.memory, MEMORIES)
         sizes = NETWORKS[self.extractor].attention_at
         if self.attention_at not in sizes:
             near = min(sizes, key=lambda size: abs(size - self.attention_at))
@@ -250,6 +269,16 @@ class AgentRecipe(Table):
             raise ValueError(
                 f"expected a train.env_parts that divides algorithm.n_envs = {n_envs}, "
                 f"got {n_parts}; the nearest below is {near}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _sequences_are_for_memory(self) -> Self:
+        length = getattr(self.algorithm, "sequence_length", 1)
+        if self.network.memory == "none" and length > 1:
+            raise ValueError(
+                "expected algorithm.sequence_length = 1 where network.memory is 'none', "
+                f"got {length}"
             )
         return self
 

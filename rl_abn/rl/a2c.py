@@ -41,7 +41,9 @@ class AttentionA2C(AttentionOnPolicy, A2C):
         Returns:
             The loss, and its terms by the names they are logged under.
         """
-        attention, _ = self.policy.attend(samples.observations)
+        attention, _ = self.policy.attend(
+            samples.observations, samples.state, restarts=samples.restarts
+        )
         loss, terms = self._policy_gradient_loss(attention.action_logits, attention.value, samples)
         if self.branch_loss == "none":
             return loss, {"loss": loss, **terms}

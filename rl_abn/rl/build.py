@@ -80,6 +80,9 @@ def policy_kwargs(agent: AgentRecipe) -> dict[str, Any]:
         "mechanism": agent.attention.mechanism,
         "maps": agent.attention.maps,
         "branch_answers": agent.algorithm.branch_loss != "none",
+        "memory": agent.network.memory,
+        "memory_size": agent.network.memory_size,
+        "forget_at": agent.network.forget_at,
         "precision": agent.train.precision,
         "compiled": agent.train.compile,
         "graphs": agent.train.graphs,
@@ -117,7 +120,9 @@ def make_model(
     }
     kwargs = policy_kwargs(recipe.agent)
     if isinstance(algorithm, PPO):
-        ranks.share(algorithm.batch_size, "algorithm.batch_size")
+        # In sequences: a rank learns from whole ones.
+        n_sequences = algorithm.batch_size // algorithm.sequence_length
+        ranks.share(n_sequences, "algorithm.batch_size / algorithm.sequence_length")
         # Fused: one pass over the weights instead of ten, on a CPU too.
         adam = {"eps": algorithm.adam_eps, "fused": True}
         return AttentionPPO(
@@ -125,6 +130,7 @@ def make_model(
             env,
             batch_size=algorithm.batch_size // ranks.count,
             n_epochs=algorithm.n_epochs,
+            sequence_length=algorithm.sequence_length,
             clip_range=schedule(algorithm.clip_range),
             target_kl=algorithm.target_kl or None,
             policy_kwargs={**kwargs, "optimizer_kwargs": adam},

@@ -158,10 +158,9 @@ class AttentionCallback(BaseCallback):
         policy = self.model.policy
         if not policy.map_names:
             return
-        seen = self.model.rollout_buffer.observations.flatten(0, 1)
-        spread = torch.linspace(0, len(seen) - 1, min(N_DESCRIBED, len(seen))).long()
+        observations, state = self.model.rollout_buffer.glimpses(N_DESCRIBED)
         with torch.no_grad():
-            attention, _ = policy.attend(seen[spread.to(seen.device)].permute(0, 3, 1, 2))
+            attention, _ = policy.attend(observations, state)
         means = torch.stack([s.mean(dim=0) for s in map_statistics(attention.map)]).tolist()
         for statistic, values in zip(("mean", "entropy", "coverage"), means, strict=False):
             for name, value in zip(policy.map_names, values, strict=True):

@@ -12,11 +12,11 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import VecEnv
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rl_abn.attention.compute import Pause
+from rl_abn.networks import forget
 from rl_abn.rl import categorical
 from rl_abn.rl.learners import Learners, LossTerms
 from rl_abn.rl.parts import Part, SideBySideVecEnv, parts_of
@@ -37,6 +37,8 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         branch_loss: What teaches the branch its own answer.
         branch_coef: Weight of that loss.
         clip_reward: Whether to learn from the sign of the rewards (Mnih et al. 2015).
+        sequence_length: Steps that an agent with memory learns from in one go, from what it
+            remembered before them; None is the whole rollout for those and one step for others.
         ranks: The processes that train together; `env` has this one's games.
         kwargs: As in SB3.
 
@@ -58,6 +60,7 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         branch_loss: BranchLoss = "actor_critic",
         branch_coef: float = 1.0,
         clip_reward: bool = False,
+        sequence_length: int | None = None,
         ranks: Ranks | None = None,
         **kwargs: Any,
     ) -> None:
@@ -65,12 +68,20 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         self.branch_loss: BranchLoss = branch_loss
         self.branch_coef = branch_coef
         self.clip_reward = clip_reward
+        self.sequence_length = sequence_length
         self._states: list[PolicyState] = []
         kwargs.setdefault("rollout_buffer_class", AttentionRolloutBuffer)
         super().__init__(policy, env, **kwargs)
 
     def _setup_model(self) -> None:
+        if self.sequence_length is None:
+            has_memory = self.policy_kwargs.get("memory", "none") != "none"
+            self.sequence_length = self.n_steps if has_memory else 1
+        given = self.rollout_buffer_kwargs
+        self.rollout_buffer_kwargs = {"sequence_length": self.sequence_length, **given}
         super()._setup_model()
+        self.rollout_buffer_kwargs = given  # a zip says what SB3's own buffer takes
+        self.rollout_buffer.hold_states(self.policy.initial_state(1))
         if self.branch_loss != "none" and not self.policy.branch_answers:
             raise ValueError(
                 "expected branch_loss='none' for a policy whose branch answers nothing, "
@@ -117,21 +128,26 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         assert isinstance(self._last_obs, np.ndarray)
         seen = [self._last_obs[games] for _, games in parts]
         if len(self._states) != len(parts):
-            self._states = [None] * len(parts)
+            self._states = [self.policy.initial_state(part.num_envs) for part, _ in parts]
+        restarts = np.zeros(env.num_envs, dtype=bool)
         races = self._draw_races(n_rollout_steps, env.num_envs)
         with self.policy.compute.acting(self.device, env.num_envs) as pause:
             for t in range(n_rollout_steps + 1):
-                arrived = []
+                arrived: list[Arrived] = []
                 for i, (part, games) in enumerate(parts):
                     if t > 0:
-                        arrived.append(part.step_wait())
-                        seen[i] = arrived[-1][0]  # type: ignore[assignment]
+                        seen[i], *outcome = part.step_wait()  # type: ignore[assignment]
+                        arrived.append(self._arrive(outcome, self._states[i]))
+                        restarts[games] = arrived[-1].restarts
+                        self._states[i] = self._forget(self._states[i], restarts[games])
                     if len(arrived) == len(parts) and not self._end_step(callback, arrived, pause):
                         ahead = parts[:i] if t < n_rollout_steps else []
                         self._stop_at(seen, ahead)
                         return False
                     if t < n_rollout_steps:
                         observations = rollout_buffer.observe(t, games, seen[i])
+                        if self._states[i] is not None:
+                            rollout_buffer.remember(t, games, self._states[i], restarts[games])
                         thought, self._states[i] = self._act(
                             observations, races[t, games], self._states[i]
                         )
@@ -149,16 +165,44 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         callback.on_rollout_end()
         return True
 
+    def _arrive(self, outcome: Sequence[Any], state: PolicyState) -> Arrived:
+        """Reads what came of a step in one part: rewards, dones and infos.
+
+        A game that was cut off, not lost, is worth what would have come (Pardo et al., "Time
+        limits in reinforcement learning", ICML 2018).
+
+        Args:
+            outcome: The three.
+            state: What the agent remembers after that step.
+        """
+        rewards, dones, infos = outcome
+        restarts = dones.copy()
+        cut_off = np.zeros(len(dones), dtype=np.float32)
+        for i in np.flatnonzero(dones):
+            if self.policy.forget_at == "game" and infos[i].get("lost_life"):
+                restarts[i] = False
+            if infos[i].get("TimeLimit.truncated"):
+                final = torch.as_tensor(infos[i]["terminal_observation"][None], device=self.device)
+                mine = None if state is None else tuple(part[i : i + 1] for part in state)
+                cut_off[i] = float(self.policy.attend(final, mine)[0].value)
+        return Arrived(rewards, dones, infos, restarts, cut_off)
+
+    def _forget(self, state: PolicyState, restarts: np.ndarray) -> PolicyState:
+        """Empties the memory of games that begin anew, [n]."""
+        if state is None or not restarts.any():
+            return state
+        return forget(state, torch.from_numpy(restarts).to(self.device))
+
     def _end_step(
         self,
         callback: BaseCallback,
-        arrived: list[VecEnvStepReturn],
+        arrived: list[Arrived],
         pause: Callable[[], Pause],
     ) -> bool:
         """Keeps what came of a step in all parts; returns whether training goes on."""
-        rewards = np.concatenate([part[1] for part in arrived])
-        dones = np.concatenate([part[2] for part in arrived])
-        infos = [info for part in arrived for info in part[3]]
+        rewards = np.concatenate([part.rewards for part in arrived])
+        dones = np.concatenate([part.dones for part in arrived])
+        infos = [info for part in arrived for info in part.infos]
         self.num_timesteps += len(rewards) * self.ranks.count
         callback.update_locals({"rewards": rewards, "dones": dones, "infos": infos})
         with pause():
@@ -168,7 +212,7 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         self._update_info_buffer(infos, dones)
         if self.clip_reward:
             rewards = np.sign(rewards)
-        rewards = self._bootstrap_truncated(rewards, dones, infos)
+        rewards = rewards + self.gamma * np.concatenate([part.cut_off for part in arrived])
         assert self._last_episode_starts is not None
         self.rollout_buffer.add_step(rewards, self._last_episode_starts)
         self._last_episode_starts = dones
@@ -202,21 +246,6 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         self._last_episode_starts = np.ones(len(observations), dtype=bool)
         self._states = []
 
-    def _bootstrap_truncated(
-        self, rewards: np.ndarray, dones: np.ndarray, infos: list[dict[str, Any]]
-    ) -> np.ndarray:
-        """Adds the value of what would have come to games that were cut off, not lost.
-
-        Pardo et al., "Time limits in reinforcement learning", ICML 2018.
-        """
-        for i in np.flatnonzero(dones):
-            if infos[i].get("TimeLimit.truncated"):
-                final = torch.as_tensor(infos[i]["terminal_observation"][None], device=self.device)
-                value = self.policy.attend(final)[0].value
-                rewards = rewards.copy()
-                rewards[i] += self.gamma * float(value)
-        return rewards
-
     def accumulate(self, indices: Tensor | None, *settings: Tensor) -> dict[str, Tensor]:
         """Puts the gradients of the loss on some steps of the rollout into the parameters.
 
@@ -229,20 +258,16 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         """
         buffer = self.rollout_buffer
         if indices is None:
-            indices = torch.arange(buffer.buffer_size * buffer.n_envs, device=self.device)
+            indices = buffer.everything()
         advantages = buffer.advantages.flatten()[indices]
         if self.normalize_advantage:
             advantages = self.ranks.normalise(advantages)
         if self._learners is None:
             return self._gradients(indices, advantages, *settings)
-        shares = zip(
-            indices.chunk(self._learners.count),
-            advantages.chunk(self._learners.count),
-            strict=True,
-        )
+        places = buffer.split(indices, self._learners.count)
         return self._learners.gradients(
-            lambda share: self.loss(buffer.samples(*share), *settings),
-            [(len(share[0]) / len(indices), share) for share in shares],
+            lambda mine: self.loss(buffer.samples(indices[mine], advantages[mine]), *settings),
+            [(len(mine) / len(indices), mine) for mine in places],
             list(self.policy.parameters()),
         )
 
@@ -273,6 +298,24 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         for name, mean in metrics.fetch(self.ranks, fit).items():
             self.logger.record(f"train/{name}", mean)
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+
+
+class Arrived(NamedTuple):
+    """What came of a step in n games.
+
+    Attributes:
+        rewards: Raw, [n].
+        dones: Whether an episode ended, [n].
+        infos: Of each game.
+        restarts: Whose memory is emptied, bool [n].
+        cut_off: Value of what would have come in games that were cut off, [n]; 0 in others.
+    """
+
+    rewards: np.ndarray
+    dones: np.ndarray
+    infos: list[dict[str, Any]]
+    restarts: np.ndarray
+    cut_off: np.ndarray
 
 
 class ActorCriticTerms(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.policies import ActorCriticPolicy
@@ -22,7 +23,7 @@ from rl_abn.attention import (
     override_map,
 )
 from rl_abn.attention.compute import Precision
-from rl_abn.networks import NETWORKS, trace_shape
+from rl_abn.networks import MEMORIES, NETWORKS, Lstm, forget, trace_shape
 from rl_abn.rl import categorical
 
 PolicyState = tuple[Tensor, ...] | None
@@ -98,6 +99,10 @@ class AttentionPolicy(ActorCriticPolicy):
         mechanism: How a map gates the features: "residual", "mask" or "none".
         maps: "shared" gives actor and critic one map, "split" one each.
         branch_answers: Whether the branch states a policy and value of its own.
+        memory: A name in `MEMORIES`: "none", "convlstm" on the features, or "lstm" after every
+            perception stage. stable-baselines3's own algorithms train agents without memory only.
+        memory_size: Size of an "lstm"; a "convlstm" has the features' channels.
+        forget_at: Whether memory is emptied at the end of a "game", or at every lost "life".
         precision: "fp32" or "bf16".
         compiled: Whether `torch.compile` makes kernels of the network's parts.
         graphs: Whether a GPU replays recorded CUDA graphs; nothing changes on a CPU.
@@ -133,6 +138,9 @@ class AttentionPolicy(ActorCriticPolicy):
         mechanism: str = "residual",
         maps: str = "shared",
         branch_answers: bool = True,
+        memory: str = "none",
+        memory_size: int = 256,
+        forget_at: str = "game",
         precision: Precision = "fp32",
         compiled: bool = False,
         graphs: bool = False,
@@ -142,6 +150,8 @@ class AttentionPolicy(ActorCriticPolicy):
     ) -> None:
         _expect("mechanism", mechanism, MECHANISMS)
         _expect("maps", maps, ("shared", "split"))
+        _expect("memory", memory, MEMORIES)
+        _expect("forget_at", forget_at, ("game", "life"))
         if not isinstance(action_space, spaces.Discrete):
             raise ValueError(f"expected a Discrete action space, got {action_space}")
         if use_sde:
@@ -151,6 +161,9 @@ class AttentionPolicy(ActorCriticPolicy):
         self.mechanism = mechanism
         self.maps = maps
         self.branch_answers = branch_answers and mechanism != "none"
+        self.memory = memory
+        self.memory_size = memory_size
+        self.forget_at = forget_at
         self.compute = Compute(precision, compiled=compiled, graphs=graphs)
         self.n_actions = int(action_space.n)
         super().__init__(
@@ -171,8 +184,21 @@ class AttentionPolicy(ActorCriticPolicy):
             return ()
         return ("shared",) if self.maps == "shared" else ("policy", "value")
 
+    def initial_state(self, n: int) -> PolicyState:
+        """Returns the memory of n games at their start; None for an agent without memory."""
+        parts: list[Tensor] = []
+        if self.feature_memory is not None:
+            parts += self.feature_memory.initial_state(n, *self.features_extractor.out_shape[1:])
+        for memory in self.latent_memories:
+            parts += memory.initial_state(n)  # type: ignore[operator]
+        return tuple(parts) or None
+
     def attend(
-        self, obs: Tensor, state: PolicyState = None, map_override: MapOverride | None = None
+        self,
+        obs: Tensor,
+        state: PolicyState = None,
+        map_override: MapOverride | None = None,
+        restarts: Tensor | None = None,
     ) -> tuple[PolicyAttention, PolicyState]:
         """Looks at observations and says what to do, what it is worth, and where it looked.
 
@@ -180,21 +206,37 @@ class AttentionPolicy(ActorCriticPolicy):
             obs: Pixels 0..255, uint8 or float, [B, C, H, W], on the policy's device.
             state: What the agent remembered; None at the start of a game.
             map_override: Maps to act on instead of the agent's own, or a function of them.
+            restarts: None where the observations are one step of B games. Otherwise they are T
+                steps of n games, B = T * n, all first steps first, and this says where a game's
+                memory is emptied before a step, bool [T, n].
 
         Returns:
-            The attention, and what the agent remembers now.
+            The attention, and what the agent remembers after the last step.
 
         Raises:
             ValueError: If the override does not fit the maps.
         """
+        remembered: list[Tensor] = []
+
+        def remember(memory: nn.Module, inputs: Tensor) -> Tensor:
+            first = len(remembered)
+            before = None if state is None else state[first : first + 2]
+            outputs, now = memory(inputs, before, restarts)
+            remembered.extend(now)
+            return outputs  # type: ignore[no-any-return]
+
         with self.compute.autocast(obs.device):
             features = self.features_extractor(self.compute.images(obs))
+            if self.feature_memory is not None:
+                features = remember(self.feature_memory, features)
             attention = self._branch(features)
             attention_map = override_map(attention.map, map_override)
             latents = [
                 perceive(apply(self.mechanism, features, attention_map[:, i : i + 1]))
                 for i, perceive in enumerate(self.perceptions)
             ]
+            if self.latent_memories:
+                latents = list(map(remember, self.latent_memories, latents))
             action_logits = self.action_net(latents[0])
             value = self.value_net(latents[-1])
         answer = attention.logits.float() if self.branch_answers else None
@@ -205,10 +247,16 @@ class AttentionPolicy(ActorCriticPolicy):
             evidence=attention.evidence.float(),
             branch_logits=None if answer is None else answer[:, :-1],
             branch_value=None if answer is None else answer[:, -1],
-        ), state
+        ), tuple(remembered) or None
 
     def forward(self, obs: Tensor, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns actions [B], values [B, 1] and log-probabilities [B], as SB3 wants them."""
+        """Returns actions [B], values [B, 1] and log-probabilities [B], as SB3 wants them.
+
+        Raises:
+            NotImplementedError: If the agent has memory, which SB3's own loop would lose.
+        """
+        if self.memory != "none":
+            raise NotImplementedError("train an agent with memory by AttentionPPO or AttentionA2C")
         attention, _ = self.attend(obs)
         actions = self._choose(attention.action_logits, deterministic)
         log_prob = categorical.log_prob(attention.action_logits, actions)
@@ -223,6 +271,36 @@ class AttentionPolicy(ActorCriticPolicy):
         log_prob = categorical.log_prob(attention.action_logits, actions.long().flatten())
         entropy = categorical.entropy(attention.action_logits)
         return attention.value.unsqueeze(-1), log_prob, entropy
+
+    def predict(
+        self,
+        observation: np.ndarray | dict[str, np.ndarray],
+        state: tuple[np.ndarray, ...] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """Returns actions and what the agent remembers, as SB3's `predict` does.
+
+        Args:
+            observation: Of one game or of several.
+            state: What it remembered, each [n, ...]; None at the start.
+            episode_start: Whose memory is emptied first, bool [n].
+            deterministic: Whether it takes its likeliest action.
+        """
+        if self.memory == "none":
+            return super().predict(observation, state, episode_start, deterministic)
+        self.set_training_mode(False)
+        obs, several = self.obs_to_tensor(observation)
+        before = None
+        if state is not None:
+            before = tuple(torch.as_tensor(part, device=self.device) for part in state)
+            if episode_start is not None:
+                before = forget(before, torch.as_tensor(episode_start, device=self.device))
+        with torch.no_grad():
+            attention, now = self.attend(obs, before)  # type: ignore[arg-type]
+        assert now is not None
+        actions = self._choose(attention.action_logits, deterministic).cpu().numpy()
+        return actions if several else actions[0], tuple(part.cpu().numpy() for part in now)
 
     def get_distribution(self, obs: PyTorchObs) -> Any:
         """Returns SB3's action distribution for observations."""
@@ -267,7 +345,12 @@ class AttentionPolicy(ActorCriticPolicy):
                 body=plan.branch_body(channels) if self.branch_answers else None,
             )
         self.perceptions = nn.ModuleList(plan.perception() for _ in range(max(n_maps, 1)))
-        self.features_dim = plan.features_dim
+        self.feature_memory = Lstm(channels, channels, 3) if self.memory == "convlstm" else None
+        self.latent_memories = nn.ModuleList(
+            Lstm(plan.features_dim, self.memory_size)
+            for _ in (self.perceptions if self.memory == "lstm" else ())
+        )
+        self.features_dim = self.memory_size if self.memory == "lstm" else plan.features_dim
         self.action_net = nn.Linear(self.features_dim, self.n_actions)
         self.value_net = nn.Linear(self.features_dim, 1)
         self._initialise()
@@ -289,6 +372,8 @@ class AttentionPolicy(ActorCriticPolicy):
             self.features_extractor: 2**0.5,
             self.attention_branch: 2**0.5,
             self.perceptions: 2**0.5,
+            self.feature_memory: 1.0,
+            self.latent_memories: 1.0,
             self.action_net: 0.01,
             self.value_net: 1.0,
         }
@@ -298,6 +383,9 @@ class AttentionPolicy(ActorCriticPolicy):
         for module, gain in gains.items():
             if module is not None:
                 module.apply(partial(self.init_weights, gain=gain))
+        for module in self.modules():
+            if isinstance(module, Lstm):
+                module.keep_by_default()
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {
@@ -309,6 +397,9 @@ class AttentionPolicy(ActorCriticPolicy):
             "mechanism": self.mechanism,
             "maps": self.maps,
             "branch_answers": self.branch_answers,
+            "memory": self.memory,
+            "memory_size": self.memory_size,
+            "forget_at": self.forget_at,
             "precision": self.compute.precision,
             "compiled": self.compute.compiled,
             "graphs": self.compute.graphs,

@@ -64,7 +64,9 @@ class AttentionPPO(AttentionOnPolicy, PPO):
         Returns:
             The loss, and its terms by the names they are logged under.
         """
-        attention, _ = self.policy.attend(samples.observations)
+        attention, _ = self.policy.attend(
+            samples.observations, samples.state, restarts=samples.restarts
+        )
         loss, terms = self._clipped_loss(
             attention.action_logits,
             attention.value,

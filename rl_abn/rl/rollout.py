@@ -13,7 +13,7 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from torch import Tensor
 
 from rl_abn.rl import categorical
-from rl_abn.rl.policy import PolicyAttention
+from rl_abn.rl.policy import PolicyAttention, PolicyState
 
 
 class RolloutSamples(NamedTuple):
@@ -28,6 +28,8 @@ class RolloutSamples(NamedTuple):
         returns: [B].
         old_branch_values: [B]; 0 without a branch that answers.
         old_branch_log_prob: [B]; 0 without a branch that answers.
+        state: What an agent with memory remembered before the first step of each sequence.
+        restarts: Where its memory is emptied before a step, bool [T, n]; None without memory.
     """
 
     observations: Tensor
@@ -38,6 +40,8 @@ class RolloutSamples(NamedTuple):
     returns: Tensor
     old_branch_values: Tensor
     old_branch_log_prob: Tensor
+    state: PolicyState = None
+    restarts: Tensor | None = None
 
 
 class Thought(NamedTuple):
@@ -73,11 +77,15 @@ class Thought(NamedTuple):
 
 
 class AttentionRolloutBuffer(RolloutBuffer):
-    """A rollout buffer of tensors that also keeps the branch's own answers.
+    """A rollout buffer of tensors that also keeps the branch's own answers, and memory.
 
     Observations are kept as uint8 NHWC, so that a minibatch is one row gather and lies in memory
     as the convolutions want it (channels-last). Rewards and episode starts wait on the host until
     the rollout is full, so that on a GPU a step sends nothing but the observations.
+
+    A step has a number: t * N + the game's. Minibatches are made of whole sequences of steps that
+    follow each other in one game, and list all first steps first. For agents with memory the
+    buffer keeps what they remembered before each sequence; without memory a sequence is one step.
 
     Args:
         buffer_size: T, steps of each game.
@@ -87,6 +95,10 @@ class AttentionRolloutBuffer(RolloutBuffer):
         gae_lambda: See `gae`.
         gamma: Discount.
         n_envs: N, games.
+        sequence_length: L, steps of a sequence; has to divide `buffer_size`.
+
+    Raises:
+        ValueError: If it does not.
     """
 
     observations: Tensor  # type: ignore[assignment]
@@ -107,10 +119,19 @@ class AttentionRolloutBuffer(RolloutBuffer):
         gae_lambda: float = 1,
         gamma: float = 0.99,
         n_envs: int = 1,
+        sequence_length: int = 1,
     ) -> None:
+        if buffer_size % sequence_length:
+            raise ValueError(
+                f"expected a sequence_length that divides n_steps = {buffer_size}, "
+                f"got {sequence_length}"
+            )
         super().__init__(
             buffer_size, observation_space, action_space, device, gae_lambda, gamma, n_envs
         )
+        self.sequence_length = sequence_length
+        self.states: tuple[Tensor, ...] = ()
+        self.restarts = torch.zeros((buffer_size, n_envs), dtype=torch.bool, device=self.device)
         assert isinstance(self.obs_shape, tuple)
         channels, height, width = self.obs_shape
         places = (buffer_size, n_envs)
@@ -130,6 +151,13 @@ class AttentionRolloutBuffer(RolloutBuffer):
                 (n_envs, *self.obs_shape), dtype=torch.uint8, pin_memory=True
             )
 
+    def hold_states(self, state_of_one: PolicyState) -> None:
+        """Makes room for what an agent remembers, of which this is one game's, each [1, ...]."""
+        places = (self.buffer_size // self.sequence_length, self.n_envs)
+        self.states = tuple(
+            part.new_zeros((*places, *part.shape[1:])) for part in state_of_one or ()
+        )
+
     def reset(self) -> None:
         """Starts a new rollout; the next steps overwrite the last ones."""
         self.pos = 0
@@ -147,6 +175,13 @@ class AttentionRolloutBuffer(RolloutBuffer):
             pinned = self._pinned[games].copy_(torch.from_numpy(obs))
             slot.copy_(pinned.to(self.device, non_blocking=True).permute(0, 2, 3, 1))
         return slot.permute(0, 3, 1, 2)
+
+    def remember(self, t: int, games: slice, state: PolicyState, restarts: np.ndarray) -> None:
+        """Writes what some games remembered before step t, and whose memory was emptied, [n]."""
+        self.restarts[t, games] = torch.from_numpy(restarts).to(self.device)
+        if t % self.sequence_length == 0:
+            for mine, part in zip(self.states, state or (), strict=True):
+                mine[t // self.sequence_length, games] = part
 
     def think(self, t: int, games: slice, thought: Thought) -> None:
         """Writes what the agent thought of some games' observations at step t, and did."""
@@ -194,25 +229,40 @@ class AttentionRolloutBuffer(RolloutBuffer):
         torch.add(self.advantages, self.values, out=self.returns)
 
     def shuffled(self, batch_size: int) -> Iterator[Tensor]:
-        """Yields the numbers of every step once, in random order, in minibatches int64 [B]."""
-        n_steps = self.buffer_size * self.n_envs
+        """Yields the numbers of every step once, in minibatches int64 [B] of random sequences."""
+        n_sequences = self.buffer_size // self.sequence_length * self.n_envs
         # A generator of its own: however many steps there are, the others go on alike.
         seed = int(torch.randint(2**62, ()))
         generator = torch.Generator(self.device).manual_seed(seed)
-        order = torch.randperm(n_steps, generator=generator, device=self.device)
-        yield from order.split(batch_size)
+        order = torch.randperm(n_sequences, generator=generator, device=self.device)
+        for sequences in order.split(batch_size // self.sequence_length):
+            yield self._steps_of(sequences).flatten()
+
+    def everything(self) -> Tensor:
+        """Returns the numbers of every step, int64 [T * N], sequences in order."""
+        n_sequences = self.buffer_size // self.sequence_length * self.n_envs
+        return self._steps_of(torch.arange(n_sequences, device=self.device)).flatten()
+
+    def split(self, indices: Tensor, count: int) -> list[Tensor]:
+        """Cuts a minibatch in `count` shares of whole sequences: their places in it, int64 [b]."""
+        places = torch.arange(len(indices), device=indices.device)
+        shares = places.view(self.sequence_length, -1).chunk(count, dim=1)
+        return [share.flatten() for share in shares]
 
     def samples(
         self, indices: Tensor | None = None, advantages: Tensor | None = None
     ) -> RolloutSamples:
-        """Gathers the steps of some numbers.
+        """Gathers whole sequences.
 
         Args:
-            indices: The numbers, int64 [B]; None takes all, in order.
+            indices: The numbers of their steps, all first steps first, int64 [B]; None takes all.
             advantages: What to learn from instead of the steps' own advantages, [B].
         """
+        if indices is None:
+            indices = self.everything()
+        # index_select moves whole rows: ten times the speed of indexing, on a CPU.
         observations, *rest = (
-            rows.flatten(0, 1)
+            rows.flatten(0, 1).index_select(0, indices)
             for rows in (
                 self.observations,
                 self.actions,
@@ -224,12 +274,40 @@ class AttentionRolloutBuffer(RolloutBuffer):
                 self.branch_log_probs,
             )
         )
-        if indices is not None:
-            # index_select moves whole rows: ten times the speed of indexing, on a CPU.
-            observations = observations.index_select(0, indices)
-            rest = [rows.index_select(0, indices) for rows in rest]
-        samples = RolloutSamples(observations.permute(0, 3, 1, 2), *rest)
-        return samples if advantages is None else samples._replace(advantages=advantages)
+        samples = RolloutSamples(observations.permute(0, 3, 1, 2), *rest)  # type: ignore[arg-type]
+        if advantages is not None:
+            samples = samples._replace(advantages=advantages)
+        if not self.states:
+            return samples
+        steps = indices.view(self.sequence_length, -1)
+        return samples._replace(
+            state=self._states_before(steps[0]), restarts=self.restarts.flatten()[steps]
+        )
+
+    def glimpses(self, count: int) -> tuple[Tensor, PolicyState]:
+        """Returns up to `count` observations spread over the rollout, and what came before them.
+
+        Returns:
+            Observations uint8 [n, C, H, W], first steps of sequences, and the memory they met.
+        """
+        n_sequences = self.buffer_size // self.sequence_length * self.n_envs
+        spread = torch.linspace(0, n_sequences - 1, min(count, n_sequences)).long()
+        steps = self._steps_of(spread.to(self.device))[0]
+        observations = self.observations.flatten(0, 1).index_select(0, steps)
+        state = self._states_before(steps) if self.states else None
+        return observations.permute(0, 3, 1, 2), state
+
+    def _steps_of(self, sequences: Tensor) -> Tensor:
+        """Returns the numbers of the steps, [L, k], of sequences [k], counted like steps."""
+        first = sequences // self.n_envs * self.sequence_length * self.n_envs
+        offsets = torch.arange(self.sequence_length, device=sequences.device) * self.n_envs
+        return first + sequences % self.n_envs + offsets[:, None]
+
+    def _states_before(self, first_steps: Tensor) -> PolicyState:
+        """Returns what was remembered before sequences, of which these are the first steps, [k]."""
+        t, game = first_steps // self.n_envs, first_steps % self.n_envs
+        sequences = t // self.sequence_length * self.n_envs + game
+        return tuple(part.flatten(0, 1).index_select(0, sequences) for part in self.states)
 
 
 def _channels_last(pictures: np.ndarray, places: np.ndarray) -> None:

@@ -42,11 +42,11 @@ class AleVecEnv(VecEnv):
     """Atari games, several at once, on ALE's C++ threads.
 
     Observations are uint8 [n_envs, stack, height, width]. Rewards are raw. An ended game restarts
-    at once: the observation after it is the first of the next game. `info["episode"]` comes at
-    the end of a whole game, with its raw return "r", its length in agent steps "l" and the time
-    "t" in seconds, as SB3's `Monitor` writes it. With `life_loss_terminal` a lost life is `done`
-    although the game goes on, and brings no "episode". A game cut off by the frame cap has
-    `info["TimeLimit.truncated"]` and `info["terminal_observation"]`, for bootstrapping.
+    at once: the observation after it is the first of the next game. `info["episode"]` comes at the
+    end of a whole game, with its raw return "r", its length in agent steps "l" and the time "t" in
+    seconds, as SB3's `Monitor` writes it. With `life_loss_terminal` a lost life is `done` although
+    the game goes on, and brings "lost_life" instead of "episode". A game cut off by the frame cap
+    has `info["TimeLimit.truncated"]` and `info["terminal_observation"]`, for bootstrapping.
 
     Args:
         game: Which game.
@@ -147,6 +147,9 @@ class AleVecEnv(VecEnv):
             if truncated[i] and not terminated[i]:
                 infos[i]["TimeLimit.truncated"] = True
                 infos[i]["terminal_observation"] = info["final_obs"][i]
+        for i in np.flatnonzero(dones):
+            if "episode" not in infos[i]:
+                infos[i]["lost_life"] = True
         self._episode_frames[:] = frames
         return observations, rewards, dones, infos
 

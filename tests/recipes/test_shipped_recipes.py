@@ -55,12 +55,18 @@ def differences(one: str, other: str) -> set[str]:
 def test_what_ships() -> None:
     assert AGENTS == [
         "a2c_abn",
+        "a2c_abn_convlstm",
         "a2c_cnn",
+        "a2c_cnn_convlstm",
         "a2c_mask",
+        "a2c_mask_convlstm",
         "ppo_abn",
+        "ppo_abn_convlstm",
         "ppo_abn_fast",
         "ppo_cnn",
+        "ppo_cnn_convlstm",
         "ppo_mask",
+        "ppo_mask_convlstm",
     ]
     assert sorted(SCORES) == ENVS
 
@@ -90,6 +96,7 @@ def test_ppo_has_the_published_hyperparameters(name: str) -> None:
         "n_envs": 8,
         "n_steps": 128,
         "batch_size": 8 * 128 // 4,  # four minibatches
+        "sequence_length": 1,
         "n_epochs": 4,
         "learning_rate": {"kind": "linear", "start": 2.5e-4, "end": 0.0},
         "clip_range": {"kind": "linear", "start": 0.1, "end": 0.0},
@@ -115,6 +122,13 @@ def test_the_fast_form_learns_from_as_many_updates_a_step_in_the_same_minibatche
         "train.env_parts",
         "train.graphs",
     }
+
+
+@pytest.mark.parametrize("name", [name for name in AGENTS if name.endswith("_convlstm")])
+def test_a_recipe_with_memory_differs_in_that_alone(name: str) -> None:
+    learning = {"algorithm.sequence_length"} if name.startswith("ppo") else set()
+    assert differences(name.removesuffix("_convlstm"), name) == {"network.memory"} | learning
+    assert load_agent(name).network.memory == "convlstm"
 
 
 @pytest.mark.parametrize("name", [name for name in AGENTS if name.startswith("a2c")])

@@ -24,7 +24,9 @@ class FirstMinibatch:
         if self.model._n_updates != self.updates and self.model._n_updates % 8 == 0:
             self.updates = self.model._n_updates
             with torch.no_grad():
-                attention, _ = self.model.policy.attend(samples.observations)
+                attention, _ = self.model.policy.attend(
+                    samples.observations, samples.state, restarts=samples.restarts
+                )
             for logits, old in (
                 (attention.action_logits, samples.old_log_prob),
                 (attention.branch_logits, samples.old_branch_log_prob),

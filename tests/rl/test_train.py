@@ -79,7 +79,7 @@ def test_same_seed_same_weights_whatever_the_threads(agent, tmp_path):
     assert not same(trained[0], trained[2])
 
 
-@pytest.mark.parametrize("agent", ["ppo_abn", "a2c_abn", "ppo_abn_fast"])
+@pytest.mark.parametrize("agent", ["ppo_abn", "a2c_abn", "ppo_abn_fast", "ppo_mask_convlstm"])
 def test_a_resumed_run_ends_as_the_uninterrupted_one(agent, tmp_path):
     whole, _ = start(tmp_path / "whole", agent, steps=128)
     train(whole, resume=False)
