@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -34,27 +33,3 @@ def override_map(
             f"expected a map that broadcasts to {tuple(attention_map.shape)}, "
             f"got {tuple(new.shape)}"
         ) from None
-
-
-def zero(attention_map: Float[Tensor, "B m h w"]) -> Float[Tensor, "B m h w"]:
-    """Looks nowhere."""
-    return torch.zeros_like(attention_map)
-
-
-def uniform(attention_map: Float[Tensor, "B m h w"]) -> Float[Tensor, "B m h w"]:
-    """Looks everywhere alike: each map's own mean in every place, so its mass is kept."""
-    return attention_map.mean(dim=(2, 3), keepdim=True).expand_as(attention_map)
-
-
-def inverted(attention_map: Float[Tensor, "B m h w"]) -> Float[Tensor, "B m h w"]:
-    """Looks where the agent did not: 1 - M."""
-    return 1.0 - attention_map
-
-
-def shuffled(
-    attention_map: Float[Tensor, "B m h w"], generator: torch.Generator | None = None
-) -> Float[Tensor, "B m h w"]:
-    """Keeps each map's values and puts them in random places, anew for every sample and map."""
-    flat = attention_map.flatten(2)
-    keys = torch.rand(flat.shape, generator=generator, device=flat.device)
-    return flat.gather(2, keys.argsort(dim=2)).view_as(attention_map)

@@ -9,38 +9,60 @@ from rich.table import Table
 from rich.text import Text
 
 from rl_abn.bench.sheets import Sheet
-from rl_abn.rl.evaluate import RunEvaluation
+from rl_abn.rl.evaluate import Evaluation, RunEvaluation
 
 
 def evaluation_table(result: RunEvaluation) -> Table:
-    """Lays an evaluation out: a line a player."""
-    first = result.evaluations[0]
-    table = Table(
-        title=f"{result.game}, {first.protocol} protocol, {first.n_actions} actions, "
-        f"{'greedy' if first.greedy else 'stochastic'}, cap {first.max_frames:,} frames",
-        caption="raw scores of whole games; [ ]: 95% bootstrap interval over the games\n"
+    """Lays an evaluation out: a line a player, beside its difference to the intact agent."""
+    first = result.intact
+    title = (
+        f"{result.game}, {first.protocol} protocol, {first.n_actions} actions, "
+        f"{'greedy' if first.greedy else 'stochastic'}, cap {first.max_frames:,} frames"
+    )
+    captions = [
+        "raw scores of whole games; [ ]: 95% bootstrap interval over the games",
         "HNS: human-normalised score, 0 is a random player, 1 a person",
+    ]
+    if result.changed:
+        # The number of games, the same for all, and the extremes make room for the difference.
+        title += f", {len(first.games)} games each"
+        captions.append("difference: to the intact agent's mean, and as a share of it")
+        headings = ("player", "mean", "IQM", "difference", "share", "HNS")
+    else:
+        headings = ("player", "games", "mean", "IQM", "min to max", "HNS")
+    table = Table(
+        title=title,
+        caption="\n".join(captions),
         box=box.SIMPLE_HEAD,
         title_justify="left",
         caption_justify="left",
         padding=(0, 1, 0, 0),
     )
-    for heading in ("player", "games", "mean", "IQM", "min to max", "HNS"):
+    for heading in headings:
         # Where a terminal is too narrow, numbers go on in the next line; none is cut off.
-        whole = heading in ("player", "games", "HNS")
+        whole = heading in ("player", "games", "share", "HNS")
         justify: Literal["left", "right"] = "left" if heading == "player" else "right"
         table.add_column(heading, justify=justify, no_wrap=whole, overflow="fold")
     for evaluation in result.evaluations:
-        scores = [game.score for game in evaluation.games]
-        table.add_row(
-            Text(evaluation.player),
-            str(len(scores)),
-            Text(str(evaluation.mean)),
-            Text(str(evaluation.iqm)),
-            f"{min(scores):.0f} to {max(scores):.0f}",
-            f"{evaluation.human_normalised:.3f}",
-        )
+        cells = _cells(evaluation)
+        table.add_row(*(Text(cells[heading]) for heading in headings))
     return table
+
+
+def _cells(evaluation: Evaluation) -> dict[str, str]:
+    """What a player's line may say, by heading."""
+    scores, difference = evaluation.scores, evaluation.difference
+    share = None if difference is None else difference.share
+    return {
+        "player": evaluation.player,
+        "games": str(len(scores)),
+        "mean": str(evaluation.mean),
+        "IQM": str(evaluation.iqm),
+        "min to max": f"{min(scores):.0f} to {max(scores):.0f}",
+        "difference": "" if difference is None else str(difference),
+        "share": "" if share is None else f"{share:+.0%}",
+        "HNS": f"{evaluation.human_normalised:.3f}",
+    }
 
 
 def sheet_table(sheet: Sheet) -> Table:

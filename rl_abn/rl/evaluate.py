@@ -1,7 +1,10 @@
-"""Plays whole games and scores them."""
+"""Scores a player's games; an agent's beside those of its changed selves and of chance."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,27 +14,22 @@ from rl_abn.errors import RlAbnError
 from rl_abn.progress import ProgressReport
 from rl_abn.recipes import EnvRecipe, Protocol
 from rl_abn.rl.build import device_of, load_policy, training_protocol
+from rl_abn.rl.games import GameResult, play_games
+from rl_abn.rl.interventions import Change
 from rl_abn.rl.players import AgentPlayer, Player, RandomPlayer
-from rl_abn.rl.scores import Estimate, human_normalised, interquartile_mean, mean
+from rl_abn.rl.scores import (
+    Difference,
+    Estimate,
+    difference,
+    human_normalised,
+    interquartile_mean,
+    mean,
+)
 from rl_abn.rl.vec_env import AleVecEnv, derive_seeds
 from rl_abn.runs import Run, write_output
 
 _EVALUATION = 3  # keeps these games apart from those of training and probing
 MAX_ENVS = 16
-
-
-class GameResult(NamedTuple):
-    """One whole game.
-
-    Attributes:
-        score: Sum of the raw rewards.
-        length: Agent steps.
-        truncated: Whether the frame cap cut it off.
-    """
-
-    score: float
-    length: int
-    truncated: bool
 
 
 class Evaluation(NamedTuple):
@@ -48,6 +46,9 @@ class Evaluation(NamedTuple):
         iqm: Interquartile mean of the raw scores.
         human_normalised: Of the mean: 0 is a random player, 1 a person.
         seed: Of the games.
+        intervention: What was done to the agent's maps; None for a player that is as it is.
+        changed_maps: Names of the maps it was done to.
+        difference: Of the mean to the intact agent's; None for that agent itself.
     """
 
     player: str
@@ -60,6 +61,18 @@ class Evaluation(NamedTuple):
     iqm: Estimate
     human_normalised: float
     seed: int
+    intervention: str | None = None
+    changed_maps: tuple[str, ...] = ()
+    difference: Difference | None = None
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Raw scores of the games, float64 [N]."""
+        return np.array([game.score for game in self.games], dtype=np.float64)
+
+    def beside(self, intact: Evaluation) -> Evaluation:
+        """Returns the evaluation with its difference to the intact agent's."""
+        return self._replace(difference=difference(self.scores, intact.scores, self.seed))
 
     def as_json(self) -> dict[str, Any]:
         """Returns the evaluation as plain data."""
@@ -68,50 +81,9 @@ class Evaluation(NamedTuple):
             "games": [game._asdict() for game in self.games],
             "mean": self.mean._asdict(),
             "iqm": self.iqm._asdict(),
+            "changed_maps": list(self.changed_maps),
+            "difference": self.difference and self.difference._asdict(),
         }
-
-
-def split_quota(n_games: int, n_envs: int) -> np.ndarray:
-    """Shares games out among environments, int [n_envs], before any is played.
-
-    Counting whatever ends first would favour short games.
-    """
-    return np.array([n_games // n_envs + (i < n_games % n_envs) for i in range(n_envs)])
-
-
-def play_games(
-    player: Player,
-    env: AleVecEnv,
-    n_games: int,
-    report: ProgressReport | None = None,
-    done_before: int = 0,
-) -> list[GameResult]:
-    """Plays whole games, each environment its set quota.
-
-    Args:
-        player: Who plays.
-        env: The games, without life-loss terminals, about to be reset.
-        n_games: How many.
-        report: Shows how far it is.
-        done_before: Games of other players that the report counts too.
-    """
-    quota = split_quota(n_games, env.num_envs)
-    results: list[list[GameResult]] = [[] for _ in quota]
-    observations: Any = env.reset()
-    done = 0
-    while done < n_games:
-        actions, _ = player.act(observations)
-        observations, _, ended, infos = env.step(actions)
-        for i in np.flatnonzero(ended):
-            if len(results[i]) == quota[i]:
-                continue
-            game, cut = infos[i]["episode"], infos[i].get("TimeLimit.truncated", False)
-            results[i].append(GameResult(game["r"], game["l"], cut))
-            done += 1
-            if report is not None:
-                scores = [result.score for games in results for result in games]
-                report.update(done_before + done, player=player.name, mean=f"{np.mean(scores):.1f}")
-    return [result for games in results for result in games]
 
 
 def evaluation_env(recipe: EnvRecipe, protocol: Protocol, n_games: int, seed: int) -> AleVecEnv:
@@ -129,6 +101,7 @@ def evaluate(
     *,
     seed: int = 0,
     full_action_space: bool | None = None,
+    max_steps: int | None = None,
     report: ProgressReport | None = None,
     done_before: int = 0,
 ) -> Evaluation:
@@ -142,6 +115,7 @@ def evaluate(
         seed: Of the games and the bootstrap.
         full_action_space: Whether there are 18 actions; None is the protocol's word. An agent
             keeps the actions it was trained with.
+        max_steps: Cuts games off after so many agent steps, where the protocol has no shorter cap.
         report: Shows how far it is.
         done_before: Games of other players that the report counts too.
 
@@ -157,6 +131,9 @@ def evaluate(
     protocol = protocols[protocol_name]
     if full_action_space is not None:
         protocol = protocol.model_copy(update={"full_action_space": full_action_space})
+    if max_steps is not None:
+        cap = min(protocol.max_frames, max_steps * protocol.frame_skip)
+        protocol = protocol.model_copy(update={"max_frames": cap})
     env = evaluation_env(recipe, protocol, n_games, seed)
     games = play_games(player, env, n_games, report, done_before)
     scores = np.array([game.score for game in games])
@@ -176,26 +153,45 @@ def evaluate(
 
 
 class RunEvaluation(NamedTuple):
-    """An agent's games, and perhaps a random player's beside them.
+    """An agent's games, and those of others beside them.
 
     Attributes:
         game: The game's title.
         run: The run folder.
         step: The checkpoint's step.
-        evaluations: The agent's, then the random player's if it played.
+        evaluations: The intact agent's, then its changed selves' as asked for, then the random
+            player's if it played.
+        max_steps: Agent steps after which games were cut off, if that was asked for.
     """
 
     game: str
     run: str
     step: int
     evaluations: list[Evaluation]
+    max_steps: int | None = None
+
+    @property
+    def intact(self) -> Evaluation:
+        """The agent's, as it is."""
+        return self.evaluations[0]
+
+    @property
+    def changed(self) -> list[Evaluation]:
+        """Its changed selves'."""
+        return [e for e in self.evaluations if e.intervention is not None]
+
+    @property
+    def random(self) -> Evaluation | None:
+        """The random player's, if it played."""
+        last = self.evaluations[-1]
+        return None if last is self.intact or last.intervention is not None else last
 
     @property
     def beats_random(self) -> bool | None:
         """Whether the agent's mean lies above and the intervals do not overlap; None if unknown."""
-        if len(self.evaluations) < 2:
+        if self.random is None:
             return None
-        agent, chance = (evaluation.mean for evaluation in self.evaluations)
+        agent, chance = self.intact.mean, self.random.mean
         return agent.low is not None and chance.high is not None and agent.low > chance.high
 
     def as_json(self) -> dict[str, Any]:
@@ -204,12 +200,16 @@ class RunEvaluation(NamedTuple):
 
     def keep(self, run: Run) -> Path:
         """Writes the evaluation into the run's evaluations/."""
-        agent = self.evaluations[0]
+        agent = self.intact
         draw = "greedy" if agent.greedy else "stochastic"
-        name = (
-            f"step-{self.step}-{agent.protocol}-{draw}-{len(agent.games)}-games-{agent.seed}.json"
-        )
-        path = run.path / "evaluations" / name
+        name = f"step-{self.step}-{agent.protocol}-{draw}-{len(agent.games)}-games-{agent.seed}"
+        if self.max_steps is not None:
+            name += f"-cut-at-{self.max_steps}"
+        if self.changed:
+            # All their names may be longer than a file's can be.
+            asked = " ".join(sorted(e.player for e in self.changed))
+            name += f"-interventions-{sha256(asked.encode()).hexdigest()[:8]}"
+        path = run.path / "evaluations" / f"{name}.json"
         write_output(path, self.as_json())
         return path
 
@@ -220,20 +220,24 @@ def evaluate_run(
     n_games: int,
     protocol: str | None = None,
     greedy: bool = False,
+    changes: Sequence[Change] = (),
     beside_random: bool = False,
+    max_steps: int | None = None,
     step: int | None = None,
     seed: int = 0,
     device: str = "auto",
     report: ProgressReport | None = None,
 ) -> RunEvaluation:
-    """Evaluates a run's agent, and a random player beside it if asked.
+    """Evaluates a run's agent, and others beside it if asked: all begin the same games.
 
     Args:
         run: The run.
         n_games: Games a player.
         protocol: The protocol's name; None is the one it was trained under.
-        greedy: Whether it takes its likeliest actions.
+        greedy: Whether the agent takes its likeliest actions.
+        changes: Agents with other maps that play too.
         beside_random: Whether a random player plays as many games.
+        max_steps: Cuts games off after so many agent steps, where the protocol has no shorter cap.
         step: The checkpoint's step; None is the newest.
         seed: Of the games, the draws and the bootstrap.
         device: Where the network runs.
@@ -245,20 +249,30 @@ def evaluate_run(
     recipe = run.recipe
     checkpoint = run.checkpoint(step)
     policy = load_policy(run, checkpoint, device_of(device))
-    players: list[Player] = [AgentPlayer(recipe.agent_name, policy, greedy=greedy, seed=seed)]
+    agent = partial(AgentPlayer, policy=policy, greedy=greedy, seed=seed)
+    players: list[tuple[Player, Change | None]] = [(agent(recipe.agent_name), None)]
+    players += [(agent(c.label, intervention=c.make(policy, seed)), c) for c in changes]
     if beside_random:
-        players.append(RandomPlayer(policy.n_actions, seed=seed))
-    evaluations = [
-        evaluate(
+        players.append((RandomPlayer(policy.n_actions, seed=seed), None))
+    evaluations: list[Evaluation] = []
+    for player, change in players:
+        evaluation = evaluate(
             player,
             recipe.env,
             protocol or recipe.agent.train.protocol,
             n_games,
             seed=seed,
             full_action_space=training_protocol(recipe).full_action_space,
+            max_steps=max_steps,
             report=report,
-            done_before=i * n_games,
+            done_before=len(evaluations) * n_games,
         )
-        for i, player in enumerate(players)
-    ]
-    return RunEvaluation(recipe.env.game.title, str(run.path), checkpoint.step, evaluations)
+        if change is not None:
+            evaluation = evaluation._replace(
+                intervention=change.intervention,
+                changed_maps=policy.map_names if change.only is None else (change.only,),
+            )
+        evaluations.append(evaluation.beside(evaluations[0]) if evaluations else evaluation)
+    return RunEvaluation(
+        recipe.env.game.title, str(run.path), checkpoint.step, evaluations, max_steps
+    )

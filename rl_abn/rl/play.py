@@ -70,7 +70,7 @@ def play_game(
     score, t = 0.0, 0
     while True:
         frame, lives = twin.frame.copy(), twin.lives
-        actions, attention = player.act(observation[None])
+        actions, attention = player.act(observation[None], np.array([t == 0]))
         outcome = twin.step(int(actions[0]))
         score += outcome.reward
         step = Step(

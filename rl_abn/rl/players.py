@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 import torch
 
+from rl_abn.attention import Intervention, MapOverride
 from rl_abn.rl import categorical
 from rl_abn.rl.policy import AttentionPolicy, PolicyAttention, PolicyState
 
@@ -22,8 +24,19 @@ class Player(Protocol):
     name: str
     map_names: tuple[str, ...]
 
-    def act(self, observations: np.ndarray) -> tuple[np.ndarray, PolicyAttention | None]:
-        """Returns actions, int64 [N], for observations uint8 [N, C, H, W], and what it thought."""
+    def act(
+        self, observations: np.ndarray, began: np.ndarray
+    ) -> tuple[np.ndarray, PolicyAttention | None]:
+        """Chooses actions.
+
+        Args:
+            observations: uint8 [N, C, H, W].
+            began: Where the observation is the first of a game, bool [N]; whatever the player
+                keeps from step to step begins anew there.
+
+        Returns:
+            Actions, int64 [N], and what it thought.
+        """
 
 
 class AgentPlayer:
@@ -34,21 +47,37 @@ class AgentPlayer:
         policy: Its policy, in evaluation mode.
         greedy: Whether it takes its likeliest action instead of drawing one.
         seed: Of the draws.
+        intervention: Changes the maps it acts on; None leaves it intact.
     """
 
-    def __init__(self, name: str, policy: AttentionPolicy, *, greedy: bool, seed: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        policy: AttentionPolicy,
+        *,
+        greedy: bool,
+        seed: int,
+        intervention: Intervention | None = None,
+    ) -> None:
         self.name = name
         self.map_names = policy.map_names
         self.policy = policy
         self.greedy = greedy
+        self.intervention = intervention
         self._generator = torch.Generator(policy.device).manual_seed(seed)
         self._state: PolicyState = None
 
-    def act(self, observations: np.ndarray) -> tuple[np.ndarray, PolicyAttention | None]:
-        """Acts on observations, uint8 [N, C, H, W]."""
-        with self.policy.compute.acting(self.policy.device, len(observations)):
+    def act(
+        self, observations: np.ndarray, began: np.ndarray
+    ) -> tuple[np.ndarray, PolicyAttention | None]:
+        """Acts on observations, uint8 [N, C, H, W], of which some begin a game, bool [N]."""
+        device = self.policy.device
+        override: MapOverride | None = None
+        if self.intervention is not None:
+            override = partial(self.intervention, began=torch.as_tensor(began, device=device))
+        with self.policy.compute.acting(device, len(observations)):
             attention, self._state = self.policy.attend(
-                torch.as_tensor(observations, device=self.policy.device), self._state
+                torch.as_tensor(observations, device=device), self._state, override
             )
             logits = attention.action_logits
             actions = (
@@ -74,6 +103,8 @@ class RandomPlayer:
         self.n_actions = n_actions
         self._rng = np.random.default_rng(seed)
 
-    def act(self, observations: np.ndarray) -> tuple[np.ndarray, PolicyAttention | None]:
+    def act(
+        self, observations: np.ndarray, began: np.ndarray
+    ) -> tuple[np.ndarray, PolicyAttention | None]:
         """Ignores the observations."""
         return self._rng.integers(self.n_actions, size=len(observations)), None

@@ -180,9 +180,7 @@ class AttentionPolicy(ActorCriticPolicy):
     @property
     def map_names(self) -> tuple[str, ...]:
         """Names of the maps, in the order of `PolicyAttention.map`'s second dimension."""
-        if self.mechanism == "none":
-            return ()
-        return ("shared",) if self.maps == "shared" else ("policy", "value")
+        return map_names_of(self.mechanism, self.maps)
 
     def initial_state(self, n: int) -> PolicyState:
         """Returns the memory of n games at their start; None for an agent without memory."""
@@ -406,6 +404,18 @@ class AttentionPolicy(ActorCriticPolicy):
             "optimizer_class": self.optimizer_class,
             "optimizer_kwargs": self.optimizer_kwargs,
         }
+
+
+def map_names_of(mechanism: str, maps: str) -> tuple[str, ...]:
+    """Returns the names of an agent's maps, none for mechanism "none".
+
+    Args:
+        mechanism: How a map gates the features.
+        maps: "shared" or "split".
+    """
+    if mechanism == "none":
+        return ()
+    return ("shared",) if maps == "shared" else ("policy", "value")
 
 
 def _expect(field: str, name: str, names: Any) -> None:

@@ -31,6 +31,33 @@ class Estimate(NamedTuple):
         return f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]"
 
 
+class Difference(NamedTuple):
+    """A difference of means and its 95% bootstrap interval.
+
+    Attributes:
+        value: The mean less the mean of reference.
+        low: Lower end; None if either has fewer than two games.
+        high: Upper end; None if either has fewer than two games.
+        share: The difference as a share of the reference's size, so -0.5 is half of it lost; None
+            if the reference is 0.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    share: float | None
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the whole interval lies on one side of 0."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+    def __str__(self) -> str:
+        if self.low is None or self.high is None:
+            return f"{self.value:+.1f}"
+        return f"{self.value:+.1f} [{self.low:+.1f}, {self.high:+.1f}]"
+
+
 def mean(scores: np.ndarray, seed: int = 0) -> Estimate:
     """Estimates the mean of scores [N]."""
     return _estimate(scores, np.mean, seed)
@@ -39,6 +66,20 @@ def mean(scores: np.ndarray, seed: int = 0) -> Estimate:
 def interquartile_mean(scores: np.ndarray, seed: int = 0) -> Estimate:
     """Estimates the mean of the middle half of scores [N] (Agarwal et al., NeurIPS 2021)."""
     return _estimate(scores, _iqm, seed)
+
+
+def difference(scores: np.ndarray, reference: np.ndarray, seed: int = 0) -> Difference:
+    """Estimates how far the mean of scores [N] lies from that of reference [M].
+
+    The two are taken for independent samples, also where their games began alike: after a few
+    steps the players are in different games.
+    """
+    base = float(np.mean(reference))
+    value = float(np.mean(scores)) - base
+    share = value / abs(base) if base else None
+    if min(len(scores), len(reference)) < 2:
+        return Difference(value, None, None, share)
+    return Difference(value, *_interval((scores, reference), _mean_difference, seed), share)
 
 
 def human_normalised(score: float, scores: Scores) -> float:
@@ -51,15 +92,26 @@ def _iqm(scores: np.ndarray, axis: int = -1) -> np.ndarray:
     return trimmed
 
 
+def _mean_difference(
+    scores: np.ndarray, reference: np.ndarray, axis: int = -1
+) -> np.ndarray | float:
+    gap: np.ndarray | float = np.mean(scores, axis=axis) - np.mean(reference, axis=axis)
+    return gap
+
+
 def _estimate(scores: np.ndarray, statistic: object, seed: int) -> Estimate:
     value = float(statistic(scores))  # type: ignore[operator]
     if len(scores) < 2:
         return Estimate(value, None, None)
+    return Estimate(value, *_interval((scores,), statistic, seed))
+
+
+def _interval(samples: tuple[np.ndarray, ...], statistic: object, seed: int) -> tuple[float, float]:
     interval = stats.bootstrap(
-        (scores,),
+        samples,
         statistic,
         n_resamples=N_RESAMPLES,
         method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return Estimate(value, float(interval.low), float(interval.high))
+    return float(interval.low), float(interval.high)

@@ -10,6 +10,7 @@ from rl_abn.record import GameScene, Moment, Scale, VideoWriter, read_video, wri
 from rl_abn.rl.build import device_of, load_policy, training_protocol
 from rl_abn.rl.play import Step, play_game
 from rl_abn.rl.players import AgentPlayer
+from rl_abn.rl.policy import map_names_of
 from rl_abn.rl.probes import ProbeLog
 from rl_abn.rl.twin import Twin
 from rl_abn.rl.vec_env import derive_seeds
@@ -154,7 +155,7 @@ def film_training(
         frames=log.probes.frames,
         steps=steps,
         maps=map(log.maps, steps),
-        map_names=("shared",) if agent.attention.maps == "shared" else ("policy", "value"),
+        map_names=map_names_of(agent.attention.mechanism, agent.attention.maps),
         title=f"{run.recipe.agent_name} on {run.recipe.env.game.title}",
         scale=scale,
     )

@@ -113,8 +113,13 @@ def test_choices(mistake: Mistake, words: tuple[str, ...], option: str, nearest:
 @pytest.mark.parametrize("number", ["0", "-5", "1.5", "nan", "inf", "1e400", "five", "", "1e-3"])
 @pytest.mark.parametrize(
     "words",
-    [(*TRAIN, "--steps"), ("eval", "r", "--episodes"), ("watch", "r", "--max-steps")],
-    ids=["steps", "episodes", "max-steps"],
+    [
+        (*TRAIN, "--steps"),
+        ("eval", "r", "--episodes"),
+        ("eval", "r", "--max-steps"),
+        ("watch", "r", "--max-steps"),
+    ],
+    ids=["steps", "episodes", "eval-max-steps", "max-steps"],
 )
 def test_numbers_from_one(mistake: Mistake, words: tuple[str, ...], number: str) -> None:
     assert mistake(*words, number) == (
@@ -239,6 +244,31 @@ def test_a_run_folder_with_a_typo(mistake: Mistake) -> None:
 @pytest.mark.parametrize("words", [("eval",), ("watch",), ("eval", "--checkpoint", "5")])
 def test_a_run_without_a_checkpoint(mistake: Mistake, run: Run, words: tuple[str, ...]) -> None:
     assert mistake(*words, str(run.path)) == f"{run.path}: expected a checkpoint, got none yet"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("zro",), "unknown intervention 'zro': did you mean 'zero'?"),
+        (("zero", "Frozen"), "unknown intervention 'Frozen': did you mean 'frozen'?"),
+        (
+            ("",),
+            "unknown intervention '': "
+            "choose one of: all, frozen, inverted, shuffled, uniform, zero",
+        ),
+        (
+            ("zero:shard",),
+            "unknown map 'shard' in intervention 'zero:shard': did you mean 'shared'?",
+        ),
+        (
+            ("all:policy",),
+            "unknown map 'policy' in intervention 'all:policy': choose one of: each, shared",
+        ),
+        (("zero:",), "unknown map '' in intervention 'zero:': choose one of: each, shared"),
+    ],
+)
+def test_interventions(mistake: Mistake, run: Run, words: tuple[str, ...], message: str) -> None:
+    assert mistake("eval", str(run.path), "--intervention", *words) == message
 
 
 @pytest.mark.parametrize("words", [(), ("--steps", "9"), ("--set", "algorithm.gamma=0.5")])

@@ -6,7 +6,8 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 from rl_abn.errors import RlAbnError
-from rl_abn.rl.evaluate import evaluate, play_games, split_quota
+from rl_abn.rl.evaluate import evaluate
+from rl_abn.rl.games import play_games, split_quota
 from rl_abn.rl.players import RandomPlayer
 from tests.rl.conftest import ProbeGame
 
@@ -81,3 +82,16 @@ def test_a_protocol_the_recipe_lacks_is_refused(space_invaders):
     recipe = space_invaders.model_copy(update={"protocol": only_legacy})
     with pytest.raises(RlAbnError, match=r"\(legacy\), got 'machado2018'"):
         evaluate(RandomPlayer(6, seed=0), recipe, "machado2018", 1)
+
+
+def test_games_are_cut_off_after_so_many_steps(space_invaders):
+    result = evaluate(RandomPlayer(6, seed=0), space_invaders, "legacy", 3, max_steps=5)
+    assert result.max_frames == 20
+    assert [(game.length, game.truncated) for game in result.games] == [(5, True)] * 3
+
+
+def test_the_protocols_own_cap_is_never_raised(space_invaders):
+    short = space_invaders.protocol["legacy"].model_copy(update={"max_frames": 60})
+    recipe = space_invaders.model_copy(update={"protocol": {"legacy": short}})
+    result = evaluate(RandomPlayer(6, seed=0), recipe, "legacy", 1, max_steps=10_000)
+    assert (result.max_frames, result.games[0].length) == (60, 15)

@@ -1,0 +1,111 @@
+"""Maps that are not the agent's own, to see what an agent does with its maps.
+
+An intervention is one function or class here and one entry in `INTERVENTIONS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+Rule = Callable[[Tensor, Tensor], Tensor]
+"""From the agent's own maps [N, m, h, w] and which of N games begin [N] to the maps it acts on."""
+
+
+def zero(attention_map: Float[Tensor, "B m h w"]) -> Float[Tensor, "B m h w"]:
+    """Looks nowhere."""
+    return torch.zeros_like(attention_map)
+
+
+def uniform(attention_map: Float[Tensor, "B m h w"]) -> Float[Tensor, "B m h w"]:
+    """Looks everywhere alike: each map's own mean in every place, so its mass is kept."""
+    return attention_map.mean(dim=(2, 3), keepdim=True).expand_as(attention_map)
+
+
+def inverted(attention_map: Float[Tensor, "B m h w"]) -> Float[Tensor, "B m h w"]:
+    """Looks where the agent did not: 1 - M."""
+    return 1.0 - attention_map
+
+
+def shuffled(
+    attention_map: Float[Tensor, "B m h w"], generator: torch.Generator | None = None
+) -> Float[Tensor, "B m h w"]:
+    """Keeps each map's values and puts them in random places, anew for every sample and map."""
+    flat = attention_map.flatten(2)
+    keys = torch.rand(flat.shape, generator=generator, device=flat.device)
+    return flat.gather(2, keys.argsort(dim=2)).view_as(attention_map)
+
+
+class Frozen:
+    """Looks all game long where it looked at first: each game's first maps until the next begins.
+
+    It belongs to one series of N games at once. The first maps it sees are first maps.
+    """
+
+    def __init__(self) -> None:
+        self._first: Tensor | None = None
+
+    def __call__(
+        self, attention_map: Float[Tensor, "N m h w"], began: Bool[Tensor, " N"]
+    ) -> Float[Tensor, "N m h w"]:
+        """Returns each game's first maps, [N, m, h, w].
+
+        Args:
+            attention_map: The agent's own maps now.
+            began: Where a game is at its first observation.
+        """
+        first = attention_map if self._first is None else self._first
+        self._first = torch.where(began[:, None, None, None], attention_map, first)
+        return self._first
+
+
+def _at_every_step(change: Callable[[Tensor], Tensor]) -> Callable[[torch.Generator | None], Rule]:
+    return lambda generator: lambda attention_map, began: change(attention_map)
+
+
+INTERVENTIONS: Mapping[str, Callable[[torch.Generator | None], Rule]] = {
+    "zero": _at_every_step(zero),
+    "uniform": _at_every_step(uniform),
+    "inverted": _at_every_step(inverted),
+    "shuffled": lambda generator: lambda attention_map, began: shuffled(attention_map, generator),
+    "frozen": lambda generator: Frozen(),
+}
+"""By name: from a generator of what is drawn to the rule for one series of games."""
+
+
+class Intervention:
+    """A rule for some of an agent's maps, in N games at once.
+
+    Args:
+        name: A name in `INTERVENTIONS`.
+        only: The number of the one map it changes; None changes all.
+        generator: Of what it draws, on the maps' device.
+
+    Raises:
+        ValueError: If there is no intervention of that name.
+    """
+
+    def __init__(
+        self, name: str, only: int | None = None, generator: torch.Generator | None = None
+    ) -> None:
+        if name not in INTERVENTIONS:
+            raise ValueError(f"expected an intervention of {list(INTERVENTIONS)}, got '{name}'")
+        self._rule = INTERVENTIONS[name](generator)
+        # A list and no slice: a map that there is not is an error, not nothing.
+        self._which = slice(None) if only is None else [only]
+
+    def __call__(
+        self, attention_map: Float[Tensor, "N m h w"], began: Bool[Tensor, " N"]
+    ) -> Float[Tensor, "N m h w"]:
+        """Returns the maps to act on, [N, m, h, w]; those that are not changed are the agent's.
+
+        Args:
+            attention_map: The agent's own maps.
+            began: Where a game is at its first observation.
+        """
+        maps = attention_map.clone()
+        maps[:, self._which] = self._rule(attention_map[:, self._which], began)
+        return maps

@@ -1,0 +1,93 @@
+import pytest
+import torch
+
+from rl_abn.attention import INTERVENTIONS, Intervention
+from rl_abn.attention.interventions import Frozen, inverted, shuffled, uniform, zero
+
+MAP = torch.rand(3, 2, 4, 5, generator=torch.Generator().manual_seed(0))
+ALL_BEGIN = torch.ones(3, dtype=torch.bool)
+NONE_BEGINS = ~ALL_BEGIN
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_zero_and_inverted():
+    assert zero(MAP).abs().sum() == 0
+    torch.testing.assert_close(inverted(MAP) + MAP, torch.ones_like(MAP))
+
+
+def test_uniform_keeps_each_maps_mass_and_has_no_structure():
+    even = uniform(MAP)
+    torch.testing.assert_close(even.sum(dim=(2, 3)), MAP.sum(dim=(2, 3)))
+    assert even.flatten(2).std(dim=2).max() < 1e-6
+
+
+def test_shuffled_keeps_the_values_and_moves_them():
+    moved = shuffled(MAP, torch.Generator().manual_seed(1))
+    assert torch.equal(moved.flatten(2).sort(dim=2).values, MAP.flatten(2).sort(dim=2).values)
+    assert not torch.equal(moved, MAP)
+    assert torch.equal(moved, shuffled(MAP, torch.Generator().manual_seed(1)))
+
+
+def test_shuffled_draws_anew_at_every_step_and_as_its_seed_says():
+    first, again = (Intervention("shuffled", generator=seeded(1)) for _ in range(2))
+    steps = [first(MAP, NONE_BEGINS) for _ in range(3)]
+    assert not torch.equal(steps[0], steps[1])
+    assert all(torch.equal(step, again(MAP, NONE_BEGINS)) for step in steps)
+    other = Intervention("shuffled", generator=seeded(2))
+    assert not torch.equal(steps[0], other(MAP, NONE_BEGINS))
+
+
+def test_frozen_keeps_each_games_first_maps_and_renews_them_where_a_game_begins():
+    frozen = Frozen()
+    maps = torch.rand(4, 3, 2, 4, 5)
+    assert torch.equal(frozen(maps[0], ALL_BEGIN), maps[0])
+    assert torch.equal(frozen(maps[1], NONE_BEGINS), maps[0])
+    second = torch.tensor([False, True, False])
+    expected = torch.stack([maps[0, 0], maps[2, 1], maps[0, 2]])
+    assert torch.equal(frozen(maps[2], second), expected)
+    assert torch.equal(frozen(maps[3], NONE_BEGINS), expected)
+    assert torch.equal(frozen(maps[3], ALL_BEGIN), maps[3])
+
+
+def test_frozen_keeps_no_memory_that_somebody_else_may_write_to():
+    frozen, maps = Frozen(), MAP.clone()
+    frozen(maps, ALL_BEGIN)
+    maps.zero_()
+    assert torch.equal(frozen(maps, NONE_BEGINS), MAP)
+
+
+@pytest.mark.parametrize("name", INTERVENTIONS)
+def test_one_map_alone_is_changed_as_all_are_and_the_other_is_the_agents(name):
+    own = MAP.clone()
+    for only, other in ((0, 1), (1, 0)):
+        intervention = Intervention(name, only, seeded())
+        alone = Intervention(name, None, seeded())
+        for began, maps in ((ALL_BEGIN, own), (NONE_BEGINS, own.flip(0))):
+            changed = intervention(maps, began)
+            assert torch.equal(changed[:, other], maps[:, other])
+            expected = alone(maps[:, only : only + 1], began)
+            torch.testing.assert_close(changed[:, only : only + 1], expected)
+        assert not torch.equal(changed[:, only], maps[:, only])
+    assert torch.equal(own, MAP)
+
+
+@pytest.mark.parametrize("name", INTERVENTIONS)
+def test_maps_stay_maps(name):
+    changed = Intervention(name, generator=seeded())(MAP.bfloat16(), ALL_BEGIN)
+    assert changed.shape == MAP.shape
+    assert changed.dtype == torch.bfloat16
+    assert changed.min() >= 0
+    assert changed.max() <= 1
+
+
+def test_a_map_that_there_is_not_is_an_error():
+    with pytest.raises(IndexError):
+        Intervention("zero", 2)(MAP, ALL_BEGIN)
+
+
+def test_an_intervention_that_there_is_not_is_an_error():
+    with pytest.raises(ValueError, match=r"expected an intervention of .*'frozen'.*, got 'zro'"):
+        Intervention("zro")

@@ -1,0 +1,65 @@
+"""`rl-abn eval` with changed maps, from the words to the files."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from rl_abn.attention import INTERVENTIONS
+from rl_abn.recipes import make_run_recipe
+from rl_abn.rl.build import make_policy
+from rl_abn.runs import Run
+
+Command = Callable[..., Any]
+
+
+def untrained(agent: str) -> Run:
+    recipe = make_run_recipe("pong", agent, 0, [])
+    run = Run.create(Path("runs", agent), recipe, "cpu")
+    nothing = {"nothing": torch.zeros(1)}
+    run.save_checkpoint(64, make_policy(recipe).state_dict(), nothing, {})
+    return run
+
+
+def test_help_names_every_intervention(rl_abn: Command) -> None:
+    words = re.findall(r"\w+", rl_abn("eval", "--help").out)
+    assert {*INTERVENTIONS, "all"} <= set(words)
+
+
+@pytest.mark.usefixtures("folder")
+def test_changed_agents_play_beside_the_intact_one(rl_abn: Command) -> None:
+    run = untrained("ppo_mask")
+    code, out, err = rl_abn(
+        *("eval", str(run.path), "--episodes", "2", "--max-steps", "8", "--random", "--greedy"),
+        *("--intervention", "zero:each", "uniform", "--intervention", "zero"),
+        *("--json", "result.json", "--device", "cpu"),
+    )
+    assert code == 0, err
+    players = ["ppo_mask", "zero", "zero:policy", "zero:value", "uniform", "random"]
+    shown = [line.split()[0] for line in out.splitlines() if "+0.0 [+0.0, +0.0]" in line]
+    assert shown == players[1:]  # nobody scores within eight steps
+    assert "cap 32 frames" in out
+    assert "2 games each" in out
+    assert (
+        "the difference's interval holds 0 for zero, zero:policy, zero:value, uniform: "
+        "not to be told from the intact agent by these games\n"
+    ) in out
+    assert "12 of the games were cut off by the frame cap\n" in out
+    assert "playing: 12/12 games" in err
+    data = json.loads(Path("result.json").read_text())
+    assert [e["player"] for e in data["evaluations"]] == players
+    assert [e["greedy"] for e in data["evaluations"]] == [True] * 5 + [False]
+    (kept,) = (run.path / "evaluations").iterdir()
+    assert json.loads(kept.read_text()) == data
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_agent_without_maps(mistake: Callable[..., str]) -> None:
+    said = mistake("eval", str(untrained("ppo_cnn").path), "--intervention", "zero")
+    assert said == "expected an agent with attention maps, got 'ppo_cnn', which has none to change"
