@@ -88,7 +88,7 @@ class Evaluation(NamedTuple):
 
 def evaluation_env(recipe: EnvRecipe, protocol: Protocol, n_games: int, seed: int) -> AleVecEnv:
     """Makes the environments that play `n_games` games from a seed."""
-    env = AleVecEnv(recipe.game, protocol, min(n_games, MAX_ENVS), life_loss_terminal=False)
+    env = AleVecEnv(recipe.game, protocol, min(n_games, MAX_ENVS), life_loss_terminal=True)
     env.seed_games(derive_seeds(seed, _EVALUATION, count=env.num_envs))
     return env
 

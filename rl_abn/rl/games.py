@@ -44,7 +44,7 @@ def play_games(
 
     Args:
         player: Who plays.
-        env: The games, without life-loss terminals, about to be reset.
+        env: The games, about to be reset.
         n_games: How many.
         report: Shows how far it is.
         done_before: Games of other players that the report counts too.
@@ -52,12 +52,14 @@ def play_games(
     quota = split_quota(n_games, env.num_envs)
     results: list[list[GameResult]] = [[] for _ in quota]
     observations: Any = env.reset()
-    began = np.ones(env.num_envs, dtype=bool)
+    began, lost_life = np.ones(env.num_envs, dtype=bool), np.zeros(env.num_envs, dtype=bool)
     done = 0
     while done < n_games:
-        actions, _ = player.act(observations, began)
+        actions, _ = player.act(observations, began, lost_life)
+        observations, _, ended, infos = env.step(actions)
+        lost_life = np.array(["lost_life" in info for info in infos])
         # An ended game restarts at once: the observation is the next one's first.
-        observations, _, began, infos = env.step(actions)
+        began = ended & ~lost_life
         for i in np.flatnonzero(began):
             if len(results[i]) == quota[i]:
                 continue

@@ -67,10 +67,12 @@ def play_game(
         The last step.
     """
     observation = twin.reset(seed)
-    score, t = 0.0, 0
+    score, t, lost_life = 0.0, 0, False
     while True:
         frame, lives = twin.frame.copy(), twin.lives
-        actions, attention = player.act(observation[None], np.array([t == 0]))
+        actions, attention = player.act(
+            observation[None], np.array([t == 0]), np.array([lost_life])
+        )
         outcome = twin.step(int(actions[0]))
         score += outcome.reward
         step = Step(
@@ -90,4 +92,4 @@ def play_game(
         t += 1
         if outcome.terminated or outcome.truncated or t == max_steps:
             return step
-        observation = outcome.observation
+        observation, lost_life = outcome.observation, twin.lives < lives

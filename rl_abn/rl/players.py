@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from rl_abn.attention import Intervention, MapOverride
+from rl_abn.networks import forget
 from rl_abn.rl import categorical
 from rl_abn.rl.policy import AttentionPolicy, PolicyAttention, PolicyState
 
@@ -25,7 +26,7 @@ class Player(Protocol):
     map_names: tuple[str, ...]
 
     def act(
-        self, observations: np.ndarray, began: np.ndarray
+        self, observations: np.ndarray, began: np.ndarray, lost_life: np.ndarray | None = None
     ) -> tuple[np.ndarray, PolicyAttention | None]:
         """Chooses actions.
 
@@ -33,6 +34,8 @@ class Player(Protocol):
             observations: uint8 [N, C, H, W].
             began: Where the observation is the first of a game, bool [N]; whatever the player
                 keeps from step to step begins anew there.
+            lost_life: Where a life was lost just before it and the game goes on, bool [N]; None is
+                nowhere.
 
         Returns:
             Actions, int64 [N], and what it thought.
@@ -68,10 +71,15 @@ class AgentPlayer:
         self._state: PolicyState = None
 
     def act(
-        self, observations: np.ndarray, began: np.ndarray
+        self, observations: np.ndarray, began: np.ndarray, lost_life: np.ndarray | None = None
     ) -> tuple[np.ndarray, PolicyAttention | None]:
-        """Acts on observations, uint8 [N, C, H, W], of which some begin a game, bool [N]."""
+        """Acts on observations, uint8 [N, C, H, W], after forgetting what is over."""
         device = self.policy.device
+        if self._state is not None:
+            forgets = began
+            if lost_life is not None and self.policy.forget_at == "life":
+                forgets = began | lost_life
+            self._state = forget(self._state, torch.as_tensor(forgets, device=device))
         override: MapOverride | None = None
         if self.intervention is not None:
             override = partial(self.intervention, began=torch.as_tensor(began, device=device))
@@ -104,7 +112,7 @@ class RandomPlayer:
         self._rng = np.random.default_rng(seed)
 
     def act(
-        self, observations: np.ndarray, began: np.ndarray
+        self, observations: np.ndarray, began: np.ndarray, lost_life: np.ndarray | None = None
     ) -> tuple[np.ndarray, PolicyAttention | None]:
         """Ignores the observations."""
         return self._rng.integers(self.n_actions, size=len(observations)), None

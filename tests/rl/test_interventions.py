@@ -125,8 +125,8 @@ class Diary:
         self.player, self.name, self.map_names = player, player.name, player.map_names
         self.began, self.steps, self.own, self.acted_on = [], [], [], []
 
-    def act(self, observations, began):
-        actions, attention = self.player.act(observations, began)
+    def act(self, observations, began, lost_life=None):
+        actions, attention = self.player.act(observations, began, lost_life)
         own, _ = self.player.policy.attend(torch.as_tensor(observations))
         self.began.append(began.copy())
         self.steps.append(observations[:, 0, 0, 0].copy())
@@ -157,7 +157,7 @@ def test_a_single_game_is_told_when_it_begins(space_invaders):
     class Listener:
         name, map_names = "listener", ()
 
-        def act(self, observations, began):
+        def act(self, observations, began, lost_life=None):
             told.append(began.tolist())
             return np.zeros(1, np.int64), None
 

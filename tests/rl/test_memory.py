@@ -10,6 +10,7 @@ from stable_baselines3 import PPO
 
 from rl_abn.rl import AleVecEnv, AttentionPolicy
 from rl_abn.rl.parts import SideBySideVecEnv
+from rl_abn.rl.players import AgentPlayer
 from rl_abn.rl.rollout import AttentionRolloutBuffer
 from tests.rl.conftest import SIZE, STRIPES, ProbeGame, make_algorithm, make_probe
 from tests.rl.test_algorithms import FirstMinibatch
@@ -188,6 +189,18 @@ def test_ale_says_which_ends_are_lost_lives(space_invaders):
     assert 2 * games <= lost <= 2 * (games + 2)  # three lives a game
 
 
+@pytest.mark.parametrize("forget_at", ["game", "life"])
+def test_a_player_remembers_until_a_game_begins_or_a_life_is_lost(forget_at):
+    policy = make_policy("lstm", forget_at=forget_at)
+    player = AgentPlayer("agent", policy, greedy=True, seed=0)
+    obs = np.random.default_rng(0).integers(0, 256, (3, 1, SIZE, SIZE)).astype(np.uint8)
+    no, yes = np.zeros(3, bool), np.ones(3, bool)
+    _, first = player.act(obs, yes, no)
+    _, second = player.act(obs, np.array([True, False, False]), np.array([False, True, False]))
+    changed = (first.value - second.value).abs() > 1e-4
+    assert changed.tolist() == [False, forget_at == "game", True]
+
+
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_sb3s_predict_remembers(memory):
     model = make_algorithm("ppo", make_probe(ProbeGame, 2), policy_kwargs={"memory": memory})
@@ -222,19 +235,25 @@ def mean_reward_by_heart(model, n_games=200):
     return total
 
 
-@pytest.mark.parametrize("name", ["ppo", "a2c"])
-@pytest.mark.parametrize("memory", [*MEMORIES, "none"])
-def test_only_memory_solves_the_cue(name, memory):
-    kwargs = {"policy_kwargs": {"memory": memory, "memory_size": 32}}
+def learn_the_cue(name, memory, seed=0):
+    kwargs = {"policy_kwargs": {"memory": memory, "memory_size": 32}, "seed": seed}
     if name == "ppo":
-        kwargs |= {"n_steps": 24, "batch_size": 48}
-        kwargs |= {"sequence_length": 12} if memory != "none" else {}
-    else:
-        kwargs |= {"n_steps": 12}
-    model = make_algorithm(name, make_probe(Cue), **kwargs)
-    model.learn({"ppo": 4_000, "a2c": 16_000}[name])
-    score = mean_reward_by_heart(model)
-    if memory == "none":
-        assert abs(score) < 0.3
-    else:
-        assert score > 0.95
+        length = {} if memory == "none" else {"sequence_length": 12}
+        model = make_algorithm(
+            "ppo", make_probe(Cue), n_steps=24, batch_size=48, **length, **kwargs
+        )
+        return model.learn(4_000)
+    kwargs |= {"n_steps": 12, "learning_rate": 2e-3, "ent_coef": 0.03}
+    return make_algorithm("a2c", make_probe(Cue, 16), **kwargs).learn(16_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "memory"), [("ppo", "convlstm"), ("ppo", "lstm"), ("a2c", "convlstm")]
+)
+def test_an_agent_with_memory_solves_the_cue(name, memory):
+    assert mean_reward_by_heart(learn_the_cue(name, memory)) > 0.95
+
+
+@pytest.mark.parametrize("name", ["ppo", "a2c"])
+def test_an_agent_without_memory_can_only_guess_the_cue(name):
+    assert abs(mean_reward_by_heart(learn_the_cue(name, "none"))) < 0.3
