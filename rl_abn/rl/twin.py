@@ -34,8 +34,8 @@ class Twin:
     ALE's vector environment neither renders nor saves its state; this does what it does in one
     plain `ALEInterface`. The rules were found by comparing bytes: FIRE comes before the no-ops;
     the number of no-ops is drawn inside ALE, so it is asked of a vector environment of one game;
-    a step that ends early leaves an older frame in the pooled pair; the frame cap counts from the
-    end of the no-ops.
+    the frame a step ends early with, by the game's end or the cap, is not looked at, and older ones
+    are pooled; the frame cap counts from the end of the no-ops.
 
     Args:
         game: Which game.
@@ -104,23 +104,22 @@ class Twin:
     def step(self, action: int) -> TwinStep:
         """Plays one action for `frame_skip` frames, or until the game ends."""
         reward = 0.0
-        skip = self.protocol.frame_skip
-        for i in range(skip):
+        for left in range(self.protocol.frame_skip, 0, -1):
             reward += self._ale.act(self._actions[action])
-            if i == skip - 1:
-                self._pair[0] = self._ale.getScreenGrayscale()
-            elif i == skip - 2 and self.protocol.max_pool:
-                self._pair[1] = self._ale.getScreenGrayscale()
             self._frames_played += 1
             if self._ale.game_over() or self._frames_played >= self.protocol.max_frames:
                 break
+            if left <= 2:
+                self._pair[left - 1] = self._ale.getScreenGrayscale()
         over = self._ale.game_over()
         truncated = not over and self._frames_played >= self.protocol.max_frames
         return TwinStep(self._observe(), reward, over, truncated)
 
     def _observe(self) -> np.ndarray:
-        screen = self._pair.max(axis=0) if self.protocol.max_pool else self._pair[0]
+        if self.protocol.max_pool:
+            # In place, as ALE does: a step that ends early pools what was pooled before.
+            np.maximum(self._pair[0], self._pair[1], out=self._pair[0])
         size = self.protocol.screen_size
         self._stack[:-1] = self._stack[1:].copy()
-        self._stack[-1] = cv2.resize(screen, (size, size), interpolation=cv2.INTER_AREA)
+        self._stack[-1] = cv2.resize(self._pair[0], (size, size), interpolation=cv2.INTER_AREA)
         return self._stack.copy()

@@ -9,6 +9,7 @@ CHANGES = {
     "legacy": {},
     "sticky": {"repeat_action_probability": 0.25},
     "cut off": {"max_frames": 401},
+    "cut off at a whole step": {"max_frames": 400},
     "no pooling": {"max_pool": False},
 }
 
