@@ -9,9 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rl_abn.networks.impala import ImpalaNetwork
+from rl_abn.networks.mask_a3c import MaskA3CNetwork
 from rl_abn.networks.nature import NatureNetwork
 from rl_abn.networks.network import Network, trace_shape
 
-NETWORKS: Mapping[str, type[Network]] = {"nature": NatureNetwork, "impala": ImpalaNetwork}
+NETWORKS: Mapping[str, type[Network]] = {
+    "nature": NatureNetwork,
+    "impala": ImpalaNetwork,
+    "mask_a3c": MaskA3CNetwork,
+}
 
-__all__ = ["NETWORKS", "ImpalaNetwork", "NatureNetwork", "Network", "trace_shape"]
+__all__ = [
+    "NETWORKS",
+    "ImpalaNetwork",
+    "MaskA3CNetwork",
+    "NatureNetwork",
+    "Network",
+    "trace_shape",
+]

@@ -192,8 +192,10 @@ class AttentionPolicy(ActorCriticPolicy):
             attention = self._branch(features)
             attention_map = override_map(attention.map, map_override)
             latents = [
-                perceive(apply(self.mechanism, features, attention_map[:, i : i + 1]))
-                for i, perceive in enumerate(self.perceptions)
+                perceive(apply(self.mechanism, prepare(features), attention_map[:, i : i + 1]))
+                for i, (prepare, perceive) in enumerate(
+                    zip(self.before_gates, self.perceptions, strict=True)
+                )
             ]
             action_logits = self.action_net(latents[0])
             value = self.value_net(latents[-1])
@@ -266,7 +268,9 @@ class AttentionPolicy(ActorCriticPolicy):
                 # next stage.
                 body=plan.branch_body(channels) if self.branch_answers else None,
             )
-        self.perceptions = nn.ModuleList(plan.perception() for _ in range(max(n_maps, 1)))
+        n_stages = max(n_maps, 1)
+        self.before_gates = nn.ModuleList(plan.before_gate(channels) for _ in range(n_stages))
+        self.perceptions = nn.ModuleList(plan.perception() for _ in range(n_stages))
         self.features_dim = plan.features_dim
         self.action_net = nn.Linear(self.features_dim, self.n_actions)
         self.value_net = nn.Linear(self.features_dim, 1)
@@ -288,6 +292,7 @@ class AttentionPolicy(ActorCriticPolicy):
         gains: dict[nn.Module | None, float] = {
             self.features_extractor: 2**0.5,
             self.attention_branch: 2**0.5,
+            self.before_gates: 2**0.5,
             self.perceptions: 2**0.5,
             self.action_net: 0.01,
             self.value_net: 1.0,
