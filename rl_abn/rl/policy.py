@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.policies import ActorCriticPolicy
@@ -54,7 +55,7 @@ class TrunkExtractor(BaseFeaturesExtractor):
     """The layers up to the place where attention attaches, as SB3 wants an extractor.
 
     Args:
-        observation_space: Pixels, [C, H, W].
+        observation_space: [C, H, W].
         network: A name in `NETWORKS`.
         attention_at: Map size for 84x84 observations; None takes the network's default.
     """
@@ -78,7 +79,7 @@ class TrunkExtractor(BaseFeaturesExtractor):
         self.out_shape = out_shape
 
     def forward(self, images: Tensor) -> Tensor:
-        """[B, C, H, W] in 0..1 -> [B, channels, h, w]."""
+        """[B, C, H, W] -> [B, channels, h, w]."""
         features: Tensor = self.layers(images)
         return features
 
@@ -90,7 +91,8 @@ class AttentionPolicy(ActorCriticPolicy):
     the branch's own answer learns only in `AttentionPPO` and `AttentionA2C`.
 
     Args:
-        observation_space: Pixels uint8 [C, H, W].
+        observation_space: [C, H, W]; pixels as uint8 are divided by 255, floats are taken as they
+            are.
         action_space: Discrete.
         lr_schedule: Learning rate by progress remaining.
         extractor: A name in `NETWORKS`.
@@ -160,6 +162,7 @@ class AttentionPolicy(ActorCriticPolicy):
             net_arch=[],
             features_extractor_class=TrunkExtractor,
             features_extractor_kwargs={"network": extractor, "attention_at": attention_at},
+            normalize_images=observation_space.dtype == np.uint8,
             optimizer_class=optimizer_class,
             optimizer_kwargs=optimizer_kwargs,
         )
@@ -177,7 +180,8 @@ class AttentionPolicy(ActorCriticPolicy):
         """Looks at observations and says what to do, what it is worth, and where it looked.
 
         Args:
-            obs: Pixels 0..255, uint8 or float, [B, C, H, W], on the policy's device.
+            obs: As the observation space has them, [B, C, H, W], on the policy's device; pixels
+                0..255 may be floats as well.
             state: What the agent remembered; None at the start of a game.
             map_override: Maps to act on instead of the agent's own, or a function of them.
 
@@ -188,7 +192,8 @@ class AttentionPolicy(ActorCriticPolicy):
             ValueError: If the override does not fit the maps.
         """
         with self.compute.autocast(obs.device):
-            features = self.features_extractor(self.compute.images(obs))
+            images = self.compute.images(obs, normalize=self.normalize_images)
+            features = self.features_extractor(images)
             attention = self._branch(features)
             attention_map = override_map(attention.map, map_override)
             latents = [
