@@ -15,6 +15,7 @@ from rl_abn.cli.parser import (
     one_of,
     whole_number,
 )
+from rl_abn.protocols import PROTOCOLS
 
 
 def add(commands: Subparsers) -> None:
@@ -30,9 +31,9 @@ def add(commands: Subparsers) -> None:
     )
     parser.add_argument(
         "--protocol",
-        type=one_of(("legacy", "machado2018")),
+        type=one_of(PROTOCOLS),
         metavar="NAME",
-        help="legacy or machado2018 (default: the one it was trained under)",
+        help=f"{' or '.join(PROTOCOLS)} (default: the one it was trained under)",
     )
     add_greedy(parser)
     parser.add_argument(

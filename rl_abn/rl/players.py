@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from gymnasium import spaces
 
 from rl_abn.rl import categorical
 from rl_abn.rl.policy import AttentionPolicy, PolicyAttention, PolicyState
@@ -17,13 +18,15 @@ class Player(Protocol):
     Attributes:
         name: What to call it.
         map_names: Names of the maps it shows; none for one without attention.
+        observation_space: What it can look at; None is anything.
     """
 
     name: str
     map_names: tuple[str, ...]
+    observation_space: spaces.Space | None
 
     def act(self, observations: np.ndarray) -> tuple[np.ndarray, PolicyAttention | None]:
-        """Returns actions, int64 [N], for observations uint8 [N, C, H, W], and what it thought."""
+        """Returns actions, int64 [N], for observations [N, C, H, W], and what it thought."""
 
 
 class AgentPlayer:
@@ -39,13 +42,14 @@ class AgentPlayer:
     def __init__(self, name: str, policy: AttentionPolicy, *, greedy: bool, seed: int) -> None:
         self.name = name
         self.map_names = policy.map_names
+        self.observation_space: spaces.Space | None = policy.observation_space
         self.policy = policy
         self.greedy = greedy
         self._generator = torch.Generator(policy.device).manual_seed(seed)
         self._state: PolicyState = None
 
     def act(self, observations: np.ndarray) -> tuple[np.ndarray, PolicyAttention | None]:
-        """Acts on observations, uint8 [N, C, H, W]."""
+        """Acts on observations, [N, C, H, W]."""
         with self.policy.compute.acting(self.policy.device, len(observations)):
             attention, self._state = self.policy.attend(
                 torch.as_tensor(observations, device=self.policy.device), self._state
@@ -69,6 +73,7 @@ class RandomPlayer:
 
     name = "random"
     map_names: tuple[str, ...] = ()
+    observation_space: spaces.Space | None = None
 
     def __init__(self, n_actions: int, *, seed: int) -> None:
         self.n_actions = n_actions

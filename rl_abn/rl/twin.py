@@ -9,6 +9,7 @@ import numpy as np
 from ale_py import Action, ALEInterface, roms
 
 from rl_abn.recipes import Game, Protocol
+from rl_abn.rl.observations import make_pipeline
 from rl_abn.rl.vec_env import make_ale
 
 
@@ -16,7 +17,7 @@ class TwinStep(NamedTuple):
     """What one step of a `Twin` brings.
 
     Attributes:
-        observation: uint8 [stack, size, size].
+        observation: What `AleVecEnv` shows, [C, H, W].
         reward: Raw reward.
         terminated: Whether the game is over.
         truncated: Whether the frame cap cut the game off.
@@ -56,10 +57,11 @@ class Twin:
         self._rom = rom
         self.frame_size: tuple[int, int] = self._ale.getScreenDims()
         self._frames_played = 0
-        self._stack = np.zeros(
-            (protocol.frame_stack, protocol.screen_size, protocol.screen_size), np.uint8
-        )
-        self._pair = np.zeros((2, *self.frame_size), np.uint8)
+        self._pipeline = make_pipeline(protocol, 1)
+        screens = self._pipeline.screens
+        self._screen = self._ale.getScreenRGB if screens.colour else self._ale.getScreenGrayscale
+        self._stack = np.zeros(screens.shape, np.uint8)
+        self._pair = np.zeros((2, *self._screen().shape), np.uint8)
         self._actions: list[Action] = list(self._counter.ale.get_action_set())
 
     @property
@@ -85,7 +87,7 @@ class Twin:
             seed: The emulator's seed, 0 to 2**31 - 1.
 
         Returns:
-            The observation, uint8 [stack, size, size].
+            The observation, [C, H, W].
         """
         _, info = self._counter.reset(seed=np.array([seed], np.int32))
         n_frames = int(info["episode_frame_number"][0])
@@ -98,7 +100,8 @@ class Twin:
         self._frames_played = 0
         self._stack[:] = 0
         self._pair[1] = 0
-        self._pair[0] = self._ale.getScreenGrayscale()
+        self._pair[0] = self._screen()
+        self._pipeline.forget()
         return self._observe()
 
     def step(self, action: int) -> TwinStep:
@@ -110,7 +113,7 @@ class Twin:
             if self._ale.game_over() or self._frames_played >= self.protocol.max_frames:
                 break
             if left <= 2:
-                self._pair[left - 1] = self._ale.getScreenGrayscale()
+                self._pair[left - 1] = self._screen()
         over = self._ale.game_over()
         truncated = not over and self._frames_played >= self.protocol.max_frames
         return TwinStep(self._observe(), reward, over, truncated)
@@ -119,7 +122,8 @@ class Twin:
         if self.protocol.max_pool:
             # In place, as ALE does: a step that ends early pools what was pooled before.
             np.maximum(self._pair[0], self._pair[1], out=self._pair[0])
-        size = self.protocol.screen_size
+        height, width = self._stack.shape[1:3]
         self._stack[:-1] = self._stack[1:].copy()
-        self._stack[-1] = cv2.resize(self._pair[0], (size, size), interpolation=cv2.INTER_AREA)
-        return self._stack.copy()
+        self._stack[-1] = cv2.resize(self._pair[0], (width, height), interpolation=cv2.INTER_AREA)
+        observation: np.ndarray = self._pipeline.look(self._stack.copy()[None], [0])[0]
+        return observation
