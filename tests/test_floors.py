@@ -23,9 +23,10 @@ FLOORS: dict[str, set[str]] = {
     "files": {"errors"},
     "memory": set(),
     "progress": set(),
+    "protocols": set(),
     "networks": {"attention", "errors"},
     "record": {"errors"},
-    "recipes": {"attention", "networks", "errors", "files"},
+    "recipes": {"attention", "networks", "errors", "files", "protocols"},
     "runs": {"attention", "networks", "errors", "files", "recipes"},
     "rl": {
         "attention",
@@ -46,6 +47,7 @@ FLOORS: dict[str, set[str]] = {
         "files",
         "memory",
         "progress",
+        "protocols",
         "record",
         "recipes",
         "runs",
@@ -61,6 +63,7 @@ ONLY: dict[str, set[str]] = {
     "attention": {"torch", "jaxtyping"},
     "errors": set(),
     "files": set(),
+    "protocols": set(),
     "__main__": set(),
 }
 NEVER: dict[str, set[str]] = {"record": {"torch", "stable_baselines3", "gymnasium", "ale_py"}}

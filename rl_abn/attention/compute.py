@@ -100,11 +100,18 @@ class Compute:
                 torch.set_num_threads(n_threads)
 
     def images(
-        self, pixels: UInt8[Tensor, "B C H W"] | Float[Tensor, "B C H W"]
+        self, pixels: UInt8[Tensor, "B C H W"] | Float[Tensor, "B C H W"], *, normalize: bool = True
     ) -> Float[Tensor, "B C H W"]:
-        """Turns pixels 0..255 into network input 0..1, in this layout and precision."""
+        """Turns observations into network input, in this layout and precision.
+
+        Args:
+            pixels: [B, C, H, W]; not changed.
+            normalize: Whether they are 0..255 and become 0..1; False leaves their values alone.
+        """
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
         images = pixels.to(dtype).contiguous(memory_format=self.memory_format)
+        if not normalize:
+            return images
         return images.mul_(1 / 255) if pixels.dtype != dtype else images / 255
 
 

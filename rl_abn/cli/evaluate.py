@@ -16,6 +16,7 @@ from rl_abn.cli.parser import (
     one_of,
     whole_number,
 )
+from rl_abn.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
     from rl_abn.rl.evaluate import RunEvaluation
@@ -34,9 +35,9 @@ def add(commands: Subparsers) -> None:
     )
     parser.add_argument(
         "--protocol",
-        type=one_of(("legacy", "machado2018")),
+        type=one_of(PROTOCOLS),
         metavar="NAME",
-        help="legacy or machado2018 (default: the one it was trained under)",
+        help=f"{' or '.join(PROTOCOLS)} (default: the one it was trained under)",
     )
     add_greedy(parser)
     parser.add_argument(

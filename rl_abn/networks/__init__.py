@@ -9,17 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rl_abn.networks.impala import ImpalaNetwork
+from rl_abn.networks.mask_a3c import MaskA3CNetwork
 from rl_abn.networks.memory import MEMORIES, Lstm, forget
 from rl_abn.networks.nature import NatureNetwork
 from rl_abn.networks.network import Network, trace_shape
 
-NETWORKS: Mapping[str, type[Network]] = {"nature": NatureNetwork, "impala": ImpalaNetwork}
+NETWORKS: Mapping[str, type[Network]] = {
+    "nature": NatureNetwork,
+    "impala": ImpalaNetwork,
+    "mask_a3c": MaskA3CNetwork,
+}
 
 __all__ = [
     "MEMORIES",
     "NETWORKS",
     "ImpalaNetwork",
     "Lstm",
+    "MaskA3CNetwork",
     "NatureNetwork",
     "Network",
     "forget",

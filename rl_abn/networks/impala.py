@@ -52,6 +52,10 @@ class ImpalaNetwork:
         """Builds one residual block for the branch's own use."""
         return nn.Sequential(ResidualBlock(channels), nn.ReLU())
 
+    def before_gate(self, channels: int) -> nn.Module:
+        """Gates the features as they are."""
+        return nn.Identity()
+
     def perception(self) -> nn.Module:
         """Builds the stages after the split and the fully connected layer."""
         stages = self._stages()

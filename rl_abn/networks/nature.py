@@ -33,6 +33,10 @@ class NatureNetwork:
         """Builds the branch's own copy of the last convolution, padded to keep the map's size."""
         return nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU())
 
+    def before_gate(self, channels: int) -> nn.Module:
+        """Gates the features as they are."""
+        return nn.Identity()
+
     def perception(self) -> nn.Module:
         """Builds the convolutions after the split and the fully connected layer."""
         convolutions = self._convolutions()

@@ -14,14 +14,16 @@ class Network(Protocol):
     Attributes:
         attention_at: The map sizes there are to choose from, for 84x84 observations; the first
             is the default.
-        features_dim: Size of what the perception stage puts out.
     """
 
     attention_at: ClassVar[tuple[int, ...]]
-    features_dim: ClassVar[int]
 
     def __init__(self, in_shape: tuple[int, int, int], attention_at: int) -> None:
         """Plans the network for observations [C, H, W] and a map of `attention_at` squared."""
+
+    @property
+    def features_dim(self) -> int:
+        """Size of what the perception stage puts out."""
 
     def extractor(self) -> nn.Module:
         """Builds the layers before the split: [B, C, H, W] -> [B, channels, h, w]."""
@@ -29,8 +31,14 @@ class Network(Protocol):
     def branch_body(self, channels: int) -> nn.Module:
         """Builds the layers an attention branch starts with: [B, channels, h, w], same size."""
 
+    def before_gate(self, channels: int) -> nn.Module:
+        """Builds what a perception stage does before its gate: [B, channels, h, w], same h and w.
+
+        It is part of the stage: with a map each, policy and value have one each.
+        """
+
     def perception(self) -> nn.Module:
-        """Builds the layers after the split: [B, channels, h, w] -> [B, features_dim]."""
+        """Builds the layers after the gate: [B, gated channels, h, w] -> [B, features_dim]."""
 
 
 def trace_shape(module: nn.Module, in_shape: tuple[int, ...]) -> tuple[int, ...]:

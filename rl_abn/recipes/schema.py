@@ -18,6 +18,7 @@ from pydantic import (
 from rl_abn.attention import MECHANISMS
 from rl_abn.errors import did_you_mean
 from rl_abn.networks import MEMORIES, NETWORKS
+from rl_abn.protocols import ProtocolName
 
 
 def _printable(text: str) -> str:
@@ -31,6 +32,7 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1, lt=2**53)]
 Byte = Annotated[int, Field(ge=0, le=255)]
+ScreenSize = Annotated[int, Field(ge=36, le=512)]
 # Shown on terminals and drawn into pictures: a stranger's may hold no control characters.
 Label = Annotated[str, Field(max_length=255), AfterValidator(_printable)]
 # TOML has arrays where Python has tuples; strictness would refuse them.
@@ -41,6 +43,11 @@ Span = Annotated[tuple[int, int], Field(strict=False)]
 def _check_name(field: str, name: str, registry: Iterable[str]) -> None:
     if name not in registry:
         raise ValueError(f"unknown {field} '{name}': {did_you_mean(name, registry)}")
+
+
+def _check_span(field: str, span: tuple[int, int], end: int) -> None:
+    if not 0 <= span[0] < span[1] <= end:
+        raise ValueError(f"expected {field} = [first, end] within 0 to {end}, got {span}")
 
 
 class Table(BaseModel):
@@ -241,7 +248,7 @@ class TrainTable(Table):
     """
 
     steps: Count = 10_000_000
-    protocol: Literal["legacy", "machado2018"] = "legacy"
+    protocol: ProtocolName = "legacy"
     log_every: Count = 10_000
     checkpoint_every: Count = 250_000
     keep: Annotated[int, Field(ge=0, lt=2**53)] = 0
@@ -310,8 +317,25 @@ class Game(Table):
     rom: Label
 
 
+class Crop(Table):
+    """The part of the screen that Mask-A3C's agents see.
+
+    Attributes:
+        rows: First row and the row after the last, of 210; all 160 columns are seen.
+        height: Rows it is resized to before it is resized to `screen_size` squared.
+    """
+
+    rows: Span
+    height: ScreenSize = 80
+
+    @model_validator(mode="after")
+    def _lies_on_the_screen(self) -> Self:
+        _check_span("rows", self.rows, 210)
+        return self
+
+
 class Protocol(Table):
-    """How a game is played and cut into episodes.
+    """How a game is played, cut into episodes and seen.
 
     Attributes:
         repeat_action_probability: Chance that the emulator repeats the last action ("sticky").
@@ -321,6 +345,9 @@ class Protocol(Table):
         life_loss_terminal: Whether a lost life ends an episode, in training only.
         frame_skip: Emulator frames a step.
         max_pool: Whether an observation is the maximum of a step's last two frames.
+        observations: "dqn" shows stacked grey screens (Mnih et al. 2015), "mask_a3c" one grey crop
+            normalised by running statistics (Itaya et al. 2021).
+        crop: What mask_a3c sees of the screen; dqn sees all of it.
         screen_size: Height and width of an observation, pixels.
         frame_stack: Observations of this many steps make one.
         max_frames: Emulator frames after which a game is cut off.
@@ -333,9 +360,30 @@ class Protocol(Table):
     life_loss_terminal: bool
     frame_skip: Annotated[int, Field(ge=1, le=1024)] = 4
     max_pool: bool = True
-    screen_size: Annotated[int, Field(ge=36, le=512)] = 84
+    observations: Literal["dqn", "mask_a3c"] = "dqn"
+    crop: Crop | None = None
+    screen_size: ScreenSize = 84
     frame_stack: Annotated[int, Field(ge=1, le=64)] = 4
     max_frames: Annotated[int, Field(ge=1, lt=2**31)] = 108_000
+
+    @property
+    def seen_rows(self) -> tuple[int, int] | None:
+        """Rows of the screen that an observation covers, first and after the last; None is all."""
+        return None if self.crop is None else self.crop.rows
+
+    @model_validator(mode="after")
+    def _observations_have_what_they_need(self) -> Self:
+        cropped = self.observations == "mask_a3c"
+        if cropped != (self.crop is not None):
+            raise ValueError(
+                f"expected {'a' if cropped else 'no'} crop with observations "
+                f"'{self.observations}', got {'none' if cropped else 'one'}"
+            )
+        if cropped and self.frame_stack != 1:
+            raise ValueError(
+                f"expected frame_stack = 1 with observations 'mask_a3c', got {self.frame_stack}"
+            )
+        return self
 
 
 class Scores(Table):
@@ -363,8 +411,8 @@ class GameObject(Table):
     def _lies_on_the_screen(self) -> Self:
         for field, end in (("rows", 210), ("columns", 160)):
             span = getattr(self, field)
-            if span is not None and not 0 <= span[0] < span[1] <= end:
-                raise ValueError(f"expected {field} = [first, end] within 0 to {end}, got {span}")
+            if span is not None:
+                _check_span(field, span, end)
         return self
 
 
@@ -373,7 +421,7 @@ class EnvRecipe(Table):
 
     kind: Literal["atari"] = "atari"
     game: Game
-    protocol: dict[Literal["legacy", "machado2018"], Protocol]
+    protocol: dict[ProtocolName, Protocol]
     scores: Scores
     objects: dict[str, GameObject] = {}
 

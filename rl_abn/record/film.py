@@ -29,6 +29,7 @@ def overlay_grid(
     frames: UInt8[np.ndarray, "P H W 3"],
     maps: Float[np.ndarray, "P m h w"],
     scale: Scale = "fixed",
+    seen_rows: tuple[int, int] | None = None,
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Returns one small picture of all maps: a row a map, a column a probe observation.
 
@@ -36,6 +37,7 @@ def overlay_grid(
         frames: The probe observations' screens, uint8 [P, H, W, 3].
         maps: Their attention maps, floats [P, m, h, w] in 0..1, m from 1.
         scale: "fixed" shows the values as they are; "frame" stretches each map on its own.
+        seen_rows: Rows of the screens that the maps cover; None is all.
 
     Returns:
         uint8 [height, width, 3], with the game at its own size.
@@ -50,7 +52,7 @@ def overlay_grid(
     grid = Grid(n_cells, n_blocks, n_cells, cell, gap=2, label=0, block_gap=2)
     width, height = grid.size
     canvas = draw.blank(height, width)
-    paint_cells(canvas, grid, (0, 0), frames, maps, scale, 1)
+    paint_cells(canvas, grid, (0, 0), frames, maps, scale, 1, seen_rows)
     return canvas
 
 
@@ -65,6 +67,7 @@ def write_film(
     scale: Scale = "fixed",
     fps: float = 8.0,
     hold: int = 2,
+    seen_rows: tuple[int, int] | None = None,
 ) -> int:
     """Writes a film of how the maps of fixed probe observations formed over training.
 
@@ -81,6 +84,7 @@ def write_film(
         scale: "fixed" shows the values as they are; "frame" stretches each map on its own.
         fps: The frames a second.
         hold: For how many frames each logging point is shown.
+        seen_rows: Rows of the screens that the maps cover; None is all.
 
     Returns:
         How many frames the film has.
@@ -99,7 +103,7 @@ def write_film(
         raise RlAbnError("cannot make a film: the agent has no attention maps")
     if hold < 1:
         raise RlAbnError(f"expected hold to be 1 frame or more, got {hold}")
-    film = _Film(frames, tuple(steps), tuple(map_names), title, scale)
+    film = _Film(frames, tuple(steps), tuple(map_names), title, scale, seen_rows)
     with VideoWriter(path, film.size, fps) as video:
         n_points = 0
         for index, point in enumerate(maps):
@@ -125,8 +129,10 @@ class _Film:
         map_names: tuple[str, ...],
         title: str,
         scale: Scale,
+        seen_rows: tuple[int, int] | None,
     ) -> None:
         self._frames, self._steps, self._scale = frames, steps, scale
+        self._seen_rows = seen_rows
         frame_size = (frames.shape[1], frames.shape[2])
         room = (_MAX_SIZE[0] - 2 * _MARGIN, _MAX_SIZE[1] - _HEADER - _FOOTER)
         self._grid, self._enlarge = largest_grid(len(frames), len(map_names), frame_size, room)
@@ -145,7 +151,14 @@ class _Film:
         _check_maps(maps, len(self._frames), self._grid.n_blocks)
         canvas = self._base.copy()
         paint_cells(
-            canvas, self._grid, self._corner, self._frames, maps, self._scale, self._enlarge
+            canvas,
+            self._grid,
+            self._corner,
+            self._frames,
+            maps,
+            self._scale,
+            self._enlarge,
+            self._seen_rows,
         )
         right = self.size[0] - _MARGIN
         caption = f"{self._steps[index]:,}"

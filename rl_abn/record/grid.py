@@ -109,6 +109,7 @@ def paint_cells(
     maps: Float[np.ndarray, "P m h w"],
     scale: Scale,
     enlarge: int,
+    seen_rows: tuple[int, int] | None = None,
 ) -> None:
     """Paints the overlays of P games' maps into the cells.
 
@@ -120,7 +121,10 @@ def paint_cells(
         maps: Their maps, floats [P, m, h, w] in 0..1.
         scale: "fixed" or "frame", as in `overlay`.
         enlarge: How many pixels wide and high each pixel of a game becomes.
+        seen_rows: Rows of the screens that the maps cover; None is all.
     """
     for block, i, x, y in grid.cells():
-        picture = overlay(frames[i], maps[i, block], scale=scale, enlarge=enlarge)
+        picture = overlay(
+            frames[i], maps[i, block], scale=scale, enlarge=enlarge, seen_rows=seen_rows
+        )
         draw.paste(canvas, picture, corner[0] + x, corner[1] + y)

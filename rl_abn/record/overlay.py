@@ -19,6 +19,8 @@ from rl_abn.record import draw
 
 Scale: TypeAlias = Literal["fixed", "frame"]
 
+UNSEEN_BRIGHTNESS = 0.3
+"""The share of its brightness that the frame keeps where the agent sees nothing at all."""
 REST_BRIGHTNESS = 0.9
 """The share of its brightness that the frame keeps where the map is 0."""
 REST_SATURATION = 0.75
@@ -114,10 +116,12 @@ def overlay(
     *,
     scale: Scale = "fixed",
     enlarge: int = 1,
+    seen_rows: tuple[int, int] | None = None,
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
     """Returns the game frame with the attention map as a light violet tint.
 
-    The map covers the whole frame: the 84×84 observation is the whole screen, squashed.
+    The map is stretched over what the observation shows of the screen: all of it, or some rows.
+    The others, which the agent cannot see, are dark.
 
     Args:
         frame: The game's screen, uint8 [H, W, 3].
@@ -125,14 +129,24 @@ def overlay(
         scale: "fixed" shows the values as they are, so that pictures can be compared; "frame"
             stretches each map from its own minimum to its own maximum.
         enlarge: How many pixels wide and high each pixel of the frame becomes.
+        seen_rows: Rows of the frame that a map covers, first and after the last; None is all.
 
     Returns:
         uint8 [H * enlarge, W * enlarge, 3].
 
     Raises:
-        RlAbnError: A shape, a dtype, the scale or `enlarge` is not as said, or the map has NaN.
+        RlAbnError: A shape, a dtype, the scale, `enlarge` or `seen_rows` is not as said, or the map
+            has NaN.
     """
     check_frame(frame)
+    if seen_rows is not None:
+        top, end = seen_rows
+        if not 0 <= top < end <= len(frame):
+            raise RlAbnError(f"expected rows within 0 to {len(frame)}, got {top} to {end}")
+        picture = enlarged(cv2.convertScaleAbs(frame, alpha=UNSEEN_BRIGHTNESS), enlarge)
+        seen = overlay(frame[top:end], attention_map, scale=scale, enlarge=enlarge)
+        picture[top * enlarge : end * enlarge] = seen
+        return picture
     shown = scaled(attention_map, scale)
     rest = enlarged(np.asarray(cv2.transform(frame, _REST)), enlarge)
     lit = enlarged(np.asarray(cv2.LUT(frame, _LIT)), enlarge)

@@ -83,6 +83,7 @@ class GameScene:
         enlarge: How many pixels wide and high each pixel of the game becomes.
         history: How many steps the value curve goes back, from 2.
         frame_size: The height and width of the game's screen.
+        seen_rows: Rows of the screen that the maps cover; None is all.
 
     Raises:
         RlAbnError: There is no action, or a number is out of its range.
@@ -106,6 +107,7 @@ class GameScene:
         enlarge: int = 3,
         history: int = 300,
         frame_size: tuple[int, int] = (210, 160),
+        seen_rows: tuple[int, int] | None = None,
     ) -> None:
         check_scale(scale)
         if not action_names:
@@ -119,6 +121,7 @@ class GameScene:
         self._action_names, self._map_names = tuple(action_names), tuple(map_names)
         self._fps, self._scale, self._enlarge = fps, scale, enlarge
         self._frame_size = tuple(frame_size)
+        self._seen_rows = seen_rows
         self._last_step: int | None = None
 
         panel_height, self._panel_width = frame_size[0] * enlarge, frame_size[1] * enlarge
@@ -168,7 +171,13 @@ class GameScene:
         draw.paste(canvas, enlarged(moment.frame, self._enlarge), _MARGIN, top)
         for i, attention_map in enumerate(moment.maps):
             x = self._panel_x(i + 1)
-            picture = overlay(moment.frame, attention_map, scale=self._scale, enlarge=self._enlarge)
+            picture = overlay(
+                moment.frame,
+                attention_map,
+                scale=self._scale,
+                enlarge=self._enlarge,
+                seen_rows=self._seen_rows,
+            )
             draw.paste(canvas, picture, x, top)
             draw.draw_text(
                 canvas,

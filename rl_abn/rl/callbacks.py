@@ -126,12 +126,20 @@ class AttentionCallback(BaseCallback):
         metrics: Where the numbers and pictures go.
         probes: The probes, or None to keep none.
         log_interval: Rollouts between two logging points, as SB3 counts them.
+        seen_rows: Rows of the screen that the maps cover; None is all.
     """
 
     model: Model
 
-    def __init__(self, metrics: RunMetrics, probes: ProbeLog | None, log_interval: int) -> None:
+    def __init__(
+        self,
+        metrics: RunMetrics,
+        probes: ProbeLog | None,
+        log_interval: int,
+        seen_rows: tuple[int, int] | None = None,
+    ) -> None:
         super().__init__()
+        self.seen_rows = seen_rows
         self.metrics = metrics
         self.probes = probes
         self.log_interval = log_interval
@@ -173,7 +181,7 @@ class AttentionCallback(BaseCallback):
         maps = self.probes.look(self.model.policy, step).numpy()
         frames = self.probes.probes.frames
         for i, name in enumerate(self.model.policy.map_names):
-            grid = overlay_grid(frames, maps[:, i : i + 1])
+            grid = overlay_grid(frames, maps[:, i : i + 1], seen_rows=self.seen_rows)
             self.metrics.write_image(f"attention/{name}_map", grid, step)
 
 

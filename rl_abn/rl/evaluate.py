@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from gymnasium import spaces
 
 from rl_abn.errors import RlAbnError
 from rl_abn.progress import ProgressReport
@@ -120,7 +121,7 @@ def evaluate(
         done_before: Games of other players that the report counts too.
 
     Raises:
-        RlAbnError: If the recipe has no such protocol.
+        RlAbnError: If the recipe has no such protocol, or it shows what the player cannot see.
     """
     protocols = {str(name): protocol for name, protocol in recipe.protocol.items()}
     if protocol_name not in protocols:
@@ -135,6 +136,12 @@ def evaluate(
         cap = min(protocol.max_frames, max_steps * protocol.frame_skip)
         protocol = protocol.model_copy(update={"max_frames": cap})
     env = evaluation_env(recipe, protocol, n_games, seed)
+    if player.observation_space not in (None, env.observation_space):
+        raise RlAbnError(
+            f"expected a protocol with observations {_described(player.observation_space)}, on "
+            f"which the agent was trained, got '{protocol_name}' with "
+            f"{_described(env.observation_space)}"
+        )
     games = play_games(player, env, n_games, report, done_before)
     scores = np.array([game.score for game in games])
     average = mean(scores, seed)
@@ -150,6 +157,11 @@ def evaluate(
         human_normalised=human_normalised(average.value, recipe.scores),
         seed=seed,
     )
+
+
+def _described(space: spaces.Space | None) -> str:
+    assert space is not None
+    return f"{space.dtype} {list(space.shape or ())}"
 
 
 class RunEvaluation(NamedTuple):
@@ -244,7 +256,7 @@ def evaluate_run(
         report: Shows how far it is.
 
     Raises:
-        RlAbnError: If the checkpoint will not do.
+        RlAbnError: If the checkpoint or the protocol will not do.
     """
     recipe = run.recipe
     checkpoint = run.checkpoint(step)

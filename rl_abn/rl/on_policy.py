@@ -236,7 +236,7 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
     def act(
         self, observations: Tensor, races: Tensor, state: PolicyState
     ) -> tuple[Thought, PolicyState]:
-        """Looks at observations, uint8 [n, C, H, W], and draws actions by races [n, A]."""
+        """Looks at observations, [n, C, H, W], and draws actions by races [n, A]."""
         attention, state = self.policy.attend(observations, state)
         return Thought.of(attention, categorical.win(attention.action_logits, races)), state
 

@@ -18,7 +18,7 @@ class Step(NamedTuple):
     Attributes:
         t: Steps before this one.
         frame: The colour screen the action was chosen on, uint8 [210, 160, 3].
-        observation: What the player saw, uint8 [C, H, W].
+        observation: What the player saw, [C, H, W].
         attention: What it thought, a batch of one; None for a player that does not think.
         action: What it did.
         reward: Raw reward of the step.

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from gymnasium import spaces
 
 from rl_abn.attention import Intervention, MapOverride
 from rl_abn.networks import forget
@@ -20,10 +21,12 @@ class Player(Protocol):
     Attributes:
         name: What to call it.
         map_names: Names of the maps it shows; none for one without attention.
+        observation_space: What it can look at; None is anything.
     """
 
     name: str
     map_names: tuple[str, ...]
+    observation_space: spaces.Space | None
 
     def act(
         self, observations: np.ndarray, began: np.ndarray, lost_life: np.ndarray | None = None
@@ -31,7 +34,7 @@ class Player(Protocol):
         """Chooses actions.
 
         Args:
-            observations: uint8 [N, C, H, W].
+            observations: [N, C, H, W].
             began: Where the observation is the first of a game, bool [N]; whatever the player
                 keeps from step to step begins anew there.
             lost_life: Where a life was lost just before it and the game goes on, bool [N]; None is
@@ -64,6 +67,7 @@ class AgentPlayer:
     ) -> None:
         self.name = name
         self.map_names = policy.map_names
+        self.observation_space: spaces.Space | None = policy.observation_space
         self.policy = policy
         self.greedy = greedy
         self.intervention = intervention
@@ -73,7 +77,7 @@ class AgentPlayer:
     def act(
         self, observations: np.ndarray, began: np.ndarray, lost_life: np.ndarray | None = None
     ) -> tuple[np.ndarray, PolicyAttention | None]:
-        """Acts on observations, uint8 [N, C, H, W], after forgetting what is over."""
+        """Acts on observations, [N, C, H, W], after forgetting what is over."""
         device = self.policy.device
         if self._state is not None:
             forgets = began
@@ -106,6 +110,7 @@ class RandomPlayer:
 
     name = "random"
     map_names: tuple[str, ...] = ()
+    observation_space: spaces.Space | None = None
 
     def __init__(self, n_actions: int, *, seed: int) -> None:
         self.n_actions = n_actions

@@ -55,7 +55,7 @@ class TrunkExtractor(BaseFeaturesExtractor):
     """The layers up to the place where attention attaches, as SB3 wants an extractor.
 
     Args:
-        observation_space: Pixels, [C, H, W].
+        observation_space: [C, H, W].
         network: A name in `NETWORKS`.
         attention_at: Map size for 84x84 observations; None takes the network's default.
     """
@@ -79,7 +79,7 @@ class TrunkExtractor(BaseFeaturesExtractor):
         self.out_shape = out_shape
 
     def forward(self, images: Tensor) -> Tensor:
-        """[B, C, H, W] in 0..1 -> [B, channels, h, w]."""
+        """[B, C, H, W] -> [B, channels, h, w]."""
         features: Tensor = self.layers(images)
         return features
 
@@ -91,7 +91,8 @@ class AttentionPolicy(ActorCriticPolicy):
     the branch's own answer learns only in `AttentionPPO` and `AttentionA2C`.
 
     Args:
-        observation_space: Pixels uint8 [C, H, W].
+        observation_space: [C, H, W]; pixels as uint8 are divided by 255, floats are taken as they
+            are.
         action_space: Discrete.
         lr_schedule: Learning rate by progress remaining.
         extractor: A name in `NETWORKS`.
@@ -173,6 +174,7 @@ class AttentionPolicy(ActorCriticPolicy):
             net_arch=[],
             features_extractor_class=TrunkExtractor,
             features_extractor_kwargs={"network": extractor, "attention_at": attention_at},
+            normalize_images=observation_space.dtype == np.uint8,
             optimizer_class=optimizer_class,
             optimizer_kwargs=optimizer_kwargs,
         )
@@ -201,7 +203,8 @@ class AttentionPolicy(ActorCriticPolicy):
         """Looks at observations and says what to do, what it is worth, and where it looked.
 
         Args:
-            obs: Pixels 0..255, uint8 or float, [B, C, H, W], on the policy's device.
+            obs: As the observation space has them, [B, C, H, W], on the policy's device; pixels
+                0..255 may be floats as well.
             state: What the agent remembered; None at the start of a game.
             map_override: Maps to act on instead of the agent's own, or a function of them.
             restarts: None where the observations are one step of B games. Otherwise they are T
@@ -224,14 +227,17 @@ class AttentionPolicy(ActorCriticPolicy):
             return outputs  # type: ignore[no-any-return]
 
         with self.compute.autocast(obs.device):
-            features = self.features_extractor(self.compute.images(obs))
+            images = self.compute.images(obs, normalize=self.normalize_images)
+            features = self.features_extractor(images)
             if self.feature_memory is not None:
                 features = remember(self.feature_memory, features)
             attention = self._branch(features)
             attention_map = override_map(attention.map, map_override)
             latents = [
-                perceive(apply(self.mechanism, features, attention_map[:, i : i + 1]))
-                for i, perceive in enumerate(self.perceptions)
+                perceive(apply(self.mechanism, prepare(features), attention_map[:, i : i + 1]))
+                for i, (prepare, perceive) in enumerate(
+                    zip(self.before_gates, self.perceptions, strict=True)
+                )
             ]
             if self.latent_memories:
                 latents = list(map(remember, self.latent_memories, latents))
@@ -342,7 +348,9 @@ class AttentionPolicy(ActorCriticPolicy):
                 # next stage.
                 body=plan.branch_body(channels) if self.branch_answers else None,
             )
-        self.perceptions = nn.ModuleList(plan.perception() for _ in range(max(n_maps, 1)))
+        n_stages = max(n_maps, 1)
+        self.before_gates = nn.ModuleList(plan.before_gate(channels) for _ in range(n_stages))
+        self.perceptions = nn.ModuleList(plan.perception() for _ in range(n_stages))
         self.feature_memory = Lstm(channels, channels, 3) if self.memory == "convlstm" else None
         self.latent_memories = nn.ModuleList(
             Lstm(plan.features_dim, self.memory_size)
@@ -369,6 +377,7 @@ class AttentionPolicy(ActorCriticPolicy):
         gains: dict[nn.Module | None, float] = {
             self.features_extractor: 2**0.5,
             self.attention_branch: 2**0.5,
+            self.before_gates: 2**0.5,
             self.perceptions: 2**0.5,
             self.feature_memory: 1.0,
             self.latent_memories: 1.0,

@@ -26,7 +26,7 @@ class Probes(NamedTuple):
     """Game positions to look at again and again.
 
     Attributes:
-        observations: What the agent sees, uint8 [P, C, H, W].
+        observations: What the agent sees, [P, C, H, W]; uint8 or float32.
         frames: The colour screen at the same moments, uint8 [P, 210, 160, 3].
     """
 
@@ -104,11 +104,11 @@ class ProbeLog:
         except KeyError as error:
             raise RlAbnError(f"{path}: expected a tensor {error}, got none") from None
         except TypeError as error:  # a type that numpy has not
-            raise RlAbnError(f"{path}: expected uint8 pictures, got {error}") from None
-        if {(array.ndim, array.dtype, len(array)) for array in probes} != {
-            (4, np.dtype(np.uint8), len(probes.frames))
-        }:
-            shapes = " and ".join(str(array.shape) for array in probes)
+            raise RlAbnError(f"{path}: expected pictures, got {error}") from None
+        types = (str(probes.observations.dtype), str(probes.frames.dtype))
+        alike = {(array.ndim, len(array)) for array in probes} == {(4, len(probes.frames))}
+        if not alike or types not in (("uint8", "uint8"), ("float32", "uint8")):
+            shapes = " and ".join(f"{array.dtype} {array.shape}" for array in probes)
             raise RlAbnError(f"{path}: expected pictures of as many probes, got {shapes}")
         return cls(run, probes)
 

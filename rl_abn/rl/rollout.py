@@ -20,7 +20,7 @@ class RolloutSamples(NamedTuple):
     """One minibatch.
 
     Attributes:
-        observations: uint8 [B, C, H, W], in channels-last memory.
+        observations: As the space has them, [B, C, H, W], in channels-last memory.
         actions: int64 [B].
         old_values: [B].
         old_log_prob: [B].
@@ -79,9 +79,10 @@ class Thought(NamedTuple):
 class AttentionRolloutBuffer(RolloutBuffer):
     """A rollout buffer of tensors that also keeps the branch's own answers, and memory.
 
-    Observations are kept as uint8 NHWC, so that a minibatch is one row gather and lies in memory
-    as the convolutions want it (channels-last). Rewards and episode starts wait on the host until
-    the rollout is full, so that on a GPU a step sends nothing but the observations.
+    Observations are kept NHWC, in the type of their space, so that a minibatch is one row gather
+    and lies in memory as the convolutions want it (channels-last). Rewards and episode starts wait
+    on the host until the rollout is full, so that on a GPU a step sends nothing but the
+    observations.
 
     A step has a number: t * N + the game's. Minibatches are made of whole sequences of steps that
     follow each other in one game, and list all first steps first. For agents with memory the
@@ -89,7 +90,7 @@ class AttentionRolloutBuffer(RolloutBuffer):
 
     Args:
         buffer_size: T, steps of each game.
-        observation_space: Pixels uint8 [C, H, W].
+        observation_space: [C, H, W]; pixels as uint8, or floats.
         action_space: Discrete.
         device: Where the tensors live.
         gae_lambda: See `gae`.
@@ -136,8 +137,9 @@ class AttentionRolloutBuffer(RolloutBuffer):
         channels, height, width = self.obs_shape
         places = (buffer_size, n_envs)
         zeros = torch.zeros(places, device=self.device)
+        dtype = torch.from_numpy(np.empty(0, observation_space.dtype)).dtype
         self.observations = torch.zeros(
-            (*places, height, width, channels), dtype=torch.uint8, device=self.device
+            (*places, height, width, channels), dtype=dtype, device=self.device
         )
         self.actions = torch.zeros(places, dtype=torch.int64, device=self.device)
         self.rewards, self.episode_starts = torch.zeros(places), torch.zeros(places)
@@ -147,9 +149,7 @@ class AttentionRolloutBuffer(RolloutBuffer):
         # A GPU fetches from pinned memory while the processor goes on.
         self._pinned: Tensor | None = None
         if self.device.type == "cuda":
-            self._pinned = torch.zeros(
-                (n_envs, *self.obs_shape), dtype=torch.uint8, pin_memory=True
-            )
+            self._pinned = torch.zeros((n_envs, *self.obs_shape), dtype=dtype, pin_memory=True)
 
     def hold_states(self, state_of_one: PolicyState) -> None:
         """Makes room for what an agent remembers, of which this is one game's, each [1, ...]."""
@@ -164,7 +164,7 @@ class AttentionRolloutBuffer(RolloutBuffer):
         self.full = False
 
     def observe(self, t: int, games: slice, obs: np.ndarray) -> Tensor:
-        """Writes what some games show at step t, uint8 [n, C, H, W], and returns it.
+        """Writes what some games show at step t, [n, C, H, W], and returns it.
 
         This is the one time it is written; the agent looks at it in the buffer.
         """

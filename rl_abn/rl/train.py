@@ -26,6 +26,7 @@ from rl_abn.rl.callbacks import (
     StopSignal,
 )
 from rl_abn.rl.metrics import RunMetrics, make_logger
+from rl_abn.rl.observations import make_pipeline
 from rl_abn.rl.probes import ProbeLog, collect_probes
 from rl_abn.rl.ranks import Ranks
 from rl_abn.rl.vec_env import check_game
@@ -148,7 +149,8 @@ def train(
     metrics = RunMetrics(run, resume_at=model.num_timesteps if resume else None)
     model.set_logger(make_logger(metrics))
     probes = _probes(run, resume, model.num_timesteps)
-    callbacks.append(AttentionCallback(metrics, probes, log_interval))
+    seen_rows = training_protocol(recipe).seen_rows
+    callbacks.append(AttentionCallback(metrics, probes, log_interval, seen_rows))
     if report is not None:
         callbacks.append(ProgressCallback(report))
 
@@ -205,11 +207,12 @@ def _probes(run: Run, resume: bool, step: int) -> ProbeLog | None:
     if count == 0 or recipe.agent.attention.mechanism == "none":
         return None
     protocol = training_protocol(recipe)
-    shape = (protocol.frame_stack, protocol.screen_size, protocol.screen_size)
+    space = make_pipeline(protocol, 1).space
     if resume:
         with suppress(RlAbnError):  # none yet, or damaged: the seed says which they were
             log = ProbeLog.open(run)
-            if log.probes.observations.shape == (count, *shape):
+            seen = log.probes.observations
+            if seen.shape == (count, *space.shape) and seen.dtype == space.dtype:
                 log.drop_after(step)
                 return log
     probes = collect_probes(recipe.env.game, protocol, count, recipe.seed)

@@ -9,6 +9,7 @@ import numpy as np
 from ale_py import Action, ALEInterface, roms
 
 from rl_abn.recipes import Game, Protocol
+from rl_abn.rl.observations import make_pipeline
 from rl_abn.rl.vec_env import make_ale
 
 
@@ -16,7 +17,7 @@ class TwinStep(NamedTuple):
     """What one step of a `Twin` brings.
 
     Attributes:
-        observation: uint8 [stack, size, size].
+        observation: What `AleVecEnv` shows, [C, H, W].
         reward: Raw reward.
         terminated: Whether the game is over.
         truncated: Whether the frame cap cut the game off.
@@ -34,8 +35,8 @@ class Twin:
     ALE's vector environment neither renders nor saves its state; this does what it does in one
     plain `ALEInterface`. The rules were found by comparing bytes: FIRE comes before the no-ops;
     the number of no-ops is drawn inside ALE, so it is asked of a vector environment of one game;
-    a step that ends early leaves an older frame in the pooled pair; the frame cap counts from the
-    end of the no-ops.
+    the frame a step ends early with, by the game's end or the cap, is not looked at, and older ones
+    are pooled; the frame cap counts from the end of the no-ops.
 
     Args:
         game: Which game.
@@ -56,10 +57,11 @@ class Twin:
         self._rom = rom
         self.frame_size: tuple[int, int] = self._ale.getScreenDims()
         self._frames_played = 0
-        self._stack = np.zeros(
-            (protocol.frame_stack, protocol.screen_size, protocol.screen_size), np.uint8
-        )
-        self._pair = np.zeros((2, *self.frame_size), np.uint8)
+        self._pipeline = make_pipeline(protocol, 1)
+        screens = self._pipeline.screens
+        self._screen = self._ale.getScreenRGB if screens.colour else self._ale.getScreenGrayscale
+        self._stack = np.zeros(screens.shape, np.uint8)
+        self._pair = np.zeros((2, *self._screen().shape), np.uint8)
         self._actions: list[Action] = list(self._counter.ale.get_action_set())
 
     @property
@@ -85,7 +87,7 @@ class Twin:
             seed: The emulator's seed, 0 to 2**31 - 1.
 
         Returns:
-            The observation, uint8 [stack, size, size].
+            The observation, [C, H, W].
         """
         _, info = self._counter.reset(seed=np.array([seed], np.int32))
         n_frames = int(info["episode_frame_number"][0])
@@ -98,29 +100,30 @@ class Twin:
         self._frames_played = 0
         self._stack[:] = 0
         self._pair[1] = 0
-        self._pair[0] = self._ale.getScreenGrayscale()
+        self._pair[0] = self._screen()
+        self._pipeline.forget()
         return self._observe()
 
     def step(self, action: int) -> TwinStep:
         """Plays one action for `frame_skip` frames, or until the game ends."""
         reward = 0.0
-        skip = self.protocol.frame_skip
-        for i in range(skip):
+        for left in range(self.protocol.frame_skip, 0, -1):
             reward += self._ale.act(self._actions[action])
-            if i == skip - 1:
-                self._pair[0] = self._ale.getScreenGrayscale()
-            elif i == skip - 2 and self.protocol.max_pool:
-                self._pair[1] = self._ale.getScreenGrayscale()
             self._frames_played += 1
             if self._ale.game_over() or self._frames_played >= self.protocol.max_frames:
                 break
+            if left <= 2:
+                self._pair[left - 1] = self._screen()
         over = self._ale.game_over()
         truncated = not over and self._frames_played >= self.protocol.max_frames
         return TwinStep(self._observe(), reward, over, truncated)
 
     def _observe(self) -> np.ndarray:
-        screen = self._pair.max(axis=0) if self.protocol.max_pool else self._pair[0]
-        size = self.protocol.screen_size
+        if self.protocol.max_pool:
+            # In place, as ALE does: a step that ends early pools what was pooled before.
+            np.maximum(self._pair[0], self._pair[1], out=self._pair[0])
+        height, width = self._stack.shape[1:3]
         self._stack[:-1] = self._stack[1:].copy()
-        self._stack[-1] = cv2.resize(screen, (size, size), interpolation=cv2.INTER_AREA)
-        return self._stack.copy()
+        self._stack[-1] = cv2.resize(self._pair[0], (width, height), interpolation=cv2.INTER_AREA)
+        observation: np.ndarray = self._pipeline.look(self._stack.copy()[None], [0])[0]
+        return observation

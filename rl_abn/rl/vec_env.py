@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.recipes import Game, Protocol
+from rl_abn.rl.observations import make_pipeline
 
 ALEInterface.setLoggerMode(LoggerMode.Error)
 
@@ -41,12 +42,13 @@ def derive_seeds(seed: int, *path: int, count: int) -> np.ndarray:
 class AleVecEnv(VecEnv):
     """Atari games, several at once, on ALE's C++ threads.
 
-    Observations are uint8 [n_envs, stack, height, width]. Rewards are raw. An ended game restarts
-    at once: the observation after it is the first of the next game. `info["episode"]` comes at the
-    end of a whole game, with its raw return "r", its length in agent steps "l" and the time "t" in
-    seconds, as SB3's `Monitor` writes it. With `life_loss_terminal` a lost life is `done` although
-    the game goes on, and brings "lost_life" instead of "episode". A game cut off by the frame cap
-    has `info["TimeLimit.truncated"]` and `info["terminal_observation"]`, for bootstrapping.
+    Observations are what the protocol's pipeline makes of the screens, [n_envs, C, H, W]: pixels
+    as uint8, or normalised as float32. Rewards are raw. An ended game restarts at once: the
+    observation after it is the first of the next game. `info["episode"]` comes at the end of a
+    whole game, with its raw return "r", its length in agent steps "l" and the time "t" in seconds,
+    as SB3's `Monitor` writes it. With `life_loss_terminal` a lost life is `done` although the game
+    goes on, and brings "lost_life" instead of "episode". A game cut off by the frame cap has
+    `info["TimeLimit.truncated"]` and `info["terminal_observation"]`, for bootstrapping.
 
     Args:
         game: Which game.
@@ -82,10 +84,9 @@ class AleVecEnv(VecEnv):
         self.games = make_ale(
             game, protocol, n_envs, life_loss_terminal=life_loss_terminal, n_threads=n_threads
         )
+        self._pipeline = make_pipeline(protocol, n_envs)
         self.render_mode = None
-        super().__init__(
-            n_envs, self.games.single_observation_space, spaces.Discrete(_n_actions(self.games))
-        )
+        super().__init__(n_envs, self._pipeline.space, spaces.Discrete(_n_actions(self.games)))
         self._game_seeds: np.ndarray | None = derive_seeds(seed, count=n_envs)
         self._started = time.monotonic()
         self._returns = np.zeros(n_envs, dtype=np.float64)
@@ -110,14 +111,16 @@ class AleVecEnv(VecEnv):
 
     def reset(self) -> np.ndarray:
         """Begins new games; a second reset without a seed goes on from the emulators' own state."""
-        observations: np.ndarray
-        observations, info = self.games.reset(seed=self._game_seeds)
+        # What a pipeline remembers decides what comes next: games seeded alike have to go on alike.
+        if self._game_seeds is not None:
+            self._pipeline.forget()
+        screens, info = self.games.reset(seed=self._game_seeds)
         self._game_seeds = None
         self._returns[:] = 0.0
         self._lengths[:] = 0
         self._episode_frames[:] = info["episode_frame_number"]
         self.reset_infos = [{} for _ in range(self.num_envs)]
-        return observations
+        return self._pipeline.look(screens, range(self.num_envs))
 
     def step_async(self, actions: np.ndarray) -> None:
         """Sends one action to every game."""
@@ -127,7 +130,7 @@ class AleVecEnv(VecEnv):
         self,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
         """Returns observations, raw rewards (float32), dones and infos, one of each a game."""
-        observations, rewards, terminated, truncated, info = self.games.recv()
+        screens, rewards, terminated, truncated, info = self.games.recv()
         rewards = rewards.astype(np.float32)
         self._returns += rewards
         self._lengths += 1
@@ -136,7 +139,9 @@ class AleVecEnv(VecEnv):
         frames = info["episode_frame_number"]
         # A lost life and the end of a game both say `terminated`; only a new game counts its
         # frames from the start again.
-        for i in np.flatnonzero(truncated | (frames < self._episode_frames)):
+        ended = np.flatnonzero(truncated | (frames < self._episode_frames))
+        last_seen = self._pipeline.look(info["final_obs"][ended], ended) if ended.size else ()
+        for i, last in zip(ended, last_seen, strict=True):
             infos[i]["episode"] = {
                 "r": float(self._returns[i]),
                 "l": int(self._lengths[i]),
@@ -146,11 +151,12 @@ class AleVecEnv(VecEnv):
             self._lengths[i] = 0
             if truncated[i] and not terminated[i]:
                 infos[i]["TimeLimit.truncated"] = True
-                infos[i]["terminal_observation"] = info["final_obs"][i]
+                infos[i]["terminal_observation"] = last
         for i in np.flatnonzero(dones):
             if "episode" not in infos[i]:
                 infos[i]["lost_life"] = True
         self._episode_frames[:] = frames
+        observations = self._pipeline.look(screens, range(self.num_envs))
         return observations, rewards, dones, infos
 
     def close(self) -> None:
@@ -192,6 +198,7 @@ def make_ale(
         RlAbnError: If ale-py has no such game.
     """
     check_game(game)
+    screens = make_pipeline(protocol, n_envs).screens
     return AtariVectorEnv(
         game.rom,
         n_envs,
@@ -200,9 +207,10 @@ def make_ale(
         repeat_action_probability=protocol.repeat_action_probability,
         full_action_space=protocol.full_action_space,
         autoreset_mode=AutoresetMode.SAME_STEP,
-        img_height=protocol.screen_size,
-        img_width=protocol.screen_size,
-        stack_num=protocol.frame_stack,
+        img_height=screens.height,
+        img_width=screens.width,
+        grayscale=not screens.colour,
+        stack_num=screens.stack,
         frameskip=protocol.frame_skip,
         maxpool=protocol.max_pool,
         noop_max=protocol.noop_max,

@@ -119,6 +119,7 @@ def watch_game(
         fps=fps,
         scale=scale,
         frame_size=twin.frame_size,
+        seen_rows=protocol.seen_rows,
     )
     path = out or run.path / "videos" / f"step-{checkpoint.step}-game-{seed}.mp4"
     with VideoWriter(path, scene.size, fps) as writer:
@@ -158,6 +159,7 @@ def film_training(
         map_names=map_names_of(agent.attention.mechanism, agent.attention.maps),
         title=f"{run.recipe.agent_name} on {run.recipe.env.game.title}",
         scale=scale,
+        seen_rows=training_protocol(run.recipe).seen_rows,
     )
     if report is not None:
         report.update(len(steps))

@@ -25,6 +25,17 @@ def test_float_pixels_are_left_alone():
     assert torch.equal(pixels, before)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_what_is_normalised_already_keeps_its_values(precision):
+    seen = torch.randn(2, 1, 6, 6)
+    images = Compute(precision).images(seen, normalize=False)
+    assert images.dtype == (torch.float32 if precision == "fp32" else torch.bfloat16)
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(images.float(), seen, atol=0.02, rtol=0)
+    if precision == "fp32":
+        assert torch.equal(images, seen)
+
+
 def test_layout_does_not_change_the_result():
     network = nn.Conv2d(4, 8, 3)
     plain = network(Compute(channels_last=False).images(PIXELS))

@@ -100,6 +100,7 @@ def test_a_misspelt_option_is_named_before_what_is_missing(
         ((*TRAIN, "--on-exists", "over-write"), "--on-exists", "overwrite"),
         (("eval", "r", "--protocol", "legcy"), "--protocol", "legacy"),
         (("eval", "r", "--protocol", "machado"), "--protocol", "machado2018"),
+        (("eval", "r", "--protocol", "mask_a2c"), "--protocol", "mask_a3c"),
         (("watch", "r", "--scale", "fixd"), "--scale", "fixed"),
     ],
 )

@@ -11,6 +11,7 @@ SHAPES = {
     ("nature", 7): (64, 7, 7),
     ("impala", 21): (32, 21, 21),
     ("impala", 11): (32, 11, 11),
+    ("mask_a3c", 10): (64, 10, 10),
 }
 
 
@@ -23,13 +24,14 @@ def test_the_map_has_the_size_in_the_name(name, size):
 def test_parts_fit_together_and_every_parameter_learns(name, size):
     plan = NETWORKS[name](SHAPE, size)
     extractor, perception = plan.extractor(), plan.perception()
-    body = plan.branch_body(SHAPES[name, size][0])
+    channels = SHAPES[name, size][0]
+    body, before_gate = plan.branch_body(channels), plan.before_gate(channels)
     features = extractor(torch.rand(2, *SHAPE))
     assert body(features).shape == features.shape
-    latent = perception(features + body(features))
+    latent = perception(before_gate(features + body(features)))
     assert latent.shape == (2, plan.features_dim)
     latent.square().sum().backward()
-    for part in (extractor, perception, body):
+    for part in (extractor, before_gate, perception, body):
         for parameter_name, parameter in part.named_parameters():
             assert parameter.grad.abs().sum() > 0, parameter_name
 
@@ -52,6 +54,24 @@ def test_nature_has_the_published_parameters():
     assert sum(p.numel() for p in whole.parameters()) == (
         (4 * 64 + 1) * 32 + (32 * 16 + 1) * 64 + (64 * 9 + 1) * 64 + (3136 + 1) * 512
     )
+
+
+def test_mask_a3c_has_the_published_shapes_and_parameters():
+    """Itaya et al. 2021: 64x10x10 for 80x80; a 1x1 convolution to 32 channels, then 3200."""
+    plan = NETWORKS["mask_a3c"]((1, 80, 80), 10)
+    extractor, before_gate = plan.extractor(), plan.before_gate(64)
+    assert trace_shape(extractor, (1, 80, 80)) == (64, 10, 10)
+    assert trace_shape(before_gate, (64, 10, 10)) == (32, 10, 10)
+    assert sum(p.numel() for p in extractor.parameters()) == (
+        (25 + 1) * 32 + (32 * 9 + 1) * 32 + (32 * 9 + 1) * 64
+    )
+    assert sum(p.numel() for p in before_gate.parameters()) == (64 + 1) * 32
+    assert plan.features_dim == 3200
+    assert not list(plan.perception().parameters())
+
+
+def test_mask_a3c_is_as_wide_as_what_it_sees():
+    assert NETWORKS["mask_a3c"]((1, 96, 64), 10).features_dim == 32 * 12 * 8
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -56,6 +56,8 @@ def changes(before: Any, after: Any, prefix: str = "") -> dict[str, Any]:
         ("train.protocol=machado2018", "agent.train.protocol", "machado2018"),
         ("protocol.legacy.noop_max=0", "env.protocol.legacy.noop_max", 0),
         ("protocol.machado2018.noop_max=30", "env.protocol.machado2018.noop_max", 30),
+        ("protocol.mask_a3c.crop.rows=[34, 194]", "env.protocol.mask_a3c.crop.rows", (34, 194)),
+        ("train.protocol=mask_a3c", "agent.train.protocol", "mask_a3c"),
         ("game.title=Space = Invaders", "env.game.title", "Space = Invaders"),
         ("scores.human=-1.5", "env.scores.human", -1.5),
         ("objects.aliens.rows=[31, 142]", "env.objects.aliens.rows", (31, 142)),

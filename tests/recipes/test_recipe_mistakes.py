@@ -63,7 +63,13 @@ def test_an_unknown_key_of_an_agent(
         ("frame_skip = 4", "frameskip = 4", "protocol.legacy.frameskip", "frame_skip"),
         ("human =", "humn =", "scores.humn", "human"),
         ("{ colours", "{ colors", "objects.player.colors", "colours"),
-        ("rows =", "row =", "objects.player.row", "rows"),
+        ("rows =", "row =", "protocol.mask_a3c.crop.row", "rows"),
+        (
+            "colours = [[50, 132, 50]], rows =",
+            "colours = [[50, 132, 50]], row =",
+            "objects.player.row",
+            "rows",
+        ),
     ],
 )
 def test_an_unknown_key_of_an_env(
@@ -199,6 +205,17 @@ def test_a_wrong_schedule_names_the_wrong_field(
         ("probability = 0.0", "probability = 1.01", "protocol.legacy.repeat_action_probability"),
         ("fire_reset = true", 'fire_reset = "maybe"', "protocol.legacy.fire_reset"),
         ("[protocol.legacy]", "[protocol.legcy]", "protocol.legcy"),
+        ("rows = [8, 196]", "rows = [8, 211]", "protocol.mask_a3c.crop"),
+        ("rows = [8, 196]", "rows = [196, 8]", "protocol.mask_a3c.crop"),
+        ("height = 94", "height = 0", "protocol.mask_a3c.crop.height"),
+        ("frame_stack = 1", "frame_stack = 4", "protocol.mask_a3c"),
+        (
+            'observations = "mask_a3c"',
+            'observations = "mask_a2c"',
+            "protocol.mask_a3c.observations",
+        ),
+        ('observations = "mask_a3c"', 'observations = "dqn"', "protocol.mask_a3c"),
+        ("screen_size = 84", 'screen_size = 84\nobservations = "mask_a3c"', "protocol.legacy"),
         ("random = 148.0", "random = inf", "scores.random"),
         ("[[50, 132, 50]]", "[[50, 132, 256]]", "objects.player.colours.0.2"),
         ("[[50, 132, 50]]", "[[50, -1, 50]]", "objects.player.colours.0.1"),

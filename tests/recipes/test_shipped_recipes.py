@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rl_abn.networks import NETWORKS
+from rl_abn.protocols import PROTOCOLS
 from rl_abn.recipes import (
     A2C,
     PPO,
@@ -34,6 +35,9 @@ SCORES = {
     "beam_rider": (363.9, 16926.5),
     "qbert": (163.9, 13455.0),
 }
+
+
+CROPS = {"ms_pacman": ((2, 170), 84), "space_invaders": ((8, 196), 94)}
 
 
 def flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -177,8 +181,15 @@ def test_reference_scores_are_the_published_ones(name: str) -> None:
 @pytest.mark.parametrize("name", ENVS)
 def test_protocols_are_the_published_ones(name: str) -> None:
     protocols = load_env(name).protocol
-    assert set(protocols) == {"legacy", "machado2018"}
-    same = {"frame_skip": 4, "max_pool": True, "screen_size": 84, "frame_stack": 4}
+    assert tuple(protocols) == PROTOCOLS
+    same = {
+        "frame_skip": 4,
+        "max_pool": True,
+        "observations": "dqn",
+        "crop": None,
+        "screen_size": 84,
+        "frame_stack": 4,
+    }
     # Whether FIRE begins a game depends on the game.
     assert protocols["legacy"].model_dump(exclude={"fire_reset"}) == same | {
         "repeat_action_probability": 0.0,
@@ -195,6 +206,17 @@ def test_protocols_are_the_published_ones(name: str) -> None:
         "life_loss_terminal": False,
         "max_frames": 18_000,
     }
+    # crop1 : crop2 + 160 of the published configuration, and its second dimension.
+    rows, height = CROPS.get(name, ((34, 194), 80))
+    assert protocols["mask_a3c"].model_dump() == protocols["legacy"].model_dump() | {
+        "observations": "mask_a3c",
+        "crop": {"rows": rows, "height": height},
+        "screen_size": 80,
+        "frame_stack": 1,
+        "max_frames": 40_000,
+    }
+    assert protocols["mask_a3c"].seen_rows == rows
+    assert protocols["legacy"].seen_rows is None
 
 
 @pytest.mark.parametrize("agent", AGENTS)

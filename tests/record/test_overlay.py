@@ -7,7 +7,12 @@ import pytest
 
 from rl_abn.errors import RlAbnError
 from rl_abn.record import colour_bar, overlay
-from rl_abn.record.overlay import REST_BRIGHTNESS, REST_SATURATION, TINT_SHARE
+from rl_abn.record.overlay import (
+    REST_BRIGHTNESS,
+    REST_SATURATION,
+    TINT_SHARE,
+    UNSEEN_BRIGHTNESS,
+)
 
 LUMA = np.array([0.299, 0.587, 0.114])
 
@@ -146,3 +151,29 @@ def test_wrong_options_are_refused(frame: np.ndarray) -> None:
         overlay(frame, full(0.0), enlarge=0)
     with pytest.raises(RlAbnError, match="8×64"):
         colour_bar(4, 20)
+
+
+@pytest.mark.parametrize("rows", [(2, 170), (34, 194), (0, 210)])
+@pytest.mark.parametrize("enlarge", [1, 3])
+def test_a_map_covers_the_rows_that_are_seen(
+    frame: np.ndarray, rows: tuple[int, int], enlarge: int
+) -> None:
+    attention_map = np.random.default_rng(0).random((10, 10), dtype=np.float32)
+    shown = overlay(frame, attention_map, enlarge=enlarge, seen_rows=rows)
+    top, end = (row * enlarge for row in rows)
+    assert np.array_equal(
+        shown[top:end], overlay(frame[slice(*rows)], attention_map, enlarge=enlarge)
+    )
+    dark = np.concatenate([shown[:top], shown[end:]])
+    plain = frame.repeat(enlarge, axis=0).repeat(enlarge, axis=1)
+    unseen = np.concatenate([plain[:top], plain[end:]])
+    assert dark.shape == unseen.shape
+    assert np.abs(dark - UNSEEN_BRIGHTNESS * unseen).max(initial=0.0) <= 1.0
+
+
+@pytest.mark.parametrize("rows", [(-1, 10), (10, 10), (34, 211)])
+def test_rows_that_are_not_on_the_frame_are_refused(
+    frame: np.ndarray, rows: tuple[int, int]
+) -> None:
+    with pytest.raises(RlAbnError, match="within 0 to 210"):
+        overlay(frame, full(0.5), seen_rows=rows)

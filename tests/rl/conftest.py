@@ -31,6 +31,9 @@ class TinyNetwork:
     def branch_body(self, channels):
         return nn.Sequential(nn.Conv2d(channels, channels, 1), nn.ReLU())
 
+    def before_gate(self, channels):
+        return nn.Identity()
+
     def perception(self):
         channels, height, width = trace_shape(self.extractor(), self.in_shape)
         return nn.Sequential(

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from rl_abn.protocols import PROTOCOLS
 from rl_abn.recipes import list_recipes, load_env
 from rl_abn.rl import AleVecEnv
 from rl_abn.rl.twin import Twin
@@ -9,6 +10,7 @@ CHANGES = {
     "legacy": {},
     "sticky": {"repeat_action_probability": 0.25},
     "cut off": {"max_frames": 401},
+    "cut off at a whole step": {"max_frames": 400},
     "no pooling": {"max_pool": False},
 }
 
@@ -37,7 +39,7 @@ def compare(game, protocol, seed, n_steps):
 
 
 @pytest.mark.parametrize("name", list_recipes("envs"))
-@pytest.mark.parametrize("protocol", ["legacy", "machado2018"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_the_twin_sees_what_the_vector_environment_sees(name, protocol):
     recipe = load_env(name)
     assert compare(recipe.game, recipe.protocol[protocol], seed=11, n_steps=400) > 90
@@ -45,8 +47,9 @@ def test_the_twin_sees_what_the_vector_environment_sees(name, protocol):
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("seed", [3, 4])
-def test_other_protocols(space_invaders, change, seed):
-    protocol = space_invaders.protocol["legacy"].model_copy(update=CHANGES[change])
+@pytest.mark.parametrize("name", ["legacy", "mask_a3c"])
+def test_other_protocols(space_invaders, change, seed, name):
+    protocol = space_invaders.protocol[name].model_copy(update=CHANGES[change])
     compare(space_invaders.game, protocol, seed, n_steps=700)
 
 
