@@ -189,6 +189,16 @@ def test_ale_says_which_ends_are_lost_lives(space_invaders):
     assert 2 * games <= lost <= 2 * (games + 2)  # three lives a game
 
 
+def test_learning_once_more_begins_with_nothing_remembered():
+    model = make_algorithm("a2c", make_probe(Noise), policy_kwargs={"memory": "lstm"})
+    model.learn(64)
+    assert any(part.any() for part in model._states[0])
+    model.learn(64, reset_num_timesteps=False)
+    assert model.rollout_buffer.states[0][0].any()
+    model.learn(64)
+    assert not model.rollout_buffer.states[0][0].any()
+
+
 @pytest.mark.parametrize("forget_at", ["game", "life"])
 def test_a_player_remembers_until_a_game_begins_or_a_life_is_lost(forget_at):
     policy = make_policy("lstm", forget_at=forget_at)
