@@ -176,7 +176,10 @@ def _algorithm(setting: Setting, name: str) -> Iterator[Contender]:
         spec=setting.spec("sb3", agent=name),
         quick=True,
     )
-    for form in ("cnn", "abn", "mask", "cnn_convlstm", "abn_convlstm", "mask_convlstm"):
+    forms = ["cnn", "abn", "mask", "cnn_convlstm", "abn_convlstm", "mask_convlstm"]
+    if name == "a2c":
+        forms.append("mask_a3c")
+    for form in forms:
         for precision, suffix in (("fp32", ""), ("bf16", "_bf16")):
             agent = f"{name}_{form}"
             yield Contender(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rl_abn.cli.parser import Subparsers, add_agent, add_env, add_settings, one_of
+from rl_abn.cli.parser import Subparsers, add_agent, add_env, add_import_place, add_settings
 from rl_abn.errors import RlAbnError
 
 
@@ -25,15 +25,7 @@ def add(kinds: Subparsers) -> None:
         action="store_true",
         help="say that you trust the zip's author: its format is pickle",
     )
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="run folder (default: runs/ENV/AGENT/sb3-FILE)"
-    )
-    parser.add_argument(
-        "--on-exists",
-        type=one_of(("new", "overwrite")),
-        metavar="WHAT",
-        help="if the run folder exists: make a new one beside it, or overwrite it",
-    )
+    add_import_place(parser, "sb3")
     add_settings(parser)
     parser.set_defaults(run=run)
 

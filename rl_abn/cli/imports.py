@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rl_abn.cli import import_sb3
+from rl_abn.cli import import_mask_a3c, import_sb3
 from rl_abn.cli.parser import Subparsers
 
-KINDS = (import_sb3,)
+KINDS = (import_sb3, import_mask_a3c)
 
 
 def add(commands: Subparsers) -> None:

@@ -109,13 +109,30 @@ def add_env(parser: argparse.ArgumentParser, default: str | None = None) -> None
     )
 
 
-def add_agent(parser: argparse.ArgumentParser) -> None:
-    """Adds --agent."""
+def add_agent(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """Adds --agent, required without a default."""
     parser.add_argument(
         "--agent",
-        required=True,
+        required=default is None,
+        default=default,
         metavar="RECIPE",
         help="agent: a name of 'rl-abn recipes agents', or a path",
+    )
+
+
+def add_import_place(parser: argparse.ArgumentParser, kind: str) -> None:
+    """Adds --out and --on-exists of a run that is made of a file."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help=f"run folder (default: runs/ENV/AGENT/{kind}-FILE)",
+    )
+    parser.add_argument(
+        "--on-exists",
+        type=one_of(("new", "overwrite")),
+        metavar="WHAT",
+        help="if the run folder exists: make a new one beside it, or overwrite it",
     )
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,9 +15,11 @@ from rl_abn.errors import RlAbnError
 from rl_abn.files import brief
 from rl_abn.recipes import make_run_recipe
 from rl_abn.rl.build import make_policy
+from rl_abn.rl.imports import make_imported_run
 from rl_abn.rl.policy import AttentionPolicy
+from rl_abn.rl.torch_files import read_torch_zip
 from rl_abn.rl.vec_env import check_game
-from rl_abn.runs import OnExists, Run, check_weights, default_folder, free_place
+from rl_abn.runs import OnExists, Run, check_weights
 
 MOST_BYTES = 512 * 2**20
 # The layers of SB3's CnnPolicy, in the order in which ours come.
@@ -55,19 +55,13 @@ def import_sb3(
     """
     recipe = make_run_recipe(env, agent, 0, settings)
     check_game(recipe.env.game)
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-") or "zip"
-    folder = folder or default_folder(recipe).with_name(f"sb3-{name}")
     policy = make_policy(recipe)
     weights, steps = read_sb3(path)
     if "features_extractor.cnn.0.weight" in weights:
         weights = _from_cnn_policy(path, weights, policy)
-    check_weights(path, weights, policy.state_dict())
-    policy.load_state_dict(weights)
-    folder = free_place(folder, on_exists, "new or overwrite")
-    imported = {"kind": "sb3", "file": path.name, "steps": steps}
-    run = Run.create(folder, recipe, "cpu", status="imported", imported=imported)
-    run.save_checkpoint(steps, policy.state_dict(), {}, {"num_timesteps": steps})
-    return run
+    return make_imported_run(
+        path, "sb3", recipe, policy, weights, steps=steps, folder=folder, on_exists=on_exists
+    )
 
 
 def read_sb3(path: Path) -> tuple[dict[str, Tensor], int]:
@@ -87,15 +81,7 @@ def read_sb3(path: Path) -> tuple[dict[str, Tensor], int]:
         with zipfile.ZipFile(path) as archive:
             content = _member(archive, "policy.pth")
             steps = _steps(archive)
-        # What torch writes is not compressed; a bomb is.
-        with zipfile.ZipFile(io.BytesIO(content)) as inner:
-            files = inner.infolist()
-            if any(file.compress_type != zipfile.ZIP_STORED for file in files):
-                raise ValueError("compressed tensors")
-            if sum(file.file_size for file in files) > MOST_BYTES:
-                raise ValueError(f"tensors of more than {MOST_BYTES:,} bytes")
-        loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        return _plain_tensors(loaded), steps
+        return read_torch_zip(content, MOST_BYTES), steps
     except Exception as error:  # zipfile and torch raise a dozen kinds for a damaged file
         raise RlAbnError(
             f"{path}: expected a stable-baselines3 zip with a policy.pth of tensors, "
@@ -128,23 +114,6 @@ def _steps(archive: zipfile.ZipFile) -> int:
         return 0
     steps = json.loads(_member(archive, "data")).get("num_timesteps")
     return steps if type(steps) is int and 0 <= steps < 2**53 else 0
-
-
-def _plain_tensors(loaded: Any) -> dict[str, Tensor]:
-    if not isinstance(loaded, Mapping):
-        raise ValueError(f"a {type(loaded).__name__} in policy.pth")
-    for name, value in loaded.items():
-        if not (
-            isinstance(name, str)
-            and isinstance(value, Tensor)
-            and value.layout == torch.strided
-            and value.device.type == "cpu"
-            and not value.is_quantized
-            # A view can say that four bytes are a trillion numbers.
-            and value.nbytes <= value.untyped_storage().nbytes()
-        ):
-            raise ValueError(f"something that is no plain tensor in {str(name)[:80]!r}")
-    return dict(loaded)
 
 
 def _from_cnn_policy(

@@ -115,7 +115,7 @@ def watch_game(
         action_names=twin.action_names,
         map_names=policy.map_names,
         title=f"{run.recipe.agent_name} on {run.recipe.env.game.title}, "
-        f"{checkpoint.step:,} steps trained",
+        + how_trained(checkpoint.step, run.is_imported),
         fps=fps,
         scale=scale,
         frame_size=twin.frame_size,
@@ -127,6 +127,13 @@ def watch_game(
         game_seed = int(derive_seeds(seed, _WATCHING, count=1)[0])
         last = play_game(player, twin, game_seed, [recorder], max_steps)
     return Video(path, writer.n_frames, writer.n_frames / fps, last.score)
+
+
+def how_trained(step: int, is_imported: bool) -> str:
+    """Says in a title how far an agent is trained; imported weights may not say themselves."""
+    if not is_imported:
+        return f"{step:,} steps trained"
+    return f"{step:,} steps trained elsewhere" if step else "trained elsewhere"
 
 
 def film_training(

@@ -63,6 +63,7 @@ def test_what_ships() -> None:
         "a2c_cnn",
         "a2c_cnn_convlstm",
         "a2c_mask",
+        "a2c_mask_a3c",
         "a2c_mask_convlstm",
         "ppo_abn",
         "ppo_abn_convlstm",
@@ -135,7 +136,28 @@ def test_a_recipe_with_memory_differs_in_that_alone(name: str) -> None:
     assert load_agent(name).network.memory == "convlstm"
 
 
-@pytest.mark.parametrize("name", [name for name in AGENTS if name.startswith("a2c")])
+def test_the_agent_of_mask_a3c_differs_from_our_form_of_it_as_published() -> None:
+    assert differences("a2c_mask_convlstm", "a2c_mask_a3c") == {
+        "algorithm.n_steps",
+        "network.extractor",
+        "network.attention_at",
+        "network.forget_at",
+        "train.protocol",
+    }
+    recipe = load_agent("a2c_mask_a3c")
+    assert recipe.algorithm.n_steps == 20
+    assert recipe.network.model_dump(exclude={"memory_size"}) == {
+        "extractor": "mask_a3c",
+        "attention_at": 10,
+        "memory": "convlstm",
+        "forget_at": "life",
+    }
+    assert recipe.train.protocol == "mask_a3c"
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in AGENTS if name.startswith("a2c") and name != "a2c_mask_a3c"]
+)
 def test_a2c_has_the_published_hyperparameters(name: str) -> None:
     assert load_agent(name).algorithm.model_dump(exclude={"branch_loss"}) == {
         "name": "a2c",

@@ -23,7 +23,10 @@ SMALL = {
     "ppo": ["algorithm.n_envs=2", "algorithm.n_steps=16", "algorithm.batch_size=16"],
     "a2c": ["algorithm.n_envs=2", "algorithm.n_steps=4"],
 }
-SHORT_GAMES = ["protocol.legacy.max_frames=240", "train.n_probes=2"]
+SHORT_GAMES = [
+    *(f"protocol.{name}.max_frames=240" for name in ("legacy", "mask_a3c")),
+    "train.n_probes=2",
+]
 
 
 def start(folder, agent="ppo_abn", env="space_invaders", steps=96, every=32, **kwargs):
