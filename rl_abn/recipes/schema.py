@@ -50,6 +50,15 @@ def _check_span(field: str, span: tuple[int, int], end: int) -> None:
         raise ValueError(f"expected {field} = [first, end] within 0 to {end}, got {span}")
 
 
+def _check_divides(field: str, part: int, whole_field: str, whole: int) -> None:
+    if whole % part:
+        near = next(d for d in range(min(part, whole), 0, -1) if whole % d == 0)
+        raise ValueError(
+            f"expected a {field} that divides {whole_field} = {whole}, got {part}; "
+            f"the nearest below is {near}"
+        )
+
+
 class Table(BaseModel):
     """A table of a recipe. Unknown keys are mistakes, not extras."""
 
@@ -146,20 +155,9 @@ class PPO(OnPolicy):
     @model_validator(mode="after")
     def _batches_fill_the_rollout(self) -> Self:
         rollout = self.n_envs * self.n_steps
-        if rollout % self.batch_size:
-            near = next(d for d in range(min(self.batch_size, rollout), 0, -1) if rollout % d == 0)
-            raise ValueError(
-                f"expected a batch_size that divides n_envs * n_steps = {rollout}, "
-                f"got {self.batch_size}; the nearest below is {near}"
-            )
+        _check_divides("batch_size", self.batch_size, "n_envs * n_steps", rollout)
         for field in ("n_steps", "batch_size"):
-            length, whole = self.sequence_length, getattr(self, field)
-            if whole % length:
-                near = next(d for d in range(min(length, whole), 0, -1) if whole % d == 0)
-                raise ValueError(
-                    f"expected a sequence_length that divides {field} = {whole}, got {length}; "
-                    f"the nearest below is {near}"
-                )
+            _check_divides("sequence_length", self.sequence_length, field, getattr(self, field))
         if self.normalize_advantage and self.batch_size == 1:
             raise ValueError("expected batch_size > 1 with normalize_advantage, got 1")
         return self
@@ -271,12 +269,7 @@ class AgentRecipe(Table):
     @model_validator(mode="after")
     def _games_come_in_equal_parts(self) -> Self:
         n_envs, n_parts = self.algorithm.n_envs, self.train.env_parts
-        if n_envs % n_parts:
-            near = max(n for n in range(1, n_parts) if n_envs % n == 0)
-            raise ValueError(
-                f"expected a train.env_parts that divides algorithm.n_envs = {n_envs}, "
-                f"got {n_parts}; the nearest below is {near}"
-            )
+        _check_divides("train.env_parts", n_parts, "algorithm.n_envs", n_envs)
         return self
 
     @model_validator(mode="after")

@@ -22,7 +22,7 @@ AGENT = "a2c_mask_a3c"
 MOST_BYTES = 64 * 2**20  # the published files have 1.4 MB
 PARTS = ("weight", "bias")
 # The published layers, and the same ones here.
-LAYERS = {
+_LAYERS = {
     "conv1": "features_extractor.layers.0.0",
     "conv2": "features_extractor.layers.1.0",
     "conv3": "features_extractor.layers.2.0",
@@ -32,6 +32,7 @@ LAYERS = {
     "actor_linear": "action_net",
     "critic_linear": "value_net",
 }
+NAMES = {f"{theirs}.{part}": f"{ours}.{part}" for theirs, ours in _LAYERS.items() for part in PARTS}
 # One layer here makes both maps, a row each.
 MAPS, MAP_HEAD = ("att_conv_a1", "att_conv_c1"), "attention_branch.map_head.0"
 
@@ -106,12 +107,7 @@ def read_mask_a3c(path: Path) -> dict[str, Tensor]:
 
 def to_published(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Gives a policy's tensors their published names."""
-    published = {
-        f"{theirs}.{part}": weights[f"{ours}.{part}"]
-        for theirs, ours in LAYERS.items()
-        for part in PARTS
-        if f"{ours}.{part}" in weights
-    }
+    published = {theirs: weights[ours] for theirs, ours in NAMES.items() if ours in weights}
     for part in PARTS:
         for row, name in enumerate(MAPS):
             published[f"{name}.{part}"] = weights[f"{MAP_HEAD}.{part}"][row : row + 1]
@@ -120,12 +116,7 @@ def to_published(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def from_published(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Gives published tensors the names they have in a policy."""
-    weights = {
-        f"{ours}.{part}": published[f"{theirs}.{part}"]
-        for theirs, ours in LAYERS.items()
-        for part in PARTS
-        if f"{theirs}.{part}" in published
-    }
+    weights = {ours: published[theirs] for theirs, ours in NAMES.items() if theirs in published}
     for part in PARTS:
         weights[f"{MAP_HEAD}.{part}"] = torch.cat([published[f"{name}.{part}"] for name in MAPS])
     return weights

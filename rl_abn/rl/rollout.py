@@ -151,6 +151,11 @@ class AttentionRolloutBuffer(RolloutBuffer):
         if self.device.type == "cuda":
             self._pinned = torch.zeros((n_envs, *self.obs_shape), dtype=dtype, pin_memory=True)
 
+    @property
+    def n_sequences(self) -> int:
+        """Sequences in a full buffer: those of all games' first steps, then the next ones."""
+        return self.buffer_size // self.sequence_length * self.n_envs
+
     def hold_states(self, state_of_one: PolicyState) -> None:
         """Makes room for what an agent remembers, of which this is one game's, each [1, ...]."""
         places = (self.buffer_size // self.sequence_length, self.n_envs)
@@ -230,18 +235,16 @@ class AttentionRolloutBuffer(RolloutBuffer):
 
     def shuffled(self, batch_size: int) -> Iterator[Tensor]:
         """Yields the numbers of every step once, in minibatches int64 [B] of random sequences."""
-        n_sequences = self.buffer_size // self.sequence_length * self.n_envs
         # A generator of its own: however many steps there are, the others go on alike.
         seed = int(torch.randint(2**62, ()))
         generator = torch.Generator(self.device).manual_seed(seed)
-        order = torch.randperm(n_sequences, generator=generator, device=self.device)
+        order = torch.randperm(self.n_sequences, generator=generator, device=self.device)
         for sequences in order.split(batch_size // self.sequence_length):
             yield self._steps_of(sequences).flatten()
 
     def everything(self) -> Tensor:
         """Returns the numbers of every step, int64 [T * N], sequences in order."""
-        n_sequences = self.buffer_size // self.sequence_length * self.n_envs
-        return self._steps_of(torch.arange(n_sequences, device=self.device)).flatten()
+        return self._steps_of(torch.arange(self.n_sequences, device=self.device)).flatten()
 
     def split(self, indices: Tensor, count: int) -> list[Tensor]:
         """Cuts a minibatch in `count` shares of whole sequences: their places in it, int64 [b]."""
@@ -288,10 +291,9 @@ class AttentionRolloutBuffer(RolloutBuffer):
         """Returns up to `count` observations spread over the rollout, and what came before them.
 
         Returns:
-            Observations uint8 [n, C, H, W], first steps of sequences, and the memory they met.
+            Observations [n, C, H, W], first steps of sequences, and the memory they met.
         """
-        n_sequences = self.buffer_size // self.sequence_length * self.n_envs
-        spread = torch.linspace(0, n_sequences - 1, min(count, n_sequences)).long()
+        spread = torch.linspace(0, self.n_sequences - 1, min(count, self.n_sequences)).long()
         steps = self._steps_of(spread.to(self.device))[0]
         observations = self.observations.flatten(0, 1).index_select(0, steps)
         state = self._states_before(steps) if self.states else None

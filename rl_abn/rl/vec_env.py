@@ -55,7 +55,8 @@ class AleVecEnv(VecEnv):
         protocol: How it is played.
         n_envs: Number of games.
         seed: Seeds the games, together with `seed()`.
-        life_loss_terminal: None takes the protocol's word; evaluation passes False.
+        life_loss_terminal: None takes the protocol's word. Evaluation passes True, to
+            tell agents that forget at a lost life.
         n_threads: Emulator threads; 0 is one a core, at most one a game.
 
     Raises:
