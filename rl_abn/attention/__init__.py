@@ -3,20 +3,24 @@
 from rl_abn.attention.branch import Attention, AttentionBranch
 from rl_abn.attention.compute import Compute
 from rl_abn.attention.interventions import INTERVENTIONS, Intervention
-from rl_abn.attention.mechanisms import MECHANISMS, apply
+from rl_abn.attention.mechanisms import MECHANISMS, QUERIED, apply, one_place
 from rl_abn.attention.override import MapOverride, override_map
+from rl_abn.attention.query import PlaceQuery
 from rl_abn.attention.statistics import MapStatistics, map_statistics
 
 __all__ = [
     "INTERVENTIONS",
     "MECHANISMS",
+    "QUERIED",
     "Attention",
     "AttentionBranch",
     "Compute",
     "Intervention",
     "MapOverride",
     "MapStatistics",
+    "PlaceQuery",
     "apply",
     "map_statistics",
+    "one_place",
     "override_map",
 ]

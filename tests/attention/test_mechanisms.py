@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from rl_abn.attention import MECHANISMS, apply
+from rl_abn.attention import MECHANISMS, apply, one_place
 
 G = torch.Generator().manual_seed(0)
 FEATURES = torch.randn(2, 8, 5, 6, generator=G)
@@ -10,7 +10,12 @@ MAP = torch.rand(2, 1, 5, 6, generator=G)
 
 @pytest.mark.parametrize(
     ("mechanism", "expected"),
-    [("residual", (1 + MAP) * FEATURES), ("mask", MAP * FEATURES), ("none", FEATURES)],
+    [
+        ("residual", (1 + MAP) * FEATURES),
+        ("mask", MAP * FEATURES),
+        ("soft", (MAP * FEATURES).sum((2, 3), keepdim=True)),
+        ("none", FEATURES),
+    ],
 )
 def test_formula(mechanism, expected):
     torch.testing.assert_close(apply(mechanism, FEATURES, MAP), expected)
@@ -34,6 +39,14 @@ def test_gradient_reaches_map_and_features(mechanism):
     apply(mechanism, features, attention_map).square().sum().backward()
     assert features.grad.abs().sum() > 0
     assert attention_map.grad.abs().sum() > 0
+
+
+def test_hard_attention_reads_what_is_at_one_place():
+    place = torch.tensor([7, 29])  # row 1, column 1 and row 4, column 5
+    attention_map = one_place(place, 5, 6, like=FEATURES)
+    assert torch.equal(attention_map.sum(dim=(1, 2, 3)), torch.ones(2))
+    read = apply("hard", FEATURES, attention_map)[:, :, 0, 0]
+    assert torch.equal(read, torch.stack([FEATURES[0, :, 1, 1], FEATURES[1, :, 4, 5]]))
 
 
 def test_unknown_name_is_refused_with_the_names_there_are():
