@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-MOST_NAMED = 16
+MOST_NAMED = 24
 
 
 class RlAbnError(Exception):

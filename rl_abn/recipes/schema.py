@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from rl_abn.attention import MECHANISMS
+from rl_abn.attention import MECHANISMS, QUERIED
 from rl_abn.errors import did_you_mean
 from rl_abn.networks import MEMORIES, NETWORKS
 from rl_abn.protocols import ProtocolName
@@ -114,6 +114,8 @@ class OnPolicy(Table):
             loss as the agent, with its own old log-probabilities), "distillation" (KL and value
             error towards the agent) or "none".
         branch_coef: Weight of the branch loss.
+        place_coef: Weight of the loss that teaches hard attention where to look.
+        place_ent_coef: Weight of the entropy bonus of its places.
     """
 
     n_envs: Annotated[int, Field(ge=1, le=4096)]
@@ -127,6 +129,8 @@ class OnPolicy(Table):
     clip_reward: bool = True
     branch_loss: Literal["actor_critic", "distillation", "none"] = "actor_critic"
     branch_coef: NotNegative = 1.0
+    place_coef: NotNegative = 1.0
+    place_ent_coef: NotNegative = 0.01
 
 
 class PPO(OnPolicy):
@@ -184,7 +188,8 @@ class NetworkTable(Table):
     Attributes:
         extractor: Name of the network.
         attention_at: Height and width of the map for 84x84 observations.
-        memory: "convlstm" on the features, "lstm" after the perception stage, or "none".
+        memory: "convlstm" on the features, "lstm" after the perception stage (or, with soft and
+            hard attention, in its place), or "none".
         memory_size: Size of an lstm; a convlstm has the features' channels.
         forget_at: Whether memory is emptied at the end of a "game", or at every lost "life" of a
             protocol that counts them.
@@ -214,7 +219,8 @@ class AttentionTable(Table):
     """How the agent attends.
 
     Attributes:
-        mechanism: How a map gates the features: residual, mask, or none for no attention.
+        mechanism: How a map gates the features: residual, mask, or none for no attention; or how
+            an LSTM that asks for it reads them: soft, hard.
         maps: "shared" gives actor and critic one map, "split" one each.
     """
 
@@ -284,14 +290,25 @@ class AgentRecipe(Table):
 
     @model_validator(mode="after")
     def _branch_has_something_to_say(self) -> Self:
-        if self.attention.mechanism == "none" and self.algorithm.branch_loss != "none":
+        mechanism, branch_loss = self.attention.mechanism, self.algorithm.branch_loss
+        if mechanism in ("none", *QUERIED) and branch_loss != "none":
             raise ValueError(
-                "expected algorithm.branch_loss = 'none' where attention.mechanism is 'none' "
-                f"(there is no branch), got '{self.algorithm.branch_loss}'"
+                f"expected algorithm.branch_loss = 'none' where attention.mechanism is "
+                f"'{mechanism}' (there is no branch), got '{branch_loss}'"
             )
-        if self.attention.mechanism == "none" and self.attention.maps == "split":
+        return self
+
+    @model_validator(mode="after")
+    def _maps_have_what_they_need(self) -> Self:
+        mechanism, maps = self.attention.mechanism, self.attention.maps
+        if mechanism in ("none", *QUERIED) and maps == "split":
             raise ValueError(
-                "expected attention.maps = 'shared' with mechanism 'none', got 'split'"
+                f"expected attention.maps = 'shared' with mechanism '{mechanism}', got 'split'"
+            )
+        if mechanism in QUERIED and self.network.memory != "lstm":
+            raise ValueError(
+                f"expected network.memory = 'lstm' with mechanism '{mechanism}' (its state asks "
+                f"where to look), got '{self.network.memory}'"
             )
         return self
 

@@ -5,13 +5,9 @@ from __future__ import annotations
 from stable_baselines3 import A2C
 from torch import Tensor
 
-from rl_abn.rl.on_policy import (
-    AttentionOnPolicy,
-    MeanMetrics,
-    actor_critic_terms,
-    distillation_loss,
-    with_branch,
-)
+from rl_abn.rl import categorical
+from rl_abn.rl.losses import actor_critic_terms, distillation_loss, with_branch, with_places
+from rl_abn.rl.on_policy import AttentionOnPolicy, MeanMetrics
 from rl_abn.rl.rollout import RolloutSamples
 
 
@@ -42,9 +38,22 @@ class AttentionA2C(AttentionOnPolicy, A2C):
             The loss, and its terms by the names they are logged under.
         """
         attention, _ = self.policy.attend(
-            samples.observations, samples.state, restarts=samples.restarts
+            samples.observations,
+            samples.state,
+            restarts=samples.restarts,
+            places=samples.places,
         )
         loss, terms = self._policy_gradient_loss(attention.action_logits, attention.value, samples)
+        if attention.place_logits is not None:
+            log_prob = categorical.log_prob(attention.place_logits, samples.places)
+            loss, terms = with_places(
+                loss,
+                terms,
+                -(self.place_advantages(samples) * log_prob).mean(),
+                attention.place_logits,
+                self.place_coef,
+                self.place_ent_coef,
+            )
         if self.branch_loss == "none":
             return loss, {"loss": loss, **terms}
         assert attention.branch_logits is not None

@@ -113,6 +113,8 @@ def make_model(
         "clip_reward": algorithm.clip_reward,
         "branch_loss": algorithm.branch_loss,
         "branch_coef": algorithm.branch_coef,
+        "place_coef": algorithm.place_coef,
+        "place_ent_coef": algorithm.place_ent_coef,
         "normalize_advantage": algorithm.normalize_advantage,
         "seed": recipe.seed,
         "device": device,

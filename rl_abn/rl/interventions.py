@@ -10,7 +10,8 @@ import torch
 from rl_abn.attention import INTERVENTIONS, Intervention
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.recipes import AgentRecipe
-from rl_abn.rl.policy import AttentionPolicy, map_names_of
+from rl_abn.rl.names import map_names_of
+from rl_abn.rl.policy import AttentionPolicy
 from rl_abn.rl.vec_env import derive_seeds
 
 EVERY, EACH = "all", "each"

@@ -1,8 +1,9 @@
-"""What PPO and A2C share here: collecting rollouts, and the losses' common terms."""
+"""What PPO and A2C share here: collecting rollouts, and the way to an update."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -14,19 +15,21 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import MaybeCallback
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from rl_abn.attention.compute import Pause
 from rl_abn.networks import forget
 from rl_abn.rl import categorical
 from rl_abn.rl.learners import Learners, LossTerms
 from rl_abn.rl.parts import Part, SideBySideVecEnv, parts_of
-from rl_abn.rl.policy import AttentionPolicy, PolicyAttention, PolicyState
+from rl_abn.rl.policy import AttentionPolicy, PolicyState
 from rl_abn.rl.ranks import Ranks
-from rl_abn.rl.rollout import AttentionRolloutBuffer, Thought
+from rl_abn.rl.rollout import AttentionRolloutBuffer, RolloutSamples, Thought
 from rl_abn.rl.vec_env import AleVecEnv, derive_seeds
 
 BranchLoss = Literal["actor_critic", "distillation", "none"]
+
+BASELINE_RATE = 0.1
+"""How fast hard attention's baseline moves (Xu et al., ICML 2015, section 4.1)."""
 
 
 class AttentionOnPolicy(OnPolicyAlgorithm):
@@ -37,6 +40,8 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         env: The games; rewards may be raw.
         branch_loss: What teaches the branch its own answer.
         branch_coef: Weight of that loss.
+        place_coef: Weight of the loss that teaches hard attention where to look.
+        place_ent_coef: Weight of the entropy bonus of its places.
         clip_reward: Whether to learn from the sign of the rewards (Mnih et al. 2015).
         sequence_length: Steps that an agent with memory learns from in one go, from what it
             remembered before them; None is the whole rollout for those and one step for others.
@@ -60,6 +65,8 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         *,
         branch_loss: BranchLoss = "actor_critic",
         branch_coef: float = 1.0,
+        place_coef: float = 1.0,
+        place_ent_coef: float = 0.01,
         clip_reward: bool = False,
         sequence_length: int | None = None,
         ranks: Ranks | None = None,
@@ -68,6 +75,8 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         self.ranks = ranks or Ranks()
         self.branch_loss: BranchLoss = branch_loss
         self.branch_coef = branch_coef
+        self.place_coef = place_coef
+        self.place_ent_coef = place_ent_coef
         self.clip_reward = clip_reward
         self.sequence_length = sequence_length
         self._states: list[PolicyState] = []
@@ -175,6 +184,7 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         rollout_buffer.compute_returns_and_advantage(
             torch.cat([thought.values for thought in last_values]), self._last_episode_starts
         )
+        self._move_baseline()
         callback.on_rollout_end()
         return True
 
@@ -237,21 +247,35 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
             seen[i] = part.step_wait()[0]  # type: ignore[assignment]
         self._last_obs = np.concatenate(seen)
 
+    def _move_baseline(self) -> None:
+        """Moves hard attention's baseline a tenth of the way to the rollout's mean return."""
+        if self.policy.mechanism == "hard":
+            brought = self.ranks.mean_(self.rollout_buffer.returns.mean())
+            self.policy.place_baseline.lerp_(brought, BASELINE_RATE)
+
     def _draw_races(self, n_steps: int, n_envs: int) -> Tensor:
         """Draws all the chance a rollout's actions need, [T, N, A]: see `categorical.win`.
 
-        Every rank draws that of all and takes its share.
+        Hard attention needs more, for its places: [T, N, A + L]. Every rank draws that of all and
+        takes its share.
         """
         n_all = n_envs * self.ranks.count
-        races = torch.empty(n_steps, n_all, self.policy.n_actions, device=self.device)
+        n_choices = self.policy.n_actions + self.policy.n_places
+        races = torch.empty(n_steps, n_all, n_choices, device=self.device)
         return races.exponential_()[:, self.ranks.share(n_all, "games")]
 
     def act(
         self, observations: Tensor, races: Tensor, state: PolicyState
     ) -> tuple[Thought, PolicyState]:
-        """Looks at observations, [n, C, H, W], and draws actions by races [n, A]."""
-        attention, state = self.policy.attend(observations, state)
-        return Thought.of(attention, categorical.win(attention.action_logits, races)), state
+        """Looks at observations, [n, C, H, W], and draws actions by races [n, A].
+
+        Hard attention's places are drawn by the rest of the races, [n, A + L].
+        """
+        of_actions, of_places = races.tensor_split([self.policy.n_actions], dim=1)
+        attention, state = self.policy.attend(
+            observations, state, places=partial(categorical.win, races=of_places)
+        )
+        return Thought.of(attention, categorical.win(attention.action_logits, of_actions)), state
 
     def restart(self, observations: np.ndarray) -> None:
         """Goes on with new games, of which these are the first observations."""
@@ -293,6 +317,14 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         loss.backward()
         return {name: term.detach() for name, term in terms.items()}
 
+    def place_advantages(self, samples: RolloutSamples) -> Tensor:
+        """Returns what hard attention's places are judged by, [B]: returns less a moving baseline.
+
+        The critic is no baseline for them: it has seen what the place showed, and expects the
+        better of a better place. One that depends on the draw would teach nothing.
+        """
+        return samples.returns - self.policy.place_baseline
+
     def descend(self) -> None:
         """Takes one step down the gradients of all ranks, their norm clipped."""
         self.ranks.average_gradients(self.policy.parameters())
@@ -329,51 +361,6 @@ class Arrived(NamedTuple):
     infos: list[dict[str, Any]]
     restarts: np.ndarray
     cut_off: np.ndarray
-
-
-class ActorCriticTerms(NamedTuple):
-    """What both algorithms need of one branch's answer: log-probabilities, entropy, value loss."""
-
-    log_prob: Tensor
-    entropy: Tensor
-    value_loss: Tensor
-
-
-def actor_critic_terms(
-    action_logits: Tensor, value: Tensor, actions: Tensor, returns: Tensor
-) -> ActorCriticTerms:
-    """Reads the terms of a branch's answer, logits [B, A] and value [B], for actions [B]."""
-    return ActorCriticTerms(
-        log_prob=categorical.log_prob(action_logits, actions),
-        entropy=categorical.entropy(action_logits).mean(),
-        value_loss=F.mse_loss(value, returns),
-    )
-
-
-def distillation_loss(
-    attention: PolicyAttention, vf_coef: float
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Returns KL(agent ‖ branch) + vf_coef * squared value error, the agent held fixed."""
-    assert attention.branch_logits is not None
-    assert attention.branch_value is not None
-    teacher = attention.action_logits.detach().log_softmax(dim=-1)
-    student = attention.branch_logits.log_softmax(dim=-1)
-    kl = F.kl_div(student, teacher, log_target=True, reduction="batchmean")
-    value_loss = F.mse_loss(attention.branch_value, attention.value.detach())
-    return kl + vf_coef * value_loss, {"distillation_kl": kl, "value_loss": value_loss}
-
-
-def with_branch(
-    loss: Tensor,
-    terms: dict[str, Tensor],
-    branch_loss: Tensor,
-    branch_terms: dict[str, Tensor],
-    branch_coef: float,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Returns L_agent + branch_coef * L_branch, and the terms of both by their logged names."""
-    total = loss + branch_coef * branch_loss
-    named = {f"branch_{name}": term for name, term in branch_terms.items()}
-    return total, {"loss": total, **terms, "branch_loss": branch_loss, **named}
 
 
 class MeanMetrics:

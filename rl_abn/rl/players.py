@@ -87,16 +87,16 @@ class AgentPlayer:
         override: MapOverride | None = None
         if self.intervention is not None:
             override = partial(self.intervention, began=torch.as_tensor(began, device=device))
+        draw = partial(categorical.sample, generator=self._generator)
         with self.policy.compute.acting(device, len(observations)):
             attention, self._state = self.policy.attend(
-                torch.as_tensor(observations, device=device), self._state, override
+                torch.as_tensor(observations, device=device),
+                self._state,
+                override,
+                places=None if self.greedy else draw,
             )
             logits = attention.action_logits
-            actions = (
-                logits.argmax(dim=-1)
-                if self.greedy
-                else categorical.sample(logits, self._generator)
-            )
+            actions = logits.argmax(dim=-1) if self.greedy else draw(logits)
         return actions.cpu().numpy(), attention
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor, nn
 
 from rl_abn.attention import (
     MECHANISMS,
+    QUERIED,
     Attention,
     AttentionBranch,
     Compute,
@@ -23,8 +23,10 @@ from rl_abn.attention import (
     override_map,
 )
 from rl_abn.attention.compute import Precision
-from rl_abn.networks import MEMORIES, NETWORKS, Lstm, forget, trace_shape
+from rl_abn.networks import MEMORIES, Chooser, Gaze, Lstm, forget
 from rl_abn.rl import categorical
+from rl_abn.rl.names import expect, map_names_of
+from rl_abn.rl.trunk import TrunkExtractor
 
 PolicyState = tuple[Tensor, ...] | None
 """What an agent remembers from step to step; None for agents without memory."""
@@ -41,6 +43,9 @@ class PolicyAttention(NamedTuple):
         evidence: What speaks for each action, and last for the value, in each place, [B, K, h, w].
         branch_logits: The attention branch's own policy, [B, A], or None if it has none.
         branch_value: Its own value, [B], or None.
+        place_logits: Log-probabilities of the places that hard attention draws from, [B, L], row
+            by row; None for other mechanisms.
+        place: The place it looked at, int64 [B], or None.
     """
 
     action_logits: Tensor
@@ -49,39 +54,18 @@ class PolicyAttention(NamedTuple):
     evidence: Tensor
     branch_logits: Tensor | None
     branch_value: Tensor | None
+    place_logits: Tensor | None = None
+    place: Tensor | None = None
 
 
-class TrunkExtractor(BaseFeaturesExtractor):
-    """The layers up to the place where attention attaches, as SB3 wants an extractor.
+class _Seen(NamedTuple):
+    """What actor and critic get: a vector each or one for both, [B, features], and by what way."""
 
-    Args:
-        observation_space: [C, H, W].
-        network: A name in `NETWORKS`.
-        attention_at: Map size for 84x84 observations; None takes the network's default.
-    """
-
-    def __init__(
-        self,
-        observation_space: spaces.Box,
-        network: str = "nature",
-        attention_at: int | None = None,
-    ) -> None:
-        _expect("extractor", network, NETWORKS)
-        in_shape = observation_space.shape
-        if len(in_shape) != 3:
-            raise ValueError(f"expected observations of shape [C, H, W], got {in_shape}")
-        plan = NETWORKS[network](in_shape, attention_at or NETWORKS[network].attention_at[0])
-        layers = plan.extractor()
-        out_shape = trace_shape(layers, in_shape)
-        super().__init__(observation_space, out_shape[0] * out_shape[1] * out_shape[2])
-        self.plan = plan
-        self.layers = layers
-        self.out_shape = out_shape
-
-    def forward(self, images: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, channels, h, w]."""
-        features: Tensor = self.layers(images)
-        return features
+    latents: list[Tensor]
+    attention: Attention
+    state: PolicyState
+    place_logits: Tensor | None = None
+    place: Tensor | None = None
 
 
 class AttentionPolicy(ActorCriticPolicy):
@@ -97,11 +81,13 @@ class AttentionPolicy(ActorCriticPolicy):
         lr_schedule: Learning rate by progress remaining.
         extractor: A name in `NETWORKS`.
         attention_at: Map size for 84x84 observations; None takes the network's default.
-        mechanism: How a map gates the features: "residual", "mask" or "none".
+        mechanism: How a map gates the features: "residual", "mask" or "none"; or how an LSTM that
+            asks for it reads them: "soft" or "hard".
         maps: "shared" gives actor and critic one map, "split" one each.
         branch_answers: Whether the branch states a policy and value of its own.
         memory: A name in `MEMORIES`: "none", "convlstm" on the features, or "lstm" after every
-            perception stage. stable-baselines3's own algorithms train agents without memory only.
+            perception stage; "soft" and "hard" need "lstm", which takes the stage's place.
+            stable-baselines3's own algorithms train agents without memory only.
         memory_size: Size of an "lstm"; a "convlstm" has the features' channels.
         forget_at: Whether memory is emptied at the end of a "game", or at every lost "life".
         precision: "fp32" or "bf16".
@@ -127,6 +113,7 @@ class AttentionPolicy(ActorCriticPolicy):
     """
 
     features_extractor: TrunkExtractor
+    place_baseline: Tensor
 
     def __init__(
         self,
@@ -149,19 +136,24 @@ class AttentionPolicy(ActorCriticPolicy):
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
-        _expect("mechanism", mechanism, MECHANISMS)
-        _expect("maps", maps, ("shared", "split"))
-        _expect("memory", memory, MEMORIES)
-        _expect("forget_at", forget_at, ("game", "life"))
+        expect("mechanism", mechanism, MECHANISMS)
+        expect("maps", maps, ("shared", "split"))
+        expect("memory", memory, MEMORIES)
+        expect("forget_at", forget_at, ("game", "life"))
         if not isinstance(action_space, spaces.Discrete):
             raise ValueError(f"expected a Discrete action space, got {action_space}")
+        if mechanism in QUERIED and (memory != "lstm" or maps != "shared"):
+            raise ValueError(
+                f"expected memory='lstm' and maps='shared' with mechanism='{mechanism}', "
+                f"got '{memory}' and '{maps}'"
+            )
         if use_sde:
             raise ValueError("expected use_sde=False: it is for continuous actions")
         self.extractor_name = extractor
         self.attention_at = attention_at
         self.mechanism = mechanism
         self.maps = maps
-        self.branch_answers = branch_answers and mechanism != "none"
+        self.branch_answers = branch_answers and mechanism not in ("none", *QUERIED)
         self.memory = memory
         self.memory_size = memory_size
         self.forget_at = forget_at
@@ -184,11 +176,19 @@ class AttentionPolicy(ActorCriticPolicy):
         """Names of the maps, in the order of `PolicyAttention.map`'s second dimension."""
         return map_names_of(self.mechanism, self.maps)
 
+    @property
+    def n_places(self) -> int:
+        """How many places hard attention draws from; 0 for agents that draw none."""
+        height, width = self.features_extractor.out_shape[1:]
+        return height * width if self.mechanism == "hard" else 0
+
     def initial_state(self, n: int) -> PolicyState:
         """Returns the memory of n games at their start; None for an agent without memory."""
         parts: list[Tensor] = []
         if self.feature_memory is not None:
             parts += self.feature_memory.initial_state(n, *self.features_extractor.out_shape[1:])
+        if self.gaze is not None:
+            parts += self.gaze.lstm.initial_state(n)
         for memory in self.latent_memories:
             parts += memory.initial_state(n)  # type: ignore[operator]
         return tuple(parts) or None
@@ -199,6 +199,7 @@ class AttentionPolicy(ActorCriticPolicy):
         state: PolicyState = None,
         map_override: MapOverride | None = None,
         restarts: Tensor | None = None,
+        places: Tensor | Chooser | None = None,
     ) -> tuple[PolicyAttention, PolicyState]:
         """Looks at observations and says what to do, what it is worth, and where it looked.
 
@@ -210,6 +211,8 @@ class AttentionPolicy(ActorCriticPolicy):
             restarts: None where the observations are one step of B games. Otherwise they are T
                 steps of n games, B = T * n, all first steps first, and this says where a game's
                 memory is emptied before a step, bool [T, n].
+            places: Where an agent with hard attention looks, int64 [B], or how it chooses from
+                log-probabilities [n, L]; None takes the likeliest places. Others take no notice.
 
         Returns:
             The attention, and what the agent remembers after the last step.
@@ -217,6 +220,35 @@ class AttentionPolicy(ActorCriticPolicy):
         Raises:
             ValueError: If the override does not fit the maps.
         """
+        with self.compute.autocast(obs.device):
+            images = self.compute.images(obs, normalize=self.normalize_images)
+            features = self.features_extractor(images)
+            if self.gaze is None:
+                seen = self._see(features, state, map_override, restarts)
+            else:
+                seen = self._gaze_at(features, state, map_override, restarts, places)
+            action_logits = self.action_net(seen.latents[0])
+            value = self.value_net(seen.latents[-1])
+        answer = seen.attention.logits.float() if self.branch_answers else None
+        return PolicyAttention(
+            action_logits=action_logits.float(),
+            value=value.float().squeeze(-1),
+            map=seen.attention.map.float(),
+            evidence=seen.attention.evidence.float(),
+            branch_logits=None if answer is None else answer[:, :-1],
+            branch_value=None if answer is None else answer[:, -1],
+            place_logits=seen.place_logits,
+            place=seen.place,
+        ), seen.state
+
+    def _see(
+        self,
+        features: Tensor,
+        state: PolicyState,
+        map_override: MapOverride | None,
+        restarts: Tensor | None,
+    ) -> _Seen:
+        """Gates the features by the branch's maps and lets the perception stages work on them."""
         remembered: list[Tensor] = []
 
         def remember(memory: nn.Module, inputs: Tensor) -> Tensor:
@@ -226,32 +258,34 @@ class AttentionPolicy(ActorCriticPolicy):
             remembered.extend(now)
             return outputs  # type: ignore[no-any-return]
 
-        with self.compute.autocast(obs.device):
-            images = self.compute.images(obs, normalize=self.normalize_images)
-            features = self.features_extractor(images)
-            if self.feature_memory is not None:
-                features = remember(self.feature_memory, features)
-            attention = self._branch(features)
-            attention_map = override_map(attention.map, map_override)
-            latents = [
-                perceive(apply(self.mechanism, prepare(features), attention_map[:, i : i + 1]))
-                for i, (prepare, perceive) in enumerate(
-                    zip(self.before_gates, self.perceptions, strict=True)
-                )
-            ]
-            if self.latent_memories:
-                latents = list(map(remember, self.latent_memories, latents))
-            action_logits = self.action_net(latents[0])
-            value = self.value_net(latents[-1])
-        answer = attention.logits.float() if self.branch_answers else None
-        return PolicyAttention(
-            action_logits=action_logits.float(),
-            value=value.float().squeeze(-1),
-            map=attention_map.float(),
-            evidence=attention.evidence.float(),
-            branch_logits=None if answer is None else answer[:, :-1],
-            branch_value=None if answer is None else answer[:, -1],
-        ), tuple(remembered) or None
+        if self.feature_memory is not None:
+            features = remember(self.feature_memory, features)
+        attention = self._branch(features)
+        attention_map = override_map(attention.map, map_override)
+        latents = [
+            perceive(apply(self.mechanism, prepare(features), attention_map[:, i : i + 1]))
+            for i, (prepare, perceive) in enumerate(
+                zip(self.before_gates, self.perceptions, strict=True)
+            )
+        ]
+        if self.latent_memories:
+            latents = list(map(remember, self.latent_memories, latents))
+        return _Seen(latents, attention._replace(map=attention_map), tuple(remembered) or None)
+
+    def _gaze_at(
+        self,
+        features: Tensor,
+        state: PolicyState,
+        map_override: MapOverride | None,
+        restarts: Tensor | None,
+        places: Tensor | Chooser | None,
+    ) -> _Seen:
+        """Lets the LSTM ask where to look, step by step."""
+        assert self.gaze is not None
+        look, now = self.gaze(features, state, restarts, map_override, places)
+        silent = features[:, :0]
+        attention = Attention(look.map, silent, silent.mean(dim=(2, 3)))
+        return _Seen([look.output], attention, now, look.place_logits, look.place)
 
     def forward(self, obs: Tensor, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Returns actions [B], values [B, 1] and log-probabilities [B], as SB3 wants them.
@@ -300,8 +334,9 @@ class AttentionPolicy(ActorCriticPolicy):
             before = tuple(torch.as_tensor(part, device=self.device) for part in state)
             if episode_start is not None:
                 before = forget(before, torch.as_tensor(episode_start, device=self.device))
+        places = None if deterministic else categorical.sample
         with torch.no_grad():
-            attention, now = self.attend(obs, before)  # type: ignore[arg-type]
+            attention, now = self.attend(obs, before, places=places)  # type: ignore[arg-type]
         assert now is not None
         actions = self._choose(attention.action_logits, deterministic).cpu().numpy()
         return actions if several else actions[0], tuple(part.cpu().numpy() for part in now)
@@ -337,9 +372,10 @@ class AttentionPolicy(ActorCriticPolicy):
         del self.pi_features_extractor, self.vf_features_extractor
         channels = self.features_extractor.out_shape[0]
         plan = self.features_extractor.plan
+        queried = self.mechanism in QUERIED
         n_maps = len(self.map_names)
         self.attention_branch: AttentionBranch | None = None
-        if n_maps:
+        if n_maps and not queried:
             self.attention_branch = AttentionBranch(
                 channels,
                 self.n_actions + 1 if self.branch_answers else 0,
@@ -348,7 +384,7 @@ class AttentionPolicy(ActorCriticPolicy):
                 # next stage.
                 body=plan.branch_body(channels) if self.branch_answers else None,
             )
-        n_stages = max(n_maps, 1)
+        n_stages = 0 if queried else max(n_maps, 1)
         self.before_gates = nn.ModuleList(plan.before_gate(channels) for _ in range(n_stages))
         self.perceptions = nn.ModuleList(plan.perception() for _ in range(n_stages))
         self.feature_memory = Lstm(channels, channels, 3) if self.memory == "convlstm" else None
@@ -356,6 +392,9 @@ class AttentionPolicy(ActorCriticPolicy):
             Lstm(plan.features_dim, self.memory_size)
             for _ in (self.perceptions if self.memory == "lstm" else ())
         )
+        self.gaze = Gaze(self.mechanism, channels, self.memory_size) if queried else None
+        if self.mechanism == "hard":
+            self.register_buffer("place_baseline", torch.zeros(()))
         self.features_dim = self.memory_size if self.memory == "lstm" else plan.features_dim
         self.action_net = nn.Linear(self.features_dim, self.n_actions)
         self.value_net = nn.Linear(self.features_dim, 1)
@@ -381,12 +420,15 @@ class AttentionPolicy(ActorCriticPolicy):
             self.perceptions: 2**0.5,
             self.feature_memory: 1.0,
             self.latent_memories: 1.0,
+            self.gaze: 1.0,
             self.action_net: 0.01,
             self.value_net: 1.0,
         }
         if self.attention_branch is not None:
             gains[self.attention_branch.map_head] = 0.1
             gains[self.attention_branch.evidence_head] = 0.1
+        if self.gaze is not None:
+            gains[self.gaze.places.score] = 0.1
         for module, gain in gains.items():
             if module is not None:
                 module.apply(partial(self.init_weights, gain=gain))
@@ -413,20 +455,3 @@ class AttentionPolicy(ActorCriticPolicy):
             "optimizer_class": self.optimizer_class,
             "optimizer_kwargs": self.optimizer_kwargs,
         }
-
-
-def map_names_of(mechanism: str, maps: str) -> tuple[str, ...]:
-    """Returns the names of an agent's maps, none for mechanism "none".
-
-    Args:
-        mechanism: How a map gates the features.
-        maps: "shared" or "split".
-    """
-    if mechanism == "none":
-        return ()
-    return ("shared",) if maps == "shared" else ("policy", "value")
-
-
-def _expect(field: str, name: str, names: Any) -> None:
-    if name not in names:
-        raise ValueError(f"expected {field} of {sorted(names)}, got '{name}'")

@@ -8,13 +8,9 @@ import torch
 from stable_baselines3 import PPO
 from torch import Tensor
 
-from rl_abn.rl.on_policy import (
-    AttentionOnPolicy,
-    MeanMetrics,
-    actor_critic_terms,
-    distillation_loss,
-    with_branch,
-)
+from rl_abn.rl import categorical
+from rl_abn.rl.losses import actor_critic_terms, distillation_loss, with_branch, with_places
+from rl_abn.rl.on_policy import AttentionOnPolicy, MeanMetrics
 from rl_abn.rl.rollout import RolloutSamples
 
 
@@ -59,13 +55,17 @@ class AttentionPPO(AttentionOnPolicy, PPO):
         """Computes L = L_agent + branch_coef * L_branch on one minibatch.
 
         Both branches are judged by the same advantages and returns; each has a ratio of its own,
-        to its own old log-probabilities, which is 1 on the first minibatch of an update.
+        to its own old log-probabilities, which is 1 on the first minibatch of an update. So have
+        the places that hard attention drew: at ratio 1 their loss's gradient is REINFORCE's.
 
         Returns:
             The loss, and its terms by the names they are logged under.
         """
         attention, _ = self.policy.attend(
-            samples.observations, samples.state, restarts=samples.restarts
+            samples.observations,
+            samples.state,
+            restarts=samples.restarts,
+            places=samples.places,
         )
         loss, terms = self._clipped_loss(
             attention.action_logits,
@@ -74,6 +74,18 @@ class AttentionPPO(AttentionOnPolicy, PPO):
             samples.old_log_prob,
             clip_range,
         )
+        if attention.place_logits is not None:
+            log_prob = categorical.log_prob(attention.place_logits, samples.places)
+            ratio = (log_prob - samples.old_place_log_prob).exp()
+            place_loss = _surrogate(ratio, self.place_advantages(samples), clip_range)
+            loss, terms = with_places(
+                loss,
+                terms,
+                place_loss,
+                attention.place_logits,
+                self.place_coef,
+                self.place_ent_coef,
+            )
         if self.branch_loss == "none":
             return loss, {"loss": loss, **terms}
         assert attention.branch_logits is not None
@@ -103,8 +115,7 @@ class AttentionPPO(AttentionOnPolicy, PPO):
         )
         log_ratio = log_prob - old_log_prob
         ratio = log_ratio.exp()
-        clipped = ratio.clamp(1 - clip_range, 1 + clip_range)
-        policy_loss = -torch.min(samples.advantages * ratio, samples.advantages * clipped).mean()
+        policy_loss = _surrogate(ratio, samples.advantages, clip_range)
         loss = policy_loss + self.vf_coef * value_loss - self.ent_coef * entropy
         with torch.no_grad():
             # The low-variance estimator of KL(old ‖ new): http://joschu.net/blog/kl-approx.html
@@ -117,3 +128,9 @@ class AttentionPPO(AttentionOnPolicy, PPO):
             "approx_kl": approx_kl,
             "clip_fraction": clip_fraction,
         }
+
+
+def _surrogate(ratio: Tensor, advantages: Tensor, clip_range: Tensor) -> Tensor:
+    """The clipped objective, negated, of probability ratios [B] (Schulman et al. 2017, eq. 7)."""
+    clipped = ratio.clamp(1 - clip_range, 1 + clip_range)
+    return -torch.min(advantages * ratio, advantages * clipped).mean()

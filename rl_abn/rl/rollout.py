@@ -28,6 +28,8 @@ class RolloutSamples(NamedTuple):
         returns: [B].
         old_branch_values: [B]; 0 without a branch that answers.
         old_branch_log_prob: [B]; 0 without a branch that answers.
+        places: Where hard attention looked, int64 [B]; 0 for other agents.
+        old_place_log_prob: How likely that was, [B]; 0 for other agents.
         state: What an agent with memory remembered before the first step of each sequence.
         restarts: Where its memory is emptied before a step, bool [T, n]; None without memory.
     """
@@ -40,6 +42,8 @@ class RolloutSamples(NamedTuple):
     returns: Tensor
     old_branch_values: Tensor
     old_branch_log_prob: Tensor
+    places: Tensor
+    old_place_log_prob: Tensor
     state: PolicyState = None
     restarts: Tensor | None = None
 
@@ -53,6 +57,8 @@ class Thought(NamedTuple):
         log_probs: How likely it was to do that, [n].
         branch_values: What its branch expects, [n]; 0 without a branch that answers.
         branch_log_probs: How likely the branch was to do that, [n]; 0 likewise.
+        places: Where it looked, int64 [n]; 0 without hard attention.
+        place_log_probs: How likely it was to look there, [n]; 0 likewise.
     """
 
     actions: Tensor
@@ -60,12 +66,15 @@ class Thought(NamedTuple):
     log_probs: Tensor
     branch_values: Tensor
     branch_log_probs: Tensor
+    places: Tensor
+    place_log_probs: Tensor
 
     @classmethod
     def of(cls, attention: PolicyAttention, actions: Tensor) -> Thought:
         """Reads what is kept of an agent's attention and the actions it led to, int64 [n]."""
         value, branch_logits = attention.value, attention.branch_logits
         answers = branch_logits is not None and attention.branch_value is not None
+        place, place_logits = attention.place, attention.place_logits
         silent = torch.zeros_like(value)
         return cls(
             actions,
@@ -73,11 +82,13 @@ class Thought(NamedTuple):
             categorical.log_prob(attention.action_logits, actions),
             attention.branch_value if answers else silent,  # type: ignore[arg-type]
             categorical.log_prob(branch_logits, actions) if answers else silent,  # type: ignore[arg-type]
+            torch.zeros_like(actions) if place is None else place,
+            silent if place is None else categorical.log_prob(place_logits, place),  # type: ignore[arg-type]
         )
 
 
 class AttentionRolloutBuffer(RolloutBuffer):
-    """A rollout buffer of tensors that also keeps the branch's own answers, and memory.
+    """A rollout buffer of tensors that also keeps the branch's own answers, places and memory.
 
     Observations are kept NHWC, in the type of their space, so that a minibatch is one row gather
     and lies in memory as the convolutions want it (channels-last). Rewards and episode starts wait
@@ -145,6 +156,7 @@ class AttentionRolloutBuffer(RolloutBuffer):
         self.rewards, self.episode_starts = torch.zeros(places), torch.zeros(places)
         self.values, self.log_probs = zeros.clone(), zeros.clone()
         self.branch_values, self.branch_log_probs = zeros.clone(), zeros.clone()
+        self.places, self.place_log_probs = torch.zeros_like(self.actions), zeros.clone()
         self.advantages, self.returns = zeros.clone(), zeros.clone()
         # A GPU fetches from pinned memory while the processor goes on.
         self._pinned: Tensor | None = None
@@ -195,6 +207,8 @@ class AttentionRolloutBuffer(RolloutBuffer):
         self.log_probs[t, games] = thought.log_probs
         self.branch_values[t, games] = thought.branch_values
         self.branch_log_probs[t, games] = thought.branch_log_probs
+        self.places[t, games] = thought.places
+        self.place_log_probs[t, games] = thought.place_log_probs
 
     def add_step(self, rewards: np.ndarray, episode_starts: np.ndarray) -> None:
         """Writes what came of the next step, and moves on.
@@ -275,6 +289,8 @@ class AttentionRolloutBuffer(RolloutBuffer):
                 self.returns,
                 self.branch_values,
                 self.branch_log_probs,
+                self.places,
+                self.place_log_probs,
             )
         )
         samples = RolloutSamples(observations.permute(0, 3, 1, 2), *rest)  # type: ignore[arg-type]

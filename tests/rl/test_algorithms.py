@@ -7,7 +7,8 @@ from stable_baselines3.common.vec_env import VecMonitor
 from torch.nn import functional as F
 
 from rl_abn.rl import categorical
-from rl_abn.rl.on_policy import MeanMetrics, distillation_loss, explained_variance
+from rl_abn.rl.losses import distillation_loss
+from rl_abn.rl.on_policy import MeanMetrics, explained_variance
 from rl_abn.rl.ranks import Ranks
 from tests.rl.conftest import ProbeGame, make_algorithm, make_probe
 
@@ -25,14 +26,21 @@ class FirstMinibatch:
             self.updates = self.model._n_updates
             with torch.no_grad():
                 attention, _ = self.model.policy.attend(
-                    samples.observations, samples.state, restarts=samples.restarts
+                    samples.observations,
+                    samples.state,
+                    restarts=samples.restarts,
+                    places=samples.places,
                 )
             for logits, old in (
                 (attention.action_logits, samples.old_log_prob),
                 (attention.branch_logits, samples.old_branch_log_prob),
             ):
-                new = categorical.log_prob(logits, samples.actions)
-                self.ratios.append((new - old).exp())
+                if logits is not None:
+                    new = categorical.log_prob(logits, samples.actions)
+                    self.ratios.append((new - old).exp())
+            if attention.place_logits is not None:
+                new = categorical.log_prob(attention.place_logits, samples.places)
+                self.ratios.append((new - samples.old_place_log_prob).exp())
         return self.loss(samples, clip_range)
 
 

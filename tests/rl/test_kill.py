@@ -26,6 +26,12 @@ STEPS, ROLLOUT = 1024, 32
 SIZES = {
     "ppo_abn": ["algorithm.n_envs=2", "algorithm.n_steps=16", "algorithm.batch_size=16"],
     "a2c_abn": ["algorithm.n_envs=2", "algorithm.n_steps=16"],
+    "ppo_mask_convlstm": [
+        "algorithm.n_envs=2",
+        "algorithm.n_steps=16",
+        "algorithm.batch_size=16",
+        "algorithm.sequence_length=8",
+    ],
 }
 MOMENTS = ("saving", "training", "start-up")
 
@@ -102,7 +108,9 @@ class Training:
         return errors
 
 
-@pytest.mark.parametrize(("agent", "keep"), [("ppo_abn", 2), ("a2c_abn", 0)])
+@pytest.mark.parametrize(
+    ("agent", "keep"), [("ppo_abn", 2), ("a2c_abn", 0), ("ppo_mask_convlstm", 2)]
+)
 def test_killed_and_resumed_ends_bit_identical(agent: str, keep: int, tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     Training(agent, whole, keep).finish()

@@ -69,7 +69,7 @@ def test_every_pair_starts_logs_and_evaluates(agent, env, tmp_path):
     assert [row["step"] for row in rows] == [32, 64]
     assert np.isfinite(rows[-1]["train/value_loss"])
     maps = [key for key in rows[-1] if key.startswith("attention/")]
-    assert len(maps) == {"abn": 3, "mask": 6, "cnn": 0}[agent.split("_")[1]]
+    assert len(maps) == {"abn": 3, "mask": 6, "soft": 3, "hard": 3, "cnn": 0}[agent.split("_")[1]]
     if before is not None:
         assert before.open(run).steps == [0, 32, 64]
     result = evaluate_run(run, n_games=1, seed=1)
@@ -90,7 +90,9 @@ def test_same_seed_same_weights_whatever_the_threads(agent, tmp_path):
     assert not same(trained[0], trained[2])
 
 
-@pytest.mark.parametrize("agent", ["ppo_abn", "a2c_abn", "ppo_abn_fast", "ppo_mask_convlstm"])
+@pytest.mark.parametrize(
+    "agent", ["ppo_abn", "a2c_abn", "ppo_abn_fast", "ppo_mask_convlstm", "ppo_hard"]
+)
 def test_a_resumed_run_ends_as_the_uninterrupted_one(agent, tmp_path):
     whole, _ = start(tmp_path / "whole", agent, steps=128)
     train(whole, resume=False)
