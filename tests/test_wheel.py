@@ -51,7 +51,7 @@ def test_every_recipe_is_inside_the_package(files: dict[str, bytes], kind: str) 
     inside = {
         name.removeprefix(folder): data for name, data in files.items() if name.startswith(folder)
     }
-    assert len(inside) == {"agents": 14, "envs": 7}[kind]
+    assert len(inside) == {"agents": 18, "envs": 7}[kind]
     assert inside == recipes(kind)
 
 

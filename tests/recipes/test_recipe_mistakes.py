@@ -326,6 +326,32 @@ def test_no_branch_has_nothing_to_learn(complaint: Complaint, agent_with: Change
     )
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ["network.memory=convlstm"],
+            "expected network.memory = 'lstm' with mechanism 'hard' (its state asks where to "
+            "look), got 'convlstm'",
+        ),
+        (
+            ["attention.maps=split"],
+            "expected attention.maps = 'shared' with mechanism 'hard', got 'split'",
+        ),
+        (
+            ["algorithm.branch_loss=distillation"],
+            "expected algorithm.branch_loss = 'none' where attention.mechanism is 'hard' "
+            "(there is no branch), got 'distillation'",
+        ),
+    ],
+)
+def test_a_memory_that_asks_needs_an_lstm_and_one_map(
+    complaint: Complaint, settings: list[str], message: str
+) -> None:
+    said = complaint(lambda: make_run_recipe("pong", "ppo_hard", 0, settings))
+    assert said.endswith(message)
+
+
 @pytest.mark.parametrize("seed", [-1, 2**31, 2**64])
 def test_a_seed_has_31_bits(complaint: Complaint, seed: int) -> None:
     message = complaint(lambda: make_run_recipe("pong", "ppo_abn", seed))

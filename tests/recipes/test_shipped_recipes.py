@@ -62,16 +62,20 @@ def test_what_ships() -> None:
         "a2c_abn_convlstm",
         "a2c_cnn",
         "a2c_cnn_convlstm",
+        "a2c_hard",
         "a2c_mask",
         "a2c_mask_a3c",
         "a2c_mask_convlstm",
+        "a2c_soft",
         "ppo_abn",
         "ppo_abn_convlstm",
         "ppo_abn_fast",
         "ppo_cnn",
         "ppo_cnn_convlstm",
+        "ppo_hard",
         "ppo_mask",
         "ppo_mask_convlstm",
+        "ppo_soft",
     ]
     assert sorted(SCORES) == ENVS
 
@@ -88,6 +92,8 @@ def test_an_agent_is_what_its_name_says(name: str) -> None:
             "abn": ("residual", "shared", "actor_critic"),
             "mask": ("mask", "split", "none"),
             "cnn": ("none", "shared", "none"),
+            "soft": ("soft", "shared", "none"),
+            "hard": ("hard", "shared", "none"),
         }[form]
     )
     assert recipe.network.attention_at in NETWORKS[recipe.network.extractor].attention_at
@@ -115,6 +121,8 @@ def test_ppo_has_the_published_hyperparameters(name: str) -> None:
         "clip_reward": True,
         "target_kl": 0.0,
         "branch_coef": 1.0,
+        "place_coef": 1.0,
+        "place_ent_coef": 0.01,
     }
     assert recipe.train.steps == 10_000_000
 
@@ -134,6 +142,16 @@ def test_a_recipe_with_memory_differs_in_that_alone(name: str) -> None:
     learning = {"algorithm.sequence_length"} if name.startswith("ppo") else set()
     assert differences(name.removesuffix("_convlstm"), name) == {"network.memory"} | learning
     assert load_agent(name).network.memory == "convlstm"
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "a2c"])
+def test_agents_whose_lstm_asks_differ_in_how_they_look(algorithm: str) -> None:
+    assert differences(f"{algorithm}_soft", f"{algorithm}_hard") == {"attention.mechanism"}
+    assert differences(f"{algorithm}_mask_convlstm", f"{algorithm}_soft") == {
+        "attention.mechanism",
+        "attention.maps",
+        "network.memory",
+    }
 
 
 def test_the_agent_of_mask_a3c_differs_from_our_form_of_it_as_published() -> None:
@@ -173,6 +191,8 @@ def test_a2c_has_the_published_hyperparameters(name: str) -> None:
         "normalize_advantage": False,
         "clip_reward": True,
         "branch_coef": 1.0,
+        "place_coef": 1.0,
+        "place_ent_coef": 0.01,
     }
 
 
