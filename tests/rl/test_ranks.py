@@ -17,16 +17,18 @@ from rl_abn.runs import Run, load_tensors
 
 COMMON = ["--env", "pong", "--device", "cpu", "--set", "train.n_probes=0"]
 # Plain steps: Adam's division by a tiny second moment would make rounding errors large.
+PPO = [
+    "algorithm.n_envs=4",
+    "algorithm.n_steps=8",
+    "algorithm.batch_size=32",
+    "algorithm.n_epochs=2",
+    "algorithm.adam_eps=1.0",
+    "algorithm.learning_rate=0.02",
+    "algorithm.clip_range=1.0",
+]
 AGENTS = {
-    "ppo_abn": [
-        "algorithm.n_envs=4",
-        "algorithm.n_steps=8",
-        "algorithm.batch_size=32",
-        "algorithm.n_epochs=2",
-        "algorithm.adam_eps=1.0",
-        "algorithm.learning_rate=0.02",
-        "algorithm.clip_range=1.0",
-    ],
+    "ppo_abn": PPO,
+    "ppo_hard": [*PPO, "algorithm.sequence_length=4"],
     "a2c_abn": ["algorithm.n_envs=4", "algorithm.n_steps=8", "algorithm.learning_rate=0.02"],
 }
 
