@@ -51,6 +51,8 @@ def read_torch_zip(content: bytes, most_bytes: int) -> dict[str, Tensor]:
     # What torch writes is not compressed; a bomb is.
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         files = archive.infolist()
+        if "policy.pth" in archive.namelist():
+            raise ValueError("an agent of stable-baselines3, which 'rl-abn import sb3' reads")
         if any(file.compress_type != zipfile.ZIP_STORED for file in files):
             raise ValueError("compressed tensors")
         if sum(file.file_size for file in files) > most_bytes:

@@ -275,7 +275,10 @@ def test_a_file_that_is_cut_off(refused, write, share):
 
 
 def test_a_stable_baselines3_zip(refused):
-    assert refused(sb3_zip()).startswith("a weight file of Mask-Attention A3C, got ")
+    assert refused(sb3_zip()) == (
+        "a weight file of Mask-Attention A3C, got an agent of stable-baselines3, which "
+        "'rl-abn import sb3' reads"
+    )
 
 
 def test_no_file_a_folder_and_one_too_large(refused, place, monkeypatch):
