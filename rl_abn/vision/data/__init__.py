@@ -1,0 +1,13 @@
+"""Where pictures and what belongs to them come from."""
+
+from rl_abn.vision.data.labelled import Labelled, open_labelled, splits_of
+from rl_abn.vision.data.pictures import HeldPictures, Pictures, StoredPictures
+
+__all__ = [
+    "HeldPictures",
+    "Labelled",
+    "Pictures",
+    "StoredPictures",
+    "open_labelled",
+    "splits_of",
+]
