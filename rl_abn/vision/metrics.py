@@ -1,0 +1,207 @@
+"""How good and how sure answers are: accuracy, calibration, errors of control, with intervals."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64
+from scipy import stats
+from torch import Tensor
+
+from rl_abn.errors import RlAbnError
+
+N_BINS = 15
+"""Bins of confidence (Guo et al., ICML 2017)."""
+N_RESAMPLES = 10_000
+
+
+class Interval(NamedTuple):
+    """A number and its 95% interval.
+
+    Attributes:
+        value: The number.
+        low: Lower end; None from too little.
+        high: Upper end; None from too little.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+
+    def __str__(self) -> str:
+        if self.low is None or self.high is None:
+            return f"{self.value:.4g}"
+        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
+
+
+class Reliability(NamedTuple):
+    """What came of answers, by how sure they were (Guo et al., ICML 2017); float64 [n_bins].
+
+    Attributes:
+        edges: Of the bins, [n_bins + 1], from 0 to 1; an edge belongs to the bin below it.
+        counts: Answers in each bin.
+        confidence: Their mean probability; NaN in an empty bin.
+        accuracy: The share of them that was right; NaN in an empty bin.
+    """
+
+    edges: Float[Tensor, " n1"]
+    counts: Float[Tensor, " n"]
+    confidence: Float[Tensor, " n"]
+    accuracy: Float[Tensor, " n"]
+
+    @property
+    def expected_error(self) -> float:
+        """The expected calibration error: the mean gap of confidence and accuracy, 0..1."""
+        gaps = (self.confidence - self.accuracy).abs().nan_to_num()
+        return float((gaps * self.counts).sum() / self.counts.sum())
+
+
+class ControlErrors(NamedTuple):
+    """How far controls are off, each control by itself.
+
+    Attributes:
+        mae: Mean absolute error, [C].
+        rmse: Root of the mean squared error, [C].
+    """
+
+    mae: tuple[float, ...]
+    rmse: tuple[float, ...]
+
+
+def top_k_correct(
+    scores: Float[Tensor, "N K"], targets: Int64[Tensor, " N"], k: int = 1
+) -> Bool[Tensor, " N"]:
+    """Says of each answer whether the right class is among the k with the highest scores.
+
+    Of equal scores the lower class counts as higher, so that a network that says the same of all
+    classes is right as often as one that guesses. Scores with NaN are never right.
+
+    Args:
+        scores: Logits or probabilities, [N, K].
+        targets: Classes, [N].
+        k: From 1; all classes where there are fewer.
+    """
+    own = scores.gather(1, targets[:, None])
+    lower = torch.arange(scores.shape[1], device=scores.device) < targets[:, None]
+    ahead = (scores > own) | ((scores == own) & lower)
+    return (ahead.sum(1) < k) & ~scores.isnan().any(1)
+
+
+def accuracy(correct: Bool[Tensor, " N"]) -> Interval:
+    """Returns the share of right answers with Wilson's interval (Wilson 1927).
+
+    Raises:
+        RlAbnError: If there are no answers.
+    """
+    if not len(correct):
+        raise RlAbnError("expected answers to count, got none")
+    right, total = int(correct.sum()), len(correct)
+    interval = stats.binomtest(right, total).proportion_ci(0.95, method="wilson")
+    return Interval(right / total, float(interval.low), float(interval.high))
+
+
+def reliability(
+    probabilities: Float[Tensor, "N K"], targets: Int64[Tensor, " N"], n_bins: int = N_BINS
+) -> Reliability:
+    """Sorts answers into equally wide bins of their confidence, the highest probability.
+
+    Args:
+        probabilities: [N, K], in 0..1.
+        targets: Classes, [N].
+        n_bins: From 1.
+
+    Raises:
+        RlAbnError: If there are no answers, or they are no probabilities.
+    """
+    confidence = probabilities.double().amax(1) if len(targets) else probabilities.new_zeros(0)
+    if not len(confidence) or not bool(((confidence > 0) & (confidence <= 1 + 1e-4)).all()):
+        raise RlAbnError(
+            f"expected probabilities of 0 to 1, got {_range(confidence)}; logits need a softmax"
+        )
+    correct = top_k_correct(probabilities, targets).double()
+    edges = torch.linspace(0, 1, n_bins + 1, dtype=torch.double, device=confidence.device)
+    number = torch.bucketize(confidence, edges[1:-1])
+    counts, sure, right = (
+        torch.bincount(number, weights, minlength=n_bins)
+        for weights in (torch.ones_like(confidence), confidence, correct)
+    )
+    return Reliability(*(t.cpu() for t in (edges, counts, sure / counts, right / counts)))
+
+
+def control_errors(predicted: Float[Tensor, "N C"], driven: Float[Tensor, "N C"]) -> ControlErrors:
+    """Returns how far predicted controls are from the driver's.
+
+    Args:
+        predicted: [N, C].
+        driven: [N, C].
+
+    Raises:
+        RlAbnError: If there are none.
+    """
+    if not len(driven):
+        raise RlAbnError("expected controls to compare, got none")
+    gaps = (predicted - driven).double()
+    mae, rmse = gaps.abs().mean(0), gaps.square().mean(0).sqrt()
+    return ControlErrors(tuple(mae.tolist()), tuple(rmse.tolist()))
+
+
+def mean_over_blocks(
+    values: Float[Tensor, " N"],
+    blocks: Int64[Tensor, " N"],
+    *,
+    block_length: int = 50,
+    seed: int = 0,
+) -> Interval:
+    """Returns the mean of numbers along a drive, with an interval that knows of neighbours.
+
+    What a network gets wrong in one frame it gets wrong in the next. So whole stretches of frames
+    are drawn again, not single frames (block bootstrap, Carlstein 1986). `values` may be absolute
+    errors, or the differences of two networks' errors in the same frames.
+
+    Args:
+        values: One a frame, in the drive's order, [N].
+        blocks: Which uninterrupted stretch each frame belongs to, [N]; no block spans two.
+        block_length: Frames a block has, about: longer than errors take to change. A stretch is
+            cut into blocks of equal length.
+        seed: Of what is drawn.
+
+    Raises:
+        RlAbnError: If there are no numbers, or the length is none.
+    """
+    if not len(values) or block_length < 1:
+        raise RlAbnError(
+            f"expected numbers and blocks of 1 frame or more, got {len(values)} and {block_length}"
+        )
+    numbers = values.detach().cpu().double().numpy()
+    ends = np.flatnonzero(np.diff(blocks.cpu().numpy())) + 1
+    parts = [
+        part
+        for stretch in np.split(numbers, ends)
+        for part in np.array_split(stretch, max(round(len(stretch) / block_length), 1))
+    ]
+    mean = float(numbers.mean())
+    if len(parts) < 2:
+        return Interval(mean, None, None)
+    sums, counts = np.array([part.sum() for part in parts]), np.array([len(p) for p in parts])
+    interval = stats.bootstrap(
+        (sums, counts),
+        _ratio,
+        paired=True,
+        vectorized=True,
+        n_resamples=N_RESAMPLES,
+        batch=1_000,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Interval(mean, float(interval.low), float(interval.high))
+
+
+def _ratio(sums: np.ndarray, counts: np.ndarray, axis: int = -1) -> np.ndarray:
+    ratio: np.ndarray = np.sum(sums, axis=axis) / np.sum(counts, axis=axis)
+    return ratio
+
+
+def _range(values: Tensor) -> str:
+    return f"{float(values.min()):g} to {float(values.max()):g}" if len(values) else "none"
