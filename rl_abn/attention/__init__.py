@@ -5,6 +5,7 @@ from rl_abn.attention.compute import Compute
 from rl_abn.attention.interventions import INTERVENTIONS, Intervention
 from rl_abn.attention.mechanisms import MECHANISMS, apply
 from rl_abn.attention.override import MapOverride, override_map
+from rl_abn.attention.pooling import WeightedGlobalPooling
 from rl_abn.attention.statistics import MapStatistics, map_statistics
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Intervention",
     "MapOverride",
     "MapStatistics",
+    "WeightedGlobalPooling",
     "apply",
     "map_statistics",
     "override_map",
