@@ -1,0 +1,1 @@
+"""The supervised track: attention branch networks that classify pictures and drive."""
