@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.vision.models.abn import AbnNetwork
+from rl_abn.vision.models.attach import attach_abn
 from rl_abn.vision.models.backbone import Backbone
 from rl_abn.vision.models.densenet import DenseNet
 from rl_abn.vision.models.driving import DrivingTrunk, PilotNet
@@ -136,5 +137,6 @@ __all__ = [
     "Backbone",
     "Model",
     "MultiTaskAbn",
+    "attach_abn",
     "build_model",
 ]
