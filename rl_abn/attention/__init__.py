@@ -5,6 +5,7 @@ from rl_abn.attention.compute import Compute
 from rl_abn.attention.interventions import INTERVENTIONS, Intervention
 from rl_abn.attention.mechanisms import MECHANISMS, QUERIED, apply, one_place
 from rl_abn.attention.override import MapOverride, override_map
+from rl_abn.attention.pooling import WeightedGlobalPooling
 from rl_abn.attention.query import PlaceQuery
 from rl_abn.attention.statistics import MapStatistics, map_statistics
 
@@ -19,6 +20,7 @@ __all__ = [
     "MapOverride",
     "MapStatistics",
     "PlaceQuery",
+    "WeightedGlobalPooling",
     "apply",
     "map_statistics",
     "one_place",

@@ -1,1 +1,1 @@
-"""The supervised track: classification and driving."""
+"""The supervised track: networks that classify pictures and drive, and show where they look."""

@@ -1,0 +1,142 @@
+"""Backbones cut in two where attention attaches, and the networks made of them, by name.
+
+A backbone is one file or class and one entry in `MODELS`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from rl_abn.errors import RlAbnError, did_you_mean
+from rl_abn.vision.models.abn import AbnNetwork
+from rl_abn.vision.models.attach import attach_abn
+from rl_abn.vision.models.backbone import Backbone
+from rl_abn.vision.models.densenet import DenseNet
+from rl_abn.vision.models.driving import DrivingTrunk, PilotNet
+from rl_abn.vision.models.multitask import MultiTaskAbn
+from rl_abn.vision.models.resnet import ResNet, ResNeXt, SeResNet
+from rl_abn.vision.models.vgg import Vgg
+from rl_abn.vision.models.wide_resnet import WideResNet
+from rl_abn.vision.network import Answers
+
+# By the type of an option's default: what it takes, and how that is said.
+KINDS: Mapping[type, tuple[type, ...]] = {
+    int: (int,),
+    float: (int, float),
+    bool: (bool,),
+    str: (str,),
+    tuple: (list, tuple),
+}
+NAMED: Mapping[type, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a word",
+    tuple: "a list",
+}
+
+
+class Model(NamedTuple):
+    """A backbone and what the name of a model says about it.
+
+    Attributes:
+        backbone: The class.
+        fixed: Arguments that the name gives.
+    """
+
+    backbone: Callable[..., Backbone]
+    fixed: Mapping[str, Any] = {}
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Names of the arguments that are free to choose."""
+        names = inspect.signature(self.backbone).parameters
+        return tuple(name for name in names if name not in self.fixed)
+
+    def check(self, name: str, option: str, value: object) -> None:
+        """Raises RlAbnError unless the model of that name takes that option and such a value."""
+        if option not in self.options:
+            raise RlAbnError(
+                f"expected an option that {name} has, got '{option}': "
+                + (did_you_mean(option, self.options) if self.options else "it has none")
+            )
+        kind = type(inspect.signature(self.backbone).parameters[option].default)
+        if not isinstance(value, KINDS[kind]) or (kind is not bool and isinstance(value, bool)):
+            raise RlAbnError(f"expected {name}'s {option} to be {NAMED[kind]}, got {value!r}")
+
+
+MODELS: Mapping[str, Model] = {
+    "resnet": Model(ResNet),
+    "resnet20": Model(ResNet, {"depth": 20, "block": "basic"}),
+    "resnet56": Model(ResNet, {"depth": 56, "block": "basic"}),
+    "resnet110": Model(ResNet, {"depth": 110, "block": "basic"}),
+    "resnet164": Model(ResNet, {"depth": 164, "block": "bottleneck"}),
+    "se_resnet": Model(SeResNet),
+    "se_resnet20": Model(SeResNet, {"depth": 20}),
+    "se_resnet56": Model(SeResNet, {"depth": 56}),
+    "se_resnet110": Model(SeResNet, {"depth": 110}),
+    "wrn": Model(WideResNet),
+    "wrn_28_10": Model(WideResNet, {"depth": 28, "width": 10}),
+    "densenet_bc": Model(DenseNet),
+    "densenet_bc_100_12": Model(DenseNet, {"depth": 100, "growth": 12}),
+    "resnext": Model(ResNeXt),
+    "resnext29_8x64d": Model(ResNeXt, {"depth": 29, "cardinality": 8, "width": 64}),
+    "vgg16_bn": Model(Vgg, {"depth": 16}),
+    "vgg19_bn": Model(Vgg, {"depth": 19}),
+    "driving_abn": Model(DrivingTrunk),
+    "pilotnet": Model(PilotNet),
+}
+"""By name: what `build_model` builds. Names without numbers leave them to its options."""
+
+
+def build_model(
+    name: str,
+    *,
+    n_outputs: int,
+    mechanism: str = "residual",
+    dropout: float = 0.0,
+    answers: Answers | None = None,
+    **options: Any,
+) -> AbnNetwork:
+    """Builds a network by name, with new weights.
+
+    Args:
+        name: A name in `MODELS`.
+        n_outputs: K, the number of classes, tasks or controls.
+        mechanism: How the map gates the features, a name in `MECHANISMS`; "none" is the plain
+            twin: the same trunk without an attention branch.
+        dropout: Probability of MC dropout in both branches, 0 for none.
+        answers: "classes", "tasks" (a `MultiTaskAbn`) or "controls"; None takes the model's
+            default, which is controls for those that drive and classes for all others.
+        **options: What else the model lets one choose, such as `drop` of a wide residual network,
+            `depth` of "resnet", or `size` of frames for those that drive.
+
+    Raises:
+        RlAbnError: If the model, an option or a choice is unknown or out of range.
+    """
+    if name not in MODELS:
+        raise RlAbnError(f"expected a model, got '{name}': {did_you_mean(name, MODELS)}")
+    model = MODELS[name]
+    for option, value in options.items():
+        model.check(name, option, value)
+    backbone = model.backbone(**model.fixed, **options)
+    if answers is not None and answers not in backbone.answers:
+        raise RlAbnError(
+            f"expected answers of {list(backbone.answers)} for {name}, got '{answers}'"
+        )
+    if answers == "tasks":
+        return MultiTaskAbn(backbone, n_outputs, mechanism=mechanism, dropout=dropout)
+    return AbnNetwork(backbone, n_outputs, mechanism=mechanism, dropout=dropout, answers=answers)
+
+
+__all__ = [
+    "MODELS",
+    "AbnNetwork",
+    "Backbone",
+    "Model",
+    "MultiTaskAbn",
+    "attach_abn",
+    "build_model",
+]

@@ -1,0 +1,196 @@
+"""The Attention Branch Network over any backbone, and its plain twin."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rl_abn.attention import (
+    MECHANISMS,
+    AttentionBranch,
+    MapOverride,
+    WeightedGlobalPooling,
+    apply,
+    override_map,
+)
+from rl_abn.errors import RlAbnError, did_you_mean
+from rl_abn.vision.models.backbone import Backbone, he_init
+from rl_abn.vision.network import Answers, VisionAttention, VisionNetwork
+
+
+class BranchDropout(nn.Module):
+    """The dropout that makes a network Bayesian; on in training and while it is sampled.
+
+    A backbone's own dropout, such as a wide residual network's, is of another kind: it belongs to
+    training alone.
+
+    Args:
+        probability: Of dropping, 0 up to but not including 1.
+        whole_channels: Whether a channel is dropped in all places at once. In front of an average
+            that is what counts: dropped here and there, the average would hardly change.
+    """
+
+    def __init__(self, probability: float, *, whole_channels: bool = False) -> None:
+        super().__init__()
+        self.probability = probability
+        self.whole_channels = whole_channels
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """[B, …] -> the same shape."""
+        drop = F.dropout2d if self.whole_channels else F.dropout
+        return drop(inputs, self.probability, self.training)
+
+
+class AbnNetwork(VisionNetwork):
+    """Extractor, attention branch, gate, perception branch (Fukui et al., CVPR 2019).
+
+    The plain twin (mechanism "none") is the same trunk without a branch. Its parameters carry the
+    same names, and the same seed gives both the same weights.
+
+    Args:
+        backbone: What trunk it is.
+        n_outputs: K, the number of answers.
+        mechanism: How the map gates the features, a name in `MECHANISMS`.
+        dropout: Probability of MC dropout in both branches, in front of the last stage and, whole
+            channels, in front of the answer (Tsukahara et al. take 0.3). 0 is none.
+        answers: "classes" or "controls"; None takes the backbone's default. Controls go through
+            tanh, and the branch's evidence through weighted global pooling (Mori et al., IV 2019).
+
+    Raises:
+        RlAbnError: If an argument is out of range, or one that the backbone does not offer.
+    """
+
+    kinds: ClassVar[tuple[Answers, ...]] = ("classes", "controls")
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        n_outputs: int,
+        *,
+        mechanism: str = "residual",
+        dropout: float = 0.0,
+        answers: Answers | None = None,
+    ) -> None:
+        super().__init__()
+        _check(backbone, n_outputs, mechanism, dropout)
+        self.answers = _choose(backbone, self.kinds, answers)
+        self.mechanism = mechanism
+        self.n_outputs = n_outputs
+        self.n_maps = 0 if mechanism == "none" else n_outputs if self.answers == "tasks" else 1
+        self.takes_speed = backbone.takes_speed
+        self.size = backbone.size
+        self.extractor = backbone.extractor()
+        self.perception = nn.Sequential(
+            BranchDropout(dropout), backbone.perception(), BranchDropout(dropout)
+        )
+        self.head = backbone.head(backbone.features_dim + self.takes_speed, n_outputs)
+        # Last, so that the same seed gives the plain twin the same trunk.
+        self.branch = _branch(backbone, n_outputs, self.n_maps, dropout, self.answers)
+
+    def extract(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C h w"]:
+        """Computes the features before the split, [B, C, h, w]."""
+        if self.size is not None and tuple(images.shape[2:]) != self.size:
+            expected, got = ("x".join(map(str, size)) for size in (self.size, images.shape[2:]))
+            raise ValueError(f"expected pictures of {expected} (height x width), got {got}")
+        features: Tensor = self.extractor(images)
+        return features
+
+    def attend_features(
+        self,
+        features: Float[Tensor, "B C h w"],
+        speed: Float[Tensor, " B"] | None = None,
+        map_override: MapOverride | None = None,
+    ) -> VisionAttention:
+        """Computes everything after the split; the arguments are those of `attend`."""
+        if self.branch is None:
+            if map_override is not None:
+                raise ValueError("expected a network with attention, got a map for its plain twin")
+            no_map = features[:, :0].float()
+            return VisionAttention(
+                self._answer(self._decide(features, speed)), None, no_map, no_map
+            )
+        attention = self.branch(features)
+        attention_map = override_map(attention.map, map_override)
+        return VisionAttention(
+            outputs=self._answer(self._perceive(features, attention_map, speed)),
+            branch_outputs=self._answer(attention.logits),
+            map=attention_map.float(),
+            evidence=attention.evidence.float(),
+        )
+
+    def _perceive(self, features: Tensor, attention_map: Tensor, speed: Tensor | None) -> Tensor:
+        return self._decide(apply(self.mechanism, features, attention_map), speed)
+
+    def _decide(self, gated: Tensor, speed: Tensor | None) -> Tensor:
+        """From gated features [B, C, h, w] to answers [B, K]."""
+        latent: Tensor = self.perception(gated)
+        if self.takes_speed:
+            if speed is None:
+                raise ValueError("expected the speed at every frame, got none")
+            latent = torch.cat([latent, speed[:, None].to(latent)], dim=1)
+        answer: Tensor = self.head(latent)
+        return answer
+
+    def _answer(self, answer: Tensor) -> Tensor:
+        return answer.float().tanh() if self.answers == "controls" else answer.float()
+
+
+def _branch(
+    backbone: Backbone, n_outputs: int, n_maps: int, dropout: float, answers: Answers
+) -> AttentionBranch | None:
+    if n_maps == 0:
+        return None
+    branch = AttentionBranch(
+        backbone.body_channels,
+        n_outputs,
+        n_maps=n_maps,
+        body=nn.Sequential(
+            BranchDropout(dropout),
+            backbone.branch_body(),
+            BranchDropout(dropout, whole_channels=True),
+        ),
+        norm=nn.BatchNorm2d,
+        pool=_pool(backbone, n_outputs) if answers == "controls" else None,
+    )
+    for part in branch.children():
+        if part is not branch.body:  # which a backbone makes ready itself, or brings trained
+            he_init(part)
+    return branch
+
+
+def _pool(backbone: Backbone, n_outputs: int) -> nn.Module:
+    if backbone.map_size is None:
+        raise ValueError(f"expected a map_size of {type(backbone).__name__}, which gives controls")
+    return WeightedGlobalPooling(n_outputs, backbone.map_size)
+
+
+def _check(backbone: Backbone, n_outputs: int, mechanism: str, dropout: float) -> None:
+    if n_outputs < 1:
+        raise RlAbnError(f"expected 1 or more outputs, got {n_outputs}")
+    if mechanism not in MECHANISMS:
+        raise RlAbnError(
+            f"expected a mechanism, got '{mechanism}': {did_you_mean(mechanism, MECHANISMS)}"
+        )
+    if mechanism != "none" and not backbone.attends:
+        name = type(backbone).__name__
+        raise RlAbnError(
+            f"expected mechanism 'none' for {name}, which has no attention, got '{mechanism}'"
+        )
+    if not 0 <= dropout < 1:
+        raise RlAbnError(f"expected a dropout of 0 up to but not including 1, got {dropout}")
+
+
+def _choose(backbone: Backbone, kinds: tuple[Answers, ...], answers: Answers | None) -> Answers:
+    choices = [kind for kind in backbone.answers if kind in kinds]
+    if answers is None and choices:
+        return choices[0]
+    if answers is None or answers not in choices:
+        raise RlAbnError(
+            f"expected answers of {choices or list(backbone.answers)} "
+            f"for {type(backbone).__name__}, got '{answers}'"
+        )
+    return answers

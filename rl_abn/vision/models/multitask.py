@@ -1,0 +1,56 @@
+"""Many yes-or-no questions about one picture, a map each."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from rl_abn.attention import apply
+from rl_abn.vision.models.abn import AbnNetwork
+from rl_abn.vision.models.backbone import Backbone
+from rl_abn.vision.network import Answers
+
+
+class MultiTaskAbn(AbnNetwork):
+    """An ABN for T binary tasks, as for CelebA's 40 attributes (Fukui et al., CVPR 2019).
+
+    One map a task. The perception branch has one set of weights and looks once a task, at the
+    features that the task's own map gated; all looks are one batched pass. Of its T outputs each
+    look answers its own task alone.
+
+    `outputs` and `branch_outputs` are logits [B, T] and `map` is [B, T, h, w]. The plain twin
+    looks once and answers all tasks.
+
+    In training the perception branch's BatchNorm sees the B * T gated features as one batch: its
+    statistics are of all tasks together, where a loop over tasks would normalise each by itself.
+    In evaluation both are the same.
+
+    Args:
+        backbone: What trunk it is.
+        n_tasks: T.
+        mechanism: How a map gates the features, a name in `MECHANISMS`.
+        dropout: Probability of MC dropout in both branches, 0 for none.
+
+    Raises:
+        RlAbnError: If an argument is out of range, or one that the backbone does not offer.
+    """
+
+    kinds: ClassVar[tuple[Answers, ...]] = ("tasks",)
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        n_tasks: int,
+        *,
+        mechanism: str = "residual",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(backbone, n_tasks, mechanism=mechanism, dropout=dropout, answers="tasks")
+
+    def _perceive(self, features: Tensor, attention_map: Tensor, speed: Tensor | None) -> Tensor:
+        gated = [apply(self.mechanism, features, one) for one in attention_map.split(1, dim=1)]
+        every = self._decide(torch.cat(gated), speed)  # [T * B, T], first task first
+        own: Tensor = every.unflatten(0, (len(gated), -1)).diagonal(dim1=0, dim2=2)
+        return own
