@@ -24,10 +24,13 @@ FLOORS: dict[str, set[str]] = {
     "memory": set(),
     "progress": set(),
     "protocols": set(),
+    "seeds": set(),
+    "stop": set(),
+    "device": {"attention", "errors"},
     "networks": {"attention", "errors"},
     "record": {"errors"},
     "recipes": {"attention", "networks", "errors", "files", "protocols"},
-    "runs": {"attention", "networks", "errors", "files", "recipes"},
+    "runs": {"attention", "networks", "errors", "files", "memory", "recipes"},
     "rl": {
         "attention",
         "networks",
@@ -38,6 +41,9 @@ FLOORS: dict[str, set[str]] = {
         "record",
         "recipes",
         "runs",
+        "device",
+        "seeds",
+        "stop",
     },
     "vision": {
         "attention",
@@ -49,8 +55,11 @@ FLOORS: dict[str, set[str]] = {
         "record",
         "recipes",
         "runs",
+        "device",
+        "seeds",
+        "stop",
     },
-    "bench": {"errors", "memory", "recipes", "runs", "rl"},
+    "bench": {"errors", "memory", "recipes", "runs", "rl", "device", "seeds"},
     "cli": {
         "attention",
         "networks",
@@ -65,6 +74,7 @@ FLOORS: dict[str, set[str]] = {
         "rl",
         "vision",
         "bench",
+        "device",
     },
     "__main__": {"cli"},
 }
@@ -76,6 +86,7 @@ ONLY: dict[str, set[str]] = {
     "errors": set(),
     "files": set(),
     "protocols": set(),
+    "stop": set(),
     "__main__": set(),
 }
 NEVER: dict[str, set[str]] = {"record": {"torch", "stable_baselines3", "gymnasium", "ale_py"}}

@@ -13,8 +13,8 @@ from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack
 
 from rl_abn.bench.spec import Spec
+from rl_abn.device import device_of
 from rl_abn.recipes import Game, LinearSchedule, load_env, schedule
-from rl_abn.rl.build import device_of
 
 gymnasium.register_envs(ale_py)
 

@@ -16,10 +16,11 @@ from rl_abn.bench.accounts import Accounts, keep_accounts, keep_callbacks_accoun
 from rl_abn.bench.sb3 import make_sb3_model
 from rl_abn.bench.spec import Spec
 from rl_abn.bench.stopwatch import Stopwatch, StopwatchCallback
+from rl_abn.device import device_of
 from rl_abn.recipes import RunRecipe, make_run_recipe
 from rl_abn.rl import checkpoint
 from rl_abn.rl import train as training
-from rl_abn.rl.build import Model, device_of, make_model, make_training_env
+from rl_abn.rl.build import Model, make_model, make_training_env
 
 # Far beyond what is timed, as rl-zoo has it: schedules stay at their beginning.
 STEPS = 10_000_000

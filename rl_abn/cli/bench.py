@@ -87,8 +87,8 @@ def run(arguments: argparse.Namespace) -> None:
 def _contenders(arguments: argparse.Namespace) -> list[Contender]:
     from rl_abn.bench.contenders import Setting, all_contenders, select
     from rl_abn.bench.machine import usable_cores
+    from rl_abn.device import device_of
     from rl_abn.recipes import make_run_recipe
-    from rl_abn.rl.build import device_of
     from rl_abn.rl.vec_env import check_game
 
     setting = Setting(
@@ -110,8 +110,8 @@ def _measure(arguments: argparse.Namespace, contenders: list[Contender]) -> Resu
     from rl_abn.bench.machine import describe_machine
     from rl_abn.bench.result import Result
     from rl_abn.bench.rounds import measure_in_turn
+    from rl_abn.device import device_of
     from rl_abn.progress import ProgressReport
-    from rl_abn.rl.build import device_of
 
     repeats = arguments.repeats or (1 if arguments.quick else 3)
     result = Result(

@@ -61,7 +61,7 @@ def add(commands: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Trains, and says where the run is and what to type next."""
-    from rl_abn.rl.build import device_of
+    from rl_abn.device import device_of
     from rl_abn.rl.ranks import Ranks
 
     settings = list(arguments.settings)

@@ -5,17 +5,31 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.files import brief, read_text
 from rl_abn.recipes.overrides import override, validate
 from rl_abn.recipes.schema import AgentRecipe, EnvRecipe, RunRecipe
+from rl_abn.recipes.vision import DATA_KINDS, DataRecipe, ModelRecipe, VisionRunRecipe
 
-Kind = Literal["agents", "envs"]
+Kind = Literal["agents", "envs", "agents/vision", "envs/vision"]
+RunT = TypeVar("RunT", RunRecipe, VisionRunRecipe)
+_OTHER: dict[Kind, Kind] = {
+    "agents": "agents/vision",
+    "envs": "envs/vision",
+    "agents/vision": "agents",
+    "envs/vision": "envs",
+}
+_ONE: dict[Kind, str] = {
+    "agents": "agent",
+    "envs": "env",
+    "agents/vision": "vision model",
+    "envs/vision": "data set",
+}
 MOST_BYTES = 2**20
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -35,7 +49,7 @@ def recipe_path(kind: Kind, name_or_path: str) -> Path:
     """Returns the file of a recipe.
 
     Args:
-        kind: "agents" or "envs".
+        kind: "agents" or "envs", of either track.
         name_or_path: A recipe's name, or the path of a TOML file.
 
     Raises:
@@ -48,7 +62,13 @@ def recipe_path(kind: Kind, name_or_path: str) -> Path:
         return path
     names = list_recipes(kind)
     if name_or_path not in names:
-        one = kind.removesuffix("s")
+        one = _ONE[kind]
+        if name_or_path in list_recipes(_OTHER[kind]):
+            other = _ONE[_OTHER[kind]]
+            command = "rl-abn train" if kind.endswith("/vision") else "rl-abn vision train"
+            raise RlAbnError(
+                f"expected {_a(one)}, got '{name_or_path}', {_a(other)}, which is for '{command}'"
+            )
         raise RlAbnError(f"unknown {one} '{name_or_path}': {did_you_mean(name_or_path, names)}")
     return recipe_folder(kind) / f"{name_or_path}.toml"
 
@@ -81,6 +101,26 @@ def load_env(name_or_path: str) -> EnvRecipe:
     return validate(EnvRecipe, read_toml(path), str(path))
 
 
+def load_model(name_or_path: str) -> ModelRecipe:
+    """Reads a model recipe of the vision track.
+
+    Raises:
+        RlAbnError: If it is missing or wrong.
+    """
+    path = recipe_path("agents/vision", name_or_path)
+    return validate(ModelRecipe, read_toml(path), str(path))
+
+
+def load_data(name_or_path: str) -> DataRecipe:
+    """Reads a data recipe of the vision track.
+
+    Raises:
+        RlAbnError: If it is missing or wrong.
+    """
+    path = recipe_path("envs/vision", name_or_path)
+    return validate(DataRecipe, read_toml(path), str(path))
+
+
 def make_run_recipe(env: str, agent: str, seed: int, settings: Iterable[str] = ()) -> RunRecipe:
     """Resolves what a run is made of.
 
@@ -104,13 +144,59 @@ def make_run_recipe(env: str, agent: str, seed: int, settings: Iterable[str] = (
     return validate(RunRecipe, data, "run")
 
 
-def load_run(path: Path) -> RunRecipe:
-    """Reads the resolved recipe of a run.
+def make_vision_recipe(
+    env: str, agent: str, seed: int, settings: Iterable[str] = ()
+) -> VisionRunRecipe:
+    """Resolves what a run of the vision track is made of.
+
+    Args:
+        env: Name or path of the data recipe.
+        agent: Name or path of the model recipe.
+        seed: 0 to 2**31 - 1.
+        settings: Overrides such as "optimizer.learning_rate=0.05".
 
     Raises:
-        RlAbnError: If it is missing or wrong.
+        RlAbnError: If something is missing or wrong.
     """
-    return validate(RunRecipe, read_toml(path), str(path))
+    model, pictures = override(load_model(agent), load_data(env), settings)
+    data = {
+        "agent_name": recipe_path("agents/vision", agent).stem,
+        "env_name": recipe_path("envs/vision", env).stem,
+        "seed": seed,
+        "agent": model.model_dump(),
+        "env": pictures.model_dump(),
+    }
+    return validate(VisionRunRecipe, data, "run")
+
+
+def load_run(path: Path, track: type[RunT]) -> RunT:
+    """Reads the resolved recipe of a run.
+
+    Args:
+        path: The file in the run's folder.
+        track: Which track's run it has to be.
+
+    Raises:
+        RlAbnError: If it is missing or wrong, or the other track's.
+    """
+    data = read_toml(path)
+    env = data.get("env")
+    if track_of(data) is not track and isinstance(env, dict):
+        expected, got, command = "an Atari agent's", "the vision track's", "vision eval"
+        if track is VisionRunRecipe:
+            expected, got, command = got, expected, "eval"
+        raise RlAbnError(
+            f"{path.parent}: expected {expected} run, got {got}; "
+            f"use 'rl-abn {command} {path.parent}'"
+        )
+    return validate(track, data, str(path))
+
+
+def track_of(data: Mapping[str, Any]) -> type[RunRecipe] | type[VisionRunRecipe]:
+    """Returns whose run a resolved recipe describes."""
+    env = data.get("env")
+    kind = env.get("kind") if isinstance(env, dict) else None
+    return VisionRunRecipe if kind in DATA_KINDS else RunRecipe
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -125,3 +211,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise RlAbnError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise RlAbnError(f"{path}: expected TOML, got {brief(error)}") from None
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

@@ -12,8 +12,11 @@ from pydantic import BaseModel, ValidationError
 
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.recipes.schema import AgentRecipe, EnvRecipe
+from rl_abn.recipes.vision import DataRecipe, ModelRecipe
 
 RecipeT = TypeVar("RecipeT", bound=BaseModel)
+AgentT = TypeVar("AgentT", AgentRecipe, ModelRecipe)
+EnvT = TypeVar("EnvT", EnvRecipe, DataRecipe)
 
 
 def validate(model: type[RecipeT], data: Mapping[str, Any], where: str) -> RecipeT:
@@ -33,9 +36,7 @@ def validate(model: type[RecipeT], data: Mapping[str, Any], where: str) -> Recip
         raise RlAbnError(f"{where}: {_first_mistake(model, error)}") from None
 
 
-def override(
-    agent: AgentRecipe, env: EnvRecipe, settings: Iterable[str]
-) -> tuple[AgentRecipe, EnvRecipe]:
+def override(agent: AgentT, env: EnvT, settings: Iterable[str]) -> tuple[AgentT, EnvT]:
     """Applies settings such as "algorithm.gamma=0.995" to the recipe they belong to.
 
     Raises:
@@ -43,6 +44,8 @@ def override(
     """
     data = {"agent": agent.model_dump(mode="json"), "env": env.model_dump(mode="json")}
     owner = {table: kind for kind in data for table in data[kind]}
+    # Tables that may get keys they have not: a screen's objects, a network's own options.
+    open_tables = [["objects"], ["network"]] if isinstance(agent, ModelRecipe) else [["objects"]]
     changed: dict[str, list[str]] = {"agent": [], "env": []}
     for setting in settings:
         key, equals, value = setting.partition("=")
@@ -54,15 +57,15 @@ def override(
         table: Any = data.get(recipe)
         for name in tables:
             table = table.get(name) if isinstance(table, dict) else None
-        if not isinstance(table, dict) or (field not in table and tables != ["objects"]):
+        if not isinstance(table, dict) or (field not in table and tables not in open_tables):
             keys = [k for plain in data.values() for k in _dotted(plain)]
             raise RlAbnError(f"--set {setting}: unknown key '{key}': {_nearest(key, keys)}")
         table[field] = _parse(value.strip())
         changed[recipe].append(f"--set {setting}")
     # Checked together: two settings may be right only with each other.
     return (
-        validate(AgentRecipe, data["agent"], " ".join(changed["agent"])),
-        validate(EnvRecipe, data["env"], " ".join(changed["env"])),
+        validate(type(agent), data["agent"], " ".join(changed["agent"])),
+        validate(type(env), data["env"], " ".join(changed["env"])),
     )
 
 

@@ -40,7 +40,8 @@ Colour = Annotated[tuple[Byte, Byte, Byte], Field(strict=False)]
 Span = Annotated[tuple[int, int], Field(strict=False)]
 
 
-def _check_name(field: str, name: str, registry: Iterable[str]) -> None:
+def check_name(field: str, name: str, registry: Iterable[str]) -> None:
+    """Raises ValueError, with the nearest name, for one that is not in a registry."""
     if name not in registry:
         raise ValueError(f"unknown {field} '{name}': {did_you_mean(name, registry)}")
 
@@ -203,8 +204,8 @@ class NetworkTable(Table):
 
     @model_validator(mode="after")
     def _exists(self) -> Self:
-        _check_name("extractor", self.extractor, NETWORKS)
-        _check_name("memory", self.memory, MEMORIES)
+        check_name("extractor", self.extractor, NETWORKS)
+        check_name("memory", self.memory, MEMORIES)
         sizes = NETWORKS[self.extractor].attention_at
         if self.attention_at not in sizes:
             near = min(sizes, key=lambda size: abs(size - self.attention_at))
@@ -229,7 +230,7 @@ class AttentionTable(Table):
 
     @model_validator(mode="after")
     def _exists(self) -> Self:
-        _check_name("mechanism", self.mechanism, MECHANISMS)
+        check_name("mechanism", self.mechanism, MECHANISMS)
         return self
 
 

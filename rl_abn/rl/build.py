@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import Any
 
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
-from torch import Tensor
 
-from rl_abn.attention.compute import choose_device
 from rl_abn.errors import RlAbnError
 from rl_abn.recipes import A2C, PPO, AgentRecipe, Protocol, RunRecipe, schedule
 from rl_abn.rl.a2c import AttentionA2C
@@ -20,22 +17,10 @@ from rl_abn.rl.policy import AttentionPolicy
 from rl_abn.rl.ppo import AttentionPPO
 from rl_abn.rl.ranks import Ranks
 from rl_abn.rl.vec_env import AleVecEnv
-from rl_abn.runs import WEIGHTS, Checkpoint, Run, bytes_of, check_weights, load_tensors
+from rl_abn.runs import Checkpoint, Run
 
 Model = AttentionPPO | AttentionA2C
 TrainingEnv = AleVecEnv | SideBySideVecEnv
-
-
-def device_of(name: str) -> torch.device:
-    """Returns the device of a name such as auto, cpu or cuda:0.
-
-    Raises:
-        RlAbnError: If there is no such device.
-    """
-    try:
-        return choose_device(name)
-    except ValueError as error:
-        raise RlAbnError(str(error)) from None
 
 
 def training_protocol(recipe: RunRecipe) -> Protocol:
@@ -156,12 +141,7 @@ def load_policy(run: Run, checkpoint: Checkpoint, device: torch.device) -> Atten
             whole.
     """
     policy = make_policy(run.recipe)
-    try:
-        policy.load_state_dict(read_weights(policy, checkpoint))
-    except RlAbnError as error:
-        whole = _newest_whole(run, policy, but=checkpoint)
-        hint = "" if whole is None else f"; the newest whole one: --checkpoint {whole.step}"
-        raise RlAbnError(f"{error}{hint}") from None
+    policy.load_state_dict(run.weights(checkpoint, policy.state_dict()))
     policy.set_training_mode(False)
     return policy.to(device)
 
@@ -173,25 +153,3 @@ def make_policy(recipe: RunRecipe) -> AttentionPolicy:
     return AttentionPolicy(
         env.observation_space, env.action_space, lambda _: 0.0, **policy_kwargs(recipe.agent)
     )
-
-
-def read_weights(policy: AttentionPolicy, checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """Reads a checkpoint's weights and checks that they are a policy's.
-
-    Raises:
-        RlAbnError: If they are damaged or not this agent's.
-    """
-    path = checkpoint.path / WEIGHTS
-    expected = policy.state_dict()
-    weights = load_tensors(path, most_bytes=2 * bytes_of(expected.values()) + 2**20)
-    check_weights(path, weights, expected)
-    return weights
-
-
-def _newest_whole(run: Run, policy: AttentionPolicy, *, but: Checkpoint) -> Checkpoint | None:
-    for checkpoint in reversed(run.checkpoints):
-        if checkpoint != but:
-            with suppress(RlAbnError):
-                read_weights(policy, checkpoint)
-                return checkpoint
-    return None

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import copy
 from collections import deque
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from rl_abn.errors import RlAbnError, warn
+from rl_abn.errors import RlAbnError
 from rl_abn.recipes.overrides import validate
-from rl_abn.rl.build import Model, TrainingEnv, read_weights
+from rl_abn.rl.build import Model, TrainingEnv
 from rl_abn.rl.ranks import Ranks
-from rl_abn.rl.vec_env import derive_seeds
 from rl_abn.runs import (
     STATE,
     TRAINING,
     Checkpoint,
     Run,
     bytes_of,
-    check_weights,
     load_tensors,
     read_json,
-    set_aside,
+    read_weights,
 )
+from rl_abn.runs.optimizer import OptimizerState, flatten_state, load_state, unflatten_state
+from rl_abn.seeds import derive_seeds
 
 _BARRIER = 1  # keeps these seeds apart from those of the run's start and of evaluation
 _Count = Annotated[int, Field(ge=0, lt=2**53)]
@@ -64,7 +64,7 @@ class _Stored(NamedTuple):
     """All of a checkpoint, read and checked."""
 
     weights: dict[str, Tensor]
-    optimizer: dict[int, dict[str, Any]]
+    optimizer: OptimizerState
     state: _State
     rng: dict[str, Tensor]
 
@@ -77,7 +77,7 @@ def save(run: Run, model: Model, barrier: int) -> Checkpoint:
         model: The algorithm.
         barrier: How many checkpoints came before; the games go on from seeds derived from it.
     """
-    training, scalars = _flatten(model.policy.optimizer.state_dict()["state"])
+    training, scalars = flatten_state(model.policy.optimizer)
     training["rng.cpu"] = torch.get_rng_state()
     if model.device.type == "cuda":
         training["rng.cuda"] = torch.cuda.get_rng_state(model.device)
@@ -111,23 +111,8 @@ def newest_whole(model: Model, run: Run) -> Checkpoint | None:
     Raises:
         RlAbnError: If there are checkpoints and none is whole; they stay where they are.
     """
-    damaged: list[tuple[Checkpoint, str]] = []
-    for checkpoint in reversed(run.checkpoints):
-        try:
-            _read(model, checkpoint)
-        except RlAbnError as error:
-            damaged.append((checkpoint, str(error)))
-            continue
-        for bad, why in damaged:
-            aside = set_aside(bad)
-            warn(f"{why}; set aside as {aside.name}, going on from step {checkpoint.step}")
-        return checkpoint
-    if not damaged:
-        return None
-    raise RlAbnError(
-        f"expected a whole checkpoint to go on from, got {len(damaged)} damaged; the newest: "
-        f"{damaged[0][1]}; use --on-exists new or overwrite"
-    )
+    newest = run.newest_whole(partial(_read, model))
+    return None if newest is None else newest[0]
 
 
 def restore(model: Model, checkpoint: Checkpoint) -> tuple[int, dict[str, Tensor]]:
@@ -141,12 +126,9 @@ def restore(model: Model, checkpoint: Checkpoint) -> tuple[int, dict[str, Tensor
         RlAbnError: If the checkpoint is damaged or not this agent's; the model is as it was.
     """
     stored = _read(model, checkpoint)
-    optimizer, state = model.policy.optimizer, stored.state
+    state = stored.state
     model.policy.load_state_dict(stored.weights)
-    # The groups' settings are the recipe's; the learning rate is set at every update.
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": stored.optimizer, "param_groups": groups})
-    _lay_out_like_weights(optimizer)
+    load_state(model.policy.optimizer, stored.optimizer)
     model.num_timesteps = state.num_timesteps
     model._n_updates = state.n_updates
     episodes = (episode.model_dump(by_alias=True) for episode in state.episodes)
@@ -162,14 +144,6 @@ def restore_rng(rng: dict[str, Tensor], device: torch.device) -> None:
         torch.cuda.set_rng_state(rng["rng.cuda"], device)
 
 
-def _lay_out_like_weights(optimizer: torch.optim.Optimizer) -> None:
-    """Gives moments their weights' memory format: fused optimizers walk both side by side."""
-    for weight, state in optimizer.state.items():
-        for name, value in state.items():
-            if isinstance(value, Tensor) and value.shape == weight.shape:
-                state[name] = torch.empty_like(weight).copy_(value)
-
-
 def _read(model: Model, checkpoint: Checkpoint) -> _Stored:
     """Reads and checks everything a checkpoint stores, and changes nothing.
 
@@ -183,29 +157,21 @@ def _read(model: Model, checkpoint: Checkpoint) -> _Stored:
             f"{path}: expected num_timesteps {checkpoint.step}, as the folder is named, "
             f"got {state.num_timesteps}"
         )
-    weights = read_weights(model.policy, checkpoint)
+    weights = read_weights(checkpoint, model.policy.state_dict())
     path = checkpoint.path / TRAINING
     # Moments and random-number states; no optimizer here keeps four times the weights.
     most_bytes = 4 * bytes_of(weights.values()) + 2**20
     tensors = load_tensors(path, most_bytes=most_bytes)
     rng = {name: tensor for name, tensor in tensors.items() if name.startswith("rng.")}
     moments = {name: tensor for name, tensor in tensors.items() if name not in rng}
-    expected = _state_after_an_update(model.policy.optimizer)
-    expected_moments, expected_scalars = _flatten(expected)
-    check_weights(path, moments, expected_moments)
-    if state.optimizer.scalars.keys() != expected_scalars.keys():
-        raise RlAbnError(
-            f"{checkpoint.path / STATE}: expected {len(expected_scalars)} numbers of the "
-            f"optimizer, got {len(state.optimizer.scalars)}, or others"
-        )
+    optimizer = unflatten_state(
+        model.policy.optimizer,
+        moments,
+        state.optimizer.scalars,
+        tensors_path=path,
+        scalars_path=checkpoint.path / STATE,
+    )
     _check_rng(path, rng, model.device)
-    optimizer = {
-        index: {
-            name: moments.get(key := _key(index, name), state.optimizer.scalars.get(key))
-            for name in entry
-        }
-        for index, entry in expected.items()
-    }
     return _Stored(weights, optimizer, state, rng)
 
 
@@ -226,28 +192,3 @@ def _check_rng(path: Path, rng: dict[str, Tensor], device: torch.device) -> None
                 f"{path}: expected a random-number state in {name}, "
                 f"got {tuple(rng[name].shape)}, {rng[name].dtype}: {str(error).splitlines()[0]}"
             ) from None
-
-
-def _state_after_an_update(optimizer: torch.optim.Optimizer) -> dict[int, dict[str, Any]]:
-    """Returns what an optimizer of this kind remembers after an update, for names and shapes."""
-    twin = copy.deepcopy(optimizer)
-    for group in twin.param_groups:
-        for parameter in group["params"]:
-            parameter.grad = torch.zeros_like(parameter)
-    twin.step()
-    state: dict[int, dict[str, Any]] = twin.state_dict()["state"]
-    return state
-
-
-def _flatten(state: dict[int, dict[str, Any]]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Splits an optimizer's state into tensors by name and the rest as plain data."""
-    tensors: dict[str, Tensor] = {}
-    scalars: dict[str, Any] = {}
-    for index, entry in state.items():
-        for name, value in entry.items():
-            (tensors if isinstance(value, Tensor) else scalars)[_key(index, name)] = value
-    return tensors, scalars
-
-
-def _key(index: int, name: str) -> str:
-    return f"optimizer.{index}.{name}"

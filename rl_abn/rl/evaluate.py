@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium import spaces
 
+from rl_abn.device import device_of
 from rl_abn.errors import RlAbnError
 from rl_abn.progress import ProgressReport
 from rl_abn.recipes import EnvRecipe, Protocol
-from rl_abn.rl.build import device_of, load_policy, training_protocol
+from rl_abn.rl.build import load_policy, training_protocol
 from rl_abn.rl.games import GameResult, play_games
 from rl_abn.rl.interventions import Change
 from rl_abn.rl.players import AgentPlayer, Player, RandomPlayer
@@ -26,8 +27,9 @@ from rl_abn.rl.scores import (
     interquartile_mean,
     mean,
 )
-from rl_abn.rl.vec_env import AleVecEnv, derive_seeds
+from rl_abn.rl.vec_env import AleVecEnv
 from rl_abn.runs import Run, write_output
+from rl_abn.seeds import derive_seeds
 
 _EVALUATION = 3  # keeps these games apart from those of training and probing
 MAX_ENVS = 16

@@ -12,7 +12,7 @@ from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.recipes import AgentRecipe
 from rl_abn.rl.names import map_names_of
 from rl_abn.rl.policy import AttentionPolicy
-from rl_abn.rl.vec_env import derive_seeds
+from rl_abn.seeds import derive_seeds
 
 EVERY, EACH = "all", "each"
 _DRAWS = 5  # keeps an intervention's draws apart from those of games and actions

@@ -24,7 +24,8 @@ from rl_abn.rl.parts import Part, SideBySideVecEnv, parts_of
 from rl_abn.rl.policy import AttentionPolicy, PolicyState
 from rl_abn.rl.ranks import Ranks
 from rl_abn.rl.rollout import AttentionRolloutBuffer, RolloutSamples, Thought
-from rl_abn.rl.vec_env import AleVecEnv, derive_seeds
+from rl_abn.rl.vec_env import AleVecEnv
+from rl_abn.seeds import derive_seeds
 
 BranchLoss = Literal["actor_critic", "distillation", "none"]
 

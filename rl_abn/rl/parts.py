@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
-from rl_abn.rl.vec_env import AleVecEnv, derive_seeds
+from rl_abn.rl.vec_env import AleVecEnv
+from rl_abn.seeds import derive_seeds
 
 
 class Part(NamedTuple):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,8 +13,8 @@ from rl_abn.errors import RlAbnError
 from rl_abn.recipes import Game, Protocol
 from rl_abn.rl.policy import AttentionPolicy
 from rl_abn.rl.twin import Twin
-from rl_abn.rl.vec_env import derive_seeds
-from rl_abn.runs import Run, load_tensors, name_of, save_tensors, step_of
+from rl_abn.runs import PROBES, MapLog, Run, load_tensors, save_tensors
+from rl_abn.seeds import derive_seeds
 
 _PROBE_SEEDS = 2  # keeps these games apart from those of training and evaluation
 _FIRST_STEP, _STEPS_APART = 20, 45
@@ -60,7 +58,7 @@ def collect_probes(game: Game, protocol: Protocol, count: int, seed: int) -> Pro
     return Probes(np.stack(observations), np.stack(frames))
 
 
-class ProbeLog:
+class ProbeLog(MapLog):
     """The probes of a run and the maps it had for them at every logging point, raw, float16.
 
     Args:
@@ -69,7 +67,7 @@ class ProbeLog:
     """
 
     def __init__(self, run: Run, probes: Probes) -> None:
-        self.folder = run.path / "attention"
+        super().__init__(run.path, len(probes.frames))
         self.probes = probes
 
     @classmethod
@@ -77,7 +75,7 @@ class ProbeLog:
         """Keeps new probes in a run."""
         log = cls(run, probes)
         save_tensors(
-            log.folder / "probes.safetensors",
+            log.folder / PROBES,
             {
                 "observations": torch.from_numpy(probes.observations),
                 "frames": torch.from_numpy(probes.frames),
@@ -92,7 +90,7 @@ class ProbeLog:
         Raises:
             RlAbnError: If the run kept none, or the file is damaged.
         """
-        path = run.path / "attention" / "probes.safetensors"
+        path = run.path / "attention" / PROBES
         if not path.is_file():
             raise RlAbnError(
                 f"{run.path}: expected kept probe positions, got none; "
@@ -118,32 +116,5 @@ class ProbeLog:
         with torch.no_grad():
             attention, _ = policy.attend(observations)
         maps = attention.map.cpu()
-        save_tensors(self._file(step), {"maps": maps.half()})
+        self.keep(maps, step)
         return maps
-
-    def drop_after(self, step: int) -> None:
-        """Removes the maps of later steps: a resumed run makes them again."""
-        for later in [s for s in self.steps if s > step]:
-            with suppress(OSError):
-                self._file(later).unlink()
-
-    @property
-    def steps(self) -> list[int]:
-        """Training steps whose maps are kept, ascending."""
-        found = (step_of(path.stem) for path in self.folder.glob("maps/step-*.safetensors"))
-        return sorted(step for step in found if step is not None)
-
-    def maps(self, step: int) -> np.ndarray:
-        """Reads the maps of a logging point, float32 [P, m, h, w].
-
-        Raises:
-            RlAbnError: If the file is missing or damaged.
-        """
-        path = self._file(step)
-        maps = load_tensors(path).get("maps")
-        if maps is None or maps.ndim != 4 or len(maps) != len(self.probes.frames):
-            raise RlAbnError(f"{path}: expected maps of {len(self.probes.frames)} probes")
-        return maps.float().numpy()
-
-    def _file(self, step: int) -> Path:
-        return self.folder / "maps" / f"{name_of(step)}.safetensors"

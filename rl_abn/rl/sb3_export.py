@@ -8,8 +8,8 @@ from pathlib import Path
 from rl_abn.errors import RlAbnError
 from rl_abn.files import write_atomically
 from rl_abn.rl import checkpoint
-from rl_abn.rl.build import make_model, make_training_env, read_weights
-from rl_abn.runs import Checkpoint, Run
+from rl_abn.rl.build import make_model, make_training_env
+from rl_abn.runs import Checkpoint, Run, read_weights
 
 
 def export_sb3(run: Run, path: Path, step: int | None = None) -> Checkpoint:
@@ -35,7 +35,7 @@ def export_sb3(run: Run, path: Path, step: int | None = None) -> Checkpoint:
     found = run.checkpoint(step)
     model = make_model(run.recipe, make_training_env(run.recipe), "cpu")
     if run.is_imported:
-        model.policy.load_state_dict(read_weights(model.policy, found))
+        model.policy.load_state_dict(read_weights(found, model.policy.state_dict()))
         model.num_timesteps = found.step
     else:
         checkpoint.restore(model, found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
@@ -13,17 +12,17 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger
 from torch import Tensor
 
-from rl_abn.errors import RlAbnError, warn
+from rl_abn.device import device_of
+from rl_abn.errors import RlAbnError
 from rl_abn.progress import ProgressReport
-from rl_abn.recipes import RunRecipe, make_run_recipe, override
+from rl_abn.recipes import make_run_recipe
 from rl_abn.rl import checkpoint
-from rl_abn.rl.build import Model, device_of, make_model, make_training_env, training_protocol
+from rl_abn.rl.build import Model, make_model, make_training_env, training_protocol
 from rl_abn.rl.callbacks import (
     AttentionCallback,
     CheckpointCallback,
     ProgressCallback,
     StopCallback,
-    StopSignal,
 )
 from rl_abn.rl.metrics import RunMetrics, make_logger
 from rl_abn.rl.observations import make_pipeline
@@ -31,16 +30,14 @@ from rl_abn.rl.probes import ProbeLog, collect_probes
 from rl_abn.rl.ranks import Ranks
 from rl_abn.rl.vec_env import check_game
 from rl_abn.runs import (
-    META,
     OnExists,
     Run,
     default_folder,
     free_place,
     is_taken,
-    provenance,
-    read_json,
-    write_output,
 )
+from rl_abn.runs.resume import resumable
+from rl_abn.stop import StopSignal
 
 _HOUSEKEEPING = ("steps", "keep")  # fields of the train table that may change on the way
 
@@ -92,7 +89,7 @@ def prepare_run(
     device_of(device)
     check_game(recipe.env.game)
     if on_exists == "resume" and is_taken(folder):
-        return _resumable(Run.open(folder), recipe, settings, device), True
+        return resumable(Run.open(folder), recipe, settings, device, _HOUSEKEEPING), True
     folder = free_place(folder, on_exists, "resume, new or overwrite")
     return Run.create(folder, recipe, device), False
 
@@ -172,7 +169,7 @@ def train(
         done = model.num_timesteps >= settings.steps
         run.update_meta(
             status="finished" if done else "interrupted",
-            wall_time_s=round(_wall_time(run) + time.monotonic() - begun, 1),
+            wall_time_s=round(run.wall_time_s + time.monotonic() - begun, 1),
             steps=model.num_timesteps,
         )
     return Outcome(run, model.num_timesteps, interrupted=stop.received is not None)
@@ -219,45 +216,3 @@ def _probes(run: Run, resume: bool, step: int) -> ProbeLog | None:
     log = ProbeLog.create(run, probes)
     log.drop_after(step)
     return log
-
-
-def _wall_time(run: Run) -> float:
-    seconds = read_json(run.path / META).get("wall_time_s")
-    return seconds if isinstance(seconds, float) and math.isfinite(seconds) else 0.0
-
-
-def _resumable(run: Run, asked: RunRecipe, settings: Sequence[str], device: str) -> Run:
-    """Checks that a run is what was asked for, and puts right what a kill left half done.
-
-    Settings hold as they were; only the housekeeping may change.
-    """
-    recipe = run.recipe
-    try:
-        meta = read_json(run.path / META)
-    except RlAbnError as error:
-        warn(f"{error}; a new one is begun")
-        meta = provenance(device)
-        write_output(run.path / META, meta)
-    if "imported" in meta:
-        raise RlAbnError(
-            f"{run.path}: expected a run that was trained here, got imported weights: they come "
-            "without an optimizer to go on with; eval, watch and export take them"
-        )
-    for field in ("env_name", "agent_name", "seed"):
-        if getattr(recipe, field) != getattr(asked, field):
-            raise RlAbnError(
-                f"{run.path}: expected to resume {field.replace('_name', '')} "
-                f"'{getattr(recipe, field)}', got '{getattr(asked, field)}'; use --on-exists new"
-            )
-    agent, env = override(recipe.agent, recipe.env, settings)
-    kept = {field: getattr(recipe.agent.train, field) for field in _HOUSEKEEPING}
-    wanted = {field: getattr(agent.train, field) for field in _HOUSEKEEPING}
-    train_table = agent.train.model_copy(update=kept)
-    if agent.model_copy(update={"train": train_table}) != recipe.agent or env != recipe.env:
-        raise RlAbnError(
-            f"{run.path}: expected the run's own settings to resume it, got others "
-            f"({' '.join(settings)}); only train.steps and train.keep may change, "
-            "or use --on-exists new"
-        )
-    run.recover()
-    return run if wanted == kept else run.with_train(**wanted)

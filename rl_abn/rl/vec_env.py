@@ -17,26 +17,9 @@ from stable_baselines3.common.vec_env import VecEnv
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.recipes import Game, Protocol
 from rl_abn.rl.observations import make_pipeline
+from rl_abn.seeds import derive_seeds
 
 ALEInterface.setLoggerMode(LoggerMode.Error)
-
-
-def derive_seeds(seed: int, *path: int, count: int) -> np.ndarray:
-    """Returns `count` independent emulator seeds of a run's seed and a place in the run.
-
-    ALE itself gives neighbouring environments neighbouring seeds, so that run 0 and run 1 would
-    share nearly all their games.
-
-    Args:
-        seed: The run's seed.
-        path: Numbers that name the place, such as a purpose and a checkpoint number.
-        count: How many seeds.
-
-    Returns:
-        int32 [count], not negative.
-    """
-    words = np.random.SeedSequence([seed, *path]).generate_state(count, np.uint32)
-    return (words >> 1).astype(np.int32)
 
 
 class AleVecEnv(VecEnv):

@@ -5,16 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from rl_abn.device import device_of
 from rl_abn.progress import ProgressReport
 from rl_abn.record import GameScene, Moment, Scale, VideoWriter, read_video, write_film
-from rl_abn.rl.build import device_of, load_policy, training_protocol
+from rl_abn.rl.build import load_policy, training_protocol
 from rl_abn.rl.names import map_names_of
 from rl_abn.rl.play import Step, play_game
 from rl_abn.rl.players import AgentPlayer
 from rl_abn.rl.probes import ProbeLog
 from rl_abn.rl.twin import Twin
-from rl_abn.rl.vec_env import derive_seeds
 from rl_abn.runs import Run
+from rl_abn.seeds import derive_seeds
 
 EMULATOR_FPS = 60
 _WATCHING = 4  # keeps these games apart from those of training, probing and evaluation

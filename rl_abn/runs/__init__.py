@@ -7,9 +7,11 @@ from rl_abn.runs.checkpoints import (
     WEIGHTS,
     Checkpoint,
     name_of,
+    read_weights,
     set_aside,
     step_of,
 )
+from rl_abn.runs.maps import PROBES, MapLog
 from rl_abn.runs.place import OnExists, default_folder, free_place, is_taken
 from rl_abn.runs.run import META, METRICS, RECIPE, Run, provenance, write_recipe
 from rl_abn.runs.tensors import bytes_of, check_weights, load_tensors, save_tensors
@@ -17,11 +19,13 @@ from rl_abn.runs.tensors import bytes_of, check_weights, load_tensors, save_tens
 __all__ = [
     "META",
     "METRICS",
+    "PROBES",
     "RECIPE",
     "STATE",
     "TRAINING",
     "WEIGHTS",
     "Checkpoint",
+    "MapLog",
     "OnExists",
     "Run",
     "bytes_of",
@@ -33,6 +37,7 @@ __all__ = [
     "name_of",
     "provenance",
     "read_json",
+    "read_weights",
     "save_tensors",
     "set_aside",
     "step_of",

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from rl_abn.errors import RlAbnError
 from rl_abn.files import flush, write_json
-from rl_abn.runs.tensors import write_tensors
+from rl_abn.runs.tensors import bytes_of, check_weights, load_tensors, write_tensors
 
 WEIGHTS, TRAINING, STATE = "policy.safetensors", "training.safetensors", "state.json"
 
@@ -25,7 +25,7 @@ class Checkpoint(NamedTuple):
 
     Attributes:
         path: Its folder.
-        step: Agent steps trained.
+        step: Agent steps trained; epochs, in the vision track.
     """
 
     path: Path
@@ -90,6 +90,22 @@ def save_checkpoint(
             replaced.rename(target)
         raise RlAbnError(f"{target}: the checkpoint cannot be written: {error}") from None
     return Checkpoint(target, step)
+
+
+def read_weights(checkpoint: Checkpoint, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Reads a checkpoint's weights and checks that they are a model's.
+
+    Args:
+        checkpoint: The checkpoint.
+        expected: The model's state dict.
+
+    Raises:
+        RlAbnError: If they are damaged or not this model's.
+    """
+    path = checkpoint.path / WEIGHTS
+    weights = load_tensors(path, most_bytes=2 * bytes_of(expected.values()) + 2**20)
+    check_weights(path, weights, expected)
+    return weights
 
 
 def remove_older(folder: Path, keep: int) -> None:

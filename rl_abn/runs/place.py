@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 from rl_abn.errors import RlAbnError
-from rl_abn.recipes import RunRecipe
-from rl_abn.runs.run import Run
+from rl_abn.recipes import RunRecipe, VisionRunRecipe
+from rl_abn.runs.run import check_is_run
 
 OnExists = Literal["resume", "new", "overwrite"]
 
 
-def default_folder(recipe: RunRecipe) -> Path:
+def default_folder(recipe: RunRecipe | VisionRunRecipe) -> Path:
     """Returns runs/ENV/AGENT/seed-S."""
     return Path("runs", recipe.env_name, recipe.agent_name, f"seed-{recipe.seed}")
 
@@ -49,7 +49,7 @@ def free_place(folder: Path, on_exists: OnExists | None, choices: str) -> Path:
         numbers = (folder.with_name(f"{folder.name}-{i}") for i in range(2, 10_000))
         return next(path for path in numbers if not path.exists())
     if on_exists == "overwrite":
-        Run.open(folder)  # refuses to remove what is no run
+        check_is_run(folder)  # nothing else is removed
         # Renamed first: a kill in the middle leaves no folder that is half a run.
         removed = folder.with_name(f".{folder.name}.removed")
         try:

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Generic, overload
 
 import tomli_w
 from torch import Tensor
+from typing_extensions import TypeVar
 
-from rl_abn.errors import RlAbnError, did_you_mean
+from rl_abn.errors import RlAbnError, did_you_mean, warn
 from rl_abn.files import kind_of, read_json, write_atomically, write_json, write_output
-from rl_abn.recipes import RunRecipe, load_run
+from rl_abn.recipes import RunRecipe, VisionRunRecipe, load_run
 from rl_abn.runs import checkpoints
 from rl_abn.runs.checkpoints import Checkpoint
 
 RECIPE, META, METRICS = "recipe.toml", "meta.json", "metrics.jsonl"
 
 
-class Run:
+RecipeT = TypeVar("RecipeT", RunRecipe, VisionRunRecipe, default=RunRecipe)
+OtherT = TypeVar("OtherT", RunRecipe, VisionRunRecipe)
+ReadT = TypeVar("ReadT")
+
+
+class Run(Generic[RecipeT]):
     """A run folder: `recipe.toml`, `meta.json`, `metrics.jsonl` and what grows beside them.
 
     Args:
@@ -35,12 +42,12 @@ class Run:
         recipe: The resolved recipe.
     """
 
-    def __init__(self, path: Path, recipe: RunRecipe) -> None:
+    def __init__(self, path: Path, recipe: RecipeT) -> None:
         self.path = path
-        self.recipe = recipe
+        self.recipe: RecipeT = recipe
 
     @classmethod
-    def create(cls, path: Path, recipe: RunRecipe, device: str, **meta: Any) -> Self:
+    def create(cls, path: Path, recipe: RecipeT, device: str, **meta: Any) -> Run[RecipeT]:
         """Makes a new run folder and writes down what the run is made of.
 
         Args:
@@ -64,28 +71,35 @@ class Run:
             raise RlAbnError(f"{path}: cannot be written: {error.strerror}") from None
         return cls(path, recipe)
 
+    @overload
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path) -> Run[RunRecipe]: ...
+
+    @overload
+    @classmethod
+    def open(cls, path: Path, track: type[OtherT]) -> Run[OtherT]: ...
+
+    @classmethod
+    def open(cls, path: Path, track: Any = RunRecipe) -> Run[Any]:
         """Opens a run folder.
 
-        Raises:
-            RlAbnError: If it is none.
-        """
-        if kind_of(path / RECIPE) != "a file":
-            runs = [str(found.parent) for found in Path("runs").glob(f"*/*/*/{RECIPE}")]
-            hint = did_you_mean(str(path), runs) if runs else "train one with 'rl-abn train'"
-            got = kind_of(path)
-            got = f"a folder without {RECIPE}" if got == "a folder" else got or "no such folder"
-            raise RlAbnError(f"expected a run folder, got '{path}' ({got}); {hint}")
-        return cls(path, load_run(path / RECIPE))
+        Args:
+            path: The folder.
+            track: Which track's run it has to be, by its recipe.
 
-    def with_train(self, **changes: Any) -> Self:
+        Raises:
+            RlAbnError: If it is none, or one of the other track.
+        """
+        check_is_run(path, "rl-abn train" if track is RunRecipe else "rl-abn vision train")
+        return Run(path, load_run(path / RECIPE, track))
+
+    def with_train(self, **changes: Any) -> Run[RecipeT]:
         """Writes down other values of fields in the recipe's train table, such as `steps`."""
         agent = self.recipe.agent
         more = agent.model_copy(update={"train": agent.train.model_copy(update=changes)})
         recipe = self.recipe.model_copy(update={"agent": more})
         write_recipe(self.path, recipe)
-        return type(self)(self.path, recipe)
+        return Run(self.path, recipe)
 
     @property
     def checkpoints(self) -> list[Checkpoint]:
@@ -121,6 +135,68 @@ class Run:
             f"the nearest is {near.step}"
         )
 
+    def newest_whole(self, read: Callable[[Checkpoint], ReadT]) -> tuple[Checkpoint, ReadT] | None:
+        """Finds the newest checkpoint that can be read.
+
+        A damaged one is named on standard error and set aside under another name, and the one
+        before it is tried. What comes after is the same: what follows a barrier does not depend
+        on whether it is reached once or twice.
+
+        Args:
+            read: Reads and checks all of a checkpoint, and changes nothing.
+
+        Returns:
+            The checkpoint and what was read, or None where the run has none yet.
+
+        Raises:
+            RlAbnError: If there are checkpoints and none is whole; they stay where they are.
+        """
+        damaged: list[tuple[Checkpoint, str]] = []
+        for checkpoint in reversed(self.checkpoints):
+            try:
+                stored = read(checkpoint)
+            except RlAbnError as error:
+                damaged.append((checkpoint, str(error)))
+                continue
+            for bad, why in damaged:
+                aside = checkpoints.set_aside(bad)
+                warn(f"{why}; set aside as {aside.name}, going on from step {checkpoint.step}")
+            return checkpoint, stored
+        if not damaged:
+            return None
+        raise RlAbnError(
+            f"expected a whole checkpoint to go on from, got {len(damaged)} damaged; the newest: "
+            f"{damaged[0][1]}; use --on-exists new or overwrite"
+        )
+
+    def weights(self, checkpoint: Checkpoint, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Reads a checkpoint's weights and checks that they are a model's.
+
+        Args:
+            checkpoint: One of the run's.
+            expected: The model's state dict.
+
+        Raises:
+            RlAbnError: If they are damaged or not this model's; it names the newest that are
+                whole.
+        """
+        try:
+            return checkpoints.read_weights(checkpoint, expected)
+        except RlAbnError as error:
+            whole = self._newest_weights(expected, but=checkpoint)
+            hint = "" if whole is None else f"; the newest whole one: --checkpoint {whole.step}"
+            raise RlAbnError(f"{error}{hint}") from None
+
+    def _newest_weights(
+        self, expected: Mapping[str, Tensor], *, but: Checkpoint
+    ) -> Checkpoint | None:
+        for checkpoint in reversed(self.checkpoints):
+            if checkpoint != but:
+                with suppress(RlAbnError):
+                    checkpoints.read_weights(checkpoint, expected)
+                    return checkpoint
+        return None
+
     def save_checkpoint(
         self,
         step: int,
@@ -131,8 +207,8 @@ class Run:
         """Saves a checkpoint under a temporary name, flushes it to disk and renames it.
 
         Args:
-            step: Agent steps trained.
-            weights: The policy's state dict.
+            step: Agent steps trained, or epochs.
+            weights: The model's state dict.
             training: Optimizer moments and random-number states.
             state: Counters and the like, as JSON.
 
@@ -158,6 +234,16 @@ class Run:
                 with suppress(OSError):
                     partial.unlink()
 
+    @property
+    def wall_time_s(self) -> float:
+        """How long the run was trained so far, in seconds, as `meta.json` has it.
+
+        Raises:
+            RlAbnError: If `meta.json` is damaged.
+        """
+        seconds = read_json(self.path / META).get("wall_time_s")
+        return seconds if isinstance(seconds, float) and math.isfinite(seconds) else 0.0
+
     def update_meta(self, **changes: Any) -> None:
         """Changes entries of `meta.json`.
 
@@ -167,7 +253,25 @@ class Run:
         write_output(self.path / META, {**read_json(self.path / META), **changes})
 
 
-def write_recipe(folder: Path, recipe: RunRecipe) -> None:
+def check_is_run(path: Path, how: str = "rl-abn train") -> None:
+    """Refuses what is no run folder, of either track.
+
+    Args:
+        path: The folder.
+        how: The command that makes one.
+
+    Raises:
+        RlAbnError: With the nearest run there is.
+    """
+    if kind_of(path / RECIPE) != "a file":
+        runs = [str(found.parent) for found in Path("runs").glob(f"*/*/*/{RECIPE}")]
+        hint = did_you_mean(str(path), runs) if runs else f"train one with '{how}'"
+        got = kind_of(path)
+        got = f"a folder without {RECIPE}" if got == "a folder" else got or "no such folder"
+        raise RlAbnError(f"expected a run folder, got '{path}' ({got}); {hint}")
+
+
+def write_recipe(folder: Path, recipe: RunRecipe | VisionRunRecipe) -> None:
     """Writes a resolved recipe into a run folder.
 
     Raises:

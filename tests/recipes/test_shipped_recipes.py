@@ -13,6 +13,7 @@ from rl_abn.recipes import (
     A2C,
     PPO,
     LinearSchedule,
+    RunRecipe,
     list_recipes,
     load_agent,
     load_env,
@@ -269,12 +270,12 @@ def test_every_agent_plays_every_game(tmp_path: Path, agent: str, env: str) -> N
     assert recipe.agent == load_agent(agent)
     assert recipe.env == load_env(env)
     write_recipe(tmp_path, recipe)
-    assert load_run(tmp_path / "recipe.toml") == recipe
+    assert load_run(tmp_path / "recipe.toml", RunRecipe) == recipe
 
 
 def test_a_schedule_survives_the_way_through_a_run_folder(tmp_path: Path) -> None:
     write_recipe(tmp_path, make_run_recipe("pong", "ppo_abn", 0))
-    algorithm = load_run(tmp_path / "recipe.toml").agent.algorithm
+    algorithm = load_run(tmp_path / "recipe.toml", RunRecipe).agent.algorithm
     assert algorithm.learning_rate == LinearSchedule(start=2.5e-4, end=0.0)
 
 

@@ -5,7 +5,7 @@ from rl_abn.errors import RlAbnError
 from rl_abn.recipes import Game
 from rl_abn.rl import AleVecEnv
 from rl_abn.rl.twin import Twin
-from rl_abn.rl.vec_env import derive_seeds
+from rl_abn.seeds import derive_seeds
 
 
 def play(env, n_steps, seed=0):
