@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from rl_abn import __version__
-from rl_abn.cli import bench, evaluate, export, imports, recipes, train, watch
+from rl_abn.cli import bench, evaluate, export, imports, recipes, train, vision, watch
 from rl_abn.cli.parser import Parser, parse
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.memory import keep_freed_memory
@@ -20,6 +20,7 @@ COMMANDS = {
     "import": imports,
     "recipes": recipes,
     "bench": bench,
+    "vision": vision,
 }
 
 

@@ -14,7 +14,9 @@ def add(commands: Subparsers) -> None:
         help="list and show recipes",
         description="List the recipes there are, or show one.",
     )
-    parser.add_argument("what", nargs="?", metavar="agents|envs|NAME", help="what to list or show")
+    parser.add_argument(
+        "what", nargs="?", metavar="agents|envs|vision|NAME", help="what to list or show"
+    )
     parser.set_defaults(run=run)
 
 
@@ -23,20 +25,27 @@ def run(arguments: argparse.Namespace) -> None:
     from rl_abn.errors import RlAbnError, did_you_mean
     from rl_abn.recipes import Kind, list_recipes, recipe_path, recipe_summary
 
-    kinds: dict[Kind, list[str]] = {"agents": list_recipes("agents"), "envs": list_recipes("envs")}
+    kinds: dict[Kind, tuple[str, str]] = {
+        "agents": ("agents", "agents"),
+        "envs": ("envs", "envs"),
+        "agents/vision": ("vision", "vision agents (networks)"),
+        "envs/vision": ("vision", "vision envs (data)"),
+    }
+    names = {kind: list_recipes(kind) for kind in kinds}
+    groups = {group for group, _ in kinds.values()}
     what = arguments.what
-    if what is None or what in kinds:
-        for kind, names in kinds.items():
-            if what not in (None, kind):
+    if what is None or what in groups:
+        for kind, (group, heading) in kinds.items():
+            if what not in (None, group):
                 continue
-            print(f"{kind}:")
-            for name in names:
-                print(f"  {name:16}{recipe_summary(kind, name)}")
+            print(f"{heading}:")
+            for name in names[kind]:
+                print(f"  {name:24}{recipe_summary(kind, name)}")
         print("next: rl-abn recipes NAME shows one; copy it, change it, and pass its path")
         return
-    for kind, names in kinds.items():
-        if what in names:
+    for kind in kinds:
+        if what in names[kind]:
             print(recipe_path(kind, what).read_text("utf-8"), end="")
             return
-    everything = [*kinds, *kinds["agents"], *kinds["envs"]]
+    everything = [*groups, *(name for some in names.values() for name in some)]
     raise RlAbnError(f"unknown recipe '{what}': {did_you_mean(what, everything)}")

@@ -1,0 +1,20 @@
+"""`rl-abn vision`: one command of the vision track a module."""
+
+from __future__ import annotations
+
+from rl_abn.cli import vision_eval, vision_train
+from rl_abn.cli.parser import Subparsers
+
+COMMANDS = (vision_train, vision_eval)
+
+
+def add(commands: Subparsers) -> None:
+    """Adds the command and what it can do."""
+    parser = commands.add_parser(
+        "vision",
+        help="train networks that classify pictures and drive",
+        description="Networks that classify pictures and drive, and show where they look.",
+    )
+    of_vision = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add(of_vision)

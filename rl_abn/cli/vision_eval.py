@@ -1,0 +1,118 @@
+"""`rl-abn vision eval`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rl_abn.cli.parser import (
+    Subparsers,
+    add_device,
+    add_run,
+    add_seed,
+    one_of,
+    whole_number,
+)
+
+if TYPE_CHECKING:
+    from rl_abn.vision.evaluate import VisionEvaluation
+
+
+def add(commands: Subparsers) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "eval",
+        help="score a network on pictures it did not learn from",
+        description="Score both branches of a network, with 95% intervals.",
+    )
+    add_run(parser)
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="PATH",
+        help="where the data lies (default: where it lay in training)",
+    )
+    parser.add_argument(
+        "--split",
+        type=one_of(("test", "held_out")),
+        metavar="NAME",
+        help="test or held_out (default: test where the data has it)",
+    )
+    parser.add_argument(
+        "--samples",
+        type=whole_number(1, 10_000),
+        default=0,
+        metavar="N",
+        help="ask N times under MC dropout too; the surer branch answers",
+    )
+    parser.add_argument(
+        "--intervention",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        dest="interventions",
+        help="ask the network with changed maps too: zero, uniform, inverted, shuffled or all",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=whole_number(1),
+        metavar="EPOCH",
+        help="use the checkpoint of this epoch (default: the newest)",
+    )
+    add_seed(parser, "samples and shuffled maps")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result here")
+    add_device(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Evaluates, prints the table and keeps the result."""
+    from rich.console import Console
+
+    from rl_abn.cli.vision_tables import vision_table
+    from rl_abn.progress import ProgressReport
+    from rl_abn.recipes import VisionRunRecipe
+    from rl_abn.runs import Run, write_output
+    from rl_abn.vision.evaluate import evaluate_run, read_interventions
+
+    run = Run.open(arguments.path, VisionRunRecipe)
+    interventions = read_interventions(arguments.interventions, run)
+    with ProgressReport("looking", None, "pictures") as report:
+        result = evaluate_run(
+            run,
+            data=arguments.data,
+            split=arguments.split,
+            samples=arguments.samples,
+            interventions=interventions,
+            step=arguments.checkpoint,
+            seed=arguments.seed,
+            device=arguments.device,
+            report=report,
+        )
+    Console(highlight=False).print(vision_table(result))
+    for line in what_is_known(result):
+        print(line)
+    written = result.keep(run)
+    if arguments.json is not None:
+        write_output(arguments.json, result.as_json())
+    print(f"kept in {written}")
+    has_maps = run.recipe.agent.attention.mechanism != "none"
+    if has_maps and not interventions:
+        print(f"next: rl-abn vision eval {run.path} --intervention all")
+    else:
+        print(f"next: tensorboard --logdir {run.path}")
+
+
+def what_is_known(result: VisionEvaluation) -> list[str]:
+    """Returns in sentences what the table does not say."""
+    lines = []
+    if result.samples:
+        right, wrong = result.extra["entropy_right"], result.extra["entropy_wrong"]
+        said = [f"{e:.3f} {of}" for e, of in ((right, "right"), (wrong, "wrong")) if e is not None]
+        lines.append(
+            f"mean entropy of Bayesian answers, 0 to 1: {', '.join(said)}; the attention branch "
+            f"answered {result.extra['from_branch']:.0%}"
+        )
+    return lines

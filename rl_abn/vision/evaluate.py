@@ -1,0 +1,288 @@
+"""Scores a run's network on pictures it did not learn from, beside its changed selves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from rl_abn.attention import INTERVENTIONS, Intervention, MapOverride
+from rl_abn.device import device_of
+from rl_abn.errors import RlAbnError, did_you_mean, warn
+from rl_abn.progress import ProgressReport
+from rl_abn.runs import write_output
+from rl_abn.seeds import derive_seeds
+from rl_abn.vision.build import Trained, VisionRun, load_network
+from rl_abn.vision.data import splits_of
+from rl_abn.vision.examples import Examples, open_test, open_training
+from rl_abn.vision.outputs import Outputs, steering_of
+from rl_abn.vision.predict import Predictions, predict, predict_sampled
+from rl_abn.vision.scores import (
+    Row,
+    beside,
+    beside_controls,
+    reliability_json,
+    score_classes,
+    score_controls,
+    score_tasks,
+    softmax,
+)
+from rl_abn.vision.train import data_of
+
+SplitName = Literal["test", "held_out"]
+EVERY = "all"
+# "frozen" holds the first map of a game, and pictures are no game.
+CHANGES = tuple(name for name in INTERVENTIONS if name != "frozen")
+_DRAWS, _SAMPLES = 13, 14  # keep the seeds of one purpose apart from those of others
+
+
+class VisionEvaluation(NamedTuple):
+    """How good a run's network is.
+
+    Attributes:
+        run: The run folder.
+        data: Where the data lies.
+        title: The data's name.
+        split: "test" or "held_out".
+        step: The checkpoint's epoch.
+        n: Pictures.
+        rows: The perception branch's first, which is the network's answer.
+        samples: Samples of MC dropout; 0 where it was not sampled.
+        seed: Of samples and shuffled maps.
+        extra: What else there is to know: reliability, mean entropies.
+    """
+
+    run: str
+    data: str
+    title: str
+    split: str
+    step: int
+    n: int
+    rows: list[Row]
+    samples: int
+    seed: int
+    extra: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the evaluation as plain data."""
+        return {**self._asdict(), "rows": [row.as_json() for row in self.rows]}
+
+    def keep(self, run: VisionRun) -> Path:
+        """Writes the evaluation into the run's evaluations/."""
+        name = f"epoch-{self.step}-{self.split}"
+        if self.samples:
+            name += f"-{self.samples}-samples-{self.seed}"
+        changes = sorted(row.intervention for row in self.rows if row.intervention)
+        if changes:
+            name += f"-interventions-{sha256(' '.join(changes).encode()).hexdigest()[:8]}"
+        path = run.path / "evaluations" / f"{name}.json"
+        write_output(path, self.as_json())
+        return path
+
+
+def read_interventions(words: Sequence[str], run: VisionRun) -> list[str]:
+    """Reads the names of interventions; "all" is all of them.
+
+    Raises:
+        RlAbnError: If the network has no maps, or a name is unknown.
+    """
+    if words and run.recipe.agent.attention.mechanism == "none":
+        raise RlAbnError(
+            f"expected a network with attention maps, got '{run.recipe.agent_name}', "
+            "which has none to change"
+        )
+    for word in words:
+        if word not in (EVERY, *CHANGES):
+            hint = did_you_mean(word, (EVERY, *CHANGES))
+            raise RlAbnError(f"unknown intervention '{word}': {hint}")
+    names = [name for word in words for name in (CHANGES if word == EVERY else (word,))]
+    return list(dict.fromkeys(names))
+
+
+def evaluate_run(
+    run: VisionRun,
+    *,
+    data: Path | None = None,
+    split: SplitName | None = None,
+    samples: int = 0,
+    interventions: Sequence[str] = (),
+    step: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    report: ProgressReport | None = None,
+) -> VisionEvaluation:
+    """Evaluates a run's network.
+
+    Args:
+        run: The run.
+        data: Where the data lies; None is where it lay in training.
+        split: "test" or "held_out"; None is the test pictures, where there are any.
+        samples: Asks so often under MC dropout too; 0 does not.
+        interventions: Names of what is done to its maps, one network more each.
+        step: The checkpoint's epoch; None is the newest.
+        seed: Of samples and shuffled maps.
+        device: Where the network runs.
+        report: Shows how far it is, in pictures.
+
+    Raises:
+        RlAbnError: If the checkpoint or the data will not do, or controls were to be sampled.
+    """
+    where = device_of(device)
+    trained = load_network(run, step=step, device=where)
+    if samples and trained.outputs.answers != "classes":
+        raise RlAbnError(
+            f"expected a network that answers classes for --samples, "
+            f"got one of {trained.outputs.answers}"
+        )
+    if samples and run.recipe.agent.network.dropout == 0:
+        warn(f"{run.recipe.agent_name} has no dropout (network.dropout): all samples are the same")
+    path = data or data_of(run)
+    split = split or _usual_split(run, path)
+    examples = _open(run, trained.outputs, path, split, where)
+    own = predict(trained, examples, report=report)
+    scored = _Scored(trained.outputs, examples, own)
+    rows = scored.branches(own)
+    done, extra = len(examples), dict[str, Any]()
+    if samples:
+        draws = int(derive_seeds(seed, _SAMPLES, count=1)[0])
+        more, extra = _sampled(scored, trained, samples, draws, report, done)
+        rows += more
+        done += len(examples)
+    for name in interventions:
+        changed = predict(trained, examples, _override(name, seed, where), report, done)
+        rows.append(scored.changed(name, changed, rows[0]))
+        done += len(examples)
+    rows += scored.baselines()
+    return VisionEvaluation(
+        run=str(run.path),
+        data=str(path),
+        title=run.recipe.env.title,
+        split=split,
+        step=trained.checkpoint.step,
+        n=len(examples),
+        rows=rows,
+        samples=samples,
+        seed=seed,
+        extra=extra,
+    )
+
+
+def n_passes(samples: int, interventions: Sequence[str]) -> int:
+    """Returns how often an evaluation looks at every picture, samples counted as one."""
+    return 1 + bool(samples) + len(interventions)
+
+
+class _Scored:
+    """Makes rows of answers to the same examples."""
+
+    def __init__(self, outputs: Outputs, examples: Examples, own: Predictions) -> None:
+        self.outputs, self.examples, self.own = outputs, examples, own
+        self.bins = outputs.steering
+
+    def branches(self, answers: Predictions) -> list[Row]:
+        rows = [self._row("perception branch", answers.outputs)]
+        if answers.branch_outputs is not None:
+            rows.append(self._row("attention branch", answers.branch_outputs))
+        return rows
+
+    def changed(self, name: str, answers: Predictions, intact: Row) -> Row:
+        row = self._row(f"maps {name}", answers.outputs)._replace(intervention=name)
+        own, targets = self.own.outputs, self.own.targets
+        if self.outputs.answers == "controls":
+            driven, blocks = self._drive()
+            return beside_controls(row, answers.outputs, own, driven, blocks)
+        return beside(row, intact, self.outputs.answers, answers.outputs, own, targets)
+
+    def baselines(self) -> list[Row]:
+        """Of a drive: what one who always does the mean does, and what was done a frame before."""
+        drive, mean = self.examples.drive, self.outputs.mean_controls
+        if drive is None or mean is None:
+            return []
+        driven, blocks = self._drive()
+        n_controls = 1 if self.bins is not None else 2
+        means = torch.tensor(mean).expand(len(driven), -1)
+        previous = torch.where(drive.previous.isnan(), means, drive.previous)
+        return [
+            score_controls("mean of the training frames", means[:, :n_controls], driven, blocks),
+            score_controls("previous frame's control", previous[:, :n_controls], driven, blocks),
+        ]
+
+    def _row(self, name: str, answers: Tensor) -> Row:
+        targets = self.own.targets
+        if self.outputs.answers == "tasks":
+            return score_tasks(name, answers, targets)
+        if self.outputs.answers == "controls":
+            return score_controls(name, answers, *self._drive())
+        return self.classes_row(name, softmax(answers))
+
+    def classes_row(self, name: str, probabilities: Tensor) -> Row:
+        row = score_classes(name, probabilities, self.own.targets)
+        if self.bins is None:
+            return row
+        steering = steering_of(self.bins, probabilities)[:, None]
+        errors = score_controls(name, steering, *self._drive())
+        return row._replace(numbers={**row.numbers, **errors.numbers})
+
+    def _drive(self) -> tuple[Tensor, Tensor]:
+        assert self.examples.drive is not None
+        return self.examples.targets.cpu(), self.examples.drive.blocks
+
+
+def _sampled(
+    scored: _Scored,
+    trained: Trained,
+    n: int,
+    seed: int,
+    report: ProgressReport | None,
+    done: int,
+) -> tuple[list[Row], dict[str, Any]]:
+    found = predict_sampled(trained, scored.examples, n, seed, report, done)
+    targets = scored.own.targets
+    rows = [scored.classes_row(f"Bayesian, {n} samples", found.probabilities)]
+    rows.append(scored.classes_row("its perception branch", found.perception))
+    if found.branch is not None:
+        rows.append(scored.classes_row("its attention branch", found.branch))
+    right = found.probabilities.argmax(dim=1) == targets
+    extra = {
+        "reliability": {
+            "plain": reliability_json(softmax(scored.own.outputs), targets),
+            "bayesian": reliability_json(found.probabilities, targets),
+        },
+        "entropy_right": float(found.entropy[right].mean()) if right.any() else None,
+        "entropy_wrong": float(found.entropy[~right].mean()) if (~right).any() else None,
+        "from_branch": float(found.from_branch.double().mean()),
+    }
+    return rows, extra
+
+
+def _override(name: str, seed: int, device: torch.device) -> MapOverride:
+    draws = int(derive_seeds(seed, _DRAWS, count=1)[0])
+    rule = Intervention(name, generator=torch.Generator(device).manual_seed(draws))
+    return lambda maps: rule(maps, torch.ones(len(maps), dtype=torch.bool, device=maps.device))
+
+
+def _usual_split(run: VisionRun, path: Path) -> SplitName:
+    drives = run.recipe.env.kind == "driving"
+    return "held_out" if drives or "test" not in splits_of(path) else "test"
+
+
+def _open(
+    run: VisionRun, outputs: Outputs, path: Path, split: SplitName, device: torch.device
+) -> Examples:
+    if split == "test":
+        return open_test(run.recipe, outputs, path, device)
+    data = open_training(run.recipe, path, device)
+    if data.outputs.train_sha256 != outputs.train_sha256:
+        raise RlAbnError(
+            f"{path}: expected the set the run was trained on, to know what was held out, "
+            "got other pictures or answers"
+        )
+    if data.held_out is None:
+        raise RlAbnError(
+            f"{run.path}: expected a run that holds pictures out, got train.held_out = 0"
+        )
+    return data.held_out
