@@ -157,7 +157,11 @@ def reliability_json(
     """Returns the numbers of a reliability plot as plain data."""
     found: Reliability = reliability(probabilities, targets)
     return {
-        **{name: values.tolist() for name, values in found._asdict().items()},
+        **{
+            # Empty bins have neither confidence nor accuracy.
+            name: [None if math.isnan(value) else value for value in values.tolist()]
+            for name, values in found._asdict().items()
+        },
         "expected_error": found.expected_error,
     }
 
