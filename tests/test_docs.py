@@ -10,9 +10,10 @@ import pytest
 
 from rl_abn.cli.main import _parser
 from rl_abn.cli.parser import parse
-from rl_abn.recipes import RunRecipe, list_recipes, make_run_recipe
+from rl_abn.recipes import RunRecipe, list_recipes, make_run_recipe, make_vision_recipe
 from rl_abn.rl.metrics import read_metrics
 from rl_abn.rl.train import prepare_run, train
+from rl_abn.vision.build import check_recipe
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -36,7 +37,12 @@ COMMANDS = [
 def test_commands_parse_and_their_recipes_resolve(command):
     words = shlex.split(command)[1:]
     arguments = parse(_parser(words), words)
-    if words[0] == "train":
+    if words[:2] == ["vision", "train"]:
+        recipe = make_vision_recipe(
+            arguments.env, arguments.agent, arguments.seed, arguments.settings
+        )
+        check_recipe(recipe)
+    elif words[0] == "train":
         recipe = make_run_recipe(arguments.env, arguments.agent, arguments.seed, arguments.settings)
         assert isinstance(recipe, RunRecipe)
 
@@ -62,6 +68,12 @@ def test_the_readme_names_every_recipe():
     text = (ROOT / "README.md").read_text()
     for name in (*list_recipes("agents"), *list_recipes("envs")):
         assert f"`{name}`" in text
+
+
+def test_the_vision_page_names_every_recipe_of_its_track():
+    text = (ROOT / "docs" / "vision.md").read_text()
+    for name in (*list_recipes("agents/vision"), *list_recipes("envs/vision")):
+        assert f"`{name}`" in text, name
 
 
 @pytest.mark.parametrize("loss", ["actor_critic", "distillation"])

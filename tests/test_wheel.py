@@ -22,7 +22,8 @@ pytestmark = pytest.mark.skipif(
 
 
 def recipes(kind: str) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in (CHECKOUT / kind).glob("*.toml")}
+    found = (CHECKOUT / kind).rglob("*.toml")
+    return {str(file.relative_to(CHECKOUT / kind)): file.read_bytes() for file in found}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,9 @@ def test_every_recipe_is_inside_the_package(files: dict[str, bytes], kind: str) 
     inside = {
         name.removeprefix(folder): data for name, data in files.items() if name.startswith(folder)
     }
-    assert len(inside) == {"agents": 18, "envs": 7}[kind]
+    vision = [name for name in inside if name.startswith("vision/")]
+    assert len(vision) == {"agents": 23, "envs": 6}[kind]
+    assert len(inside) == {"agents": 18, "envs": 7}[kind] + len(vision)
     assert inside == recipes(kind)
 
 
@@ -84,14 +87,15 @@ SCRIPT = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 import rl_abn
-from rl_abn.recipes import list_recipes, make_run_recipe, recipe_path
+from rl_abn.recipes import list_recipes, make_run_recipe, make_vision_recipe, recipe_path
+pictures = make_vision_recipe("cifar10", "resnet20", 0)
 recipe = make_run_recipe("seaquest", "a2c_mask", 5, ["algorithm.gamma=0.9"])
 print(json.dumps({
     "package": rl_abn.__file__,
-    "agents": list_recipes("agents"),
-    "envs": list_recipes("envs"),
+    **{kind: list_recipes(kind) for kind in ("agents", "envs", "agents/vision", "envs/vision")},
     "path": str(recipe_path("agents", "a2c_mask")),
     "rom": recipe.env.game.rom,
+    "title": pictures.env.title,
     "gamma": recipe.agent.algorithm.gamma,
 }))
 """
@@ -115,5 +119,8 @@ def test_an_unpacked_wheel_finds_its_recipes(wheel: Path, tmp_path: Path) -> Non
     assert Path(found["package"]) == site / "rl_abn" / "__init__.py"
     assert Path(found["path"]) == site / "rl_abn" / "_recipes" / "agents" / "a2c_mask.toml"
     for kind in KINDS:
-        assert found[kind] == sorted(name.removesuffix(".toml") for name in recipes(kind))
-    assert (found["rom"], found["gamma"]) == ("seaquest", 0.9)
+        names = sorted(name.removesuffix(".toml") for name in recipes(kind))
+        assert found[kind] + [f"vision/{name}" for name in found[f"{kind}/vision"]] == sorted(
+            names, key=lambda name: (name.startswith("vision/"), name)
+        )
+    assert (found["rom"], found["gamma"], found["title"]) == ("seaquest", 0.9, "CIFAR-10")
