@@ -3,6 +3,7 @@
 from rl_abn.attention.branch import Attention, AttentionBranch
 from rl_abn.attention.compute import Compute
 from rl_abn.attention.interventions import INTERVENTIONS, Intervention
+from rl_abn.attention.map_loss import map_loss
 from rl_abn.attention.mechanisms import MECHANISMS, QUERIED, apply, one_place
 from rl_abn.attention.override import MapOverride, override_map
 from rl_abn.attention.pooling import WeightedGlobalPooling
@@ -22,6 +23,7 @@ __all__ = [
     "PlaceQuery",
     "WeightedGlobalPooling",
     "apply",
+    "map_loss",
     "map_statistics",
     "one_place",
     "override_map",

@@ -1,13 +1,18 @@
 """Turns arrays into pictures and video; knows neither reinforcement learning nor torch."""
 
 from rl_abn.record.film import overlay_grid, write_film
+from rl_abn.record.gauges import Control
 from rl_abn.record.overlay import Scale, colour_bar, overlay
+from rl_abn.record.picture_scene import PictureMoment, PictureScene
 from rl_abn.record.scene import GameScene, Moment
 from rl_abn.record.video import VideoWriter, read_video
 
 __all__ = [
+    "Control",
     "GameScene",
     "Moment",
+    "PictureMoment",
+    "PictureScene",
     "Scale",
     "VideoWriter",
     "colour_bar",

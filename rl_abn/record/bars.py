@@ -1,4 +1,4 @@
-"""The action probabilities as horizontal bars, with the attention branch's beside them."""
+"""Probabilities of actions or classes as bars, with the attention branch's beside them."""
 
 from __future__ import annotations
 
@@ -15,19 +15,30 @@ _HEADER = 34
 
 
 class ActionBars:
-    """A panel with one row an action: its name, a bar over 0..1, the percentage.
+    """A panel with one row an action or class: its name, a bar over 0..1, the percentage.
 
     Args:
         names: The actions' names, in the order of the probabilities.
         width: The panel's width in pixels.
         height: The room there is, in pixels; rows shrink to fit.
+        heading: The line above.
+        answers: Whose probabilities they are, for the legend beside the attention branch's.
 
     Attributes:
         height: The height the panel takes, in pixels.
     """
 
-    def __init__(self, names: Sequence[str], width: int, height: int) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        width: int,
+        height: int,
+        *,
+        heading: str = "Action probabilities",
+        answers: str = "policy",
+    ) -> None:
         self._names = tuple(names)
+        self._heading, self._answers = heading, answers
         self._row = min(_MAX_ROW, (height - _HEADER) // len(self._names))
         self._width = width
         self._size = 13 if self._row >= 20 else 12
@@ -44,7 +55,7 @@ class ActionBars:
 
     def paint_static(self, canvas: draw.Canvas, x: int, y: int) -> None:
         """Paints what never changes: the heading, the names and the empty bars."""
-        draw.draw_text(canvas, "Action probabilities", x, y + 13, size=13, colour=draw.MUTED)
+        draw.draw_text(canvas, self._heading, x, y + 13, size=13, colour=draw.MUTED)
         for i in range(len(self._names)):
             self._draw_name(canvas, x, y, i, taken=False)
             self._draw_track(canvas, x, y, i)
@@ -69,7 +80,8 @@ class ActionBars:
             action: The index of the action that was taken.
         """
         if branch is not None:
-            self._draw_legend(canvas, x, y)
+            keys = ((self._answers, draw.POLICY), ("attention branch", draw.ATTENTION))
+            draw.draw_keys(canvas, keys, x + self._width, y + 13)
         for i, probability in enumerate(probabilities):
             taken = i == action
             top, thick, thin = self._bar_rows(y, i, branch is not None)
@@ -125,11 +137,3 @@ class ActionBars:
             colour=draw.TEXT if taken else draw.MUTED,
             bold=taken,
         )
-
-    def _draw_legend(self, canvas: draw.Canvas, x: int, y: int) -> None:
-        right = x + self._width
-        for label, colour in (("attention branch", draw.ATTENTION), ("policy", draw.POLICY)):
-            draw.draw_text(canvas, label, right, y + 13, size=12, colour=draw.MUTED, anchor="right")
-            right -= draw.text_width(label, 12) + 14
-            draw.draw_box(canvas, right, y + 4, 9, 9, colour)
-            right -= 12

@@ -1,9 +1,10 @@
-"""The value estimate over the last steps, with the rewards marked under it."""
+"""Curves over the last steps: the value estimate with its rewards, and a control."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -69,6 +70,75 @@ class SteadyRange:
         return f"{value + 0.0:.{decimals}f}".replace("-", "−")
 
 
+class Plot:
+    """The ground of a curve: the newest of its steps is at the right edge.
+
+    Args:
+        width: The ground's width in pixels.
+        height: The ground's height in pixels.
+        history: How many steps it is wide.
+    """
+
+    def __init__(self, width: int, height: int, history: int) -> None:
+        self.width, self.height, self._history = width, height, history
+
+    def fresh_range(self) -> SteadyRange:
+        """Returns an axis with as many numbers as there is room for."""
+        return SteadyRange(intervals=min(max(self.height // 45, 2), 5))
+
+    def columns(self, left: int, n: int) -> np.ndarray:
+        """Returns the columns of the last n steps."""
+        pitch = (self.width - 6) / max(1, self._history - 1)
+        return left + self.width - 5 - np.arange(n - 1, -1, -1) * pitch
+
+    def row(self, value: float, axis: SteadyRange, top: int) -> float:
+        """Returns the row of a value."""
+        share = (value - axis.low) / (axis.high - axis.low)
+        return top + (1.0 - share) * (self.height - 1)
+
+    def paint_ticks(self, canvas: draw.Canvas, left: int, top: int, axis: SteadyRange) -> None:
+        """Paints the axis' numbers, left of the ground, and a line each."""
+        for tick in axis.ticks():
+            row = round(self.row(tick, axis, top))
+            draw.draw_box(canvas, left, row, self.width, 1, draw.RULE)
+            draw.draw_text(
+                canvas,
+                axis.label(tick),
+                left - 6,
+                row + 4,
+                size=11,
+                colour=draw.MUTED,
+                anchor="right",
+            )
+
+    def paint_line(
+        self,
+        canvas: draw.Canvas,
+        left: int,
+        top: int,
+        values: Sequence[float],
+        axis: SteadyRange,
+        colour: draw.Colour,
+    ) -> None:
+        """Paints the values of the last steps as a line with a dot on the newest."""
+        rows = np.array([self.row(value, axis, top) for value in values])
+        points = np.stack([self.columns(left, len(values)), rows], 1)
+        points = np.rint(points * 2**_SUBPIXEL_BITS).astype(np.int32)
+        # OpenCV's thick lines bulge at every joint; two thin ones, half a pixel apart, do not.
+        for shift in (-4, 4):
+            line = points + np.array([0, shift], np.int32)
+            cv2.polylines(canvas, [line], False, colour, 1, cv2.LINE_AA, _SUBPIXEL_BITS)
+        cv2.circle(
+            canvas,
+            (int(points[-1, 0]), int(points[-1, 1])),
+            3 << _SUBPIXEL_BITS,
+            draw.TEXT,
+            cv2.FILLED,
+            cv2.LINE_AA,
+            _SUBPIXEL_BITS,
+        )
+
+
 class ValueCurve:
     """A panel with the value curve of the last steps; the newest is at the right edge.
 
@@ -82,9 +152,9 @@ class ValueCurve:
         self._width, self._height, self._history = width, height, history
         self._values: deque[float] = deque(maxlen=history)
         self._rewards: deque[float] = deque(maxlen=history)
-        self._plot_width = width - _GUTTER
-        self._plot_height = height - _HEADER - _LANE_GAP - _REWARD_LANE - _FOOTER
-        self._range = self._fresh_range()
+        room = height - _HEADER - _LANE_GAP - _REWARD_LANE - _FOOTER
+        self._plot = Plot(width - _GUTTER, room, history)
+        self._range = self._plot.fresh_range()
 
     def push(self, value: float, reward: float) -> None:
         """Takes one step's value and reward."""
@@ -96,15 +166,15 @@ class ValueCurve:
         """Forgets all steps: a new episode begins."""
         self._values.clear()
         self._rewards.clear()
-        self._range = self._fresh_range()
+        self._range = self._plot.fresh_range()
 
     def paint_static(self, canvas: draw.Canvas, x: int, y: int) -> None:
         """Paints what never changes: the heading, the ground and the time axis."""
         draw.draw_text(canvas, "Value estimate", x, y + 13, size=13, colour=draw.MUTED)
         left, top = x + _GUTTER, y + _HEADER
-        draw.draw_box(canvas, left, top, self._plot_width, self._plot_height, draw.SURFACE)
-        lane = top + self._plot_height + _LANE_GAP
-        draw.draw_box(canvas, left, lane, self._plot_width, _REWARD_LANE, draw.SURFACE)
+        draw.draw_box(canvas, left, top, self._plot.width, self._plot.height, draw.SURFACE)
+        lane = top + self._plot.height + _LANE_GAP
+        draw.draw_box(canvas, left, lane, self._plot.width, _REWARD_LANE, draw.SURFACE)
         for text, at, baseline, anchor, size in (
             ("reward", left - 6, lane + 10, "right", 10),
             (f"−{self._history} steps", left, y + self._height - 3, "left", 11),
@@ -125,35 +195,9 @@ class ValueCurve:
         if not self._values:
             return
         left, top = x + _GUTTER, y + _HEADER
-        for tick in self._range.ticks():
-            row = round(self._row(tick, top))
-            draw.draw_box(canvas, left, row, self._plot_width, 1, draw.RULE)
-            draw.draw_text(
-                canvas,
-                self._range.label(tick),
-                left - 6,
-                row + 4,
-                size=11,
-                colour=draw.MUTED,
-                anchor="right",
-            )
-        self._draw_rewards(canvas, left, top + self._plot_height + _LANE_GAP)
-        columns = self._columns(left)
-        rows = np.array([self._row(value, top) for value in self._values])
-        points = np.rint(np.stack([columns, rows], 1) * 2**_SUBPIXEL_BITS).astype(np.int32)
-        # OpenCV's thick lines bulge at every joint; two thin ones, half a pixel apart, do not.
-        for shift in (-4, 4):
-            line = points + np.array([0, shift], np.int32)
-            cv2.polylines(canvas, [line], False, draw.VALUE, 1, cv2.LINE_AA, _SUBPIXEL_BITS)
-        cv2.circle(
-            canvas,
-            (int(points[-1, 0]), int(points[-1, 1])),
-            3 << _SUBPIXEL_BITS,
-            draw.TEXT,
-            cv2.FILLED,
-            cv2.LINE_AA,
-            _SUBPIXEL_BITS,
-        )
+        self._plot.paint_ticks(canvas, left, top, self._range)
+        self._draw_rewards(canvas, left, top + self._plot.height + _LANE_GAP)
+        self._plot.paint_line(canvas, left, top, self._values, self._range, draw.VALUE)
         draw.draw_text(
             canvas,
             f"{self._values[-1]:.2f}".replace("-", "−"),
@@ -165,20 +209,9 @@ class ValueCurve:
             anchor="right",
         )
 
-    def _fresh_range(self) -> SteadyRange:
-        return SteadyRange(intervals=min(max(self._plot_height // 45, 2), 5))
-
-    def _columns(self, left: int) -> np.ndarray:
-        pitch = (self._plot_width - 6) / max(1, self._history - 1)
-        age = np.arange(len(self._values) - 1, -1, -1)
-        return left + self._plot_width - 5 - age * pitch
-
-    def _row(self, value: float, top: int) -> float:
-        share = (value - self._range.low) / (self._range.high - self._range.low)
-        return top + (1.0 - share) * (self._plot_height - 1)
-
     def _draw_rewards(self, canvas: draw.Canvas, left: int, lane: int) -> None:
-        for column, reward in zip(self._columns(left), self._rewards, strict=True):
+        columns = self._plot.columns(left, len(self._rewards))
+        for column, reward in zip(columns, self._rewards, strict=True):
             if reward != 0.0:
                 colour = draw.REWARD if reward > 0.0 else draw.PENALTY
                 draw.draw_box(canvas, round(column) - 1, lane + 1, 2, _REWARD_LANE - 2, colour)

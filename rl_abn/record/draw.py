@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -26,6 +27,7 @@ POLICY: Colour = (84, 122, 168)
 TAKEN: Colour = (150, 205, 255)
 VALUE: Colour = (122, 204, 178)
 REWARD: Colour = (255, 205, 96)
+DRIVER: Colour = (255, 205, 96)
 PENALTY: Colour = (242, 104, 100)
 WARNING: Colour = (255, 190, 92)
 
@@ -129,3 +131,21 @@ def draw_box(canvas: Canvas, x: int, y: int, width: int, height: int, colour: Co
 def paste(canvas: Canvas, picture: Canvas, x: int, y: int) -> None:
     """Copies a picture into the canvas with its upper left corner at (x, y)."""
     canvas[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
+
+
+def draw_keys(
+    canvas: Canvas, keys: Sequence[tuple[str, Colour]], right: int, baseline: int
+) -> None:
+    """Paints a legend in one line: small squares of colour and what they stand for.
+
+    Args:
+        canvas: The picture that is painted on.
+        keys: The labels and their colours, from left to right.
+        right: The column where the line ends.
+        baseline: The row the letters stand on.
+    """
+    for label, colour in reversed(keys):
+        draw_text(canvas, label, right, baseline, size=12, colour=MUTED, anchor="right")
+        right -= text_width(label, 12) + 14
+        draw_box(canvas, right, baseline - 9, 9, 9, colour)
+        right -= 12

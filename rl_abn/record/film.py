@@ -13,7 +13,7 @@ from rl_abn.errors import RlAbnError
 from rl_abn.record import draw
 from rl_abn.record.grid import Grid, largest_grid, paint_cells
 from rl_abn.record.overlay import Scale, check_frame, check_scale, colour_bar
-from rl_abn.record.scene import map_label
+from rl_abn.record.panels import map_label
 from rl_abn.record.video import VideoWriter
 
 _MARGIN = 24

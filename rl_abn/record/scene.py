@@ -13,29 +13,10 @@ from rl_abn.errors import RlAbnError
 from rl_abn.record import draw
 from rl_abn.record.bars import ActionBars
 from rl_abn.record.curve import MIN_HEIGHT, ValueCurve
-from rl_abn.record.overlay import (
-    Scale,
-    check_frame,
-    check_scale,
-    colour_bar,
-    enlarged,
-    overlay,
-)
+from rl_abn.record.overlay import Scale
+from rl_abn.record.panels import BLOCK_GAP, COLUMN, HEADER, MARGIN, Header, Panels
 
-_MARGIN = 24
-_GAP = 16
-_HEADER = 60
-_LABEL = 24
-_LEGEND = 32
-_COLUMN = 360
-_BLOCK_GAP = 22
 _STATUS = (("SCORE", 128), ("LIVES", 76), ("STEP", 108), ("TIME", 82))
-_MAP_LABELS = {"shared": "Attention map", "policy": "Policy map", "value": "Value map"}
-
-
-def map_label(name: str) -> str:
-    """Returns what a map is called in a picture, given its name in the program."""
-    return _MAP_LABELS.get(name, f"{name} map")
 
 
 @dataclass(frozen=True)
@@ -109,38 +90,33 @@ class GameScene:
         frame_size: tuple[int, int] = (210, 160),
         seen_rows: tuple[int, int] | None = None,
     ) -> None:
-        check_scale(scale)
+        panels = Panels(
+            "Game", map_names, frame_size, enlarge=enlarge, scale=scale, seen_rows=seen_rows
+        )
         if not action_names:
             raise RlAbnError("expected the names of one action or more, got none")
         if not (math.isfinite(fps) and fps > 0.0):
             raise RlAbnError(f"expected fps above 0, got {fps}")
         if history < 2:
             raise RlAbnError(f"expected a history of 2 steps or more, got {history}")
-        if not isinstance(enlarge, int) or enlarge < 1:
-            raise RlAbnError(f"expected enlarge to be a whole number from 1, got {enlarge!r}")
-        self._action_names, self._map_names = tuple(action_names), tuple(map_names)
-        self._fps, self._scale, self._enlarge = fps, scale, enlarge
-        self._frame_size = tuple(frame_size)
-        self._seen_rows = seen_rows
+        self._panels, self._fps = panels, fps
+        self._action_names = tuple(action_names)
         self._last_step: int | None = None
 
-        panel_height, self._panel_width = frame_size[0] * enlarge, frame_size[1] * enlarge
-        least_column = ActionBars.least_height(len(action_names)) + _BLOCK_GAP + MIN_HEIGHT
-        body = max(_LABEL + panel_height + _LEGEND, least_column)
-        n_panels = 1 + len(self._map_names)
-        self._column_x = _MARGIN + n_panels * (self._panel_width + _GAP) + _MARGIN - _GAP
-        width = self._column_x + _COLUMN + _MARGIN
-        height = _HEADER + body + _MARGIN
+        least = ActionBars.least_height(len(action_names))
+        body = max(panels.height, least + BLOCK_GAP + MIN_HEIGHT)
+        self._column_x = MARGIN + panels.width + MARGIN
+        width = self._column_x + COLUMN + MARGIN
+        height = HEADER + body + MARGIN
         # H.264 with 4:2:0 colour holds only even sizes.
         self._width, self._height = width + width % 2, height + height % 2
 
-        room = body - _BLOCK_GAP - max(MIN_HEIGHT, round(0.36 * body))
-        least = ActionBars.least_height(len(action_names))
-        self._bars = ActionBars(self._action_names, _COLUMN, max(room, least))
-        curve_height = body - self._bars.height - _BLOCK_GAP
-        self._curve = ValueCurve(_COLUMN, curve_height, history)
-        self._curve_y = _HEADER + self._bars.height + _BLOCK_GAP
-        self._base = self._static(title, panel_height)
+        room = body - BLOCK_GAP - max(MIN_HEIGHT, round(0.36 * body))
+        self._header = Header(title, _STATUS, self._width)
+        self._bars = ActionBars(self._action_names, COLUMN, max(room, least))
+        self._curve = ValueCurve(COLUMN, body - self._bars.height - BLOCK_GAP, history)
+        self._curve_y = HEADER + self._bars.height + BLOCK_GAP
+        self._base = self._static()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -166,32 +142,21 @@ class GameScene:
         self._curve.push(float(moment.value), float(moment.reward))
 
         canvas = self._base.copy()
-        self._draw_status(canvas, moment)
-        top = _HEADER + _LABEL
-        draw.paste(canvas, enlarged(moment.frame, self._enlarge), _MARGIN, top)
-        for i, attention_map in enumerate(moment.maps):
-            x = self._panel_x(i + 1)
-            picture = overlay(
-                moment.frame,
-                attention_map,
-                scale=self._scale,
-                enlarge=self._enlarge,
-                seen_rows=self._seen_rows,
-            )
-            draw.paste(canvas, picture, x, top)
-            draw.draw_text(
-                canvas,
-                f"{float(attention_map.min()):.2f} – {float(attention_map.max()):.2f}",
-                x + self._panel_width,
-                _HEADER + 13,
-                size=12,
-                colour=draw.MUTED,
-                anchor="right",
-            )
+        seconds = int(moment.step / self._fps)
+        self._header.paint(
+            canvas,
+            (
+                f"{moment.score:,.0f}",
+                f"{moment.lives}",
+                f"{moment.step:,}",
+                f"{seconds // 60}:{seconds % 60:02d}",
+            ),
+        )
+        self._panels.paint(canvas, MARGIN, HEADER, moment.frame, moment.maps)
         self._bars.paint(
             canvas,
             self._column_x,
-            _HEADER,
+            HEADER,
             moment.action_probabilities,
             moment.branch_probabilities,
             moment.action,
@@ -199,69 +164,18 @@ class GameScene:
         self._curve.paint(canvas, self._column_x, self._curve_y)
         return canvas
 
-    def _panel_x(self, i: int) -> int:
-        return _MARGIN + i * (self._panel_width + _GAP)
-
-    def _static(self, title: str, panel_height: int) -> draw.Canvas:
+    def _static(self) -> draw.Canvas:
         """Returns the canvas with all that no step changes."""
         canvas = draw.blank(self._height, self._width)
-        room = self._width - 2 * _MARGIN - sum(width for _, width in _STATUS)
-        draw.draw_text(
-            canvas, draw.fit_text(title, room, 19, bold=True), _MARGIN, 37, size=19, bold=True
-        )
-        for (label, _), x in zip(_STATUS, self._status_x(), strict=True):
-            draw.draw_text(canvas, label, x, 36, size=11, colour=draw.MUTED)
-        labels = ["Game", *map(map_label, self._map_names)]
-        for i, label in enumerate(labels):
-            x, baseline = self._panel_x(i), _HEADER + 13
-            draw.draw_text(canvas, label, x, baseline, size=13, colour=draw.MUTED)
-            if i > 0:
-                self._draw_legend(canvas, x, _HEADER + _LABEL + panel_height + 12)
-        self._bars.paint_static(canvas, self._column_x, _HEADER)
+        self._header.paint_static(canvas)
+        self._panels.paint_static(canvas, MARGIN, HEADER)
+        self._bars.paint_static(canvas, self._column_x, HEADER)
         self._curve.paint_static(canvas, self._column_x, self._curve_y)
         return canvas
 
-    def _draw_legend(self, canvas: draw.Canvas, x: int, y: int) -> None:
-        fixed = self._scale == "fixed"
-        text = "0..1 fixed scale" if fixed else "per-frame scale: not comparable"
-        bar_width = min(200, max(64, self._panel_width * 2 // 5))
-        draw.paste(canvas, colour_bar(12, bar_width, self._scale), x, y)
-        room = self._panel_width - bar_width - 12
-        draw.draw_text(
-            canvas,
-            text,
-            x + bar_width + 12,
-            y + 10,
-            size=draw.fit_size(text, room, 12),
-            colour=draw.MUTED if fixed else draw.WARNING,
-        )
-
-    def _status_x(self) -> list[int]:
-        right = self._width - _MARGIN - sum(width for _, width in _STATUS)
-        return [right + sum(width for _, width in _STATUS[:i]) for i in range(len(_STATUS))]
-
-    def _draw_status(self, canvas: draw.Canvas, moment: Moment) -> None:
-        seconds = int(moment.step / self._fps)
-        shown = (
-            f"{moment.score:,.0f}",
-            f"{moment.lives}",
-            f"{moment.step:,}",
-            f"{seconds // 60}:{seconds % 60:02d}",
-        )
-        for (label, _), x, text in zip(_STATUS, self._status_x(), shown, strict=True):
-            at = x + draw.text_width(label, 11) + 8
-            draw.draw_text(canvas, text, at, 37, size=15, bold=True)
-
     def _check(self, moment: Moment) -> None:
-        check_frame(moment.frame)
-        if moment.frame.shape[:2] != self._frame_size:
-            raise RlAbnError(
-                f"expected a frame of {self._frame_size[0]}×{self._frame_size[1]},"
-                f" got {moment.frame.shape[0]}×{moment.frame.shape[1]}"
-            )
-        n_maps, n_actions = len(self._map_names), len(self._action_names)
-        if moment.maps.ndim != 3 or moment.maps.shape[0] != n_maps:
-            raise RlAbnError(f"expected {n_maps} maps [m, h, w], got {list(moment.maps.shape)}")
+        self._panels.check(moment.frame, moment.maps)
+        n_actions = len(self._action_names)
         policies = [("action", moment.action_probabilities)]
         if moment.branch_probabilities is not None:
             policies.append(("branch", moment.branch_probabilities))

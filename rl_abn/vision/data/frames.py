@@ -82,6 +82,19 @@ def uninterrupted(names: Sequence[str], recordings: Sequence[str]) -> np.ndarray
     return np.concatenate([[0], np.cumsum(ends)]).astype(np.int64)
 
 
+def frame_rate(names: Sequence[str]) -> float | None:
+    """Returns the frames a second by the time in the pictures' names; None where they have none.
+
+    Args:
+        names: Of the pictures, in the log's order.
+    """
+    times = [time for time in map(_time, names) if time is not None]
+    steps = [b - a for a, b in pairwise(times) if b > a]
+    if not steps or len(times) < len(names):
+        return None
+    return 1.0 / float(np.median(steps))
+
+
 def _common_tail(parts: list[str], others: list[str]) -> int:
     pairs = enumerate(zip(reversed(parts), reversed(others), strict=False))
     return next((i for i, (a, b) in pairs if a != b), min(len(parts), len(others)))

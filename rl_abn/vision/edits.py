@@ -1,0 +1,205 @@
+"""What a person says of where a network should look: edits of its maps, kept in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int64
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+from torch.nn import functional as F
+
+from rl_abn.errors import RlAbnError, did_you_mean
+from rl_abn.vision.data.store import printable
+
+BANDWIDTH = 4.0
+"""Standard deviation of a click's kernel where the file does not say, in pixels."""
+
+
+class Box(NamedTuple):
+    """A rectangle of a picture, in pixels as the network sees it, from its upper left corner.
+
+    Attributes:
+        left: First column.
+        top: First row.
+        right: Column after the last.
+        bottom: Row after the last.
+    """
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class Click(NamedTuple):
+    """A place in a picture somebody pointed at, in pixels as the network sees it.
+
+    Attributes:
+        x: Column.
+        y: Row.
+    """
+
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """What is to become of one picture's maps.
+
+    It starts at the map that is given, else at the density of the clicks, else at the network's
+    own. Then boxes are removed, and then boxes are added.
+
+    Attributes:
+        map: In 0..1, float32 [1, h, w], or [m, h, w] with one for each of the network's maps; of
+            any resolution. None gives none.
+        clicks: Where it should look.
+        remove: Boxes that become 0.
+        add: Boxes that become 1.
+    """
+
+    map: Float32[np.ndarray, "m h w"] | None = None
+    clicks: tuple[Click, ...] = ()
+    remove: tuple[Box, ...] = ()
+    add: tuple[Box, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Edits:
+    """Edits of some pictures of a set.
+
+    Attributes:
+        of: By the picture's name.
+        bandwidth: Standard deviation of a click's Gaussian kernel, in pixels.
+        place: What the file is called in a message.
+    """
+
+    of: Mapping[str, Edit] = field(default_factory=dict)
+    bandwidth: float = BANDWIDTH
+    place: str = "edits"
+
+    def numbers(self, names: Sequence[str]) -> Int64[Tensor, " E"]:
+        """Returns the numbers of the edited pictures in a set, in the edits' order.
+
+        Args:
+            names: What the set's pictures are called, in their order.
+
+        Raises:
+            RlAbnError: If an edit's picture is not in the set; with the nearest name.
+        """
+        number = {name: i for i, name in enumerate(names)}
+        missing = [name for name in self.of if name not in number]
+        if missing:
+            others = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
+            hint = did_you_mean(missing[0], number, "there is no name like it")
+            raise RlAbnError(
+                f"{self.place}: expected pictures of the set, got '{printable(missing[0])}'"
+                f"{others}: {printable(hint)}"
+            )
+        return torch.tensor([number[name] for name in self.of], dtype=torch.int64)
+
+    def apply(
+        self, own: Float[Tensor, "E m h w"], size: tuple[int, int]
+    ) -> Float[Tensor, "E m h w"]:
+        """Returns the edited maps M'.
+
+        Args:
+            own: The network's own maps of the edited pictures, in the edits' order, [E, m, h, w].
+            size: Height and width of the pictures as the network sees them.
+
+        Raises:
+            RlAbnError: If a map is for another number of maps, or a box or click lies outside.
+        """
+        edited = []
+        for (name, edit), maps in zip(self.of.items(), own, strict=True):
+            try:
+                edited.append(_edited(edit, maps, size, self.bandwidth))
+            except ValueError as error:
+                raise RlAbnError(f"{self.place}: '{printable(name)}': {error}") from None
+        return torch.stack(edited) if edited else own
+
+
+def _edited(
+    edit: Edit, own: Float[Tensor, "m h w"], size: tuple[int, int], bandwidth: float
+) -> Float[Tensor, "m h w"]:
+    edited = own.float()
+    if edit.map is not None:
+        edited = _resized(torch.from_numpy(edit.map), own)
+    elif edit.clicks:
+        edited = density(edit.clicks, size, (own.shape[1], own.shape[2]), bandwidth).to(own.device)
+    for boxes, value in ((edit.remove, 0.0), (edit.add, 1.0)):
+        for box in boxes:
+            share = covered(box, size, (own.shape[1], own.shape[2])).to(own.device)
+            edited = edited + (value - edited) * share
+    return edited.expand_as(own)
+
+
+def covered(box: Box, size: tuple[int, int], map_size: tuple[int, int]) -> Float[Tensor, "h w"]:
+    """Returns how much of each place of a map a box covers, 0..1.
+
+    Args:
+        box: In pixels of the picture.
+        size: Height and width of the picture.
+        map_size: Height and width of the map.
+
+    Raises:
+        ValueError: If nothing of the picture is in the box.
+    """
+    inside = box.left < min(box.right, size[1]) and box.top < min(box.bottom, size[0])
+    if not inside or min(box.right, box.bottom) <= 0:
+        raise ValueError(
+            f"expected a box [left, top, right, bottom] in a picture of {size[0]}x{size[1]} "
+            f"(height x width), got {[round(side, 3) for side in box]}"
+        )
+    rows = _overlap(box.top, box.bottom, size[0], map_size[0])
+    columns = _overlap(box.left, box.right, size[1], map_size[1])
+    return rows[:, None] * columns
+
+
+def density(
+    clicks: Sequence[Click], size: tuple[int, int], map_size: tuple[int, int], bandwidth: float
+) -> Float[Tensor, "h w"]:
+    """Returns where clicks lie dense: a Gaussian kernel on each, scaled to a maximum of 1.
+
+    As the "bubbles" that people uncover to tell what they see (Mitsuhara et al. 2019).
+
+    Args:
+        clicks: In pixels of the picture, at least one.
+        size: Height and width of the picture.
+        map_size: Height and width of the map.
+        bandwidth: The kernel's standard deviation in pixels.
+
+    Raises:
+        ValueError: If a click lies outside the picture.
+    """
+    counts = np.zeros(size, np.float64)
+    for x, y in clicks:
+        if not (0 <= x < size[1] and 0 <= y < size[0]):
+            raise ValueError(
+                f"expected clicks within a picture of {size[0]}x{size[1]} (height x width), "
+                f"got x {x:g}, y {y:g}"
+            )
+        counts[int(y), int(x)] += 1.0
+    dense = torch.from_numpy(gaussian_filter(counts, bandwidth, mode="constant")).float()
+    shown = F.interpolate(dense[None, None], map_size, mode="area")[0, 0]
+    return shown / shown.max()
+
+
+def _overlap(low: float, high: float, length: int, cells: int) -> Float[Tensor, " cells"]:
+    """Returns the share of each of the cells along a side that lies from low to high."""
+    edges = torch.linspace(0, length, cells + 1)
+    inside = edges[1:].clamp(max=high) - edges[:-1].clamp(min=low)
+    return (inside * cells / length).clamp(0, 1)
+
+
+def _resized(given: Float[Tensor, "k h w"], own: Float[Tensor, "m h2 w2"]) -> Tensor:
+    if len(given) not in (1, len(own)):
+        raise ValueError(f"expected a map, or one for each of {len(own)}, got {len(given)}")
+    smaller = given.shape[1] >= own.shape[1] and given.shape[2] >= own.shape[2]
+    how = {"mode": "area"} if smaller else {"mode": "bilinear", "align_corners": False}
+    return F.interpolate(given[None], own.shape[1:], **how)[0].to(own.device)

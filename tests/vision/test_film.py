@@ -1,0 +1,154 @@
+"""The film of a drive and the sheet of pictures."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from rl_abn.errors import RlAbnError
+from rl_abn.record import PictureScene, read_video
+from rl_abn.vision.augment import normalise
+from rl_abn.vision.data import DrivingLog, HeldPictures, steering_bins
+from rl_abn.vision.data.frames import frame_rate
+from rl_abn.vision.film import film_drive, picture_sheet
+from rl_abn.vision.models import build_model
+
+PREPARE = partial(normalise, statistics="half")
+N = 12
+
+
+def log(names: tuple[str, ...] | None = None) -> DrivingLog:
+    rng = torch.Generator().manual_seed(0)
+    return DrivingLog(
+        pictures=HeldPictures(torch.randint(256, (N, 66, 80, 3), generator=rng).to(torch.uint8)),
+        controls=torch.rand(N, 2, generator=rng),
+        brake=torch.zeros(N),
+        speed=torch.linspace(0, 30, N),
+        names=names or tuple(f"{i}.jpg" for i in range(N)),
+        blocks=torch.tensor([0] * 6 + [1] * 6),
+    )
+
+
+def driver(mechanism: str = "residual", **options: object):
+    torch.manual_seed(0)
+    options = {"n_outputs": 2, **options}
+    return build_model("driving_abn", mechanism=mechanism, size=(66, 80), **options)
+
+
+def film(path: Path, network, some: DrivingLog | None = None, **options):
+    some = some or log()
+    options = {"speed": some.speed / 30, "prepare": PREPARE, "title": "A drive", **options}
+    return film_drive(path, network, some, options.pop("indices", torch.arange(N)), **options)
+
+
+@pytest.mark.parametrize("mechanism", ["residual", "none"])
+def test_a_drive_is_filmed_frame_by_frame(tmp_path: Path, mechanism: str) -> None:
+    network = driver(mechanism).train()
+    assert film(tmp_path / "a.mp4", network, indices=torch.arange(2, 11)) == 9
+    n_frames, _, fps = read_video(tmp_path / "a.mp4")
+    assert (n_frames, fps) == (9, 15.0)
+    assert network.training
+
+
+def test_what_is_shown_is_what_the_network_says(tmp_path: Path, monkeypatch) -> None:
+    shown = []
+    real = PictureScene.render
+    monkeypatch.setattr(
+        PictureScene, "render", lambda self, moment: (shown.append(moment), real(self, moment))[1]
+    )
+    network, some = driver().eval(), log()
+    film(tmp_path / "a.mp4", network, some, indices=torch.tensor([3, 4, 5, 6, 7, 9]))
+    with torch.no_grad():
+        said = network.attend(PREPARE(some.pictures.read(torch.tensor([4]))), some.speed[4:5] / 30)
+    moment = shown[1]
+    np.testing.assert_allclose(moment.controls, said.outputs[0], atol=1e-5)
+    np.testing.assert_allclose(moment.branch_controls, said.branch_outputs[0], atol=1e-5)
+    np.testing.assert_allclose(moment.maps, said.map[0], atol=1e-5)
+    assert np.array_equal(moment.driven, some.controls[4])
+    assert np.array_equal(moment.frame, some.pictures.read(torch.tensor([4]))[0].permute(1, 2, 0))
+    assert moment.status == ("10.9", "4", "0:00")
+    # A curve begins anew with a recording, and where frames are left out.
+    assert [moment.starts for moment in shown] == [True, False, False, True, False, True]
+
+
+def test_classes_of_steering_are_filmed_too(tmp_path: Path) -> None:
+    bins = steering_bins(log().controls[:, 0], 7)
+    network = driver(n_outputs=7, answers="classes")
+    assert film(tmp_path / "a.mp4", network, bins=bins) == N
+
+
+def test_the_frame_rate_is_the_logs_own(tmp_path: Path) -> None:
+    names = tuple(f"center_2018_07_16_17_11_43_{50 * i:03}.jpg" for i in range(N))
+    assert frame_rate(names) == pytest.approx(20.0)
+    film(tmp_path / "a.mp4", driver(), log(names))
+    assert read_video(tmp_path / "a.mp4")[2] == pytest.approx(20.0)
+    film(tmp_path / "a.mp4", driver(), log(names), fps=5.0)
+    assert read_video(tmp_path / "a.mp4")[2] == 5.0
+    assert frame_rate(["a.jpg", *names]) is frame_rate(names[:1]) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"indices": torch.arange(0)}, "frames to film, got none"),
+        ({"bins": steering_bins(torch.rand(5), 3)}, "expected a network that answers 3 classes"),
+    ],
+)
+def test_what_cannot_be_filmed_is_told(tmp_path: Path, options, message: str) -> None:
+    with pytest.raises(RlAbnError, match=message):
+        film(tmp_path / "a.mp4", driver(), **options)
+    with pytest.raises(RlAbnError, match="1 or 2 controls, got one of 3 classes"):
+        film(tmp_path / "a.mp4", driver(n_outputs=3, answers="classes"))
+
+
+def classifier():
+    torch.manual_seed(0)
+    return build_model("resnet", n_outputs=3, depth=8)
+
+
+def sheet(path: Path, targets: torch.Tensor, n: int = 6, network=None) -> int:
+    rng = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (len(targets), 32, 32, 3), generator=rng).to(torch.uint8)
+    return picture_sheet(
+        path,
+        network or classifier(),
+        HeldPictures(pixels),
+        targets,
+        ["a", "b", "c"],
+        n,
+        prepare=PREPARE,
+        title="Pictures",
+    )
+
+
+def test_half_of_a_sheet_is_wrong_where_it_can_be(tmp_path: Path) -> None:
+    network = classifier().eval()
+    rng = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (40, 32, 32, 3), generator=rng).to(torch.uint8)
+    with torch.no_grad():
+        answers = network.attend(PREPARE(pixels.permute(0, 3, 1, 2))).outputs.argmax(1)
+    other = (answers + 1) % 3
+    mixed = torch.where(torch.arange(40) < 20, answers, other)
+    path = tmp_path / "new" / "sheet.png"
+    assert [sheet(path, t) for t in (mixed, answers, other)] == [3, 0, 6]
+    mostly = torch.where(torch.arange(40) < 1, other, answers)
+    assert sheet(path, mostly) == 1
+    assert cv2.imread(str(path)).shape[1] > 420
+
+
+def test_what_has_no_sheet_is_told(tmp_path: Path) -> None:
+    targets = torch.zeros(4, dtype=torch.int64)
+    with pytest.raises(RlAbnError, match=r"ends in \.png"):
+        sheet(tmp_path / "a.jpg", targets)
+    with pytest.raises(RlAbnError, match="1 picture or more"):
+        sheet(tmp_path / "a.png", targets, n=0)
+    with pytest.raises(RlAbnError, match="3 classes, got one of 2 controls"):
+        sheet(tmp_path / "a.png", targets, network=driver())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RlAbnError, match="cannot be written"):
+        sheet(tmp_path / "file" / "a.png", targets)
