@@ -1,0 +1,1 @@
+"""The vision track: attention branch networks that classify pictures and drive."""
