@@ -13,10 +13,10 @@ HARDEST_BRAKE = 0.8
 
 # The thresholds of `nearest_action`. An action lasts 1/50 s, so controls in between come out as its
 # pulses: the expert's drives are best with these (a coarse search on tracks of their own).
-_BRAKES_FROM = 0.4
-_STEERS_FROM = 0.1
-_GAS_OUTWEIGHS = 0.5
-_GAS_FROM = 0.02
+BRAKES_FROM = 0.4
+STEERS_FROM = 0.1
+GAS_OUTWEIGHS = 0.5
+GAS_FROM = 0.02
 
 
 class Controls(NamedTuple):
@@ -63,8 +63,8 @@ def nearest_action(controls: Controls) -> Action:
     Braking from 0.4 on comes first. Then steering, where it exceeds 0.1 and half the throttle more:
     a car that is to speed up may steer a little later. Then gas, from 0.02 on.
     """
-    if controls.brake >= _BRAKES_FROM:
+    if controls.brake >= BRAKES_FROM:
         return Action.BRAKE
-    if abs(controls.steering) > _STEERS_FROM + _GAS_OUTWEIGHS * controls.throttle:
+    if abs(controls.steering) > STEERS_FROM + GAS_OUTWEIGHS * controls.throttle:
         return Action.RIGHT if controls.steering > 0 else Action.LEFT
-    return Action.GAS if controls.throttle > _GAS_FROM else Action.NOTHING
+    return Action.GAS if controls.throttle > GAS_FROM else Action.NOTHING

@@ -16,7 +16,7 @@ from rl_abn.errors import RlAbnError
 from rl_abn.vision.carracing.controls import Controls
 
 LOG_NAME = "driving_log.csv"
-COLUMNS = ("image", "steering", "throttle", "brake", "speed")
+COLUMNS = ("image", "steering", "throttle", "brake", "speed", "recording")
 _IMAGES = "images"
 _NAME = re.compile(r"(?:^|[/\\])track-(\d{1,18})-seed-(\d{1,18})-step-(\d{1,18})\.png$")
 
@@ -37,7 +37,12 @@ class FrameName(NamedTuple):
     @property
     def path(self) -> str:
         """The picture's path inside the log's folder, as the log has it."""
-        return f"{_IMAGES}/track-{self.track:06d}-seed-{self.seed}-step-{self.step:05d}.png"
+        return f"{_IMAGES}/{self.recording}-step-{self.step:05d}.png"
+
+    @property
+    def recording(self) -> str:
+        """What was driven in one go, as the log calls it: one track, once."""
+        return f"track-{self.track:06d}-seed-{self.seed}"
 
 
 def parse_frame_name(image: str) -> FrameName | None:
@@ -101,7 +106,7 @@ class LogWriter:
         except OSError as error:
             raise self._refused(error) from None
         numbers = (f"{number:.6g}" for number in (*controls, speed))
-        self._write_row((name.path, *numbers))
+        self._write_row((name.path, *numbers, name.recording))
         self.n_frames += 1
 
     def __enter__(self) -> Self:

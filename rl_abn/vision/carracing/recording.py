@@ -70,9 +70,10 @@ def record_log(
     """Lets the expert drive and writes what the camera saw and what it did.
 
     The log has the columns image, steering (-1..1, full lock to the left .. to the right), throttle
-    and brake (0..1) and speed (the simulator's units a second). Every picture's answer is the
-    expert's in that state, also while the car is being steered wrongly. A drive depends on nothing
-    but its track and the recording. It can be stopped at any time: what is there is a log.
+    and brake (0..1), speed (the simulator's units a second) and recording (which track). Every
+    picture's answer is the expert's in that state, also while the car is being steered wrongly. A
+    drive depends on nothing but its track and the recording. It can be stopped at any time: what is
+    there is a log.
 
     Args:
         folder: Where the log goes.

@@ -115,6 +115,26 @@ def summarise(results: Sequence[TrackResult], seed: int = 0) -> Summary:
     )
 
 
+def difference(
+    results: Sequence[TrackResult], others: Sequence[TrackResult], seed: int = 0
+) -> Estimate:
+    """Returns how much higher one driver's mean score is than another's on the same tracks.
+
+    Args:
+        results: One a track.
+        others: The other driver's, in the same order.
+        seed: Of the bootstrap, which draws tracks: a hard one is hard for both.
+
+    Raises:
+        RlAbnError: If there are no tracks, or not the same.
+    """
+    tracks = [result.track for result in results]
+    if not tracks or tracks != [other.track for other in others]:
+        raise RlAbnError(f"expected drives over the same tracks, got {len(tracks)} and others")
+    pairs = zip(results, others, strict=True)
+    return _mean(np.array([result.score - other.score for result, other in pairs]), seed)
+
+
 def _mean(values: np.ndarray, seed: int) -> Estimate:
     value = float(values.mean())
     if len(values) < 2:

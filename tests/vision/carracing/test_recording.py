@@ -37,8 +37,9 @@ def test_a_row_holds_the_picture_and_the_answer_to_it(tmp_path):
     with LogWriter(tmp_path / "log") as log:
         log.write(FrameName(1, 2, 3), frame, Controls(-0.25, 0.5, 0.0), 41.5)
     (row,) = rows_of(tmp_path / "log")
-    assert list(row) == ["image", "steering", "throttle", "brake", "speed"]
-    assert [float(row[column]) for column in list(row)[1:]] == [-0.25, 0.5, 0.0, 41.5]
+    assert list(row) == ["image", "steering", "throttle", "brake", "speed", "recording"]
+    assert [float(row[column]) for column in list(row)[1:5]] == [-0.25, 0.5, 0.0, 41.5]
+    assert row["recording"] == "track-000001-seed-2"
     picture = cv2.imread(str(tmp_path / "log" / row["image"]))
     assert np.array_equal(picture[:, :, ::-1], frame)
 
