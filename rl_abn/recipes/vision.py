@@ -225,11 +225,26 @@ class ControlsTable(Table):
         speed_scale: A speed that networks see as 1, in the log's own unit.
         steering_bins: Classes that steering is cut into for a network that answers classes.
         bins: "equal" makes them equally wide, "quantile" equally full.
+        pedals: What is learned beside the steering: the "throttle", 0..1, or "signed", throttle -
+            brake in -1..1, so that a network with two outputs can brake.
+        classes: What a network that answers classes chooses among: ranges of "steering", or
+            CarRacing's five "actions", of which it can drive.
     """
 
     speed_scale: Positive = 30.0
     steering_bins: Annotated[int, Field(ge=2, le=1001)] = 15
     bins: Literal["equal", "quantile"] = "equal"
+    pedals: Literal["throttle", "signed"] = "throttle"
+    classes: Literal["steering", "actions"] = "steering"
+
+    @model_validator(mode="after")
+    def _actions_brake(self) -> Self:
+        if self.classes == "actions" and self.pedals != "signed":
+            raise ValueError(
+                "expected pedals 'signed' with classes 'actions', one of which brakes, "
+                f"got '{self.pedals}'"
+            )
+        return self
 
 
 class DataRecipe(Table):

@@ -18,6 +18,7 @@ from rl_abn.vision.augment import (
     pad_crop_flip,
     random_resized_crop_flip,
 )
+from rl_abn.vision.controls import nearest_actions
 from rl_abn.vision.data import SteeringBins
 from rl_abn.vision.examples import Examples
 
@@ -44,11 +45,13 @@ class Batches:
         recipe: What is made of the pictures.
         compute: Precision and memory layout.
         bins: What steering becomes where the network answers classes of it.
+        actions: Whether controls become one of the five actions.
     """
 
     recipe: DataRecipe
     compute: Compute
     bins: SteeringBins | None = None
+    actions: bool = False
 
     def images(self, pixels: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
         """Returns pictures of 0..255 as a network takes them."""
@@ -73,6 +76,8 @@ class Batches:
             pixels, targets = _augmented(self.recipe.augment, pixels, targets, generator)
         if self.bins is not None:
             targets = self.bins.classes(targets[:, 0])
+        elif self.actions:
+            targets = nearest_actions(targets)
         return Batch(self.images(pixels), targets, speed)
 
     def in_order(

@@ -12,6 +12,7 @@ from rl_abn.recipes import VisionRunRecipe
 from rl_abn.runs import Checkpoint, Run
 from rl_abn.vision.augment import STATISTICS
 from rl_abn.vision.batches import Batches
+from rl_abn.vision.controls import answers_actions
 from rl_abn.vision.models import MODELS, build_model
 from rl_abn.vision.network import VisionNetwork
 from rl_abn.vision.outputs import Outputs
@@ -120,7 +121,8 @@ def load_network(
 
 def make_batches(recipe: VisionRunRecipe, outputs: Outputs) -> Batches:
     """Makes what makes a run's batches."""
-    return Batches(recipe.env, compute_of(recipe), outputs.steering)
+    actions = answers_actions(recipe, outputs.answers)
+    return Batches(recipe.env, compute_of(recipe), outputs.steering, actions)
 
 
 def _build(

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from rl_abn.errors import RlAbnError
 from rl_abn.recipes import VisionRunRecipe
+from rl_abn.recipes.vision import ControlsTable
+from rl_abn.vision.controls import ACTIONS, answers_actions, driven, speed_seen
 from rl_abn.vision.data import (
     DrivingLog,
     Labelled,
@@ -52,7 +54,7 @@ class Examples:
         pictures: Those of the whole set.
         indices: Which of them, [N], on the CPU.
         targets: Classes, int64 [N]; yes or no, float32 [N, T]; or controls, float32 [N, 2], also
-            where the network answers classes of steering. On the device.
+            where the network answers classes of them. On the device.
         speed: The vehicle's, as networks see it, [N], on the device; None where there is none.
         drive: Of a drive's frames.
     """
@@ -170,41 +172,48 @@ def _open_drive(recipe: VisionRunRecipe, path: str | Path, device: torch.device)
     pictures = recipe.env.pictures
     log = open_driving_log(path, size=pictures.size, rows=pictures.rows, device=device)
     split = block_folds(log.blocks, folds.k, folds.margin)[folds.fold]
-    driven = log.controls[split.train]
+    targets = driven(log, controls)
+    learned = targets[split.train]
     answers = recipe.agent.network.answers or "controls"
+    actions = answers_actions(recipe, answers)
     bins = None
-    if answers == "classes":
-        cut = steering_bins(driven[:, 0], controls.steering_bins, controls.bins)
+    if answers == "classes" and not actions:
+        cut = steering_bins(learned[:, 0], controls.steering_bins, controls.bins)
         bins = Bins(edges=tuple(cut.edges.tolist()), values=tuple(cut.values.tolist()))
-    steering, throttle = driven.mean(dim=0).tolist()
+    names = ACTIONS if actions else CONTROLS
+    steering, pedal = learned.mean(dim=0).tolist()
     outputs = Outputs(
         answers=answers,
-        names=CONTROLS if bins is None else tuple(f"steering {v:+.3f}" for v in bins.values),
+        names=names if bins is None else tuple(f"steering {v:+.3f}" for v in bins.values),
         size=log.pictures.size,
         bins=bins,
-        mean_controls=(steering, throttle),
+        mean_controls=None if actions else (steering, pedal),
         n_train=len(split.train),
         n_held_out=len(split.held_out),
-        train_sha256=_fingerprint(log.names, split.train, log.controls),
+        train_sha256=_fingerprint(log.names, split.train, targets),
     )
     train, held_out = (
-        _drive_examples(log, indices, controls.speed_scale, device)
+        _drive_examples(log, targets, indices, controls, device)
         for indices in (split.train, split.held_out)
     )
     return DataSet(train, held_out, outputs, log.notes)
 
 
 def _drive_examples(
-    log: DrivingLog, indices: Int64[Tensor, " n"], speed_scale: float, device: torch.device
+    log: DrivingLog,
+    targets: Float[Tensor, "N 2"],
+    indices: Int64[Tensor, " n"],
+    controls: ControlsTable,
+    device: torch.device,
 ) -> Examples:
-    previous = log.controls.roll(1, dims=0)
+    previous = targets.roll(1, dims=0)
     began = log.blocks.diff(prepend=log.blocks[:1] - 1) != 0
     previous[began] = torch.nan
     return Examples(
         log.pictures,
         indices,
-        log.controls[indices].to(device),
-        (log.speed[indices] / speed_scale).to(device),
+        targets[indices].to(device),
+        speed_seen(log.speed[indices], controls).to(device),
         Drive(log.blocks[indices], previous[indices]),
     )
 

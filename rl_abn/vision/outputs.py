@@ -43,7 +43,8 @@ class Outputs(Table):
         names: Of the K outputs.
         size: Height and width of the pictures.
         bins: What the classes of steering stand for; None where they are no steering.
-        mean_controls: Means of steering and throttle over the training frames of a drive.
+        mean_controls: Means of steering and pedals over the training frames of a drive; None where
+            the network answers actions.
         n_train: Training pictures.
         n_held_out: Held-out pictures.
         train_sha256: Of the names and targets of the training pictures.

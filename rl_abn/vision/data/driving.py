@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def open_driving_log(
         RlAbnError: If there is no such log, all pictures are missing, or something in it is not
             as it should be.
     """
-    framing = Framing(rows=rows, size=size, stretch=True)
+    framing = drive_framing(rows, size)
     store, table = _find_table(Path(path))
     frames, names, notes = _with_pictures(store, table, read_table(store, table))
     pictures = load_pictures(PictureFiles(store, names, framing), device, memory_limit)
@@ -83,6 +84,25 @@ def open_driving_log(
         blocks=torch.from_numpy(np.asarray(blocks)),
         notes=notes,
     )
+
+
+def drive_framing(rows: tuple[int, int] | None, size: tuple[int, int] | None) -> Framing:
+    """Returns what is made of a camera's frame, in a log and where a network drives."""
+    return Framing(rows=rows, size=size, stretch=True)
+
+
+def tracks_driven(path: str | Path, track_of: Callable[[str], int | None]) -> set[int]:
+    """Returns the tracks that the names of a log's pictures speak of.
+
+    Args:
+        path: As of `open_driving_log`.
+        track_of: From a picture's name to its track; None where it says nothing.
+
+    Raises:
+        RlAbnError: If there is no such log.
+    """
+    rows = read_table(*_find_table(Path(path)))
+    return {track for row in rows if (track := track_of(row.image)) is not None}
 
 
 def _find_table(path: Path) -> tuple[Store, str]:

@@ -1,0 +1,86 @@
+"""What goes wrong on purpose while a log is recorded, so that it shows the way back.
+
+Who only ever saw the middle of the road does not know what to do at its edge. So the car starts
+beside the line and is steered wrongly now and then; what is recorded is the expert's answer to it
+(in the spirit of Laskey et al., DART, CoRL 2017).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from rl_abn.vision.carracing.controls import Controls
+from rl_abn.vision.carracing.simulator import FPS
+
+
+class Start(NamedTuple):
+    """How a drive begins, relative to the centre line at the start.
+
+    Attributes:
+        offset: To its left, in units.
+        turned: To the left of its direction, in radians.
+    """
+
+    offset: float
+    turned: float
+
+
+@dataclass(frozen=True)
+class Disturbances:
+    """How much goes wrong. All is drawn evenly from ranges.
+
+    Attributes:
+        start_offset: Up to this far beside the centre line, in units; the road's half is 6.7.
+        start_turned: Up to this far turned away, in radians.
+        apart_s: Seconds from one wrong steering's end to the next, shortest and longest.
+        lasting_s: How long one lasts, shortest and longest.
+        strength: How much is added to the steering, least and most, to either side; 1 is full lock.
+    """
+
+    start_offset: float = 4.0
+    start_turned: float = 0.3
+    apart_s: tuple[float, float] = (1.0, 3.0)
+    lasting_s: tuple[float, float] = (0.1, 0.5)
+    strength: tuple[float, float] = (0.2, 0.8)
+
+
+class Disturber:
+    """Draws the disturbances of one drive.
+
+    Args:
+        disturbances: How much goes wrong.
+        rng: Where chance comes from.
+    """
+
+    def __init__(self, disturbances: Disturbances, rng: np.random.Generator) -> None:
+        self._disturbances = disturbances
+        self._rng = rng
+        self._wait = self._steps(disturbances.apart_s)
+        self._left = 0
+        self._push = 0.0
+
+    def start(self) -> Start:
+        """Draws how the drive begins."""
+        offset = self._disturbances.start_offset * self._rng.uniform(-1.0, 1.0)
+        turned = self._disturbances.start_turned * self._rng.uniform(-1.0, 1.0)
+        return Start(offset, turned)
+
+    def disturb(self, controls: Controls) -> Controls:
+        """Returns what the car does in this step instead of what the expert would."""
+        if self._wait == 0:
+            self._wait = self._steps(self._disturbances.apart_s)
+            self._left = self._steps(self._disturbances.lasting_s)
+            self._push = self._rng.choice([-1.0, 1.0]) * self._rng.uniform(
+                *self._disturbances.strength
+            )
+        if self._left == 0:
+            self._wait -= 1
+            return controls
+        self._left -= 1
+        return controls._replace(steering=float(np.clip(controls.steering + self._push, -1.0, 1.0)))
+
+    def _steps(self, seconds: tuple[float, float]) -> int:
+        return max(round(self._rng.uniform(*seconds) * FPS), 1)
