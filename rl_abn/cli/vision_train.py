@@ -73,7 +73,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Trains, and says where the run is and what to type next."""
     from rl_abn.errors import warn
     from rl_abn.progress import ProgressReport
-    from rl_abn.vision.train import n_batches, prepare_run, train
+    from rl_abn.vision.prepare import n_batches, prepare_run
+    from rl_abn.vision.train import train
 
     settings = list(arguments.settings)
     if arguments.epochs is not None:

@@ -21,6 +21,7 @@ from rl_abn.vision.data import splits_of
 from rl_abn.vision.examples import Examples, open_test, open_training
 from rl_abn.vision.outputs import Outputs, steering_of
 from rl_abn.vision.predict import Predictions, predict, predict_sampled
+from rl_abn.vision.prepare import data_of
 from rl_abn.vision.scores import (
     Row,
     beside,
@@ -31,7 +32,6 @@ from rl_abn.vision.scores import (
     score_tasks,
     softmax,
 )
-from rl_abn.vision.train import data_of
 
 SplitName = Literal["test", "held_out"]
 EVERY = "all"

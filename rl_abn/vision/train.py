@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -13,25 +11,19 @@ import torch
 from rl_abn.attention import map_statistics
 from rl_abn.device import device_of
 from rl_abn.errors import RlAbnError
-from rl_abn.files import read_json
 from rl_abn.progress import ProgressReport
-from rl_abn.recipes import VisionRunRecipe, make_vision_recipe
-from rl_abn.runs import META, OnExists, Run, default_folder, free_place, is_taken
 from rl_abn.runs.metrics import MetricsFile
-from rl_abn.runs.resume import resumable
 from rl_abn.seeds import derive_seeds
 from rl_abn.stop import StopSignal
 from rl_abn.vision.batches import Batches, epoch_order
-from rl_abn.vision.build import VisionRun, check_recipe, make_batches, make_network
+from rl_abn.vision.build import VisionRun, make_batches, make_network
 from rl_abn.vision.checkpoint import restore_newest, snapshot
-from rl_abn.vision.examples import DataSet, Examples, open_training
+from rl_abn.vision.examples import DataSet, Examples
 from rl_abn.vision.losses import Losses, Tally, losses_of
 from rl_abn.vision.network import VisionAttention, VisionNetwork
 from rl_abn.vision.optimizer import learning_rate, make_optimizer
-from rl_abn.vision.outputs import OUTPUTS, Outputs
 from rl_abn.vision.probes import PictureProbes, make_probes
 
-_HOUSEKEEPING = ("epochs", "keep")  # fields of the train table that may change on the way
 _WEIGHTS, _EPOCH = 11, 12  # keep the seeds of one purpose apart from those of others
 _LOOK_EVERY = 20  # batches between two looks at the loss: each waits for the device
 
@@ -50,69 +42,6 @@ class Outcome(NamedTuple):
     epochs: int
     interrupted: bool
     last: dict[str, float]
-
-
-def prepare_run(
-    *,
-    env: str,
-    agent: str,
-    seed: int,
-    data: Path | None = None,
-    settings: Sequence[str] = (),
-    folder: Path | None = None,
-    on_exists: OnExists | None = None,
-    device: str = "auto",
-) -> tuple[VisionRun, DataSet, bool]:
-    """Makes a run's folder, or finds the one to go on with, and opens its data.
-
-    Args:
-        env: Name or path of the data recipe.
-        agent: Name or path of the model recipe.
-        seed: Seed of everything random.
-        data: Where the data lies; None is where it lay when the run was begun.
-        settings: Overrides such as "optimizer.learning_rate=0.05".
-        folder: The run folder; None is runs/DATA/MODEL/seed-S.
-        on_exists: What to do where a run is already.
-        device: Where the data and the network go.
-
-    Returns:
-        The run, its data, and whether it goes on.
-
-    Raises:
-        RlAbnError: If a recipe, a setting or the data is wrong, or a run is there and `on_exists`
-            does not say what to do.
-    """
-    recipe = make_vision_recipe(env, agent, seed, settings)
-    check_recipe(recipe)
-    where = device_of(device)
-    folder = folder or default_folder(recipe)
-    if on_exists == "resume" and is_taken(folder):
-        run = resumable(Run.open(folder, VisionRunRecipe), recipe, settings, device, _HOUSEKEEPING)
-        opened = open_training(run.recipe, data or data_of(run), where)
-        _check_same_data(run, opened.outputs)
-        return run, opened, True
-    if data is None:
-        raise RlAbnError(f"expected --data PATH, where {recipe.env.title} lies, got none")
-    if on_exists is None and is_taken(folder):
-        free_place(folder, None, _CHOICES)  # says so before the data is read
-    opened = open_training(recipe, data, where)
-    make_network(recipe, opened.outputs, torch.device("cpu"))  # complains before a folder is made
-    folder = free_place(folder, on_exists, _CHOICES)
-    run = Run.create(folder, recipe, device, data=str(data.resolve()))
-    opened.outputs.save(run.path)
-    return run, opened, False
-
-
-def data_of(run: VisionRun) -> Path:
-    """Returns where a run's data lay when it was begun.
-
-    Raises:
-        RlAbnError: If nobody wrote it down.
-    """
-    path = read_json(run.path / META).get("data")
-    if not isinstance(path, str):
-        raise RlAbnError(f"{run.path / META}: expected the data's place, got none; add --data PATH")
-    return Path(path)
 
 
 def train(
@@ -322,23 +251,3 @@ class Sums:
             return {}
         names = ("attention/map_mean", "attention/map_entropy", "attention/map_coverage")
         return dict(zip(names, (self._total / self._n).tolist(), strict=True))
-
-
-def n_batches(run: VisionRun, data: DataSet) -> int:
-    """Returns how many batches a run's whole training has."""
-    settings = run.recipe.agent.train
-    return settings.epochs * len(epoch_order(len(data.train), settings.batch_size, 0))
-
-
-_CHOICES = "resume, new or overwrite"
-
-
-def _check_same_data(run: VisionRun, opened: Outputs) -> None:
-    if not (run.path / OUTPUTS).is_file():  # killed before it was written
-        opened.save(run.path)
-        return
-    if Outputs.load(run.path) != opened:
-        raise RlAbnError(
-            f"{run.path}: expected the data the run was begun with, got other pictures or "
-            "answers; use --on-exists new"
-        )

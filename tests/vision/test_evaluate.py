@@ -18,8 +18,9 @@ from rl_abn.vision.evaluate import evaluate_run, read_interventions
 from rl_abn.vision.examples import open_test, open_training
 from rl_abn.vision.metrics import Interval
 from rl_abn.vision.predict import predict
+from rl_abn.vision.prepare import prepare_run
 from rl_abn.vision.scores import beside, score_classes, score_controls, score_tasks
-from rl_abn.vision.train import prepare_run, train
+from rl_abn.vision.train import train
 from tests.vision.tiny_sets import small_run, write_classes, write_drive
 
 CPU = torch.device("cpu")

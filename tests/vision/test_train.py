@@ -16,8 +16,9 @@ from rl_abn.runs import META, METRICS, TRAINING, WEIGHTS, Run, load_tensors, rea
 from rl_abn.runs.metrics import read_metrics
 from rl_abn.stop import StopSignal
 from rl_abn.vision import train as train_module
+from rl_abn.vision.prepare import prepare_run
 from rl_abn.vision.probes import PictureProbes
-from rl_abn.vision.train import prepare_run, train
+from rl_abn.vision.train import train
 from tests.vision.tiny_sets import SMALL, small_run, write_attributes, write_classes, write_drive
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from rl_abn.vision.build import VisionRun
 from rl_abn.vision.examples import DataSet
-from rl_abn.vision.train import prepare_run
+from rl_abn.vision.prepare import prepare_run
 
 CLASSES = ("blue", "green", "red")
 SMALL = [
