@@ -93,6 +93,17 @@ def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
     return parse
 
 
+def not_negative(text: str) -> float:
+    """Reads a number from 0 up."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number from 0, got '{text}'")
+    return number
+
+
 def add_run(parser: argparse.ArgumentParser) -> None:
     """Adds RUN, as `path`."""
     parser.add_argument("path", type=Path, metavar="RUN", help="run folder")

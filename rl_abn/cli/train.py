@@ -15,6 +15,7 @@ from rl_abn.cli.parser import (
     add_env,
     add_seed,
     add_settings,
+    not_negative,
     one_of,
     whole_number,
 )
@@ -54,6 +55,19 @@ def add(commands: Subparsers) -> None:
         metavar="N",
         help="keep the newest N checkpoints, 0 all of them (default: the recipe's train.keep)",
     )
+    parser.add_argument(
+        "--edits",
+        type=Path,
+        metavar="DIR",
+        help="draw the agent's maps to these edited ones of the run's kept positions (probe-0, …)",
+    )
+    parser.add_argument(
+        "--edit-coef",
+        type=not_negative,
+        default=1.0,
+        metavar="G",
+        help="weight of the distance to the edited maps (default: 1.0)",
+    )
     add_settings(parser)
     add_device(parser)
     parser.set_defaults(run=run)
@@ -81,7 +95,9 @@ def run(arguments: argparse.Namespace) -> None:
 def _train(arguments: argparse.Namespace, settings: list[str], device: str, ranks: Ranks) -> None:
     from rl_abn.progress import ProgressReport
     from rl_abn.rl.train import prepare_run, train
+    from rl_abn.vision.edit_files import read_edits
 
+    edits = None if arguments.edits is None else read_edits(arguments.edits)
     run, resume = ranks.told(
         lambda: prepare_run(
             env=arguments.env,
@@ -99,7 +115,15 @@ def _train(arguments: argparse.Namespace, settings: list[str], device: str, rank
     steps = run.recipe.agent.train.steps
     print(f"run folder: {run.path}", flush=True)
     with ProgressReport(f"training {run.recipe.agent_name}", steps, "steps") as report:
-        outcome = train(run, resume=resume, device=device, report=report, ranks=ranks)
+        outcome = train(
+            run,
+            resume=resume,
+            device=device,
+            report=report,
+            ranks=ranks,
+            edits=edits,
+            edit_coef=arguments.edit_coef,
+        )
     if outcome.interrupted:
         print(f"stopped at {outcome.steps:,} of {steps:,} steps; saved. Go on with:")
         again = ["rl-abn", "train", "--env", arguments.env, "--agent", arguments.agent]

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from rl_abn.attention.compute import Pause
 from rl_abn.networks import forget
 from rl_abn.rl import categorical
+from rl_abn.rl.edits import EditedMaps
 from rl_abn.rl.learners import Learners, LossTerms
 from rl_abn.rl.parts import Part, SideBySideVecEnv, parts_of
 from rl_abn.rl.policy import AttentionPolicy, PolicyState
@@ -80,6 +81,7 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         self.place_ent_coef = place_ent_coef
         self.clip_reward = clip_reward
         self.sequence_length = sequence_length
+        self.edited: EditedMaps | None = None
         self._states: list[PolicyState] = []
         kwargs.setdefault("rollout_buffer_class", AttentionRolloutBuffer)
         super().__init__(policy, env, **kwargs)
@@ -105,7 +107,7 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         self._learners = Learners(n_threads) if n_threads > 1 else None
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_act", "_gradients", "_learners"]
+        return [*super()._excluded_save_params(), "_act", "_gradients", "_learners", "edited"]
 
     def set_random_seed(self, seed: int | None = None) -> None:
         """Seeds everything random; of several ranks each gets its share of the games."""
@@ -304,7 +306,7 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
             return self._gradients(indices, advantages, *settings)
         places = buffer.split(indices, self._learners.count)
         return self._learners.gradients(
-            lambda mine: self.loss(buffer.samples(indices[mine], advantages[mine]), *settings),
+            lambda mine: self.objective(buffer.samples(indices[mine], advantages[mine]), *settings),
             [(len(mine) / len(indices), mine) for mine in places],
             list(self.policy.parameters()),
         )
@@ -313,7 +315,8 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         self, indices: Tensor, advantages: Tensor, *settings: Tensor
     ) -> dict[str, Tensor]:
         """Does the same in one piece, with the advantages [B] to learn from."""
-        loss, terms = self.loss(self.rollout_buffer.samples(indices, advantages), *settings)
+        samples = self.rollout_buffer.samples(indices, advantages)
+        loss, terms = self.objective(samples, *settings)
         self.policy.optimizer.zero_grad(set_to_none=not self.policy.compute.replays(self.device))
         loss.backward()
         return {name: term.detach() for name, term in terms.items()}
@@ -325,6 +328,18 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         better of a better place. One that depends on the draw would teach nothing.
         """
         return samples.returns - self.policy.place_baseline
+
+    def objective(self, samples: RolloutSamples, *settings: Tensor) -> LossTerms:
+        """Computes the algorithm's loss and, where maps were edited, what draws the agent's there.
+
+        Returns:
+            The loss, and its terms by the names they are logged under.
+        """
+        loss, terms = self.loss(samples, *settings)
+        if self.edited is None:
+            return loss, terms
+        pull, distance = self.edited.loss(self.policy)
+        return loss + pull, {**terms, "loss": loss + pull, "map_loss": distance}
 
     def descend(self) -> None:
         """Takes one step down the gradients of all ranks, their norm clipped."""

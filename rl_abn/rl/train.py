@@ -24,6 +24,7 @@ from rl_abn.rl.callbacks import (
     ProgressCallback,
     StopCallback,
 )
+from rl_abn.rl.edits import EditedMaps, Edits, edited_maps, has_edits
 from rl_abn.rl.metrics import RunMetrics, make_logger
 from rl_abn.rl.observations import make_pipeline
 from rl_abn.rl.probes import ProbeLog, collect_probes
@@ -101,6 +102,8 @@ def train(
     device: str = "auto",
     report: ProgressReport | None = None,
     ranks: Ranks | None = None,
+    edits: Edits | None = None,
+    edit_coef: float = 1.0,
 ) -> Outcome:
     """Trains a run to the end, from the start or from its newest whole checkpoint.
 
@@ -112,13 +115,19 @@ def train(
         device: Where the networks run.
         report: Shows how far it is.
         ranks: The processes that train together; rank 0 alone writes and reports.
+        edits: Of the maps of the run's kept positions, to which the agent is drawn from now on;
+            None keeps those of before, if there are any.
+        edit_coef: gamma, the weight of that.
 
     Raises:
-        RlAbnError: If the device, the recipe or the checkpoint will not do, or the disk is full.
+        RlAbnError: If the device, the recipe, the checkpoint or the edits will not do, or the
+            disk is full.
     """
     recipe = run.recipe
     settings = recipe.agent.train
     ranks = ranks or Ranks()
+    if ranks.count > 1 and (edits is not None or has_edits(run)):
+        raise RlAbnError(f"expected one process to train to edited maps, got {ranks.count}")
     env = make_training_env(recipe, ranks)
     model = make_model(recipe, env, device_of(device), ranks)
 
@@ -146,6 +155,9 @@ def train(
     metrics = RunMetrics(run, resume_at=model.num_timesteps if resume else None)
     model.set_logger(make_logger(metrics))
     probes = _probes(run, resume, model.num_timesteps)
+    positions = None if probes is None else probes.probes
+    edited = edited_maps(run, model.policy, positions, edits, edit_coef)
+    model.edited = edited and EditedMaps(*(part.to(model.device) for part in edited))
     seen_rows = training_protocol(recipe).seen_rows
     callbacks.append(AttentionCallback(metrics, probes, log_interval, seen_rows))
     if report is not None:

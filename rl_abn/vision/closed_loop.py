@@ -21,7 +21,7 @@ from rl_abn.vision.carracing.log import parse_frame_name
 from rl_abn.vision.carracing.results import Estimate, Summary, TrackResult, difference, summarise
 from rl_abn.vision.carracing.simulator import Simulator
 from rl_abn.vision.data import tracks_driven
-from rl_abn.vision.train import data_of
+from rl_abn.vision.prepare import data_of
 
 DRIVEN_FROM = 0
 """The first of the tracks that networks drive, unless another is chosen."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -82,6 +83,16 @@ class Edits:
     of: Mapping[str, Edit] = field(default_factory=dict)
     bandwidth: float = BANDWIDTH
     place: str = "edits"
+
+    @property
+    def digest(self) -> str:
+        """A fingerprint: another one for other edits."""
+        everything = hashlib.sha256(repr(self.bandwidth).encode())
+        for name, edit in self.of.items():
+            everything.update(repr((name, edit.clicks, edit.remove, edit.add)).encode())
+            if edit.map is not None:
+                everything.update(repr(edit.map.shape).encode() + edit.map.tobytes())
+        return everything.hexdigest()
 
     def numbers(self, names: Sequence[str]) -> Int64[Tensor, " E"]:
         """Returns the numbers of the edited pictures in a set, in the edits' order.

@@ -43,6 +43,17 @@ def start(folder, agent="ppo_abn", env="space_invaders", steps=96, every=32, **k
     )
 
 
+class KilledError(Exception):
+    pass
+
+
+class Kill(BaseCallback):
+    def _on_step(self):
+        if self.model.num_timesteps >= 80:
+            raise KilledError
+        return True
+
+
 def weights(run, step=None):
     return load_tensors(run.checkpoint(step).path / WEIGHTS)
 
@@ -96,15 +107,6 @@ def test_same_seed_same_weights_whatever_the_threads(agent, tmp_path):
 def test_a_resumed_run_ends_as_the_uninterrupted_one(agent, tmp_path):
     whole, _ = start(tmp_path / "whole", agent, steps=128)
     train(whole, resume=False)
-
-    class KilledError(Exception):
-        pass
-
-    class Kill(BaseCallback):
-        def _on_step(self):
-            if self.model.num_timesteps >= 80:
-                raise KilledError
-            return True
 
     cut, _ = start(tmp_path / "cut", agent, steps=128)
     with pytest.MonkeyPatch.context() as patch:
