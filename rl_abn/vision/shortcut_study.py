@@ -48,7 +48,7 @@ def study_shortcut(
     n_edits: int | None = None,
     gamma: float = 10.0,
     epochs: int = 3,
-    tuning_epochs: int = 8,
+    tuning_epochs: int = 16,
     learning_rate: float = 0.1,
     device: str | torch.device = "cpu",
     report: ProgressReport | None = None,
