@@ -144,14 +144,15 @@ def _edit(arguments: argparse.Namespace, run: VisionRun) -> None:
 
     from rl_abn.cli.vision_edit_table import edit_table
     from rl_abn.progress import ProgressReport
-    from rl_abn.vision.edit_run import edit_run
+    from rl_abn.vision.edit_run import edit_run, edit_table_of
 
     settings = list(arguments.settings)
     if arguments.gamma is not None:
         settings.append(f"edit.gamma={arguments.gamma}")
     if arguments.epochs is not None:
         settings.append(f"edit.epochs={arguments.epochs}")
-    with ProgressReport("fine-tuning", arguments.epochs, "epochs") as report:
+    epochs = edit_table_of(run, settings).epochs
+    with ProgressReport("fine-tuning", epochs, "epochs") as report:
         edited = edit_run(
             run,
             arguments.edits,

@@ -146,7 +146,7 @@ def edit_run(
             or a setting, the checkpoint, the data or the folder will not do.
     """
     check_has_maps(run)
-    table = _table(run, settings)
+    table = edit_table_of(run, settings)
     folder = folder or run.path.with_name(f"{run.path.resolve().name}-edited")
     given = read_edits(edits)
     _check_place(run, edits, folder, on_exists)
@@ -194,7 +194,16 @@ def check_has_maps(run: VisionRun) -> None:
         )
 
 
-def _table(run: VisionRun, settings: Sequence[str]) -> EditTable:
+def edit_table_of(run: VisionRun, settings: Sequence[str]) -> EditTable:
+    """Returns how a run is fine-tuned.
+
+    Args:
+        run: The run.
+        settings: Overrides of its recipe's edit table.
+
+    Raises:
+        RlAbnError: If they are of other tables, or out of range.
+    """
     recipe = run.recipe
     agent, env = override(recipe.agent, recipe.env, settings)
     if agent.model_copy(update={"edit": recipe.agent.edit}) != recipe.agent or env != recipe.env:
