@@ -93,15 +93,20 @@ def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
     return parse
 
 
-def not_negative(text: str) -> float:
-    """Reads a number from 0 up."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a number from 0, got '{text}'")
-    return number
+def number(low: float, *, above: bool = False) -> Callable[[str], float]:
+    """Returns an argument type that takes finite numbers from `low`, or above it."""
+    expected = f"a number {'above' if above else 'from'} {low:g}"
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value) or value < low or (above and value == low):
+            raise argparse.ArgumentTypeError(f"expected {expected}, got '{text}'")
+        return value
+
+    return parse
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from rl_abn.cli.parser import (
     add_env,
     add_seed,
     add_settings,
-    not_negative,
+    number,
     one_of,
     whole_number,
 )
@@ -63,7 +63,7 @@ def add(commands: Subparsers) -> None:
     )
     parser.add_argument(
         "--edit-coef",
-        type=not_negative,
+        type=number(0),
         default=1.0,
         metavar="G",
         help="weight of the distance to the edited maps (default: 1.0)",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rl_abn.cli import vision_drive, vision_eval, vision_train
+from rl_abn.cli import vision_drive, vision_edit, vision_eval, vision_record, vision_train
 from rl_abn.cli.parser import Subparsers
 
-COMMANDS = (vision_train, vision_eval, vision_drive)
+COMMANDS = (vision_train, vision_eval, vision_drive, vision_record, vision_edit)
 
 
 def add(commands: Subparsers) -> None:

@@ -59,6 +59,11 @@ class VisionAttentionTable(Table):
 
     @model_validator(mode="after")
     def _exists(self) -> Self:
+        if self.mechanism in QUERIED:
+            raise ValueError(
+                f"expected a mechanism that asks no question, got '{self.mechanism}', which needs "
+                "an agent's LSTM to ask it: the nearest is 'mask'"
+            )
         check_name("mechanism", self.mechanism, [m for m in MECHANISMS if m not in QUERIED])
         return self
 
@@ -151,14 +156,30 @@ class VisionTrainTable(Table):
     compile: bool = False
 
 
+class EditTable(Table):
+    """How a trained network is fine-tuned to maps that a person edited.
+
+    Attributes:
+        gamma: Weight of the distance between its maps and the edited ones (Mitsuhara et al. 2019);
+            0 fine-tunes without it.
+        epochs: Passes over the training pictures.
+        learning_rate: SGD's at the start; it falls to 0 along a cosine.
+    """
+
+    gamma: NotNegative = 10.0
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 10
+    learning_rate: Positive = 0.01
+
+
 class ModelRecipe(Table):
-    """A network, and how it is trained."""
+    """A network, how it is trained, and how it is fine-tuned."""
 
     network: VisionNetworkTable
     attention: VisionAttentionTable = VisionAttentionTable()
     optimizer: OptimizerTable
     loss: LossTable = LossTable()
     train: VisionTrainTable
+    edit: EditTable = EditTable()
 
 
 class PicturesTable(Table):

@@ -29,7 +29,7 @@ def resumable(
         housekeeping: Fields of the train table that may change on the way.
 
     Raises:
-        RlAbnError: If it is another run, or imported, or the settings are others.
+        RlAbnError: If it is another run, or imported or fine-tuned, or the settings are others.
     """
     recipe = run.recipe
     try:
@@ -42,6 +42,11 @@ def resumable(
         raise RlAbnError(
             f"{run.path}: expected a run that was trained here, got imported weights: they come "
             "without an optimizer to go on with; eval, watch and export take them"
+        )
+    if "edited" in meta:
+        raise RlAbnError(
+            f"{run.path}: expected a run that was trained from the start, got one that was "
+            "fine-tuned to edited maps: 'rl-abn vision edit' goes on from it"
         )
     for field in ("env_name", "agent_name", "seed"):
         if getattr(recipe, field) != getattr(asked, field):

@@ -74,11 +74,13 @@ class Batches:
         speed = None if examples.speed is None else examples.speed[on_device]
         if generator is not None:
             pixels, targets = _augmented(self.recipe.augment, pixels, targets, generator)
+        return Batch(self.images(pixels), self.answers(targets), speed)
+
+    def answers(self, targets: Shaped[Tensor, "B ..."]) -> Shaped[Tensor, "B ..."]:
+        """Returns what a network is to answer: targets, or the classes that controls become."""
         if self.bins is not None:
-            targets = self.bins.classes(targets[:, 0])
-        elif self.actions:
-            targets = nearest_actions(targets)
-        return Batch(self.images(pixels), targets, speed)
+            return self.bins.classes(targets[:, 0])
+        return nearest_actions(targets) if self.actions else targets
 
     def in_order(
         self, examples: Examples, batch_size: int

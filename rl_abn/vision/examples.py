@@ -40,10 +40,12 @@ class Drive(NamedTuple):
     Attributes:
         blocks: Which uninterrupted stretch each frame belongs to, [N].
         previous: The driver's controls one frame before; at the start of a stretch, NaN. [N, 2].
+        log: The whole drive, of which the frames are some.
     """
 
     blocks: Int64[Tensor, " N"]
     previous: Float[Tensor, "N 2"]
+    log: DrivingLog
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +59,7 @@ class Examples:
             where the network answers classes of them. On the device.
         speed: The vehicle's, as networks see it, [N], on the device; None where there is none.
         drive: Of a drive's frames.
+        names: What each picture of the whole set is called.
     """
 
     pictures: Pictures
@@ -64,9 +67,32 @@ class Examples:
     targets: Shaped[Tensor, "N ..."]
     speed: Float[Tensor, " N"] | None = None
     drive: Drive | None = None
+    names: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    @property
+    def own_names(self) -> list[str]:
+        """What the N pictures are called."""
+        return [self.names[i] for i in self.indices.tolist()]
+
+    def chosen(self, numbers: Int64[Tensor, " n"]) -> Examples:
+        """Returns some of them.
+
+        Args:
+            numbers: Which, 0 to N - 1, on the CPU.
+        """
+        on_device = numbers.to(self.targets.device)
+        drive = self.drive
+        return Examples(
+            self.pictures,
+            self.indices[numbers],
+            self.targets[on_device],
+            None if self.speed is None else self.speed[on_device],
+            drive and Drive(drive.blocks[numbers], drive.previous[numbers], drive.log),
+            self.names,
+        )
 
 
 class DataSet(NamedTuple):
@@ -162,7 +188,8 @@ def _open_split(
 def _labelled_examples(
     labelled: Labelled, indices: Int64[Tensor, " n"], device: torch.device
 ) -> Examples:
-    return Examples(labelled.pictures, indices, labelled.targets[indices].to(device))
+    targets = labelled.targets[indices].to(device)
+    return Examples(labelled.pictures, indices, targets, names=labelled.names)
 
 
 def _open_drive(recipe: VisionRunRecipe, path: str | Path, device: torch.device) -> DataSet:
@@ -214,7 +241,8 @@ def _drive_examples(
         indices,
         targets[indices].to(device),
         speed_seen(log.speed[indices], controls).to(device),
-        Drive(log.blocks[indices], previous[indices]),
+        Drive(log.blocks[indices], previous[indices], log),
+        log.names,
     )
 
 

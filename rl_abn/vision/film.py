@@ -31,6 +31,7 @@ Prepare = Callable[[UInt8[Tensor, "B 3 H W"]], Float[Tensor, "B 3 H W"]]
 
 STEERING = Control("steering")
 THROTTLE = Control("throttle", 0.0)
+PEDALS = Control("pedals")
 FPS = 15.0
 """Frames a second where the log does not say."""
 _BATCH = 32
@@ -48,6 +49,9 @@ def film_drive(
     title: str,
     speed: Float[Tensor, " N"] | None = None,
     bins: SteeringBins | None = None,
+    pedal: Control = THROTTLE,
+    actions: Sequence[str] = (),
+    targets: Int64[Tensor, " N"] | None = None,
     fps: float | None = None,
     scale: Scale = "fixed",
     compute: Compute | None = None,
@@ -57,13 +61,18 @@ def film_drive(
 
     Args:
         path: The film, which ends in .mp4.
-        network: Answers controls (steering, and throttle if it has two), or classes of steering.
+        network: Answers controls (steering, and a pedal if it has two), classes of steering, or
+            classes that are actions.
         log: Who drove.
         indices: The frames that are shown, in the log's order; those of a held-out stretch, say.
         prepare: As the network was trained.
         title: The line at the top.
         speed: All frames' speed as the network was trained, [N]; None for one that takes none.
-        bins: What steering the classes stand for; None for a network that answers controls.
+        bins: What steering the classes stand for; None for a network that answers something else.
+        pedal: What the second control is.
+        actions: The names of classes that are actions; none for a network that answers something
+            else.
+        targets: The driver's action at all frames, [N], with `actions`.
         fps: The frames a second; None takes the log's own, or 15 where it does not say.
         scale: "fixed" shows map values as they are; "frame" stretches each map on its own.
         compute: Precision; None is fp32.
@@ -76,14 +85,17 @@ def film_drive(
         RlAbnError: If there is no frame, the network answers something else, or the film cannot
             be written.
     """
-    _check_driver(network, bins, indices)
+    _check_driver(network, bins, actions, indices)
     fps = fps or frame_rate(log.names) or FPS
-    controls = [STEERING] if bins is not None or network.n_outputs == 1 else [STEERING, THROTTLE]
+    controls = [STEERING] if bins is not None or network.n_outputs == 1 else [STEERING, pedal]
+    if actions:
+        controls = []
+    class_names = actions if bins is None else [_written(value) for value in bins.values.tolist()]
     scene = PictureScene(
         map_names=["shared"] * network.n_maps,
         frame_size=log.pictures.size,
         title=title,
-        class_names=[] if bins is None else [_written(value) for value in bins.values.tolist()],
+        class_names=class_names,
         controls=controls,
         status=_STATUS,
         frame_label="Camera",
@@ -97,10 +109,11 @@ def film_drive(
             attention = _attend(network, prepare, images, speed, numbers, compute)
             for i, number in enumerate(numbers.tolist()):
                 driven = log.controls[number, : len(controls)]
+                target = None if targets is None else int(targets[number])
                 moment = replace(
-                    driving_moment(_pixels(images[i]), _one(attention, i), bins),
-                    driven=driven.numpy(),
-                    target=None if bins is None else int(bins.classes(driven[:1])),
+                    driving_moment(_pixels(images[i]), _one(attention, i), bins, bool(actions)),
+                    driven=driven.numpy() if controls else None,
+                    target=target if bins is None else int(bins.classes(driven[:1])),
                     status=_status(float(log.speed[number]), number, video.n_frames / fps),
                     starts=last is None or not _follows(log, last, number),
                 )
@@ -169,35 +182,42 @@ def picture_sheet(
 
 
 def driving_moment(
-    frame: UInt8[np.ndarray, "H W 3"], attention: VisionAttention, bins: SteeringBins | None = None
+    frame: UInt8[np.ndarray, "H W 3"],
+    attention: VisionAttention,
+    bins: SteeringBins | None = None,
+    acts: bool = False,
 ) -> PictureMoment:
     """Reads what a picture shows out of what a network says about one frame.
 
     Args:
         frame: What it sees, uint8 [H, W, 3].
         attention: What it says, a batch of one.
-        bins: What steering the classes stand for; None for a network that answers controls.
+        bins: What steering the classes stand for; None for a network that answers something else.
+        acts: Whether the classes are actions.
     """
     maps = attention.map[0].float().cpu().numpy()
     answer = attention.outputs[0].float().cpu()
     branch = None if attention.branch_outputs is None else attention.branch_outputs[0].float().cpu()
-    if bins is None:
+    if bins is None and not acts:
         return PictureMoment(
             frame=frame,
             maps=maps,
             controls=answer.numpy(),
             branch_controls=None if branch is None else branch.numpy(),
         )
-    return PictureMoment(
+    moment = PictureMoment(
         frame=frame,
         maps=maps,
         probabilities=answer.softmax(0).numpy(),
         branch_probabilities=None if branch is None else branch.softmax(0).numpy(),
-        controls=bins.steering(answer.argmax(0, keepdim=True)).numpy(),
-        branch_controls=None
-        if branch is None
-        else bins.steering(branch.argmax(0, keepdim=True)).numpy(),
     )
+    if bins is None:
+        return moment
+    steering = [
+        None if said is None else bins.steering(said.argmax(0, keepdim=True)).numpy()
+        for said in (answer, branch)
+    ]
+    return replace(moment, controls=steering[0], branch_controls=steering[1])
 
 
 def _attend(
@@ -261,14 +281,17 @@ def _examples(
 
 
 def _check_driver(
-    network: VisionNetwork, bins: SteeringBins | None, indices: Int64[Tensor, " n"]
+    network: VisionNetwork,
+    bins: SteeringBins | None,
+    actions: Sequence[str],
+    indices: Int64[Tensor, " n"],
 ) -> None:
     if not len(indices):
         raise RlAbnError("expected frames to film, got none")
-    if bins is None:
+    if bins is None and not actions:
         fits, wanted = network.answers == "controls" and network.n_outputs <= 2, "1 or 2 controls"
     else:
-        n = len(bins.values)
+        n = len(actions) if bins is None else len(bins.values)
         fits = network.answers == "classes" and network.n_outputs == n
         wanted = f"{n} classes"
     if not fits:

@@ -226,6 +226,8 @@ def test_networks_stay_in_channels_last_memory():
         ("resnext", {"width": 0}, "width of 1 or more"),
         ("resnet", {"n_outputs": 0}, "1 or more outputs, got 0"),
         ("resnet", {"mechanism": "residul"}, "did you mean 'residual'"),
+        ("resnet", {"mechanism": "soft"}, "got 'soft', .* the nearest is 'mask'"),
+        ("resnet", {"mechanism": "hard"}, "an agent's LSTM"),
         ("resnet", {"dropout": 1.0}, "got 1.0"),
         ("resnet", {"answers": "controls"}, r"\['classes', 'tasks'\] for resnet, got 'controls'"),
     ],

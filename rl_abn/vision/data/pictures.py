@@ -113,6 +113,25 @@ class PictureFiles:
         return len(pixels)
 
 
+class ChosenPictures(Pictures):
+    """Some pictures of a set, as a set of their own.
+
+    Args:
+        pictures: The set.
+        indices: Which of them, [n].
+    """
+
+    def __init__(self, pictures: Pictures, indices: Int64[Tensor, " n"]) -> None:
+        self._pictures, self._indices, self.size = pictures, indices, pictures.size
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def read(self, indices: Int64[Tensor, " B"]) -> UInt8[Tensor, "B 3 H W"]:
+        """Returns some of the pictures."""
+        return self._pictures.read(self._indices[indices.to(self._indices.device)])
+
+
 class StoredPictures(Pictures):
     """Pictures that are decoded whenever they are read, by several threads.
 

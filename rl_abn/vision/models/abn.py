@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from rl_abn.attention import (
     MECHANISMS,
+    QUERIED,
     AttentionBranch,
     MapOverride,
     WeightedGlobalPooling,
@@ -54,7 +55,7 @@ class AbnNetwork(VisionNetwork):
     Args:
         backbone: What trunk it is.
         n_outputs: K, the number of answers.
-        mechanism: How the map gates the features, a name in `MECHANISMS`.
+        mechanism: How the map gates the features, a name in `MECHANISMS` but those in `QUERIED`.
         dropout: Probability of MC dropout in both branches, in front of the last stage and, whole
             channels, in front of the answer (Tsukahara et al. take 0.3). 0 is none.
         answers: "classes" or "controls"; None takes the backbone's default. Controls go through
@@ -171,9 +172,15 @@ def _pool(backbone: Backbone, n_outputs: int) -> nn.Module:
 def _check(backbone: Backbone, n_outputs: int, mechanism: str, dropout: float) -> None:
     if n_outputs < 1:
         raise RlAbnError(f"expected 1 or more outputs, got {n_outputs}")
-    if mechanism not in MECHANISMS:
+    if mechanism in QUERIED:
         raise RlAbnError(
-            f"expected a mechanism, got '{mechanism}': {did_you_mean(mechanism, MECHANISMS)}"
+            f"expected a mechanism that asks no question, got '{mechanism}', which needs an "
+            "agent's LSTM to ask it: the nearest is 'mask'"
+        )
+    if mechanism not in MECHANISMS:
+        gates = [name for name in MECHANISMS if name not in QUERIED]
+        raise RlAbnError(
+            f"expected a mechanism, got '{mechanism}': {did_you_mean(mechanism, gates)}"
         )
     if mechanism != "none" and not backbone.attends:
         name = type(backbone).__name__

@@ -1,0 +1,107 @@
+"""`rl-abn vision record`."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+
+from rl_abn.cli.parser import (
+    Subparsers,
+    add_device,
+    add_run,
+    add_seed,
+    number,
+    one_of,
+    whole_number,
+)
+
+
+def add(commands: Subparsers) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "record",
+        help="film where a network looks, or draw a sheet of pictures with their maps",
+        description="Film the held-out stretch of a drive beside the maps, or draw a sheet of "
+        "pictures with their maps, half of them wrongly classified where there are so many.",
+    )
+    add_run(parser)
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="PATH",
+        help="where the data lies (default: where it lay in training)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help=".mp4 of a drive, .png of pictures (default: in the run's videos/ or sheets/)",
+    )
+    parser.add_argument(
+        "--split",
+        type=one_of(("test", "held_out")),
+        metavar="NAME",
+        help="test or held_out (default: test where the data has it)",
+    )
+    parser.add_argument(
+        "--frames",
+        type=whole_number(1),
+        metavar="N",
+        help="film at most N frames (default: the whole stretch)",
+    )
+    parser.add_argument(
+        "--seconds", type=number(0.0, above=True), metavar="S", help="film at most S seconds"
+    )
+    parser.add_argument(
+        "--pictures",
+        type=whole_number(1, 256),
+        metavar="N",
+        help="show N pictures on a sheet (default: 16)",
+    )
+    parser.add_argument(
+        "--scale",
+        type=one_of(("fixed", "frame")),
+        default="fixed",
+        metavar="WHAT",
+        help="fixed films map values 0..1 as they are; frame stretches every map to its own range",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=whole_number(1),
+        metavar="EPOCH",
+        help="use the checkpoint of this epoch (default: the newest)",
+    )
+    add_seed(parser, "which pictures are on a sheet")
+    add_device(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Records, and says where the film or the sheet is."""
+    from rl_abn.progress import ProgressReport
+    from rl_abn.recipes import VisionRunRecipe
+    from rl_abn.runs import Run
+    from rl_abn.vision.watch import Wanted, record_run
+
+    run = Run.open(arguments.path, VisionRunRecipe)
+    with ProgressReport("filming", arguments.frames, "frames") as report:
+        recorded = record_run(
+            run,
+            data=arguments.data,
+            out=arguments.out,
+            split=arguments.split,
+            wanted=Wanted(arguments.frames, arguments.seconds, arguments.pictures),
+            scale=arguments.scale,
+            step=arguments.checkpoint,
+            seed=arguments.seed,
+            device=arguments.device,
+            report=report,
+        )
+    if recorded.seconds is None:
+        print(f"{recorded.n:,} pictures, {recorded.n_wrong:,} of them wrong: {recorded.path}")
+    else:
+        print(f"{recorded.n:,} frames, {recorded.seconds:.0f} s: {recorded.path}")
+    has_maps = run.recipe.agent.attention.mechanism != "none"
+    words = ["edit", str(run.path), "--list"] if has_maps else ["eval", str(run.path)]
+    print(f"next: rl-abn vision {shlex.join(words)}")
