@@ -46,8 +46,8 @@ def add(commands: Subparsers) -> None:
         "--log",
         type=Path,
         metavar="DIR",
-        help="with 'expert': record a driving log here, with wrong starts and wrong steering and "
-        "the expert's way back",
+        help="with 'expert': record a driving log here, with wrong starts, wrong steering, wrong "
+        "pedals and the expert's way back",
     )
     parser.add_argument(
         "--beside",
@@ -133,9 +133,10 @@ def _record(arguments: argparse.Namespace) -> None:
     from rl_abn.vision.closed_loop import LEARNED_FROM
 
     simulator = Simulator()
-    recording = Recording(five_actions=arguments.five_actions)
-    if arguments.max_steps is not None:
-        recording = Recording(five_actions=arguments.five_actions, max_steps=arguments.max_steps)
+    recording = Recording(
+        five_actions=arguments.five_actions,
+        max_steps=arguments.max_steps or Recording.max_steps,
+    )
     tracks = _tracks(arguments, LEARNED_FROM)
     try:
         with ProgressReport("recording", len(tracks), "tracks") as report:
@@ -150,12 +151,11 @@ def _record(arguments: argparse.Namespace) -> None:
     completed = np.mean([drive.completed for drive in drives])
     print(f"{frames:,} frames of tracks {tracks[0]} to {tracks[-1]} in {arguments.log}")
     print(f"driven with disturbances: mean score {score:.0f}, {completed:.1%} of the tracks")
-    env = (
-        "car_racing_actions --agent driving_abn_classes"
-        if arguments.five_actions
-        else ("car_racing --agent driving_abn")
-    )
-    print(f"next: rl-abn vision train --env {env} --data {shlex.quote(str(arguments.log))}")
+    recipes = ("car_racing", "driving_abn")
+    if arguments.five_actions:
+        recipes = ("car_racing_actions", "driving_abn_classes")
+    words = ["train", "--env", recipes[0], "--agent", recipes[1], "--data", str(arguments.log)]
+    print(f"next: rl-abn vision {shlex.join(words)}")
 
 
 def _drive(arguments: argparse.Namespace) -> None:

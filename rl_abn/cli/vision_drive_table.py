@@ -18,7 +18,9 @@ def drive_table(result: ClosedLoop) -> Table:
     alone, single = rules.off_road_s is None, len(result.drivers) == 1
     which = f"track {tracks[0]}" if len(tracks) == 1 else f"tracks {tracks[0]} to {tracks[-1]}"
     left_out = {"difference"} if single else set()
-    captions = ["[ ]: 95% interval over the tracks of one trained network; laps: done in time"]
+    captions = ["[ ]: 95% interval over the tracks; laps: done in time"]
+    if not single:
+        captions[0] += "; each network is one training's"
     if alone:
         left_out |= {"autonomy, %", "put back"}
         captions.append("nobody is put back on the road: scores are the plain environment's")

@@ -29,6 +29,7 @@ LEARNED_FROM = 1000
 """The first of the tracks that logs are recorded on, unless another is chosen."""
 EVERY = "all"
 _MOST_NAMED = 5
+_SAID = ("name", "run", "step", "intervention", "five_actions")  # of a contender, in JSON
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,9 +113,6 @@ class ClosedLoop(NamedTuple):
         path = run.path / "evaluations" / f"{name}.json"
         write_output(path, self.as_json())
         return path
-
-
-_SAID = ("name", "run", "step", "intervention", "five_actions")
 
 
 def read_changes(words: Sequence[str], run: VisionRun) -> list[str]:

@@ -15,6 +15,10 @@ WHEELBASE = 3.24
 _STRAIGHT = 1e-4  # a curvature no track notices
 _LOST_RAD = 1.2  # pointing so far away from where it is going, a car has to be slow
 _SLOWEST = 15.0
+# Slower than this it steers less and pushes more: wheels that don't roll steer nothing, and with
+# one action at a time it would turn them for ever.
+_ROLLS = 10.0
+_LEAST_TURN = 0.1
 _THROTTLE_PER_SPEED = 0.1
 _BRAKE_PER_SPEED = 0.05
 _LEAST_PUSH = 0.1
@@ -53,7 +57,8 @@ class Expert:
         x, y = line.at(car.place.station + ahead)
         distance, bearing = distance_and_bearing(car.pose, float(x), float(y))
         steering = -pursuit_angle(distance, bearing) / LOCK_RAD
-        steering = min(max(steering, -1.0), 1.0)
+        rolling = min(max(car.speed / _ROLLS, _LEAST_TURN), 1.0)
+        steering = rolling * min(max(steering, -1.0), 1.0)
         pointed = max(1.0 - abs(bearing) / _LOST_RAD, 0.0)
         target = min(self.speed_limit(line, car.place.station), pointed * self.top_speed)
         missing = max(target, _SLOWEST) - car.speed

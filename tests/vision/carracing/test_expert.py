@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from rl_abn.vision.carracing.controls import HARDEST_BRAKE, LOCK_RAD
+from rl_abn.vision.carracing.controls import HARDEST_BRAKE, LOCK_RAD, Action, nearest_action
 from rl_abn.vision.carracing.expert import WHEELBASE, Expert, distance_and_bearing, pursuit_angle
 from rl_abn.vision.carracing.simulator import CarState
 from rl_abn.vision.carracing.track import CentreLine, Pose
@@ -87,9 +87,13 @@ def test_pedals(circle):
 def test_a_standing_car_that_points_away_gets_going(circle):
     line = circle(60.0)
     for turned in (1.0, math.pi, -2.0):
-        answer = Expert().answer(car_at(line, 4.0, turned, 0.0), line)
-        assert answer.throttle > 0
-        assert abs(answer.steering) == 1.0
+        standing = Expert().answer(car_at(line, 4.0, turned, 0.0), line)
+        assert standing.throttle == pytest.approx(0.9)
+        assert abs(standing.steering) == pytest.approx(0.1)
+        assert nearest_action(standing) is Action.GAS
+        rolling = Expert().answer(car_at(line, 4.0, turned, 10.0), line)
+        assert rolling.throttle > 0
+        assert abs(rolling.steering) == 1.0
 
 
 def test_it_drives_round_the_circle_in_the_middle(circle_car):

@@ -16,7 +16,9 @@ from rl_abn.vision.carracing.expert import Expert
 from rl_abn.vision.carracing.log import FrameName, LogWriter, parse_frame_name
 from rl_abn.vision.carracing.recording import Recording, record_log
 
-UNDISTURBED = Disturbances(start_offset=0.0, start_turned=0.0, strength=(0.0, 0.0))
+UNDISTURBED = Disturbances(
+    start_offset=0.0, start_turned=0.0, strength=(0.0, 0.0), pedals_strength=(0.0, 0.0)
+)
 
 
 def rows_of(folder):

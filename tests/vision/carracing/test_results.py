@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from rl_abn.errors import RlAbnError
-from rl_abn.vision.carracing.results import TrackResult, autonomy, summarise
+from rl_abn.vision.carracing.results import TrackResult, autonomy, difference, summarise
 
 RESULT = TrackResult(
     track=0,
@@ -72,3 +72,18 @@ def test_equal_tracks_leave_no_doubt():
 def test_nothing_has_no_mean():
     with pytest.raises(RlAbnError, match="at least one track, got none"):
         summarise([])
+
+
+def test_a_difference_is_paired():
+    """Hard tracks are hard for both: the gap is sure though scores scatter."""
+    results = [dataclasses.replace(RESULT, track=t, score=500 + 90 * (t % 5)) for t in range(20)]
+    worse = [dataclasses.replace(r, score=r.score - 50 - r.track % 2) for r in results]
+    gap = difference(worse, results)
+    assert gap.value == pytest.approx(-50.5)
+    assert -50.8 < gap.low < gap.value < gap.high < -50.2
+
+
+def test_differences_are_of_the_same_tracks():
+    other = dataclasses.replace(RESULT, track=1)
+    with pytest.raises(RlAbnError, match="the same tracks"):
+        difference([RESULT], [other])

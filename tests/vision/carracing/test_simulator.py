@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rl_abn.errors import RlAbnError
-from rl_abn.vision.carracing.controls import LOCK_RAD, Action, Controls
+from rl_abn.vision.carracing.controls import LOCK_RAD, Action, Controls, nearest_action
 from rl_abn.vision.carracing.drive import DriveStep, Rules, drive
 from rl_abn.vision.carracing.expert import Expert
 from rl_abn.vision.carracing.simulator import FPS, FRAME_SIZE, INDICATOR_ROWS, Simulator
@@ -166,3 +166,16 @@ def test_who_does_nothing_is_put_back_after_being_pushed_off_the_road():
     assert result.n_interventions == 1
     assert result.off_road_s == pytest.approx(1.0)
     assert result.autonomy == pytest.approx(1.4 / 7.4)
+
+
+@pytest.mark.parametrize("five_actions", [False, True])
+def test_the_expert_gets_away_from_a_stand_in_the_sharpest_bend(simulator, five_actions):
+    simulator.begin(0)
+    stations = np.arange(0.0, simulator.line.length, 5.0)
+    bend = float(stations[np.abs(simulator.line.curvature(stations)).argmax()])
+    simulator.put(bend, turned=0.5, speed=0.0)
+    for _ in range(200):
+        controls = Expert().answer(simulator.state, simulator.line)
+        simulator.step(nearest_action(controls).controls if five_actions else controls)
+    assert (simulator.state.place.station - bend) % simulator.line.length > 50
+    assert abs(simulator.state.place.offset) < HALF_ROAD
