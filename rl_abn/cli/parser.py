@@ -63,6 +63,22 @@ class Parser(argparse.ArgumentParser):
         return parsed, unknown
 
 
+def number(low: float, *, above: bool = False) -> Callable[[str], float]:
+    """Returns an argument type that takes finite numbers from `low`, or above it."""
+    expected = f"a number {'above' if above else 'from'} {low:g}"
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value) or value < low or (above and value == low):
+            raise argparse.ArgumentTypeError(f"expected {expected}, got '{text}'")
+        return value
+
+    return parse
+
+
 def one_of(choices: Iterable[str]) -> Callable[[str], str]:
     """Returns an argument type that takes one of some names."""
     names = tuple(choices)
@@ -89,22 +105,6 @@ def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
         if not number.is_integer() or number < low or (high is not None and number > high):
             raise argparse.ArgumentTypeError(f"expected {expected}, got '{text}'")
         return int(text.replace("_", "")) if text.replace("_", "").isdigit() else int(number)
-
-    return parse
-
-
-def number(low: float, *, above: bool = False) -> Callable[[str], float]:
-    """Returns an argument type that takes finite numbers from `low`, or above it."""
-    expected = f"a number {'above' if above else 'from'} {low:g}"
-
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value) or value < low or (above and value == low):
-            raise argparse.ArgumentTypeError(f"expected {expected}, got '{text}'")
-        return value
 
     return parse
 
