@@ -27,8 +27,8 @@ from rl_abn.vision.examples import Examples
 from rl_abn.vision.losses import right_answers
 from rl_abn.vision.outputs import CONTROLS, Outputs
 from rl_abn.vision.predict import BATCH, Predictions, predict
+from rl_abn.vision.prepare import data_of
 from rl_abn.vision.splits import open_learned
-from rl_abn.vision.train import data_of
 
 _LOOKED_AT = 2_000
 _DRAW = 15  # keeps the seeds of one purpose apart from those of others

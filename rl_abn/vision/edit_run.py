@@ -24,6 +24,7 @@ from rl_abn.vision.finetune import Examples as Material
 from rl_abn.vision.finetune import FineTuning, finetune
 from rl_abn.vision.outputs import Outputs, steering_of
 from rl_abn.vision.predict import Predictions, predict
+from rl_abn.vision.prepare import data_of
 from rl_abn.vision.scores import (
     Row,
     beside,
@@ -34,7 +35,6 @@ from rl_abn.vision.scores import (
     softmax,
 )
 from rl_abn.vision.splits import open_learned
-from rl_abn.vision.train import data_of
 
 RESULT = "edited.json"
 EDITS = "edits"

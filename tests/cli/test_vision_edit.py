@@ -18,7 +18,8 @@ from rl_abn.record import read_video
 from rl_abn.runs import Run
 from rl_abn.vision.build import load_network
 from rl_abn.vision.edit_files import read_edits
-from rl_abn.vision.train import prepare_run, train
+from rl_abn.vision.prepare import prepare_run
+from rl_abn.vision.train import train
 from tests.vision.tiny_sets import SMALL, small_run, write_attributes, write_classes, write_drive
 
 Command = Callable[..., Any]

@@ -27,6 +27,7 @@ MODELS, DATA = list_recipes("agents/vision"), list_recipes("envs/vision")
 KINDS = {
     "celeba": "attributes",
     "car_racing": "driving",
+    "car_racing_actions": "driving",
     "driving_log": "driving",
     "cifar10": "classes",
     "cifar100": "classes",
