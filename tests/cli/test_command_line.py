@@ -25,7 +25,13 @@ Mistake = Callable[..., str]
 CHECKOUT = Path(__file__).resolve().parents[2]
 RECIPES = {
     kind: sorted(path.stem for path in (CHECKOUT / kind).glob("*.toml"))
-    for kind in ("agents", "envs")
+    for kind in ("agents", "envs", "agents/vision", "envs/vision")
+}
+HEADINGS = {
+    "agents": "agents",
+    "envs": "envs",
+    "agents/vision": "vision agents (networks)",
+    "envs/vision": "vision envs (data)",
 }
 OPTIONS = {
     "train": {
@@ -36,6 +42,8 @@ OPTIONS = {
         "--out",
         "--on-exists",
         "--keep",
+        "--edits",
+        "--edit-coef",
         "--set",
         "--device",
     },
@@ -61,6 +69,7 @@ OPTIONS = {
         "--seed",
         "--device",
     },
+    "vision": set(),
     "export": {"--checkpoint"},
     "import": set(),
     "recipes": set(),
@@ -131,14 +140,19 @@ def test_the_words_come_from_the_process_when_none_are_given(
 def listing(kinds: list[str]) -> list[str]:
     lines = []
     for kind in kinds:
-        lines.append(f"{kind}:")
-        lines += [f"  {name:16}{recipe_summary(kind, name)}" for name in RECIPES[kind]]  # type: ignore[arg-type]
+        lines.append(f"{HEADINGS[kind]}:")
+        lines += [f"  {name:24}{recipe_summary(kind, name)}" for name in RECIPES[kind]]  # type: ignore[arg-type]
     return [*lines, "next: rl-abn recipes NAME shows one; copy it, change it, and pass its path"]
 
 
 @pytest.mark.parametrize(
     ("words", "kinds"),
-    [((), ["agents", "envs"]), (("agents",), ["agents"]), (("envs",), ["envs"])],
+    [
+        ((), list(RECIPES)),
+        (("agents",), ["agents"]),
+        (("envs",), ["envs"]),
+        (("vision",), ["agents/vision", "envs/vision"]),
+    ],
 )
 def test_recipes_are_listed(rl_abn: Command, words: tuple[str, ...], kinds: list[str]) -> None:
     code, out, err = rl_abn("recipes", *words)

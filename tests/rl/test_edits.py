@@ -54,8 +54,9 @@ def test_maps_are_drawn_to_edited_ones_and_the_agent_learns_beside(name, mechani
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_loss_is_the_algorithms_plus_gamma_times_the_distance(threads, monkeypatch):
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    model = make_algorithm("a2c", make_probe(PatchSignal))
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "get_num_threads", lambda: threads)
+        model = make_algorithm("a2c", make_probe(PatchSignal))
     model.learn(64)
     plain = model.accumulate(None)
     gradients = [p.grad.clone() for p in model.policy.parameters()]
