@@ -183,7 +183,9 @@ def test_a_cut_off_game_is_valued_by_its_normalised_last_observation():
     model = make_trained(["protocol.mask_a3c.max_frames=40"])
     valued = []
     attend = model.policy.attend
-    model.policy.attend = lambda obs, *args: valued.append(obs) or attend(obs, *args)
+    model.policy.attend = lambda obs, *args, **kwargs: (
+        valued.append(obs) or attend(obs, *args, **kwargs)
+    )
     model._setup_learn(32)
     model.collect_rollouts(model.env, model._init_callback(None), model.rollout_buffer, 16)
     single = [obs for obs in valued if len(obs) == 1]
