@@ -34,7 +34,10 @@ def add(commands: Subparsers) -> None:
     )
     parser.add_argument("who", metavar="RUN|expert", help="run folder, or the expert alone")
     parser.add_argument(
-        "--tracks", type=whole_number(1, _MOST_TRACKS), default=20, metavar="N", help="how many"
+        "--tracks",
+        type=whole_number(1, _MOST_TRACKS),
+        metavar="N",
+        help="how many (default: 20; with --log 50)",
     )
     parser.add_argument(
         "--seed",
@@ -137,7 +140,7 @@ def _record(arguments: argparse.Namespace) -> None:
         five_actions=arguments.five_actions,
         max_steps=arguments.max_steps or Recording.max_steps,
     )
-    tracks = _tracks(arguments, LEARNED_FROM)
+    tracks = _tracks(arguments, LEARNED_FROM, 50)
     try:
         with ProgressReport("recording", len(tracks), "tracks") as report:
             drives = record_log(
@@ -194,7 +197,7 @@ def _drive(arguments: argparse.Namespace) -> None:
         five_actions=arguments.five_actions,
         device=arguments.device,
     )
-    tracks = _tracks(arguments, DRIVEN_FROM)
+    tracks = _tracks(arguments, DRIVEN_FROM, 20)
     for said in filter(None, (what_was_learned(run, tracks) for run in runs)):
         warn(said)
     with ProgressReport("driving", len(tracks) * len(contenders), "drives") as report:
@@ -219,6 +222,6 @@ def _next(arguments: argparse.Namespace, result: ClosedLoop) -> list[str]:
     return ["eval", arguments.who]
 
 
-def _tracks(arguments: argparse.Namespace, first: int) -> list[int]:
+def _tracks(arguments: argparse.Namespace, first: int, count: int) -> list[int]:
     start = first if arguments.seed is None else arguments.seed
-    return list(range(start, start + arguments.tracks))
+    return list(range(start, start + (arguments.tracks or count)))

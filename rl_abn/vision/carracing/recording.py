@@ -44,7 +44,8 @@ class Recording:
     Attributes:
         expert: Who drives.
         disturbances: What goes wrong on purpose.
-        every: One row every so many steps, of which 50 are a second.
+        every: One row every so many steps, of which 50 are a second. Neighbours are alike: more
+            tracks teach more than more rows of each.
         max_steps: A drive's end, if its lap has none before.
         five_actions: Whether the car does what `nearest_action` makes of the controls. The log
             holds the controls all the same, in the states that a driver with five actions meets.
@@ -53,7 +54,7 @@ class Recording:
 
     expert: Expert = field(default_factory=Expert)
     disturbances: Disturbances = field(default_factory=Disturbances)
-    every: int = 2
+    every: int = 5
     max_steps: int = 1500
     five_actions: bool = False
     seed: int = 0

@@ -60,7 +60,7 @@ def test_where_nothing_can_be_written_is_said(tmp_path):
 
 
 def test_every_second_step_of_every_track_is_recorded(tmp_path, circle_car):
-    recording = Recording(disturbances=UNDISTURBED, max_steps=21)
+    recording = Recording(disturbances=UNDISTURBED, every=2, max_steps=21)
     drives = record_log(tmp_path, [8, 9], recording, simulator=circle_car)
     names = [parse_frame_name(row["image"]) for row in rows_of(tmp_path)]
     assert names == [FrameName(track, 0, step) for track in (8, 9) for step in range(0, 21, 2)]
@@ -136,7 +136,7 @@ def test_a_stopped_recording_is_a_log(tmp_path, circle_car):
 
     circle_car.step = stop_at_30
     with pytest.raises(KeyboardInterrupt):
-        record_log(tmp_path, [0], Recording(), simulator=circle_car)
+        record_log(tmp_path, [0], Recording(every=2), simulator=circle_car)
     rows = rows_of(tmp_path)
     assert len(rows) == 16
     for row in rows:
@@ -153,7 +153,7 @@ def test_rows_are_there_while_it_is_being_recorded(tmp_path, circle_car):
         return type(circle_car).step(circle_car, controls)
 
     circle_car.step = look
-    record_log(tmp_path, [0], Recording(max_steps=10), simulator=circle_car)
+    record_log(tmp_path, [0], Recording(every=2, max_steps=10), simulator=circle_car)
 
 
 def test_numbers_that_make_no_sense_are_refused(tmp_path, circle_car):
