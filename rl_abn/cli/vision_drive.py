@@ -177,13 +177,14 @@ def _drive(arguments: argparse.Namespace) -> None:
         DRIVEN_FROM,
         contenders_of,
         drive_all,
-        read_changes,
         what_was_learned,
     )
+    from rl_abn.vision.interventions import ON_DRIVES, read_interventions
 
     folders = [] if arguments.who == EXPERT else [Path(arguments.who), *arguments.beside]
     runs = [Run.open(folder, VisionRunRecipe) for folder in folders]
-    changes = read_changes(arguments.interventions, runs[0]) if runs else []
+    words = arguments.interventions
+    changes = read_interventions(words, runs[0], ON_DRIVES) if runs else []
     rules = Rules(
         max_steps=arguments.max_steps or Rules.max_steps,
         off_road_s=None if arguments.alone else Rules.off_road_s,

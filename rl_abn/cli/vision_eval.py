@@ -75,10 +75,11 @@ def run(arguments: argparse.Namespace) -> None:
     from rl_abn.progress import ProgressReport
     from rl_abn.recipes import VisionRunRecipe
     from rl_abn.runs import Run, write_output
-    from rl_abn.vision.evaluate import evaluate_run, read_interventions
+    from rl_abn.vision.evaluate import evaluate_run
+    from rl_abn.vision.interventions import ON_PICTURES, read_interventions
 
     run = Run.open(arguments.path, VisionRunRecipe)
-    interventions = read_interventions(arguments.interventions, run)
+    interventions = read_interventions(arguments.interventions, run, ON_PICTURES)
     with ProgressReport("looking", None, "pictures") as report:
         result = evaluate_run(
             run,

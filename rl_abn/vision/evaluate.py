@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from rl_abn.attention import INTERVENTIONS, Intervention, MapOverride
+from rl_abn.attention import Intervention, MapOverride
 from rl_abn.device import device_of
-from rl_abn.errors import RlAbnError, did_you_mean, warn
+from rl_abn.errors import RlAbnError, warn
 from rl_abn.progress import ProgressReport
 from rl_abn.runs import write_output
 from rl_abn.seeds import derive_seeds
@@ -33,9 +33,6 @@ from rl_abn.vision.scores import (
 )
 from rl_abn.vision.splits import SplitName, open_split, usual_split
 
-EVERY = "all"
-# "frozen" holds the first map of a game, and pictures are no game.
-CHANGES = tuple(name for name in INTERVENTIONS if name != "frozen")
 _DRAWS, _SAMPLES = 13, 14  # keep the seeds of one purpose apart from those of others
 
 
@@ -81,25 +78,6 @@ class VisionEvaluation(NamedTuple):
         path = run.path / "evaluations" / f"{name}.json"
         write_output(path, self.as_json())
         return path
-
-
-def read_interventions(words: Sequence[str], run: VisionRun) -> list[str]:
-    """Reads the names of interventions; "all" is all of them.
-
-    Raises:
-        RlAbnError: If the network has no maps, or a name is unknown.
-    """
-    if words and run.recipe.agent.attention.mechanism == "none":
-        raise RlAbnError(
-            f"expected a network with attention maps, got '{run.recipe.agent_name}', "
-            "which has none to change"
-        )
-    for word in words:
-        if word not in (EVERY, *CHANGES):
-            hint = did_you_mean(word, (EVERY, *CHANGES))
-            raise RlAbnError(f"unknown intervention '{word}': {hint}")
-    names = [name for word in words for name in (CHANGES if word == EVERY else (word,))]
-    return list(dict.fromkeys(names))
 
 
 def evaluate_run(
