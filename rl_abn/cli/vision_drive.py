@@ -7,7 +7,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rl_abn.cli.parser import Subparsers, add_device, whole_number
+from rl_abn.cli.parser import (
+    Subparsers,
+    add_device,
+    add_epoch,
+    add_interventions,
+    add_json,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from rl_abn.vision.closed_loop import ClosedLoop
@@ -61,14 +68,9 @@ def add(commands: Subparsers) -> None:
         metavar="RUN",
         help="let these networks drive the same tracks",
     )
-    parser.add_argument(
-        "--intervention",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME",
-        dest="interventions",
-        help="let the network drive with changed maps too: zero, uniform, inverted, shuffled, "
+    add_interventions(
+        parser,
+        "let the network drive with changed maps too: zero, uniform, inverted, shuffled, "
         "frozen or all",
     )
     parser.add_argument(
@@ -87,13 +89,8 @@ def add(commands: Subparsers) -> None:
         metavar="N",
         help="end drives after N steps, 50 a second (default: 1000; with --log 1500)",
     )
-    parser.add_argument(
-        "--checkpoint",
-        type=whole_number(1),
-        metavar="EPOCH",
-        help="use RUN's checkpoint of this epoch (default: the newest)",
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result here")
+    add_epoch(parser, of="RUN's")
+    add_json(parser)
     add_device(parser)
     parser.set_defaults(run=run)
 
