@@ -81,9 +81,12 @@ def run(arguments: argparse.Namespace) -> None:
 def _train(arguments: argparse.Namespace, settings: list[str], device: str, ranks: Ranks) -> None:
     from rl_abn.progress import ProgressReport
     from rl_abn.rl.train import prepare_run, train
-    from rl_abn.vision.edit_files import read_edits
 
-    edits = None if arguments.edits is None else read_edits(arguments.edits)
+    edits = None
+    if arguments.edits is not None:
+        from rl_abn.vision.edit_files import read_edits
+
+        edits = read_edits(arguments.edits)
     run, resume = ranks.told(
         lambda: prepare_run(
             env=arguments.env,
