@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from rl_abn.device import device_of
 from rl_abn.errors import RlAbnError
+from rl_abn.estimates import Estimate
 from rl_abn.progress import ProgressReport
 from rl_abn.runs import write_output
 from rl_abn.vision.build import VisionRun, load_network
@@ -17,7 +18,7 @@ from rl_abn.vision.carracing.camera import CameraDriver
 from rl_abn.vision.carracing.drive import Rules, drive
 from rl_abn.vision.carracing.expert import Expert
 from rl_abn.vision.carracing.log import parse_frame_name
-from rl_abn.vision.carracing.results import Estimate, Summary, TrackResult, difference, summarise
+from rl_abn.vision.carracing.results import Summary, TrackResult, difference, summarise
 from rl_abn.vision.carracing.simulator import Simulator
 from rl_abn.vision.data import tracks_driven
 from rl_abn.vision.prepare import data_of
