@@ -19,6 +19,7 @@ PACKAGE = Path(rl_abn.__file__).parent
 FLOORS: dict[str, set[str]] = {
     "__init__": set(),
     "attention": set(),
+    "edits": {"errors"},
     "errors": set(),
     "estimates": set(),
     "files": {"errors"},
@@ -35,6 +36,7 @@ FLOORS: dict[str, set[str]] = {
     "rl": {
         "attention",
         "networks",
+        "edits",
         "errors",
         "estimates",
         "files",
@@ -50,6 +52,7 @@ FLOORS: dict[str, set[str]] = {
     "vision": {
         "attention",
         "networks",
+        "edits",
         "errors",
         "estimates",
         "files",

@@ -10,10 +10,10 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from rl_abn.attention import Compute, map_loss
+from rl_abn.edits import Edits
 from rl_abn.errors import RlAbnError
 from rl_abn.progress import ProgressReport
 from rl_abn.vision.data.pictures import Pictures
-from rl_abn.vision.edits import Edits
 from rl_abn.vision.losses import CRITERIA, right_answers
 from rl_abn.vision.models.abn import AbnNetwork
 from rl_abn.vision.modes import evaluating, modes_kept
