@@ -34,3 +34,8 @@ def did_you_mean(got: str, choices: Iterable[str], otherwise: str | None = None)
         return otherwise
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return f"choose one of: {', '.join(names[:MOST_NAMED])}{more}"
+
+
+def printable(text: str) -> str:
+    """Returns text without what a terminal would take for a command."""
+    return text if text.isprintable() else ascii(text)

@@ -19,7 +19,9 @@ PACKAGE = Path(rl_abn.__file__).parent
 FLOORS: dict[str, set[str]] = {
     "__init__": set(),
     "attention": set(),
+    "edits": {"errors"},
     "errors": set(),
+    "estimates": set(),
     "files": {"errors"},
     "memory": set(),
     "progress": set(),
@@ -34,7 +36,9 @@ FLOORS: dict[str, set[str]] = {
     "rl": {
         "attention",
         "networks",
+        "edits",
         "errors",
+        "estimates",
         "files",
         "memory",
         "progress",
@@ -48,7 +52,9 @@ FLOORS: dict[str, set[str]] = {
     "vision": {
         "attention",
         "networks",
+        "edits",
         "errors",
+        "estimates",
         "files",
         "memory",
         "progress",
@@ -64,6 +70,7 @@ FLOORS: dict[str, set[str]] = {
         "attention",
         "networks",
         "errors",
+        "estimates",
         "files",
         "memory",
         "progress",

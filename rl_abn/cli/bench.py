@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rl_abn.cli.parser import Subparsers, add_device, add_env, add_settings, whole_number
+from rl_abn.cli.parser import Subparsers, add_device, add_env, add_json, add_settings, whole_number
 
 if TYPE_CHECKING:
     from rl_abn.bench.contenders import Contender
@@ -51,7 +51,7 @@ def add(commands: Subparsers) -> None:
     )
     add_settings(parser)
     add_device(parser)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all of it here")
+    add_json(parser, "all of it")
     parser.add_argument(
         "--from", type=Path, metavar="FILE", dest="source", help="show this result, measure nothing"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rl_abn.cli.parser import (
@@ -11,6 +10,8 @@ from rl_abn.cli.parser import (
     add_checkpoint,
     add_device,
     add_greedy,
+    add_interventions,
+    add_json,
     add_run,
     add_seed,
     one_of,
@@ -40,14 +41,9 @@ def add(commands: Subparsers) -> None:
         help=f"{' or '.join(PROTOCOLS)} (default: the one it was trained under)",
     )
     add_greedy(parser)
-    parser.add_argument(
-        "--intervention",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME",
-        dest="interventions",
-        help="let the agent play with changed maps too: zero, uniform, inverted, shuffled, frozen "
+    add_interventions(
+        parser,
+        "let the agent play with changed maps too: zero, uniform, inverted, shuffled, frozen "
         "or all of these; NAME:policy changes one of two maps, NAME:each both and then each alone",
     )
     parser.add_argument(
@@ -61,7 +57,7 @@ def add(commands: Subparsers) -> None:
     )
     add_checkpoint(parser)
     add_seed(parser, "the games and the bootstrap")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result here")
+    add_json(parser)
     add_device(parser)
     parser.set_defaults(run=run)
 

@@ -136,6 +136,25 @@ def add_agent(parser: argparse.ArgumentParser, default: str | None = None) -> No
     )
 
 
+def add_training_place(parser: argparse.ArgumentParser) -> None:
+    """Adds --out, --on-exists and --keep of a run that is trained."""
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="run folder (default: runs/ENV/AGENT/seed-S)"
+    )
+    parser.add_argument(
+        "--on-exists",
+        type=one_of(("resume", "new", "overwrite")),
+        metavar="WHAT",
+        help="if the run folder exists: resume it, make a new one beside it, or overwrite it",
+    )
+    parser.add_argument(
+        "--keep",
+        type=whole_number(0),
+        metavar="N",
+        help="keep the newest N checkpoints, 0 all of them (default: the recipe's train.keep)",
+    )
+
+
 def add_import_place(parser: argparse.ArgumentParser, kind: str) -> None:
     """Adds --out and --on-exists of a run that is made of a file."""
     parser.add_argument(
@@ -193,6 +212,52 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
         metavar="STEP",
         help="use the checkpoint of this step (default: the newest)",
     )
+
+
+def add_epoch(parser: argparse.ArgumentParser, of: str = "the") -> None:
+    """Adds --checkpoint of the vision track, whose checkpoints go by epochs."""
+    parser.add_argument(
+        "--checkpoint",
+        type=whole_number(1),
+        metavar="EPOCH",
+        help=f"use {of} checkpoint of this epoch (default: the newest)",
+    )
+
+
+def add_data(
+    parser: argparse.ArgumentParser,
+    said: str = "where the data lies (default: where it lay in training)",
+) -> None:
+    """Adds --data."""
+    parser.add_argument("--data", type=Path, metavar="PATH", help=said)
+
+
+def add_split(parser: argparse.ArgumentParser) -> None:
+    """Adds --split."""
+    parser.add_argument(
+        "--split",
+        type=one_of(("test", "held_out")),
+        metavar="NAME",
+        help="test or held_out (default: test where the data has it)",
+    )
+
+
+def add_interventions(parser: argparse.ArgumentParser, said: str) -> None:
+    """Adds --intervention, as `interventions`."""
+    parser.add_argument(
+        "--intervention",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        dest="interventions",
+        help=said,
+    )
+
+
+def add_json(parser: argparse.ArgumentParser, what: str = "the result") -> None:
+    """Adds --json."""
+    parser.add_argument("--json", type=Path, metavar="FILE", help=f"also write {what} here")
 
 
 Subparsers = Any  # argparse keeps the class of add_subparsers() to itself

@@ -56,8 +56,8 @@ def _cells(evaluation: Evaluation) -> dict[str, str]:
     return {
         "player": evaluation.player,
         "games": str(len(scores)),
-        "mean": str(evaluation.mean),
-        "IQM": str(evaluation.iqm),
+        "mean": f"{evaluation.mean:.1f}",
+        "IQM": f"{evaluation.iqm:.1f}",
         "min to max": f"{min(scores):.0f} to {max(scores):.0f}",
         "difference": "" if difference is None else str(difference),
         "share": "" if share is None else f"{share:+.0%}",

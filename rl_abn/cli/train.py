@@ -15,8 +15,8 @@ from rl_abn.cli.parser import (
     add_env,
     add_seed,
     add_settings,
+    add_training_place,
     number,
-    one_of,
     whole_number,
 )
 
@@ -40,21 +40,7 @@ def add(commands: Subparsers) -> None:
         help="agent steps, each 4 emulator frames (default: the recipe's train.steps)",
     )
     add_seed(parser, "everything random")
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="run folder (default: runs/ENV/AGENT/seed-S)"
-    )
-    parser.add_argument(
-        "--on-exists",
-        type=one_of(("resume", "new", "overwrite")),
-        metavar="WHAT",
-        help="if the run folder exists: resume it, make a new one beside it, or overwrite it",
-    )
-    parser.add_argument(
-        "--keep",
-        type=whole_number(0),
-        metavar="N",
-        help="keep the newest N checkpoints, 0 all of them (default: the recipe's train.keep)",
-    )
+    add_training_place(parser)
     parser.add_argument(
         "--edits",
         type=Path,
@@ -95,9 +81,12 @@ def run(arguments: argparse.Namespace) -> None:
 def _train(arguments: argparse.Namespace, settings: list[str], device: str, ranks: Ranks) -> None:
     from rl_abn.progress import ProgressReport
     from rl_abn.rl.train import prepare_run, train
-    from rl_abn.vision.edit_files import read_edits
 
-    edits = None if arguments.edits is None else read_edits(arguments.edits)
+    edits = None
+    if arguments.edits is not None:
+        from rl_abn.vision.edit_files import read_edits
+
+        edits = read_edits(arguments.edits)
     run, resume = ranks.told(
         lambda: prepare_run(
             env=arguments.env,

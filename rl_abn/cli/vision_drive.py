@@ -7,7 +7,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rl_abn.cli.parser import Subparsers, add_device, whole_number
+from rl_abn.cli.parser import (
+    Subparsers,
+    add_device,
+    add_epoch,
+    add_interventions,
+    add_json,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from rl_abn.vision.closed_loop import ClosedLoop
@@ -61,14 +68,9 @@ def add(commands: Subparsers) -> None:
         metavar="RUN",
         help="let these networks drive the same tracks",
     )
-    parser.add_argument(
-        "--intervention",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME",
-        dest="interventions",
-        help="let the network drive with changed maps too: zero, uniform, inverted, shuffled, "
+    add_interventions(
+        parser,
+        "let the network drive with changed maps too: zero, uniform, inverted, shuffled, "
         "frozen or all",
     )
     parser.add_argument(
@@ -87,13 +89,8 @@ def add(commands: Subparsers) -> None:
         metavar="N",
         help="end drives after N steps, 50 a second (default: 1000; with --log 1500)",
     )
-    parser.add_argument(
-        "--checkpoint",
-        type=whole_number(1),
-        metavar="EPOCH",
-        help="use RUN's checkpoint of this epoch (default: the newest)",
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result here")
+    add_epoch(parser, of="RUN's")
+    add_json(parser)
     add_device(parser)
     parser.set_defaults(run=run)
 
@@ -177,13 +174,14 @@ def _drive(arguments: argparse.Namespace) -> None:
         DRIVEN_FROM,
         contenders_of,
         drive_all,
-        read_changes,
         what_was_learned,
     )
+    from rl_abn.vision.interventions import ON_DRIVES, read_interventions
 
     folders = [] if arguments.who == EXPERT else [Path(arguments.who), *arguments.beside]
     runs = [Run.open(folder, VisionRunRecipe) for folder in folders]
-    changes = read_changes(arguments.interventions, runs[0]) if runs else []
+    words = arguments.interventions
+    changes = read_interventions(words, runs[0], ON_DRIVES) if runs else []
     rules = Rules(
         max_steps=arguments.max_steps or Rules.max_steps,
         off_road_s=None if arguments.alone else Rules.off_road_s,

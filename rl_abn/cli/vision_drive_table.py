@@ -6,7 +6,6 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from rl_abn.vision.carracing.results import Estimate
 from rl_abn.vision.closed_loop import ClosedLoop
 
 _HEADINGS = ("driver", "score", "completed, %", "autonomy, %", "put back", "laps", "difference")
@@ -49,19 +48,16 @@ def drive_table(result: ClosedLoop) -> Table:
         summary = driven.summary
         cells = {
             "driver": driven.contender.name,
-            "score": shown(summary.score),
-            "completed, %": shown(summary.completed, share=True),
-            "autonomy, %": shown(summary.autonomy, share=True),
+            "score": f"{summary.score:.0f}",
+            "completed, %": f"{summary.completed.each(_per_cent):.1f}",
+            "autonomy, %": f"{summary.autonomy.each(_per_cent):.1f}",
             "put back": str(summary.n_interventions),
             "laps": f"{summary.n_finished}/{summary.n_tracks}",
-            "difference": "" if driven.difference is None else shown(driven.difference, sign="+"),
+            "difference": "" if driven.difference is None else f"{driven.difference:+.0f}",
         }
         table.add_row(*(Text(cells[heading]) for heading in headings))
     return table
 
 
-def shown(number: Estimate, *, share: bool = False, sign: str = "") -> str:
-    """Returns a mean with its interval: shares in per cent, scores in whole numbers."""
-    form, times = (".1f", 100) if share else (f"{sign}.0f", 1)
-    value, *ends = (None if x is None else format(times * x, form) for x in number)
-    return str(value) if None in ends else f"{value} [{', '.join(map(str, ends))}]"
+def _per_cent(share: float) -> float:
+    return 100 * share

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from rl_abn.cli.parser import (
     Subparsers,
+    add_data,
     add_device,
+    add_epoch,
     add_run,
     add_seed,
     add_settings,
@@ -70,18 +72,8 @@ def add(commands: Subparsers) -> None:
         metavar="WHAT",
         help="if the folder exists: make a new one beside it, or overwrite it",
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="PATH",
-        help="where the data lies (default: where it lay in training)",
-    )
-    parser.add_argument(
-        "--checkpoint",
-        type=whole_number(1),
-        metavar="EPOCH",
-        help="use the checkpoint of this epoch (default: the newest)",
-    )
+    add_data(parser)
+    add_epoch(parser)
     add_settings(parser)
     add_seed(parser, "the fine-tuning, or of what --list draws")
     add_device(parser)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rl_abn.cli.parser import (
     Subparsers,
+    add_data,
     add_device,
+    add_epoch,
+    add_interventions,
+    add_json,
     add_run,
     add_seed,
-    one_of,
+    add_split,
     whole_number,
 )
 
@@ -27,18 +30,8 @@ def add(commands: Subparsers) -> None:
         description="Score both branches of a network, with 95% intervals.",
     )
     add_run(parser)
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="PATH",
-        help="where the data lies (default: where it lay in training)",
-    )
-    parser.add_argument(
-        "--split",
-        type=one_of(("test", "held_out")),
-        metavar="NAME",
-        help="test or held_out (default: test where the data has it)",
-    )
+    add_data(parser)
+    add_split(parser)
     parser.add_argument(
         "--samples",
         type=whole_number(1, 10_000),
@@ -46,23 +39,13 @@ def add(commands: Subparsers) -> None:
         metavar="N",
         help="ask N times under MC dropout too; the surer branch answers",
     )
-    parser.add_argument(
-        "--intervention",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME",
-        dest="interventions",
-        help="ask the network with changed maps too: zero, uniform, inverted, shuffled or all",
+    add_interventions(
+        parser,
+        "ask the network with changed maps too: zero, uniform, inverted, shuffled or all",
     )
-    parser.add_argument(
-        "--checkpoint",
-        type=whole_number(1),
-        metavar="EPOCH",
-        help="use the checkpoint of this epoch (default: the newest)",
-    )
+    add_epoch(parser)
     add_seed(parser, "samples and shuffled maps")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result here")
+    add_json(parser)
     add_device(parser)
     parser.set_defaults(run=run)
 
@@ -75,10 +58,11 @@ def run(arguments: argparse.Namespace) -> None:
     from rl_abn.progress import ProgressReport
     from rl_abn.recipes import VisionRunRecipe
     from rl_abn.runs import Run, write_output
-    from rl_abn.vision.evaluate import evaluate_run, read_interventions
+    from rl_abn.vision.evaluate import evaluate_run
+    from rl_abn.vision.interventions import ON_PICTURES, read_interventions
 
     run = Run.open(arguments.path, VisionRunRecipe)
-    interventions = read_interventions(arguments.interventions, run)
+    interventions = read_interventions(arguments.interventions, run, ON_PICTURES)
     with ProgressReport("looking", None, "pictures") as report:
         result = evaluate_run(
             run,

@@ -8,9 +8,12 @@ from pathlib import Path
 
 from rl_abn.cli.parser import (
     Subparsers,
+    add_data,
     add_device,
+    add_epoch,
     add_run,
     add_seed,
+    add_split,
     number,
     one_of,
     whole_number,
@@ -26,24 +29,14 @@ def add(commands: Subparsers) -> None:
         "pictures with their maps, half of them wrongly classified where there are so many.",
     )
     add_run(parser)
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="PATH",
-        help="where the data lies (default: where it lay in training)",
-    )
+    add_data(parser)
     parser.add_argument(
         "--out",
         type=Path,
         metavar="FILE",
         help=".mp4 of a drive, .png of pictures (default: in the run's videos/ or sheets/)",
     )
-    parser.add_argument(
-        "--split",
-        type=one_of(("test", "held_out")),
-        metavar="NAME",
-        help="test or held_out (default: test where the data has it)",
-    )
+    add_split(parser)
     parser.add_argument(
         "--frames",
         type=whole_number(1),
@@ -66,12 +59,7 @@ def add(commands: Subparsers) -> None:
         metavar="WHAT",
         help="fixed films map values 0..1 as they are; frame stretches every map to its own range",
     )
-    parser.add_argument(
-        "--checkpoint",
-        type=whole_number(1),
-        metavar="EPOCH",
-        help="use the checkpoint of this epoch (default: the newest)",
-    )
+    add_epoch(parser)
     add_seed(parser, "which pictures are on a sheet")
     add_device(parser)
     parser.set_defaults(run=run)

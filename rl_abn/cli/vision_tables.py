@@ -6,8 +6,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from rl_abn.estimates import Estimate
 from rl_abn.vision.evaluate import VisionEvaluation
-from rl_abn.vision.metrics import Interval
 
 _SHARES = ("top_1", "top_5", "accuracy", "worst_task")
 _HEADINGS = {"top_1": "top-1", "top_5": "top-5", "ece": "ECE"}
@@ -50,17 +50,14 @@ def heading(name: str) -> str:
     return _HEADINGS.get(name, name.replace("_", " ").replace("mae", "MAE").replace("rmse", "RMSE"))
 
 
-def shown(name: str, number: Interval | None, *, signed: bool = False) -> str:
+def shown(name: str, number: Estimate | None, *, signed: bool = False) -> str:
     """Returns a number with its interval: shares in per cent and others as they are."""
     if number is None:
         return ""
-    share = name in _SHARES
-    form = f"{'+' if signed else ''}.{2 if share else 4}f"
-    number = Interval(*(None if x is None else 100 * x for x in number)) if share else number  # type: ignore[arg-type]
-    if number.low is None or number.high is None:
-        return format(number.value, form)
-    low, high = format(number.low, form), format(number.high, form)
-    return f"{format(number.value, form)} [{low}, {high}]"
+    sign = "+" if signed else ""
+    if name in _SHARES:
+        return f"{number.each(lambda share: 100 * share):{sign}.2f}"
+    return f"{number:{sign}.4f}"
 
 
 def _captions(result: VisionEvaluation) -> list[str]:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from rl_abn.cli.parser import (
     Subparsers,
+    add_data,
     add_device,
     add_seed,
     add_settings,
-    one_of,
+    add_training_place,
     whole_number,
 )
 
@@ -36,11 +37,8 @@ def add(commands: Subparsers) -> None:
         metavar="RECIPE",
         help="network: a name of 'rl-abn recipes vision', or a path",
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="PATH",
-        help="where the data lies: a folder, a .zip or a .csv (resumed: where it lay before)",
+    add_data(
+        parser, "where the data lies: a folder, a .zip or a .csv (resumed: where it lay before)"
     )
     parser.add_argument(
         "--epochs",
@@ -49,21 +47,7 @@ def add(commands: Subparsers) -> None:
         help="passes over the training pictures (default: the recipe's train.epochs)",
     )
     add_seed(parser, "everything random")
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="run folder (default: runs/ENV/AGENT/seed-S)"
-    )
-    parser.add_argument(
-        "--on-exists",
-        type=one_of(("resume", "new", "overwrite")),
-        metavar="WHAT",
-        help="if the run folder exists: resume it, make a new one beside it, or overwrite it",
-    )
-    parser.add_argument(
-        "--keep",
-        type=whole_number(0),
-        metavar="N",
-        help="keep the newest N checkpoints, 0 all of them (default: the recipe's train.keep)",
-    )
+    add_training_place(parser)
     add_settings(parser)
     add_device(parser)
     parser.set_defaults(run=run)

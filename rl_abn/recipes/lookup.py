@@ -10,9 +10,11 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from pydantic import BaseModel
+
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.files import brief, read_text
-from rl_abn.recipes.overrides import override, validate
+from rl_abn.recipes.overrides import RecipeT, override, validate
 from rl_abn.recipes.schema import AgentRecipe, EnvRecipe, RunRecipe
 from rl_abn.recipes.vision import DATA_KINDS, DataRecipe, ModelRecipe, VisionRunRecipe
 
@@ -87,8 +89,7 @@ def load_agent(name_or_path: str) -> AgentRecipe:
     Raises:
         RlAbnError: If it is missing or wrong.
     """
-    path = recipe_path("agents", name_or_path)
-    return validate(AgentRecipe, read_toml(path), str(path))
+    return _load(AgentRecipe, "agents", name_or_path)
 
 
 def load_env(name_or_path: str) -> EnvRecipe:
@@ -97,8 +98,7 @@ def load_env(name_or_path: str) -> EnvRecipe:
     Raises:
         RlAbnError: If it is missing or wrong.
     """
-    path = recipe_path("envs", name_or_path)
-    return validate(EnvRecipe, read_toml(path), str(path))
+    return _load(EnvRecipe, "envs", name_or_path)
 
 
 def load_model(name_or_path: str) -> ModelRecipe:
@@ -107,8 +107,7 @@ def load_model(name_or_path: str) -> ModelRecipe:
     Raises:
         RlAbnError: If it is missing or wrong.
     """
-    path = recipe_path("agents/vision", name_or_path)
-    return validate(ModelRecipe, read_toml(path), str(path))
+    return _load(ModelRecipe, "agents/vision", name_or_path)
 
 
 def load_data(name_or_path: str) -> DataRecipe:
@@ -117,8 +116,7 @@ def load_data(name_or_path: str) -> DataRecipe:
     Raises:
         RlAbnError: If it is missing or wrong.
     """
-    path = recipe_path("envs/vision", name_or_path)
-    return validate(DataRecipe, read_toml(path), str(path))
+    return _load(DataRecipe, "envs/vision", name_or_path)
 
 
 def make_run_recipe(env: str, agent: str, seed: int, settings: Iterable[str] = ()) -> RunRecipe:
@@ -133,15 +131,9 @@ def make_run_recipe(env: str, agent: str, seed: int, settings: Iterable[str] = (
     Raises:
         RlAbnError: If something is missing or wrong.
     """
-    agent_recipe, env_recipe = override(load_agent(agent), load_env(env), settings)
-    data = {
-        "agent_name": recipe_path("agents", agent).stem,
-        "env_name": recipe_path("envs", env).stem,
-        "seed": seed,
-        "agent": agent_recipe.model_dump(),
-        "env": env_recipe.model_dump(),
-    }
-    return validate(RunRecipe, data, "run")
+    recipes = override(load_agent(agent), load_env(env), settings)
+    names = recipe_path("agents", agent).stem, recipe_path("envs", env).stem
+    return _resolved(RunRecipe, names, recipes, seed)
 
 
 def make_vision_recipe(
@@ -158,15 +150,9 @@ def make_vision_recipe(
     Raises:
         RlAbnError: If something is missing or wrong.
     """
-    model, pictures = override(load_model(agent), load_data(env), settings)
-    data = {
-        "agent_name": recipe_path("agents/vision", agent).stem,
-        "env_name": recipe_path("envs/vision", env).stem,
-        "seed": seed,
-        "agent": model.model_dump(),
-        "env": pictures.model_dump(),
-    }
-    return validate(VisionRunRecipe, data, "run")
+    recipes = override(load_model(agent), load_data(env), settings)
+    names = recipe_path("agents/vision", agent).stem, recipe_path("envs/vision", env).stem
+    return _resolved(VisionRunRecipe, names, recipes, seed)
 
 
 def load_run(path: Path, track: type[RunT]) -> RunT:
@@ -211,6 +197,25 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise RlAbnError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise RlAbnError(f"{path}: expected TOML, got {brief(error)}") from None
+
+
+def _load(recipe: type[RecipeT], kind: Kind, name_or_path: str) -> RecipeT:
+    path = recipe_path(kind, name_or_path)
+    return validate(recipe, read_toml(path), str(path))
+
+
+def _resolved(
+    run: type[RunT], names: tuple[str, str], recipes: tuple[BaseModel, BaseModel], seed: int
+) -> RunT:
+    """Puts a run's recipe together of an agent's and an env's, names and recipes."""
+    data = {
+        "agent_name": names[0],
+        "env_name": names[1],
+        "seed": seed,
+        "agent": recipes[0].model_dump(),
+        "env": recipes[1].model_dump(),
+    }
+    return validate(run, data, "run")
 
 
 def _a(noun: str) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -17,30 +16,10 @@ from rl_abn.rl.policy import AttentionPolicy
 from rl_abn.rl.probes import Probes
 from rl_abn.runs import META, Run, load_tensors, save_tensors
 
+if TYPE_CHECKING:
+    from rl_abn.edits import Edits  # brings SciPy along, which few trainings need
+
 EDITS = "edits.safetensors"
-
-
-class Edits(Protocol):
-    """What a person says of the maps of some named pictures.
-
-    Attributes:
-        of: By a picture's name.
-        digest: Another one for other edits.
-    """
-
-    @property
-    def of(self) -> Mapping[str, Any]:
-        """By a picture's name."""
-
-    @property
-    def digest(self) -> str:
-        """Another one for other edits."""
-
-    def numbers(self, names: Sequence[str]) -> Tensor:
-        """Returns the numbers of the edited pictures among names, int64 [E]."""
-
-    def apply(self, own: Tensor, size: tuple[int, int]) -> Tensor:
-        """Returns edited maps for an agent's own, both [E, m, h, w]."""
 
 
 class EditedMaps(NamedTuple):

@@ -13,20 +13,14 @@ from gymnasium import spaces
 
 from rl_abn.device import device_of
 from rl_abn.errors import RlAbnError
+from rl_abn.estimates import Estimate, mean
 from rl_abn.progress import ProgressReport
 from rl_abn.recipes import EnvRecipe, Protocol
 from rl_abn.rl.build import load_policy, training_protocol
 from rl_abn.rl.games import GameResult, play_games
 from rl_abn.rl.interventions import Change
 from rl_abn.rl.players import AgentPlayer, Player, RandomPlayer
-from rl_abn.rl.scores import (
-    Difference,
-    Estimate,
-    difference,
-    human_normalised,
-    interquartile_mean,
-    mean,
-)
+from rl_abn.rl.scores import Difference, difference, human_normalised, interquartile_mean
 from rl_abn.rl.vec_env import AleVecEnv
 from rl_abn.runs import Run, write_output
 from rl_abn.seeds import derive_seeds

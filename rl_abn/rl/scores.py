@@ -7,28 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from rl_abn.estimates import Estimate, bootstrap, estimate
 from rl_abn.recipes.schema import Scores
-
-N_RESAMPLES = 10_000
-
-
-class Estimate(NamedTuple):
-    """A statistic and its 95% bootstrap interval.
-
-    Attributes:
-        value: The statistic.
-        low: Lower end; None from fewer than two games.
-        high: Upper end; None from fewer than two games.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-
-    def __str__(self) -> str:
-        if self.low is None or self.high is None:
-            return f"{self.value:.1f}"
-        return f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]"
 
 
 class Difference(NamedTuple):
@@ -53,19 +33,12 @@ class Difference(NamedTuple):
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
     def __str__(self) -> str:
-        if self.low is None or self.high is None:
-            return f"{self.value:+.1f}"
-        return f"{self.value:+.1f} [{self.low:+.1f}, {self.high:+.1f}]"
-
-
-def mean(scores: np.ndarray, seed: int = 0) -> Estimate:
-    """Estimates the mean of scores [N]."""
-    return _estimate(scores, np.mean, seed)
+        return f"{Estimate(self.value, self.low, self.high):+.1f}"
 
 
 def interquartile_mean(scores: np.ndarray, seed: int = 0) -> Estimate:
     """Estimates the mean of the middle half of scores [N] (Agarwal et al., NeurIPS 2021)."""
-    return _estimate(scores, _iqm, seed)
+    return estimate(scores, _iqm, seed)
 
 
 def difference(scores: np.ndarray, reference: np.ndarray, seed: int = 0) -> Difference:
@@ -79,7 +52,7 @@ def difference(scores: np.ndarray, reference: np.ndarray, seed: int = 0) -> Diff
     share = value / abs(base) if base else None
     if min(len(scores), len(reference)) < 2:
         return Difference(value, None, None, share)
-    return Difference(value, *_interval((scores, reference), _mean_difference, seed), share)
+    return Difference(value, *bootstrap((scores, reference), _mean_difference, seed), share)
 
 
 def human_normalised(score: float, scores: Scores) -> float:
@@ -97,21 +70,3 @@ def _mean_difference(
 ) -> np.ndarray | float:
     gap: np.ndarray | float = np.mean(scores, axis=axis) - np.mean(reference, axis=axis)
     return gap
-
-
-def _estimate(scores: np.ndarray, statistic: object, seed: int) -> Estimate:
-    value = float(statistic(scores))  # type: ignore[operator]
-    if len(scores) < 2:
-        return Estimate(value, None, None)
-    return Estimate(value, *_interval((scores,), statistic, seed))
-
-
-def _interval(samples: tuple[np.ndarray, ...], statistic: object, seed: int) -> tuple[float, float]:
-    interval = stats.bootstrap(
-        samples,
-        statistic,
-        n_resamples=N_RESAMPLES,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(interval.low), float(interval.high)

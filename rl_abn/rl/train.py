@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger
@@ -24,7 +24,7 @@ from rl_abn.rl.callbacks import (
     ProgressCallback,
     StopCallback,
 )
-from rl_abn.rl.edits import EditedMaps, Edits, edited_maps, has_edits
+from rl_abn.rl.edits import EditedMaps, edited_maps, has_edits
 from rl_abn.rl.metrics import RunMetrics, make_logger
 from rl_abn.rl.observations import make_pipeline
 from rl_abn.rl.probes import ProbeLog, collect_probes
@@ -39,6 +39,9 @@ from rl_abn.runs import (
 )
 from rl_abn.runs.resume import resumable
 from rl_abn.stop import StopSignal
+
+if TYPE_CHECKING:
+    from rl_abn.edits import Edits  # brings SciPy along, which few trainings need
 
 _HOUSEKEEPING = ("steps", "keep")  # fields of the train table that may change on the way
 

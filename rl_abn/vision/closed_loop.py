@@ -8,9 +8,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rl_abn.attention import INTERVENTIONS
 from rl_abn.device import device_of
-from rl_abn.errors import RlAbnError, did_you_mean
+from rl_abn.errors import RlAbnError
+from rl_abn.estimates import Estimate
 from rl_abn.progress import ProgressReport
 from rl_abn.runs import write_output
 from rl_abn.vision.build import VisionRun, load_network
@@ -18,7 +18,7 @@ from rl_abn.vision.carracing.camera import CameraDriver
 from rl_abn.vision.carracing.drive import Rules, drive
 from rl_abn.vision.carracing.expert import Expert
 from rl_abn.vision.carracing.log import parse_frame_name
-from rl_abn.vision.carracing.results import Estimate, Summary, TrackResult, difference, summarise
+from rl_abn.vision.carracing.results import Summary, TrackResult, difference, summarise
 from rl_abn.vision.carracing.simulator import Simulator
 from rl_abn.vision.data import tracks_driven
 from rl_abn.vision.prepare import data_of
@@ -27,7 +27,6 @@ DRIVEN_FROM = 0
 """The first of the tracks that networks drive, unless another is chosen."""
 LEARNED_FROM = 1000
 """The first of the tracks that logs are recorded on, unless another is chosen."""
-EVERY = "all"
 _MOST_NAMED = 5
 _SAID = ("name", "run", "step", "intervention", "five_actions")  # of a contender, in JSON
 
@@ -113,25 +112,6 @@ class ClosedLoop(NamedTuple):
         path = run.path / "evaluations" / f"{name}.json"
         write_output(path, self.as_json())
         return path
-
-
-def read_changes(words: Sequence[str], run: VisionRun) -> list[str]:
-    """Reads the names of interventions; "all" is all of them, and a drive knows frozen maps too.
-
-    Raises:
-        RlAbnError: If the network has no maps, or a name is unknown.
-    """
-    if words and run.recipe.agent.attention.mechanism == "none":
-        raise RlAbnError(
-            f"expected a network with attention maps, got '{run.recipe.agent_name}', "
-            "which has none to change"
-        )
-    choices = (EVERY, *INTERVENTIONS)
-    for word in words:
-        if word not in choices:
-            raise RlAbnError(f"unknown intervention '{word}': {did_you_mean(word, choices)}")
-    names = [name for word in words for name in (INTERVENTIONS if word == EVERY else (word,))]
-    return list(dict.fromkeys(names))
 
 
 def contenders_of(

@@ -24,11 +24,11 @@ import numpy as np
 import tomli_w
 from jaxtyping import Float32
 
-from rl_abn.errors import RlAbnError, did_you_mean
+from rl_abn.edits import BANDWIDTH, Box, Click, Edit, Edits
+from rl_abn.errors import RlAbnError, did_you_mean, printable
 from rl_abn.files import brief, write_atomically
 from rl_abn.vision.data.decode import decode
-from rl_abn.vision.data.store import Store, join, nearest, open_store, printable
-from rl_abn.vision.edits import BANDWIDTH, Box, Click, Edit, Edits
+from rl_abn.vision.data.store import Store, join, nearest, open_store
 
 TABLE = "edits.toml"
 _KEYS = ("bandwidth", "clicks", "edit")

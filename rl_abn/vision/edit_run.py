@@ -9,16 +9,15 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from rl_abn.device import device_of
-from rl_abn.errors import RlAbnError
+from rl_abn.edits import Edits
+from rl_abn.errors import RlAbnError, printable
 from rl_abn.progress import ProgressReport
 from rl_abn.recipes import override
 from rl_abn.recipes.vision import EditTable
 from rl_abn.runs import OnExists, Run, free_place, is_taken, write_output
 from rl_abn.vision.build import Trained, VisionRun, load_network
 from rl_abn.vision.data.pictures import ChosenPictures
-from rl_abn.vision.data.store import printable
 from rl_abn.vision.edit_files import read_edits, write_edits
-from rl_abn.vision.edits import Edits
 from rl_abn.vision.examples import Examples
 from rl_abn.vision.finetune import Examples as Material
 from rl_abn.vision.finetune import FineTuning, finetune

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from rl_abn.attention import INTERVENTIONS, Intervention, MapOverride
+from rl_abn.attention import Intervention, MapOverride
 from rl_abn.device import device_of
-from rl_abn.errors import RlAbnError, did_you_mean, warn
+from rl_abn.errors import RlAbnError, warn
 from rl_abn.progress import ProgressReport
 from rl_abn.runs import write_output
 from rl_abn.seeds import derive_seeds
 from rl_abn.vision.build import Trained, VisionRun, load_network
-from rl_abn.vision.data import splits_of
-from rl_abn.vision.examples import Examples, open_test, open_training
+from rl_abn.vision.examples import Examples
 from rl_abn.vision.outputs import Outputs, steering_of
 from rl_abn.vision.predict import Predictions, predict, predict_sampled
 from rl_abn.vision.prepare import data_of
@@ -32,11 +31,8 @@ from rl_abn.vision.scores import (
     score_tasks,
     softmax,
 )
+from rl_abn.vision.splits import SplitName, open_split, usual_split
 
-SplitName = Literal["test", "held_out"]
-EVERY = "all"
-# "frozen" holds the first map of a game, and pictures are no game.
-CHANGES = tuple(name for name in INTERVENTIONS if name != "frozen")
 _DRAWS, _SAMPLES = 13, 14  # keep the seeds of one purpose apart from those of others
 
 
@@ -84,25 +80,6 @@ class VisionEvaluation(NamedTuple):
         return path
 
 
-def read_interventions(words: Sequence[str], run: VisionRun) -> list[str]:
-    """Reads the names of interventions; "all" is all of them.
-
-    Raises:
-        RlAbnError: If the network has no maps, or a name is unknown.
-    """
-    if words and run.recipe.agent.attention.mechanism == "none":
-        raise RlAbnError(
-            f"expected a network with attention maps, got '{run.recipe.agent_name}', "
-            "which has none to change"
-        )
-    for word in words:
-        if word not in (EVERY, *CHANGES):
-            hint = did_you_mean(word, (EVERY, *CHANGES))
-            raise RlAbnError(f"unknown intervention '{word}': {hint}")
-    names = [name for word in words for name in (CHANGES if word == EVERY else (word,))]
-    return list(dict.fromkeys(names))
-
-
 def evaluate_run(
     run: VisionRun,
     *,
@@ -141,8 +118,8 @@ def evaluate_run(
     if samples and run.recipe.agent.network.dropout == 0:
         warn(f"{run.recipe.agent_name} has no dropout (network.dropout): all samples are the same")
     path = data or data_of(run)
-    split = split or _usual_split(run, path)
-    examples = _open(run, trained.outputs, path, split, where)
+    split = split or usual_split(run, path)
+    examples = open_split(run, trained.outputs, path, split, where)
     own = predict(trained, examples, report=report)
     scored = _Scored(trained.outputs, examples, own)
     rows = scored.branches(own)
@@ -263,26 +240,3 @@ def _override(name: str, seed: int, device: torch.device) -> MapOverride:
     draws = int(derive_seeds(seed, _DRAWS, count=1)[0])
     rule = Intervention(name, generator=torch.Generator(device).manual_seed(draws))
     return lambda maps: rule(maps, torch.ones(len(maps), dtype=torch.bool, device=maps.device))
-
-
-def _usual_split(run: VisionRun, path: Path) -> SplitName:
-    drives = run.recipe.env.kind == "driving"
-    return "held_out" if drives or "test" not in splits_of(path) else "test"
-
-
-def _open(
-    run: VisionRun, outputs: Outputs, path: Path, split: SplitName, device: torch.device
-) -> Examples:
-    if split == "test":
-        return open_test(run.recipe, outputs, path, device)
-    data = open_training(run.recipe, path, device)
-    if data.outputs.train_sha256 != outputs.train_sha256:
-        raise RlAbnError(
-            f"{path}: expected the set the run was trained on, to know what was held out, "
-            "got other pictures or answers"
-        )
-    if data.held_out is None:
-        raise RlAbnError(
-            f"{run.path}: expected a run that holds pictures out, got train.held_out = 0"
-        )
-    return data.held_out

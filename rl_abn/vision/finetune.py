@@ -8,26 +8,18 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
-from torch.nn import functional as F
 
 from rl_abn.attention import Compute, map_loss
+from rl_abn.edits import Edits
 from rl_abn.errors import RlAbnError
 from rl_abn.progress import ProgressReport
 from rl_abn.vision.data.pictures import Pictures
-from rl_abn.vision.edits import Edits
-from rl_abn.vision.metrics import top_k_correct
+from rl_abn.vision.losses import CRITERIA, right_answers
 from rl_abn.vision.models.abn import AbnNetwork
 from rl_abn.vision.modes import evaluating, modes_kept
 
 Prepare = Callable[[UInt8[Tensor, "B 3 H W"]], Float[Tensor, "B 3 H W"]]
 """From pictures as they are read to what the network was trained on."""
-
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "classes": F.cross_entropy,
-    "tasks": F.binary_cross_entropy_with_logits,
-    "controls": F.mse_loss,
-}
-"""By what a network answers; each is taken of both branches and added up."""
 
 
 class Examples(NamedTuple):
@@ -181,7 +173,7 @@ class _Tuner:
             speed = self._speed(examples, numbers)
             attention = self._network.attend_features(features, speed)
         targets = examples.targets[numbers].to(self._device)
-        criterion = LOSSES[self._network.answers]
+        criterion = CRITERIA[self._network.answers]
         assert attention.branch_outputs is not None
         loss = criterion(attention.branch_outputs, targets) + criterion(attention.outputs, targets)
         if self._targets is None or gamma == 0.0:
@@ -205,11 +197,9 @@ class _Tuner:
     def _score(self, examples: Examples) -> float:
         parts = torch.arange(len(examples.pictures)).split(self._batch_size)
         outputs = torch.cat([self._attend(examples, part)[0] for part in parts]).cpu()
-        if self._network.answers == "classes":
-            return float(top_k_correct(outputs, examples.targets).float().mean())
-        if self._network.answers == "tasks":
-            return float(((outputs > 0) == (examples.targets > 0.5)).float().mean())
-        return float((outputs - examples.targets).abs().mean())
+        if self._network.answers == "controls":
+            return float((outputs - examples.targets).abs().mean())
+        return float(right_answers(outputs, examples.targets, self._network.answers).float().mean())
 
     def _maps(self, examples: Examples, numbers: Int64[Tensor, " B"]) -> Tensor:
         return self._attend(examples, numbers)[1]

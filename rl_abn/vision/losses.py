@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -12,6 +13,13 @@ from torch import Tensor
 from rl_abn.vision.metrics import top_k_correct
 from rl_abn.vision.network import Answers, VisionAttention
 from rl_abn.vision.outputs import CONTROLS
+
+CRITERIA: dict[Answers, Callable[[Tensor, Tensor], Tensor]] = {
+    "classes": F.cross_entropy,
+    "tasks": F.binary_cross_entropy_with_logits,
+    "controls": F.mse_loss,
+}
+"""From outputs and targets to a branch's loss, by what the network answers."""
 
 
 class Losses(NamedTuple):
@@ -42,10 +50,11 @@ def losses_of(
         answers: Which of these.
         branch_coef: Weight of the branch's loss.
     """
-    perception = _loss(attention.outputs, targets, answers)
+    criterion = CRITERIA[answers]
+    perception = criterion(attention.outputs, targets)
     if attention.branch_outputs is None:
         return Losses(perception, perception, None)
-    branch = _loss(attention.branch_outputs, targets, answers)
+    branch = criterion(attention.branch_outputs, targets)
     return Losses(perception + branch_coef * branch, perception, branch)
 
 
@@ -99,11 +108,3 @@ class Tally:
 
 
 _LOSS_NAMES = {"total": "loss", "perception": "perception_loss", "branch": "branch_loss"}
-
-
-def _loss(outputs: Tensor, targets: Tensor, answers: Answers) -> Tensor:
-    if answers == "classes":
-        return F.cross_entropy(outputs, targets)
-    if answers == "tasks":
-        return F.binary_cross_entropy_with_logits(outputs, targets)
-    return F.mse_loss(outputs, targets)

@@ -11,29 +11,10 @@ from scipy import stats
 from torch import Tensor
 
 from rl_abn.errors import RlAbnError
+from rl_abn.estimates import Estimate, bootstrap
 
 N_BINS = 15
 """Bins of confidence (Guo et al., ICML 2017)."""
-N_RESAMPLES = 10_000
-
-
-class Interval(NamedTuple):
-    """A number and its 95% interval.
-
-    Attributes:
-        value: The number.
-        low: Lower end; None from too little.
-        high: Upper end; None from too little.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-
-    def __str__(self) -> str:
-        if self.low is None or self.high is None:
-            return f"{self.value:.4g}"
-        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
 
 
 class Reliability(NamedTuple):
@@ -89,7 +70,7 @@ def top_k_correct(
     return (ahead.sum(1) < k) & ~scores.isnan().any(1)
 
 
-def accuracy(correct: Bool[Tensor, " N"]) -> Interval:
+def accuracy(correct: Bool[Tensor, " N"]) -> Estimate:
     """Returns the share of right answers with Wilson's interval (Wilson 1927).
 
     Raises:
@@ -99,7 +80,7 @@ def accuracy(correct: Bool[Tensor, " N"]) -> Interval:
         raise RlAbnError("expected answers to count, got none")
     right, total = int(correct.sum()), len(correct)
     interval = stats.binomtest(right, total).proportion_ci(0.95, method="wilson")
-    return Interval(right / total, float(interval.low), float(interval.high))
+    return Estimate(right / total, float(interval.low), float(interval.high))
 
 
 def reliability(
@@ -153,7 +134,7 @@ def mean_over_blocks(
     *,
     block_length: int = 50,
     seed: int = 0,
-) -> Interval:
+) -> Estimate:
     """Returns the mean of numbers along a drive, with an interval that knows of neighbours.
 
     What a network gets wrong in one frame it gets wrong in the next. So whole stretches of frames
@@ -183,19 +164,10 @@ def mean_over_blocks(
     ]
     mean = float(numbers.mean())
     if len(parts) < 2:
-        return Interval(mean, None, None)
+        return Estimate(mean, None, None)
     sums, counts = np.array([part.sum() for part in parts]), np.array([len(p) for p in parts])
-    interval = stats.bootstrap(
-        (sums, counts),
-        _ratio,
-        paired=True,
-        vectorized=True,
-        n_resamples=N_RESAMPLES,
-        batch=1_000,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return Interval(mean, float(interval.low), float(interval.high))
+    several = {"paired": True, "vectorized": True, "batch": 1_000}
+    return Estimate(mean, *bootstrap((sums, counts), _ratio, seed, **several))
 
 
 def _ratio(sums: np.ndarray, counts: np.ndarray, axis: int = -1) -> np.ndarray:

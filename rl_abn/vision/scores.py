@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
+from rl_abn.estimates import Estimate
 from rl_abn.vision.losses import right_answers
 from rl_abn.vision.metrics import (
-    Interval,
     Reliability,
     accuracy,
     mean_over_blocks,
@@ -39,8 +39,8 @@ class Row(NamedTuple):
     """
 
     name: str
-    numbers: dict[str, Interval]
-    difference: Interval | None = None
+    numbers: dict[str, Estimate]
+    difference: Estimate | None = None
     intervention: str | None = None
     stayed: float | None = None
 
@@ -67,7 +67,7 @@ def score_classes(
     if probabilities.shape[1] >= TOP_5_FROM:
         numbers["top_5"] = accuracy(top_k_correct(probabilities, targets, 5))
     error = reliability(probabilities, targets).expected_error
-    numbers["ece"] = Interval(error, None, None)
+    numbers["ece"] = Estimate(error, None, None)
     return Row(name, numbers)
 
 
@@ -83,7 +83,7 @@ def score_tasks(name: str, logits: Float[Tensor, "N T"], targets: Float[Tensor, 
     worst = right.mean(dim=0).min()
     return Row(
         name,
-        {"accuracy": _mean(right.mean(dim=1)), "worst_task": Interval(float(worst), None, None)},
+        {"accuracy": _mean(right.mean(dim=1)), "worst_task": Estimate(float(worst), None, None)},
     )
 
 
@@ -106,9 +106,7 @@ def score_controls(
         error = (predicted[:, i] - driven[:, i]).double()
         numbers[f"{control}_mae"] = mean_over_blocks(error.abs(), blocks)
         squared = mean_over_blocks(error.square(), blocks)
-        numbers[f"{control}_{_SQUARED}"] = Interval(
-            *(None if end is None else math.sqrt(end) for end in squared)  # type: ignore[arg-type]
-        )
+        numbers[f"{control}_{_SQUARED}"] = squared.each(math.sqrt)
     return Row(name, numbers)
 
 
@@ -166,13 +164,13 @@ def reliability_json(
     }
 
 
-def _mean(values: Float[Tensor, " N"]) -> Interval:
+def _mean(values: Float[Tensor, " N"]) -> Estimate:
     """A mean over pictures with its normal interval; none from a single picture."""
     mean = float(values.double().mean())
     if len(values) < 2:
-        return Interval(mean, None, None)
+        return Estimate(mean, None, None)
     half = 1.96 * float(values.double().std()) / math.sqrt(len(values))
-    return Interval(mean, mean - half, mean + half)
+    return Estimate(mean, mean - half, mean + half)
 
 
 def softmax(logits: Float[Tensor, "N K"]) -> Float[Tensor, "N K"]:

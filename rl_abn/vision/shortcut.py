@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from rl_abn.edits import Box, Edit, Edits
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.vision.data.pictures import HeldPictures
-from rl_abn.vision.edits import Box, Edit, Edits
 
 SIZE = 32
 PATCH = Box(1, 1, 8, 8)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from rl_abn.edits import Edits
 from rl_abn.progress import ProgressReport
 from rl_abn.vision.augment import normalise
-from rl_abn.vision.edits import Edits
 from rl_abn.vision.finetune import Examples, FineTuning, finetune
 from rl_abn.vision.models import build_model
 from rl_abn.vision.models.abn import AbnNetwork

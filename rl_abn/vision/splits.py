@@ -14,7 +14,6 @@ from rl_abn.vision.examples import DataSet, Examples, open_test, open_training
 from rl_abn.vision.outputs import Outputs
 
 SplitName = Literal["test", "held_out"]
-SPLITS: tuple[SplitName, ...] = ("test", "held_out")
 
 
 def usual_split(run: VisionRun, path: Path) -> SplitName:

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from rl_abn.cli.main import main
+from rl_abn.edits import Box, Edit, Edits
 from rl_abn.errors import RlAbnError
 from rl_abn.rl.edits import EditedMaps
 from rl_abn.rl.metrics import read_metrics
 from rl_abn.rl.train import train
 from rl_abn.runs import METRICS, load_tensors
 from rl_abn.vision.edit_files import write_edits
-from rl_abn.vision.edits import Box, Edit, Edits
 from tests.rl.conftest import SIZE, PatchSignal, make_algorithm, make_probe
 from tests.rl.test_train import Kill, KilledError, same, start, weights
 

@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from rl_abn.errors import RlAbnError
+from rl_abn.estimates import Estimate
 from rl_abn.recipes import VisionRunRecipe
 from rl_abn.runs import Run
 from rl_abn.vision.build import VisionRun, load_network
-from rl_abn.vision.evaluate import evaluate_run, read_interventions
+from rl_abn.vision.evaluate import evaluate_run
 from rl_abn.vision.examples import open_test, open_training
-from rl_abn.vision.metrics import Interval
+from rl_abn.vision.interventions import ON_PICTURES, read_interventions
 from rl_abn.vision.predict import predict
 from rl_abn.vision.prepare import prepare_run
 from rl_abn.vision.scores import beside, score_classes, score_controls, score_tasks
@@ -90,7 +91,7 @@ def test_numbers_are_what_counting_gives(run: VisionRun) -> None:
             if inside.any():
                 hits = (answer == targets)[inside].double().mean()
                 ece += float(inside.double().mean() * (sure[inside].mean() - hits).abs())
-        assert row.numbers["ece"] == pytest.approx(Interval(ece, None, None))
+        assert row.numbers["ece"] == pytest.approx(Estimate(ece, None, None))
 
 
 def test_top_5_is_told_from_ten_classes_on() -> None:
@@ -133,7 +134,7 @@ def test_a_difference_is_paired() -> None:
 
 
 def test_interventions_change_the_answers_as_their_maps_say(run: VisionRun) -> None:
-    names = read_interventions(["zero", "all"], run)
+    names = read_interventions(["zero", "all"], run, ON_PICTURES)
     assert names == ["zero", "uniform", "inverted", "shuffled"]
     result = evaluate_run(run, interventions=names, device="cpu")
     assert [row.intervention for row in result.rows] == [None, None, *names]
@@ -225,7 +226,7 @@ def test_a_drive_is_scored_beside_simple_guesses(driven: VisionRun) -> None:
 
 
 def test_mistakes(run: VisionRun, tmp_path: Path) -> None:
-    assert complaint(lambda: read_interventions(["zeor"], run)) == (
+    assert complaint(lambda: read_interventions(["zeor"], run, ON_PICTURES)) == (
         "unknown intervention 'zeor': did you mean 'zero'?"
     )
     other = write_classes(tmp_path / "other", n_train=12)

@@ -8,10 +8,10 @@ from functools import partial
 import pytest
 import torch
 
+from rl_abn.edits import Box, Edit, Edits
 from rl_abn.errors import RlAbnError
 from rl_abn.vision.augment import normalise
 from rl_abn.vision.data import HeldPictures
-from rl_abn.vision.edits import Box, Edit, Edits
 from rl_abn.vision.finetune import Examples, finetune
 from rl_abn.vision.models import build_model
 from rl_abn.vision.shortcut import COLOURS, PATCH, SIZE, make_shortcut_set, shortcut_edits

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from rl_abn.errors import RlAbnError
-
-N_RESAMPLES = 10_000
+from rl_abn.estimates import Estimate, mean
 
 
 @dataclass(frozen=True)
@@ -40,20 +37,6 @@ class TrackResult:
     driven_s: float
     off_road_s: float
     autonomy: float
-
-
-class Estimate(NamedTuple):
-    """A mean over tracks and its 95% bootstrap interval.
-
-    Attributes:
-        value: The mean.
-        low: Lower end; None from fewer than two tracks.
-        high: Upper end; None from fewer than two tracks.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True)
@@ -102,14 +85,14 @@ def summarise(results: Sequence[TrackResult], seed: int = 0) -> Summary:
     if not results:
         raise RlAbnError("expected the drives of at least one track, got none")
 
-    def mean(value: Callable[[TrackResult], float]) -> Estimate:
-        return _mean(np.array([value(result) for result in results]), seed)
+    def over_tracks(value: Callable[[TrackResult], float]) -> Estimate:
+        return mean(np.array([value(result) for result in results]), seed)
 
     return Summary(
         n_tracks=len(results),
-        score=mean(lambda result: result.score),
-        completed=mean(lambda result: result.completed),
-        autonomy=mean(lambda result: result.autonomy),
+        score=over_tracks(lambda result: result.score),
+        completed=over_tracks(lambda result: result.completed),
+        autonomy=over_tracks(lambda result: result.autonomy),
         n_interventions=sum(result.n_interventions for result in results),
         n_finished=sum(result.finished for result in results),
     )
@@ -132,18 +115,4 @@ def difference(
     if not tracks or tracks != [other.track for other in others]:
         raise RlAbnError(f"expected drives over the same tracks, got {len(tracks)} and others")
     pairs = zip(results, others, strict=True)
-    return _mean(np.array([result.score - other.score for result, other in pairs]), seed)
-
-
-def _mean(values: np.ndarray, seed: int) -> Estimate:
-    value = float(values.mean())
-    if len(values) < 2:
-        return Estimate(value, None, None)
-    interval = stats.bootstrap(
-        (values,),
-        np.mean,
-        n_resamples=N_RESAMPLES,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return Estimate(value, float(interval.low), float(interval.high))
+    return mean(np.array([result.score - other.score for result, other in pairs]), seed)

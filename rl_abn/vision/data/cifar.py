@@ -7,9 +7,9 @@ import re
 import numpy as np
 import torch
 
-from rl_abn.errors import RlAbnError
+from rl_abn.errors import RlAbnError, printable
 from rl_abn.vision.data.source import Listing, Source
-from rl_abn.vision.data.store import join, printable
+from rl_abn.vision.data.store import join
 
 _SIDE = 32
 _PIXELS = 3 * _SIDE * _SIDE

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import NamedTuple
 
-from rl_abn.errors import RlAbnError
+from rl_abn.errors import RlAbnError, printable
 from rl_abn.files import brief
-from rl_abn.vision.data.store import Store, printable
+from rl_abn.vision.data.store import Store
 
 IMAGE_COLUMNS = ("center", "image")
 RANGES = {

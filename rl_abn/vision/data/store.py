@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from rl_abn.errors import RlAbnError, did_you_mean
+from rl_abn.errors import RlAbnError, did_you_mean, printable
 from rl_abn.files import brief, kind_of
 
 _UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error)
@@ -198,11 +198,6 @@ def nearest(path: Path) -> str:
 def join(*parts: str) -> str:
     """Joins the parts of a name; empty ones are nothing."""
     return "/".join(filter(None, parts))
-
-
-def printable(text: str) -> str:
-    """Returns text without what a terminal would take for a command."""
-    return text if text.isprintable() else ascii(text)
 
 
 def named(names: Iterable[str], most: int = 3) -> str:

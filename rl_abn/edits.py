@@ -14,8 +14,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional as F
 
-from rl_abn.errors import RlAbnError, did_you_mean
-from rl_abn.vision.data.store import printable
+from rl_abn.errors import RlAbnError, did_you_mean, printable
 
 BANDWIDTH = 4.0
 """Standard deviation of a click's kernel where the file does not say, in pixels."""

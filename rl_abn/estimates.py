@@ -1,0 +1,76 @@
+"""Numbers with 95% intervals, and the bootstrap that gives intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+N_RESAMPLES = 10_000
+
+
+class Estimate(NamedTuple):
+    """A number and its 95% interval; a format such as ".1f" is one for all three.
+
+    Attributes:
+        value: The number.
+        low: Lower end; None from too little.
+        high: Upper end; None from too little.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+
+    def each(self, function: Callable[[float], float]) -> Estimate:
+        """Returns what a rising function makes of the number and of both ends."""
+        ends = (None if end is None else function(end) for end in (self.low, self.high))
+        return Estimate(function(self.value), *ends)
+
+    def __format__(self, form: str) -> str:
+        if self.low is None or self.high is None:
+            return format(self.value, form)
+        return f"{self.value:{form}} [{self.low:{form}}, {self.high:{form}}]"
+
+
+def mean(values: np.ndarray, seed: int = 0) -> Estimate:
+    """Estimates the mean of values [N]; one has no interval."""
+    return estimate(values, np.mean, seed)
+
+
+def estimate(values: np.ndarray, statistic: Callable[..., Any], seed: int = 0) -> Estimate:
+    """Estimates a statistic of values [N]; one value has no interval.
+
+    Args:
+        values: At least one, independent of each other.
+        statistic: Of an array, along an `axis`.
+        seed: Of the bootstrap.
+    """
+    value = float(statistic(values))
+    if len(values) < 2:
+        return Estimate(value, None, None)
+    return Estimate(value, *bootstrap((values,), statistic, seed))
+
+
+def bootstrap(
+    samples: tuple[np.ndarray, ...], statistic: Callable[..., Any], seed: int, **options: Any
+) -> tuple[float, float]:
+    """Returns the ends of a statistic's 95% percentile bootstrap interval.
+
+    Args:
+        samples: Arrays of two values or more, each drawn again.
+        statistic: Of as many arrays, along an `axis`.
+        seed: Of what is drawn.
+        options: More of `scipy.stats.bootstrap`, such as `paired`.
+    """
+    interval = stats.bootstrap(
+        samples,
+        statistic,
+        n_resamples=N_RESAMPLES,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+        **options,
+    ).confidence_interval
+    return float(interval.low), float(interval.high)
