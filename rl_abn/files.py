@@ -47,15 +47,18 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
-def write_output(path: Path, data: Mapping[str, Any]) -> None:
-    """Writes a result as JSON, making the folders it needs.
+def write_output(path: Path, data: Mapping[str, Any] | bytes) -> None:
+    """Writes a result, as JSON or as the bytes it is, making the folders it needs.
 
     Raises:
         RlAbnError: If it cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, data)
+        if isinstance(data, bytes):
+            write_atomically(path, data)
+        else:
+            write_json(path, data)
     except OSError as error:
         raise RlAbnError(f"{path}: cannot be written: {error.strerror}") from None
 

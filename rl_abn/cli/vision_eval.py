@@ -78,10 +78,12 @@ def run(arguments: argparse.Namespace) -> None:
     Console(highlight=False).print(vision_table(result))
     for line in what_is_known(result):
         print(line)
-    written = result.keep(run)
+    written, diagram = result.keep(run), result.keep_diagram(run)
     if arguments.json is not None:
         write_output(arguments.json, result.as_json())
     print(f"kept in {written}")
+    if diagram is not None:
+        print(f"reliability diagram: {diagram}")
     has_maps = run.recipe.agent.attention.mechanism != "none"
     if has_maps and not interventions:
         print(f"next: rl-abn vision eval {run.path} --intervention all")

@@ -74,23 +74,32 @@ def compute_of(recipe: VisionRunRecipe) -> Compute:
 
 
 def make_network(
-    recipe: VisionRunRecipe, outputs: Outputs, device: torch.device, seed: int | None = None
+    recipe: VisionRunRecipe,
+    outputs: Outputs,
+    device: torch.device,
+    seed: int | None = None,
+    *,
+    pretrained: bool = False,
 ) -> VisionNetwork:
-    """Makes the network of a recipe, untrained.
+    """Makes the network of a recipe, as its training begins.
 
     Args:
         recipe: The run's.
         outputs: What it answers.
         device: Where it goes.
         seed: Of its weights; None draws them anyhow.
+        pretrained: Whether a recipe that says so gets the weights that a package has for its
+            network. They are downloaded, so not where those of a checkpoint will replace them.
 
     Raises:
-        RlAbnError: If the recipe's network does not fit the data.
+        RlAbnError: If the recipe's network does not fit the data, or the weights cannot be had.
     """
     with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU, for every device
         if seed is not None:
             torch.manual_seed(seed)
-        network = _build(recipe, outputs.answers, len(outputs.names), outputs.size)
+        network = _build(
+            recipe, outputs.answers, len(outputs.names), outputs.size, pretrained=pretrained
+        )
     compute = compute_of(recipe)
     network = compute.prepare(network.to(device))
     compute.compile(*network.children())
@@ -126,13 +135,20 @@ def make_batches(recipe: VisionRunRecipe, outputs: Outputs) -> Batches:
 
 
 def _build(
-    recipe: VisionRunRecipe, answers: str, n_outputs: int, size: tuple[int, int] | None
+    recipe: VisionRunRecipe,
+    answers: str,
+    n_outputs: int,
+    size: tuple[int, int] | None,
+    *,
+    pretrained: bool = False,
 ) -> VisionNetwork:
     table = recipe.agent.network
     options = table.options
     # Networks that drive are made for one size of frames: the data's.
     if size is not None and table.name in MODELS and "size" in MODELS[table.name].options:
         options.setdefault("size", list(size))
+    if options.get("pretrained") is True:
+        options["pretrained"] = pretrained
     return build_model(
         table.name,
         n_outputs=n_outputs,

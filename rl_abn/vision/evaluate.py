@@ -17,6 +17,7 @@ from rl_abn.progress import ProgressReport
 from rl_abn.runs import write_output
 from rl_abn.seeds import derive_seeds
 from rl_abn.vision.build import Trained, VisionRun, load_network
+from rl_abn.vision.calibration import calibration, draw_calibration
 from rl_abn.vision.examples import Examples
 from rl_abn.vision.outputs import Outputs, steering_of
 from rl_abn.vision.predict import Predictions, predict, predict_sampled
@@ -25,7 +26,6 @@ from rl_abn.vision.scores import (
     Row,
     beside,
     beside_controls,
-    reliability_json,
     score_classes,
     score_controls,
     score_tasks,
@@ -49,7 +49,7 @@ class VisionEvaluation(NamedTuple):
         rows: The perception branch's first, which is the network's answer.
         samples: Samples of MC dropout; 0 where it was not sampled.
         seed: Of samples and shuffled maps.
-        extra: What else there is to know: reliability, mean entropies.
+        extra: What else there is to know: a classifier's reliability, mean entropies.
     """
 
     run: str
@@ -69,15 +69,30 @@ class VisionEvaluation(NamedTuple):
 
     def keep(self, run: VisionRun) -> Path:
         """Writes the evaluation into the run's evaluations/."""
+        path = self._place(run, ".json")
+        write_output(path, self.as_json())
+        return path
+
+    def keep_diagram(self, run: VisionRun) -> Path | None:
+        """Writes a classifier's reliability diagram beside it; None where there is none to draw."""
+        if "reliability" not in self.extra:
+            return None
+        title = (
+            f"{run.recipe.agent_name} on {self.title}, {self.split.replace('_', ' ')}, "
+            f"{self.n:,} pictures, epoch {self.step}"
+        )
+        path = self._place(run, "-reliability.png")
+        write_output(path, draw_calibration(self.extra["reliability"], title))
+        return path
+
+    def _place(self, run: VisionRun, ending: str) -> Path:
         name = f"epoch-{self.step}-{self.split}"
         if self.samples:
             name += f"-{self.samples}-samples-{self.seed}"
         changes = sorted(row.intervention for row in self.rows if row.intervention)
         if changes:
             name += f"-interventions-{sha256(' '.join(changes).encode()).hexdigest()[:8]}"
-        path = run.path / "evaluations" / f"{name}.json"
-        write_output(path, self.as_json())
-        return path
+        return run.path / "evaluations" / f"{name}{ending}"
 
 
 def evaluate_run(
@@ -124,10 +139,13 @@ def evaluate_run(
     scored = _Scored(trained.outputs, examples, own)
     rows = scored.branches(own)
     done, extra = len(examples), dict[str, Any]()
+    if trained.outputs.answers == "classes":
+        extra["reliability"] = calibration(own)
     if samples:
         draws = int(derive_seeds(seed, _SAMPLES, count=1)[0])
-        more, extra = _sampled(scored, trained, samples, draws, report, done)
+        more, sampled = _sampled(scored, trained, samples, draws, report, done)
         rows += more
+        extra |= sampled
         done += len(examples)
     for name in interventions:
         changed = predict(trained, examples, _override(name, seed, where), report, done)
@@ -225,10 +243,7 @@ def _sampled(
         rows.append(scored.classes_row("its attention branch", found.branch))
     right = found.probabilities.argmax(dim=1) == targets
     extra = {
-        "reliability": {
-            "plain": reliability_json(softmax(scored.own.outputs), targets),
-            "bayesian": reliability_json(found.probabilities, targets),
-        },
+        "reliability": calibration(scored.own, found),
         "entropy_right": float(found.entropy[right].mean()) if right.any() else None,
         "entropy_wrong": float(found.entropy[~right].mean()) if (~right).any() else None,
         "from_branch": float(found.from_branch.double().mean()),

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rl_abn.attention import Compute
 from rl_abn.errors import RlAbnError
-from rl_abn.files import write_atomically
+from rl_abn.files import write_output
 from rl_abn.progress import ProgressReport
 from rl_abn.record import Control, PictureMoment, PictureScene, Scale, VideoWriter
 from rl_abn.record.sheet import Example, draw_sheet
@@ -317,8 +317,4 @@ def _check_sheet(
 
 def _write_png(path: Path, picture: UInt8[np.ndarray, "H W 3"]) -> None:
     _, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, data.tobytes())
-    except OSError as error:
-        raise RlAbnError(f"{path}: cannot be written: {error.strerror}") from None
+    write_output(path, data.tobytes())

@@ -66,7 +66,8 @@ def prepare_run(
     if on_exists is None and is_taken(folder):
         free_place(folder, None, _CHOICES)  # says so before the data is read
     opened = open_training(recipe, data, where)
-    make_network(recipe, opened.outputs, torch.device("cpu"))  # complains before a folder is made
+    # Complains, or downloads what the recipe wants, before a folder is made.
+    make_network(recipe, opened.outputs, torch.device("cpu"), pretrained=True)
     folder = free_place(folder, on_exists, _CHOICES)
     run = Run.create(folder, recipe, device, data=str(data.resolve()))
     opened.outputs.save(run.path)

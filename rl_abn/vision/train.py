@@ -118,7 +118,10 @@ class Training:
         self.run, self.data, self.device = run, data, device
         recipe = run.recipe
         seed = int(derive_seeds(recipe.seed, _WEIGHTS, count=1)[0])
-        self.network: VisionNetwork = make_network(recipe, data.outputs, device, seed)
+        begins = not (resume and run.checkpoints)
+        self.network: VisionNetwork = make_network(
+            recipe, data.outputs, device, seed, pretrained=begins
+        )
         self.optimizer = make_optimizer(self.network, recipe.agent.optimizer)
         self.batches: Batches = make_batches(recipe, data.outputs)
         self.epoch = restore_newest(run, self.network, self.optimizer) if resume else 0

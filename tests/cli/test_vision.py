@@ -42,6 +42,9 @@ def test_from_pictures_to_a_score(rl_abn: Command, folder: Path, data: Path) -> 
     assert result.out.splitlines()[-1] == f"next: rl-abn vision eval {run} --intervention all"
     kept = json.loads((folder / run / "evaluations" / "epoch-1-test.json").read_text())
     assert json.loads((folder / "result.json").read_text()) == kept
+    diagram = f"{run}/evaluations/epoch-1-test-reliability.png"
+    assert f"reliability diagram: {diagram}" in result.out.splitlines()
+    assert (folder / diagram).read_bytes().startswith(b"\x89PNG")
     value = kept["rows"][0]["numbers"]["top_1"]["value"]
     assert f"{100 * value:.2f} [" in result.out
 

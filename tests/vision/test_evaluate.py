@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,10 +17,11 @@ from rl_abn.estimates import Estimate
 from rl_abn.recipes import VisionRunRecipe
 from rl_abn.runs import Run
 from rl_abn.vision.build import VisionRun, load_network
+from rl_abn.vision.calibration import calibration
 from rl_abn.vision.evaluate import evaluate_run
 from rl_abn.vision.examples import open_test, open_training
 from rl_abn.vision.interventions import ON_PICTURES, read_interventions
-from rl_abn.vision.predict import predict
+from rl_abn.vision.predict import Predictions, predict
 from rl_abn.vision.prepare import prepare_run
 from rl_abn.vision.scores import beside, score_classes, score_controls, score_tasks
 from rl_abn.vision.train import train
@@ -165,6 +168,8 @@ def test_the_surer_branch_answers_under_dropout(run: VisionRun) -> None:
         "its attention branch",
     ]
     assert 0 <= sampled.extra["from_branch"] <= 1
+    assert plain.extra["reliability"].keys() == {"plain", "attention_branch"}
+    assert sampled.extra["reliability"].items() > plain.extra["reliability"].items()
     bins = sampled.extra["reliability"]["bayesian"]
     assert sum(bins["counts"]) == 30
     assert bins["expected_error"] == pytest.approx(sampled.rows[2].numbers["ece"].value)
@@ -197,6 +202,52 @@ def test_results_are_kept(run: VisionRun) -> None:
     assert evaluate_run(run, device="cpu").keep(run) != path
 
 
+def test_reliability_is_kept_beside_it_as_numbers_and_as_a_picture(run: VisionRun) -> None:
+    result = evaluate_run(run, samples=2, device="cpu")
+    path, diagram = result.keep(run), result.keep_diagram(run)
+    assert diagram == path.with_name(f"{path.stem}-reliability.png")
+    assert cv2.imread(str(diagram)).shape == (720, 1584, 3)  # three panels
+    kept = json.loads(path.read_text())["extra"]["reliability"]
+    assert kept == result.extra["reliability"]
+    for name, row in zip(("plain", "attention_branch", "bayesian"), result.rows, strict=False):
+        shown = kept[name]
+        assert sum(shown["counts"]) == 30
+        right = [a * n for a, n in zip(shown["accuracy"], shown["counts"], strict=True) if n]
+        assert sum(right) / 30 == pytest.approx(row.numbers["top_1"].value)
+        assert shown["expected_error"] == pytest.approx(row.numbers["ece"].value)
+        empty = [i for i, n in enumerate(shown["counts"]) if not n]
+        assert empty
+        assert all(shown["accuracy"][i] is shown["confidence"][i] is None for i in empty)
+
+
+def test_a_diagram_that_cannot_be_written_is_one_line(
+    run: VisionRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = evaluate_run(run, device="cpu")
+    result.keep_diagram(run)
+    before = sorted((run.path / "evaluations").iterdir())
+
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    message = complaint(lambda: result.keep_diagram(run))
+    assert message.endswith("-reliability.png: cannot be written: No space left on device")
+    assert sorted((run.path / "evaluations").iterdir()) == before
+
+
+def test_calibration_of_known_probabilities() -> None:
+    """One answer in the 7th of 15 bins, right; two in the last one, one of them right."""
+    logits = torch.tensor([[0.45, 0.3, 0.25], [0.98, 0.01, 0.01], [0.96, 0.02, 0.02]]).log()
+    own = Predictions(torch.tensor([0, 0, 1]), logits, None)
+    assert calibration(own).keys() == {"plain"}
+    shown = calibration(own)["plain"]
+    assert shown["counts"] == [0] * 6 + [1] + [0] * 7 + [2]
+    assert (shown["accuracy"][6], shown["accuracy"][14]) == (1, 0.5)
+    assert shown["confidence"][14] == pytest.approx(0.97)
+    assert shown["expected_error"] == pytest.approx((0.55 + 2 * 0.47) / 3)
+
+
 def test_a_drive_is_scored_beside_simple_guesses(driven: VisionRun) -> None:
     result = evaluate_run(driven, interventions=["uniform"], device="cpu")
     assert (result.split, result.n) == ("held_out", 20)
@@ -219,6 +270,8 @@ def test_a_drive_is_scored_beside_simple_guesses(driven: VisionRun) -> None:
     assert "expected --split held_out for a drive" in complaint(
         lambda: evaluate_run(driven, split="test", device="cpu")
     )
+    assert ("reliability" in result.extra) == classes
+    assert (result.keep_diagram(driven) is not None) == classes
     if not classes:
         assert "answers classes for --samples" in complaint(
             lambda: evaluate_run(driven, samples=2, device="cpu")

@@ -5,92 +5,9 @@ from torch.nn import functional as F
 
 from rl_abn.errors import RlAbnError
 from rl_abn.vision.models import attach_abn
-
-
-class Block(nn.Module):
-    """A basic block with torchvision's names."""
-
-    def __init__(self, n_in, n_out, stride, downsample):
-        super().__init__()
-        self.conv1 = nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(n_out)
-        self.relu = nn.ReLU(inplace=True)
-        self.conv2 = nn.Conv2d(n_out, n_out, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(n_out)
-        self.downsample = downsample
-        self.stride = stride
-
-    def forward(self, x):
-        out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
-        out += x if self.downsample is None else self.downsample(x)
-        return self.relu(out)
-
-
-def shortcut(n_in, n_out, stride):
-    return nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out))
-
-
-def averaged(n_in, n_out, stride):
-    """As in a ResNet-D of timm: average pooling makes it small."""
-    return nn.Sequential(
-        nn.AvgPool2d(stride, stride), nn.Conv2d(n_in, n_out, 1, bias=False), nn.BatchNorm2d(n_out)
-    )
-
-
-class LookAlike(nn.Module):
-    """A small network with the layers and names of torchvision's ResNet."""
-
-    def __init__(self, n_classes=6, down=shortcut):
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 4, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(4)
-        self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, 2, 1)
-        self.layer1 = self._stage(4, 4, 1, down)
-        self.layer2 = self._stage(4, 8, 2, down)
-        self.layer3 = self._stage(8, 16, 2, down)
-        self.layer4 = self._stage(16, 32, 2, down)
-        self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
-        self.fc = nn.Linear(32, n_classes)
-
-    def _stage(self, n_in, n_out, stride, down):
-        downsample = None if stride == 1 else down(n_in, n_out, stride)
-        return nn.Sequential(Block(n_in, n_out, stride, downsample), Block(n_out, n_out, 1, None))
-
-    def forward(self, x):
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return self.fc(torch.flatten(self.avgpool(x), 1))
-
-
-class TimmLookAlike(LookAlike):
-    """timm's names, and its pooling, which flattens."""
-
-    def __init__(self, **options):
-        super().__init__(**options)
-        self.act1 = self.relu
-        self.global_pool = nn.Sequential(self.avgpool, nn.Flatten())
-        del self.relu, self.avgpool
-
-    def forward(self, x):
-        x = self.maxpool(self.act1(self.bn1(self.conv1(x))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return self.fc(self.global_pool(x))
-
+from tests.vision.look_alikes import Block, LookAlike, TimmLookAlike, averaged, look_alike, shortcut
 
 IMAGES = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(1))
-
-
-def look_alike(kind=LookAlike, **options):
-    """With weights and statistics that are nobody's first ones."""
-    torch.manual_seed(0)
-    model = kind(**options)
-    with torch.no_grad():
-        for layer in model.modules():
-            if isinstance(layer, nn.BatchNorm2d):
-                layer.running_mean.normal_(std=0.1)
-                layer.running_var.uniform_(0.5, 1.5)
-    return model.eval()
 
 
 @pytest.mark.parametrize("kind", [LookAlike, TimmLookAlike])

@@ -16,6 +16,7 @@ from rl_abn.vision.models.backbone import Backbone
 from rl_abn.vision.models.densenet import DenseNet
 from rl_abn.vision.models.driving import DrivingTrunk, PilotNet
 from rl_abn.vision.models.multitask import MultiTaskAbn
+from rl_abn.vision.models.ready_made import TimmBackbone, TorchvisionBackbone
 from rl_abn.vision.models.resnet import ResNet, ResNeXt, SeResNet
 from rl_abn.vision.models.vgg import Vgg
 from rl_abn.vision.models.wide_resnet import WideResNet
@@ -85,6 +86,8 @@ MODELS: Mapping[str, Model] = {
     "resnext29_8x64d": Model(ResNeXt, {"depth": 29, "cardinality": 8, "width": 64}),
     "vgg16_bn": Model(Vgg, {"depth": 16}),
     "vgg19_bn": Model(Vgg, {"depth": 19}),
+    "torchvision": Model(TorchvisionBackbone),
+    "timm": Model(TimmBackbone),
     "driving_abn": Model(DrivingTrunk),
     "pilotnet": Model(PilotNet),
 }
@@ -111,7 +114,8 @@ def build_model(
         answers: "classes", "tasks" (a `MultiTaskAbn`) or "controls"; None takes the model's
             default, which is controls for those that drive and classes for all others.
         **options: What else the model lets one choose, such as `drop` of a wide residual network,
-            `depth` of "resnet", or `size` of frames for those that drive.
+            `depth` of "resnet", `architecture` of "timm", or `size` of frames for those that
+            drive.
 
     Raises:
         RlAbnError: If the model, an option or a choice is unknown or out of range.

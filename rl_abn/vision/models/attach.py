@@ -145,7 +145,8 @@ def _traced_channels(body: nn.Module, stage: str) -> int:
     with torch.no_grad():
         try:
             out = trial(features).shape
-        except RuntimeError as error:  # two ways through a block that end at different sizes
+        # Two ways through a block end at different sizes, or it cuts its channels in parts.
+        except (RuntimeError, IndexError) as error:
             out = str(error).partition("\n")[0]
     if isinstance(out, str) or out[2:] != features.shape[2:]:
         raise RlAbnError(
