@@ -53,7 +53,7 @@ def test_every_recipe_is_inside_the_package(files: dict[str, bytes], kind: str) 
         name.removeprefix(folder): data for name, data in files.items() if name.startswith(folder)
     }
     vision = [name for name in inside if name.startswith("vision/")]
-    assert len(vision) == {"agents": 27, "envs": 7}[kind]
+    assert len(vision) == {"agents": 29, "envs": 7}[kind]
     assert len(inside) == {"agents": 18, "envs": 7}[kind] + len(vision)
     assert inside == recipes(kind)
 
