@@ -17,7 +17,8 @@ from rl_abn.cli.parser import (
 )
 
 if TYPE_CHECKING:
-    from rl_abn.vision.closed_loop import ClosedLoop
+    from rl_abn.vision.carracing.film import DriveFilm
+    from rl_abn.vision.closed_loop import ClosedLoop, Contender
 
 EXPERT = "expert"
 _MOST_TRACKS = 100_000
@@ -89,6 +90,12 @@ def add(commands: Subparsers) -> None:
         metavar="N",
         help="end drives after N steps, 50 a second (default: 1000; with --log 1500)",
     )
+    parser.add_argument(
+        "--video",
+        type=Path,
+        metavar="FILE",
+        help="film RUN's drive of the first track, or the expert's, beside its maps (.mp4)",
+    )
     add_epoch(parser, of="RUN's")
     add_json(parser)
     add_device(parser)
@@ -118,8 +125,13 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.log is not None:
         if arguments.who != EXPERT:
             raise RlAbnError(f"expected --log with 'expert', who records it, got '{arguments.who}'")
-        if arguments.alone or arguments.json is not None:
-            raise RlAbnError("expected --log without --alone and --json: a log is no evaluation")
+        evaluates = arguments.alone or arguments.json is not None or arguments.video is not None
+        if evaluates:
+            raise RlAbnError(
+                "expected --log without --alone, --json and --video: a log is no evaluation"
+            )
+    if arguments.video is not None and arguments.video.suffix.lower() != ".mp4":
+        raise RlAbnError(f"expected a file that ends in .mp4, got '{arguments.video}'")
 
 
 def _record(arguments: argparse.Namespace) -> None:
@@ -160,6 +172,7 @@ def _record(arguments: argparse.Namespace) -> None:
 
 def _drive(arguments: argparse.Namespace) -> None:
     import shlex
+    from contextlib import ExitStack
 
     from rich.console import Console
 
@@ -198,9 +211,19 @@ def _drive(arguments: argparse.Namespace) -> None:
     tracks = _tracks(arguments, DRIVEN_FROM, 20)
     for said in filter(None, (what_was_learned(run, tracks) for run in runs)):
         warn(said)
-    with ProgressReport("driving", len(tracks) * len(contenders), "drives") as report:
-        result = drive_all(contenders, tracks, rules, simulator=simulator, report=report)
+    with ExitStack() as stack:
+        films = []
+        if arguments.video is not None:
+            films.append(stack.enter_context(_film(arguments.video, contenders[0], tracks[0])))
+        report = stack.enter_context(
+            ProgressReport("driving", len(tracks) * len(contenders), "drives")
+        )
+        result = drive_all(
+            contenders, tracks, rules, observers=films, simulator=simulator, report=report
+        )
     Console(highlight=False).print(drive_table(result))
+    if arguments.video is not None:
+        print(f"track {tracks[0]}: {arguments.video}")
     if result.interrupted:
         print(f"stopped after {len(result.tracks):,} of {len(tracks):,} tracks; nothing is kept")
         sys.exit(130)
@@ -211,11 +234,19 @@ def _drive(arguments: argparse.Namespace) -> None:
     print(f"next: rl-abn vision {shlex.join(_next(arguments, result))}")
 
 
+def _film(path: Path, contender: Contender, track: int) -> DriveFilm:
+    from rl_abn.vision.carracing.film import DriveFilm
+
+    epoch = "" if contender.step is None else f", epoch {contender.step}"
+    title = f"{contender.name} on CarRacing-v3{epoch}, track {track}"
+    return DriveFilm(path, contender.driver, title)
+
+
 def _next(arguments: argparse.Namespace, result: ClosedLoop) -> list[str]:
     if arguments.who == EXPERT:
         return ["drive", EXPERT, "--log", "car_racing_log"]
     first = result.drivers[0].contender.driver
-    if not arguments.interventions and getattr(first, "attends", False):
+    if not arguments.interventions and bool(getattr(first, "n_maps", 0)):
         return ["drive", arguments.who, "--intervention", "zero", "shuffled"]
     return ["eval", arguments.who]
 

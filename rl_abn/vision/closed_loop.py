@@ -15,7 +15,7 @@ from rl_abn.progress import ProgressReport
 from rl_abn.runs import write_output
 from rl_abn.vision.build import VisionRun, load_network
 from rl_abn.vision.carracing.camera import CameraDriver
-from rl_abn.vision.carracing.drive import Rules, drive
+from rl_abn.vision.carracing.drive import Observer, Rules, drive
 from rl_abn.vision.carracing.expert import Expert
 from rl_abn.vision.carracing.log import parse_frame_name
 from rl_abn.vision.carracing.results import Summary, TrackResult, difference, summarise
@@ -164,6 +164,7 @@ def drive_all(
     tracks: Sequence[int],
     rules: Rules,
     *,
+    observers: Sequence[Observer] = (),
     simulator: Simulator | None = None,
     report: ProgressReport | None = None,
 ) -> ClosedLoop:
@@ -173,6 +174,7 @@ def drive_all(
         contenders: Who drives.
         tracks: Which tracks, by Gymnasium's seeds.
         rules: How a drive goes.
+        observers: Who watches the first driver on the first track, large pictures too.
         simulator: Which car; None is a new one.
         report: Shows how far it is, in drives.
 
@@ -187,7 +189,8 @@ def drive_all(
         for track in tracks:
             driven: list[TrackResult] = []
             for contender in contenders:
-                driven.append(_drive(contender, track, rules, simulator))
+                watching = () if results or driven else observers
+                driven.append(_drive(contender, track, rules, watching, simulator))
                 if report is not None:
                     done = len(results) * len(contenders) + len(driven)
                     report.update(done, track=track, driver=contender.name)
@@ -223,11 +226,20 @@ def what_was_learned(run: VisionRun, tracks: Sequence[int]) -> str | None:
     return None
 
 
-def _drive(contender: Contender, track: int, rules: Rules, simulator: Simulator) -> TrackResult:
+def _drive(
+    contender: Contender,
+    track: int,
+    rules: Rules,
+    observers: Sequence[Observer],
+    simulator: Simulator,
+) -> TrackResult:
     if isinstance(contender.driver, CameraDriver):
         contender.driver.begin(track)
     own = replace(rules, five_actions=contender.five_actions)
-    return drive(contender.driver, [track], own, simulator=simulator)[0]
+    screens = bool(observers)
+    return drive(
+        contender.driver, [track], own, observers=observers, screens=screens, simulator=simulator
+    )[0]
 
 
 def _track_of(image: str) -> int | None:

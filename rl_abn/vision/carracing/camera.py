@@ -32,7 +32,9 @@ class CameraDriver:
 
     Attributes:
         acts: Whether it answers one of the five actions.
-        attends: Whether it has maps.
+        brakes: Whether its answer to the pedals can be a brake.
+        n_maps: How many maps it has; 0 for a plain twin.
+        rows: The first of the camera's rows that it sees and the one after the last; None is all.
 
     Raises:
         RlAbnError: If nobody can drive by its answers, or it saw frames of another size.
@@ -51,9 +53,11 @@ class CameraDriver:
                 f"{recipe.agent_name} on {recipe.env_name}, which answers {got}; "
                 "train it with --env car_racing_actions"
             )
-        self.attends = trained.network.n_maps > 0
+        self.brakes = self.acts or controls.pedals == "signed"
+        self.n_maps = trained.network.n_maps
         self._trained, self._controls, self._intervention = trained, controls, intervention
         pictures = recipe.env.pictures
+        self.rows = pictures.rows
         self._framing = drive_framing(pictures.rows, pictures.size)
         self._override: MapOverride | None = None
         self._check_size(recipe)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FPS = 50
 FRAME_SIZE = 96
+SCREEN_SIZE = (400, 600)
+"""Height and width of the picture for people: the same view."""
 # The window's lowest eighth shows speed, wheels, steering angle and score: the answer, given away.
 INDICATOR_ROWS = 12
 

@@ -77,7 +77,7 @@ def test_the_answer_is_the_networks(make):
     assert decision.answer.steering == pytest.approx(steering, abs=1e-6)
     assert decision.answer.throttle - decision.answer.brake == pytest.approx(pedal, abs=1e-6)
     assert torch.equal(decision.attention.map, said.map)
-    assert driver.attends
+    assert driver.n_maps == 1
 
 
 @pytest.mark.parametrize("agent", ["driving_abn_classes", "driving_cnn_classes"])
@@ -86,7 +86,7 @@ def test_classes_are_actions(make, agent):
     decision = driver(FRAMES[0], 10.0)
     assert decision.answer is Action(int(decision.attention.outputs.argmax()))
     assert driver.acts
-    assert driver.attends == (agent == "driving_abn_classes")
+    assert driver.n_maps == (agent == "driving_abn_classes")
 
 
 def test_maps_are_changed(make):

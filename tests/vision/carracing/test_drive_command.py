@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from rl_abn.cli import main
+from rl_abn.record.video import read_video
 from rl_abn.vision.carracing import simulator as simulator_module
 from rl_abn.vision.carracing.drive import Rules
 from rl_abn.vision.closed_loop import contenders_of, drive_all
@@ -141,6 +142,29 @@ def test_everyone_gets_five_actions(trained):
     assert said["rules"]["off_road_s"] is None
 
 
+@pytest.mark.parametrize("who", ["runs/driving_abn", "runs/driving_cnn_classes", "expert"])
+def test_a_drive_of_the_first_track_is_filmed(trained, who):
+    result = trained("drive", who, *SHORT, "--video", "films/first.mp4")
+    assert result.code == 0, result.err
+    assert "track 0: films/first.mp4" in result.out
+    n_frames, _, fps = read_video(Path("films/first.mp4"))
+    assert (n_frames, fps) == (7, 25.0)  # of 12 steps every other one, and the last
+    assert [path.name for path in Path("films").iterdir()] == ["first.mp4"]
+
+
+def test_a_ctrl_c_keeps_what_was_filmed(trained, car, monkeypatch):
+    step = type(car).step
+
+    def stop_at_8(controls):
+        if car.steps == 8:
+            raise KeyboardInterrupt
+        return step(car, controls)
+
+    monkeypatch.setattr(car, "step", stop_at_8, raising=False)
+    assert trained("drive", "runs/driving_abn", *SHORT, "--video", "first.mp4").code == 130
+    assert read_video(Path("first.mp4"))[0] == 4
+
+
 def test_tracks_that_were_learned_are_named(trained):
     result = trained("drive", "runs/driving_abn", "--seed", "1001", *SHORT)
     assert result.code == 0
@@ -188,7 +212,9 @@ def test_a_ctrl_c_leaves_a_log(vision, car, monkeypatch):
     [
         (["nowhere"], "nowhere"),
         (["nowhere", "--log", "x"], "--log with 'expert', who records it, got 'nowhere'"),
-        (["expert", "--log", "x", "--alone"], "--log without --alone and --json"),
+        (["expert", "--log", "x", "--alone"], "--log without --alone, --json and --video"),
+        (["expert", "--log", "x", "--video", "x.mp4"], "--log without --alone, --json and --video"),
+        (["expert", "--video", "x.avi"], "expected a file that ends in .mp4, got 'x.avi'"),
         (["expert", "--intervention", "zero"], "--intervention with the run folder of a network"),
         (["expert", "--beside", "a"], "--beside with the run folder of a network"),
         (["expert", "--tracks", "0"], "expected a whole number from 1"),
