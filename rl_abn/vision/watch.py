@@ -15,8 +15,9 @@ from rl_abn.vision.controls import driven, speed_seen
 from rl_abn.vision.data.frames import frame_rate
 from rl_abn.vision.data.pictures import ChosenPictures
 from rl_abn.vision.examples import Examples
-from rl_abn.vision.film import FPS, PEDALS, THROTTLE, film_drive, picture_sheet
+from rl_abn.vision.film import FPS, PEDALS, THROTTLE, film_drive
 from rl_abn.vision.prepare import data_of
+from rl_abn.vision.sheets import picture_sheet
 from rl_abn.vision.splits import SplitName, open_split, usual_split
 
 N_PICTURES = 16
