@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from rl_abn.errors import RlAbnError
 from rl_abn.record import draw
 from rl_abn.record.grid import Grid, largest_grid, paint_cells
-from rl_abn.record.overlay import Scale, check_frame, check_scale, colour_bar
+from rl_abn.record.overlay import Scale, check_frame, check_scale, colour_bar, scale_label
 from rl_abn.record.panels import map_label
 from rl_abn.record.video import VideoWriter
 
@@ -179,12 +179,8 @@ class _Film:
         return _MARGIN, self.size[0] - _MARGIN - self._legend_width - 32
 
     @property
-    def _legend_text(self) -> str:
-        return "0..1 fixed scale" if self._scale == "fixed" else "per-frame scale: not comparable"
-
-    @property
     def _legend_width(self) -> int:
-        return 130 + 10 + draw.text_width(self._legend_text, 12)
+        return 130 + 10 + draw.text_width(scale_label(self._scale)[0], 12)
 
     def _static(self, title: str, map_names: tuple[str, ...]) -> draw.Canvas:
         width, height = self.size
@@ -208,15 +204,9 @@ class _Film:
             draw.draw_box(canvas, self._track_x(step), self._track_y + 7, 1, 4, draw.MUTED)
         legend = width - _MARGIN - self._legend_width
         draw.paste(canvas, colour_bar(12, 130, self._scale), legend, self._track_y - 4)
-        draw.draw_text(
-            canvas,
-            self._legend_text,
-            width - _MARGIN,
-            self._track_y + 6,
-            size=12,
-            colour=draw.MUTED if self._scale == "fixed" else draw.WARNING,
-            anchor="right",
-        )
+        text, colour = scale_label(self._scale)
+        at = (width - _MARGIN, self._track_y + 6)
+        draw.draw_text(canvas, text, *at, size=12, colour=colour, anchor="right")
         return canvas
 
 
