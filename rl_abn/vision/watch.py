@@ -18,13 +18,12 @@ from rl_abn.vision.data.frames import frame_rate
 from rl_abn.vision.data.pictures import ChosenPictures
 from rl_abn.vision.examples import Examples
 from rl_abn.vision.film import FPS, PEDALS, THROTTLE, film_drive
-from rl_abn.vision.outputs import Outputs
+from rl_abn.vision.outputs import MOST_TASKS_SHOWN, Outputs
 from rl_abn.vision.prepare import data_of
 from rl_abn.vision.sheets import picture_sheet, task_sheet
 from rl_abn.vision.splits import SplitName, open_split, usual_split
 
 N_PICTURES = 16
-N_TASKS = 8
 
 
 class Recording(NamedTuple):
@@ -143,13 +142,12 @@ def _sheet(
 
 def _tasks(outputs: Outputs, wanted: Sequence[str]) -> list[int]:
     """Returns the numbers of the tasks that are shown; none where the answers are no tasks."""
-    if outputs.answers != "tasks":
-        return []
+    names = outputs.task_names
     for name in wanted:
-        if name not in outputs.names:
-            raise RlAbnError(f"unknown task '{name}': {did_you_mean(name, outputs.names)}")
-    shown = dict.fromkeys(wanted or outputs.names[:N_TASKS])
-    return [outputs.names.index(name) for name in shown]
+        if name not in names:
+            raise RlAbnError(f"unknown task '{name}': {did_you_mean(name, names)}")
+    shown = dict.fromkeys(wanted or names[:MOST_TASKS_SHOWN])
+    return [names.index(name) for name in shown]
 
 
 def _film(
