@@ -124,6 +124,15 @@ def test_the_plain_twin_of_tasks_has_answers_alone(rl_abn: Command, place: Path)
     assert cv2.imread("twin.png") is not None
 
 
+@pytest.mark.parametrize(("name", "options"), [("tasks", ["--intervention", "zero"]), ("twin", [])])
+def test_after_a_score_comes_a_picture(
+    rl_abn: Command, place: Path, folder: Path, name: str, options: list[str]
+) -> None:
+    run = Path(shutil.copytree(place / name, folder / name).name)
+    result = rl_abn("vision", "eval", run, "--split", "held_out", *options, *CPU)
+    assert result.out.splitlines()[-1] == f"next: rl-abn vision record {run}"
+
+
 def test_from_examples_to_an_edited_run(rl_abn: Command, run: Path, folder: Path) -> None:
     result = rl_abn("vision", "edit", run, "--list", "4", *CPU)
     assert result.code == 0, result.err
@@ -206,6 +215,7 @@ def test_other_answers_are_edited_too(
     words = ("vision", "edit", run, "--edits", "edits", "--epochs", "12", "--out", "new", *CPU)
     result = rl_abn(*words)
     assert result.code == 0, result.err
+    assert result.out.splitlines()[-1] == "next: rl-abn vision record new"
     kept = read_json(folder / "new" / "evaluations" / "edited.json")
     assert kept["map_loss"]["after"] < kept["map_loss"]["before"]
     first = {"tasks": "accuracy", "controls": "steering_mae"}.get(name, "top_1")
