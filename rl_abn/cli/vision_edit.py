@@ -160,9 +160,4 @@ def _edit(arguments: argparse.Namespace, run: VisionRun) -> None:
     Console(highlight=False).print(edit_table(edited))
     print(f"kept in {edited.keep()}")
     print(f"run folder: {edited.run.path}")
-    print(f"next: rl-abn vision {shlex.join(_next(edited.run.path, run))}")
-
-
-def _next(path: Path, run: VisionRun) -> list[str]:
-    kind = run.recipe.env.kind
-    return ["eval" if kind == "attributes" else "record", str(path)]
+    print(f"next: rl-abn vision {shlex.join(['record', str(edited.run.path)])}")

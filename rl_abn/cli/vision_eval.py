@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> None:
     if has_maps and not interventions:
         print(f"next: rl-abn vision eval {run.path} --intervention all")
     else:
-        print(f"next: tensorboard --logdir {run.path}")
+        print(f"next: rl-abn vision record {run.path}")
 
 
 def what_is_known(result: VisionEvaluation) -> list[str]:

@@ -26,7 +26,7 @@ def add(commands: Subparsers) -> None:
         "record",
         help="film where a network looks, or draw a sheet of pictures with their maps",
         description="Film the held-out stretch of a drive beside the maps, or draw a sheet of "
-        "pictures with their maps, half of them wrongly classified where there are so many.",
+        "pictures with their maps, half of them with a wrong answer where there are so many.",
     )
     add_run(parser)
     add_data(parser)
@@ -53,11 +53,19 @@ def add(commands: Subparsers) -> None:
         help="show N pictures on a sheet (default: 16)",
     )
     parser.add_argument(
+        "--tasks",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        help="of a network of yes-or-no tasks, show these (default: the first 8)",
+    )
+    parser.add_argument(
         "--scale",
         type=one_of(("fixed", "frame")),
         default="fixed",
         metavar="WHAT",
-        help="fixed films map values 0..1 as they are; frame stretches every map to its own range",
+        help="fixed shows map values 0..1 as they are; frame stretches every map to its own range",
     )
     add_epoch(parser)
     add_seed(parser, "which pictures are on a sheet")
@@ -79,14 +87,22 @@ def run(arguments: argparse.Namespace) -> None:
             data=arguments.data,
             out=arguments.out,
             split=arguments.split,
-            wanted=Wanted(arguments.frames, arguments.seconds, arguments.pictures),
+            wanted=Wanted(
+                arguments.frames, arguments.seconds, arguments.pictures, tuple(arguments.tasks)
+            ),
             scale=arguments.scale,
             step=arguments.checkpoint,
             seed=arguments.seed,
             device=arguments.device,
             report=report,
         )
-    if recorded.seconds is None:
+    if recorded.n_tasks is not None:
+        shown, of = recorded.n_tasks
+        print(
+            f"{recorded.n:,} pictures, {recorded.n_wrong:,} of them with a wrong answer, "
+            f"{shown:,} of {of:,} tasks: {recorded.path}"
+        )
+    elif recorded.seconds is None:
         print(f"{recorded.n:,} pictures, {recorded.n_wrong:,} of them wrong: {recorded.path}")
     else:
         print(f"{recorded.n:,} frames, {recorded.seconds:.0f} s: {recorded.path}")

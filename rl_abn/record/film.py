@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from rl_abn.errors import RlAbnError
 from rl_abn.record import draw
 from rl_abn.record.grid import Grid, largest_grid, paint_cells
-from rl_abn.record.overlay import Scale, check_frame, check_scale, colour_bar
+from rl_abn.record.overlay import Scale, check_frame, check_scale, colour_bar, scale_label
 from rl_abn.record.panels import map_label
 from rl_abn.record.video import VideoWriter
 
@@ -30,6 +30,7 @@ def overlay_grid(
     maps: Float[np.ndarray, "P m h w"],
     scale: Scale = "fixed",
     seen_rows: tuple[int, int] | None = None,
+    names: Sequence[str] = (),
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Returns one small picture of all maps: a row a map, a column a probe observation.
 
@@ -38,20 +39,25 @@ def overlay_grid(
         maps: Their attention maps, floats [P, m, h, w] in 0..1, m from 1.
         scale: "fixed" shows the values as they are; "frame" stretches each map on its own.
         seen_rows: Rows of the screens that the maps cover; None is all.
+        names: What stands above each row; none leaves no room for it.
 
     Returns:
         uint8 [height, width, 3], with the game at its own size.
 
     Raises:
-        RlAbnError: A shape is not as said, or there is no map.
+        RlAbnError: A shape is not as said, there is no map, or the names are not as many.
     """
     _check_frames(frames)
-    _check_maps(maps, len(frames), None)
+    _check_maps(maps, len(frames), len(names) or None)
     n_cells, n_blocks = maps.shape[:2]
     cell = (frames.shape[1], frames.shape[2])
-    grid = Grid(n_cells, n_blocks, n_cells, cell, gap=2, label=0, block_gap=2)
+    label, gap = (16, 6) if names else (0, 2)
+    grid = Grid(n_cells, n_blocks, n_cells, cell, gap=2, label=label, block_gap=gap)
     width, height = grid.size
     canvas = draw.blank(height, width)
+    for block, name in enumerate(names):
+        text = draw.fit_text(name, width - 4, 12)
+        draw.draw_text(canvas, text, 2, grid.block_top(block) + 12, size=12)
     paint_cells(canvas, grid, (0, 0), frames, maps, scale, 1, seen_rows)
     return canvas
 
@@ -179,12 +185,8 @@ class _Film:
         return _MARGIN, self.size[0] - _MARGIN - self._legend_width - 32
 
     @property
-    def _legend_text(self) -> str:
-        return "0..1 fixed scale" if self._scale == "fixed" else "per-frame scale: not comparable"
-
-    @property
     def _legend_width(self) -> int:
-        return 130 + 10 + draw.text_width(self._legend_text, 12)
+        return 130 + 10 + draw.text_width(scale_label(self._scale)[0], 12)
 
     def _static(self, title: str, map_names: tuple[str, ...]) -> draw.Canvas:
         width, height = self.size
@@ -208,15 +210,9 @@ class _Film:
             draw.draw_box(canvas, self._track_x(step), self._track_y + 7, 1, 4, draw.MUTED)
         legend = width - _MARGIN - self._legend_width
         draw.paste(canvas, colour_bar(12, 130, self._scale), legend, self._track_y - 4)
-        draw.draw_text(
-            canvas,
-            self._legend_text,
-            width - _MARGIN,
-            self._track_y + 6,
-            size=12,
-            colour=draw.MUTED if self._scale == "fixed" else draw.WARNING,
-            anchor="right",
-        )
+        text, colour = scale_label(self._scale)
+        at = (width - _MARGIN, self._track_y + 6)
+        draw.draw_text(canvas, text, *at, size=12, colour=colour, anchor="right")
         return canvas
 
 

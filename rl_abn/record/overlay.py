@@ -187,3 +187,14 @@ def colour_bar(height: int, width: int, scale: Scale = "fixed") -> draw.Canvas:
     draw.draw_text(canvas, low, 0, baseline, size=size, colour=draw.MUTED)
     draw.draw_text(canvas, high, width, baseline, size=size, colour=draw.MUTED, anchor="right")
     return canvas
+
+
+def scale_label(scale: Scale) -> tuple[str, draw.Colour]:
+    """Returns what stands beside a colour bar, and its colour.
+
+    Args:
+        scale: What the bar's ends mean.
+    """
+    if scale == "fixed":
+        return "0..1 fixed scale", draw.MUTED
+    return "per-frame scale: not comparable", draw.WARNING

@@ -16,6 +16,7 @@ from rl_abn.record.overlay import (
     colour_bar,
     enlarged,
     overlay,
+    scale_label,
 )
 
 MARGIN = 24
@@ -180,8 +181,7 @@ class Panels:
         return x + i * self._pitch[1], y + i * self._pitch[0] - above
 
     def _draw_legend(self, canvas: draw.Canvas, x: int, y: int) -> None:
-        fixed = self._scale == "fixed"
-        text = "0..1 fixed scale" if fixed else "per-frame scale: not comparable"
+        text, colour = scale_label(self._scale)
         bar_width = min(200, max(64, self._panel[1] * 2 // 5))
         draw.paste(canvas, colour_bar(12, bar_width, self._scale), x, y)
         room = self._panel[1] - bar_width - 12
@@ -191,5 +191,5 @@ class Panels:
             x + bar_width + 12,
             y + 10,
             size=draw.fit_size(text, room, 12),
-            colour=draw.MUTED if fixed else draw.WARNING,
+            colour=colour,
         )

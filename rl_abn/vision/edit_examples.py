@@ -17,7 +17,6 @@ from rl_abn.device import device_of
 from rl_abn.errors import RlAbnError
 from rl_abn.files import write_atomically
 from rl_abn.progress import ProgressReport
-from rl_abn.record import overlay_grid
 from rl_abn.runs import is_taken
 from rl_abn.seeds import derive_seeds
 from rl_abn.vision.build import Trained, VisionRun, load_network
@@ -25,6 +24,7 @@ from rl_abn.vision.edit_files import TABLE
 from rl_abn.vision.edit_run import EDITS, check_has_maps
 from rl_abn.vision.examples import Examples
 from rl_abn.vision.losses import right_answers
+from rl_abn.vision.map_grid import map_grid
 from rl_abn.vision.outputs import CONTROLS, Outputs
 from rl_abn.vision.predict import BATCH, Predictions, predict
 from rl_abn.vision.prepare import data_of
@@ -32,8 +32,6 @@ from rl_abn.vision.splits import open_learned
 
 _LOOKED_AT = 2_000
 _DRAW = 15  # keeps the seeds of one purpose apart from those of others
-_MOST_MAPS_SHOWN = 4
-_SHOWN_SIDE = 96  # pictures smaller than this are shown larger
 
 _HEAD = """\
 # Edits of where {agent} looks ({title}, epoch {step}).
@@ -107,7 +105,7 @@ def write_examples(
     frames = some.pictures.read(some.indices).permute(0, 2, 3, 1).contiguous().cpu().numpy()
     said = [_said(trained.outputs, answers, int(i)) for i in chosen]
     try:
-        _write(folder, run, trained.checkpoint.step, some.own_names, frames, maps, said)
+        _write(folder, run, trained, some.own_names, frames, maps, said)
     except OSError as error:
         raise RlAbnError(f"{folder}: cannot be written: {error.strerror}") from None
     return Begun(folder, some.own_names)
@@ -169,7 +167,7 @@ def _said(outputs: Outputs, answers: Predictions, i: int) -> str:
 def _write(
     folder: Path,
     run: VisionRun,
-    step: int,
+    trained: Trained,
     names: list[str],
     frames: UInt8[np.ndarray, "N H W 3"],
     maps: Float[Tensor, "N m h w"],
@@ -184,7 +182,7 @@ def _write(
         _HEAD.format(
             agent=run.recipe.agent_name,
             title=run.recipe.env.title,
-            step=step,
+            step=trained.checkpoint.step,
             height=height,
             width=width,
             painted=painted,
@@ -209,9 +207,7 @@ def _write(
             f'# map = "maps/{i:05}.{"png" if single else "npy"}"',
             "",
         ]
-    larger = -(-_SHOWN_SIDE // min(height, width))
-    shown = frames.repeat(larger, axis=1).repeat(larger, axis=2)
-    sheet = overlay_grid(shown, maps[:, :_MOST_MAPS_SHOWN].numpy())
+    sheet = map_grid(frames, maps, trained.outputs)
     _png(folder / "sheet.png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
     write_atomically(folder / TABLE, "\n".join(lines))
 

@@ -1,42 +1,32 @@
-"""Shows what networks look at: a film of a drive, a sheet of pictures."""
+"""A film of a drive: where a network looks, and what it does beside the driver."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
-import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from rl_abn.attention import Compute
 from rl_abn.errors import RlAbnError
-from rl_abn.files import write_output
 from rl_abn.progress import ProgressReport
 from rl_abn.record import Control, PictureMoment, PictureScene, Scale, VideoWriter
-from rl_abn.record.sheet import Example, draw_sheet
 from rl_abn.vision.data.driving import DrivingLog
 from rl_abn.vision.data.frames import frame_rate
-from rl_abn.vision.data.pictures import Pictures
 from rl_abn.vision.data.steering import SteeringBins
-from rl_abn.vision.metrics import top_k_correct
+from rl_abn.vision.look import BATCH, Prepare, look, pixels_of
 from rl_abn.vision.modes import evaluating
 from rl_abn.vision.network import VisionAttention, VisionNetwork
-
-Prepare = Callable[[UInt8[Tensor, "B 3 H W"]], Float[Tensor, "B 3 H W"]]
-"""From pictures as they are read to what the network was trained on."""
 
 STEERING = Control("steering")
 THROTTLE = Control("throttle", 0.0)
 PEDALS = Control("pedals")
 FPS = 15.0
 """Frames a second where the log does not say."""
-_BATCH = 32
 _STATUS = (("SPEED", 116), ("FRAME", 126), ("TIME", 92))
-_LOOKED_AT = 2_000
 
 
 def film_drive(
@@ -104,14 +94,15 @@ def film_drive(
     )
     with VideoWriter(path, scene.size, fps) as video, evaluating(network):
         last = None
-        for numbers in indices.split(_BATCH):
+        for numbers in indices.split(BATCH):
             images = log.pictures.read(numbers)
-            attention = _attend(network, prepare, images, speed, numbers, compute)
+            seen = None if speed is None else speed[numbers]
+            attention = look(network, images, seen, prepare=prepare, compute=compute)
             for i, number in enumerate(numbers.tolist()):
                 driven = log.controls[number, : len(controls)]
                 target = None if targets is None else int(targets[number])
                 moment = replace(
-                    driving_moment(_pixels(images[i]), _one(attention, i), bins, bool(actions)),
+                    driving_moment(pixels_of(images[i]), _one(attention, i), bins, bool(actions)),
                     driven=driven.numpy() if controls else None,
                     target=target if bins is None else int(bins.classes(driven[:1])),
                     status=_status(float(log.speed[number]), number, video.n_frames / fps),
@@ -122,63 +113,6 @@ def film_drive(
                 if report is not None:
                     report.update(video.n_frames)
     return video.n_frames
-
-
-def picture_sheet(
-    path: Path,
-    network: VisionNetwork,
-    pictures: Pictures,
-    targets: Int64[Tensor, " N"],
-    class_names: Sequence[str],
-    n: int,
-    *,
-    prepare: Prepare,
-    title: str,
-    seed: int = 0,
-    compute: Compute | None = None,
-) -> int:
-    """Draws a sheet of pictures with their maps, half of them wrong ones where there are so many.
-
-    They are drawn at random, of at most 2,000 pictures that the network looks at for that.
-
-    Args:
-        path: The sheet, which ends in .png.
-        network: Answers classes.
-        pictures: N of them.
-        targets: Their classes, [N].
-        class_names: Of the K classes.
-        n: How many are shown.
-        prepare: As the network was trained.
-        title: The line at the top.
-        seed: Of what is drawn.
-        compute: Precision; None is fp32.
-
-    Returns:
-        How many of those that are shown the network got wrong.
-
-    Raises:
-        RlAbnError: If there is no picture, the network answers no classes, or the sheet cannot be
-            written.
-    """
-    _check_sheet(path, network, pictures, class_names, n)
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(pictures), generator=generator)[:_LOOKED_AT]
-    with evaluating(network):
-        answers = [
-            _attend(network, prepare, pictures.read(part), None, part, compute).outputs.cpu()
-            for part in order.split(_BATCH)
-        ]
-        right = top_k_correct(torch.cat(answers), targets[order])
-        n_wrong = min(int((~right).sum()), max(n // 2, n - int(right.sum())))
-        chosen = torch.cat([order[right][: n - n_wrong], order[~right][:n_wrong]])
-        examples: list[Example] = []
-        for part in chosen.split(_BATCH):
-            images = pictures.read(part)
-            attention = _attend(network, prepare, images, None, part, compute)
-            wanted = targets[part].tolist()
-            examples += _examples(images, attention, wanted, class_names)
-    _write_png(path, draw_sheet(examples, title))
-    return n_wrong
 
 
 def driving_moment(
@@ -220,21 +154,6 @@ def driving_moment(
     return replace(moment, controls=steering[0], branch_controls=steering[1])
 
 
-def _attend(
-    network: VisionNetwork,
-    prepare: Prepare,
-    images: UInt8[Tensor, "B 3 H W"],
-    speed: Float[Tensor, " N"] | None,
-    numbers: Int64[Tensor, " B"],
-    compute: Compute | None,
-) -> VisionAttention:
-    compute = compute or Compute()
-    device = next(network.parameters()).device
-    with torch.no_grad(), compute.autocast(device):
-        images = prepare(images.to(device))
-        return network.attend(images, None if speed is None else speed[numbers].to(device))
-
-
 def _one(attention: VisionAttention, i: int) -> VisionAttention:
     """Returns what is said about one of a batch, a batch of one."""
     branch = attention.branch_outputs
@@ -244,10 +163,6 @@ def _one(attention: VisionAttention, i: int) -> VisionAttention:
         map=attention.map[i : i + 1],
         evidence=attention.evidence[i : i + 1],
     )
-
-
-def _pixels(image: UInt8[Tensor, "3 H W"]) -> UInt8[np.ndarray, "H W 3"]:
-    return np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy())
 
 
 def _status(speed: float, number: int, seconds: float) -> tuple[str, ...]:
@@ -262,22 +177,6 @@ def _written(steering: float) -> str:
 
 def _follows(log: DrivingLog, last: int, number: int) -> bool:
     return number == last + 1 and bool(log.blocks[number] == log.blocks[last])
-
-
-def _examples(
-    images: UInt8[Tensor, "B 3 H W"],
-    attention: VisionAttention,
-    targets: Sequence[int],
-    class_names: Sequence[str],
-) -> Iterator[Example]:
-    probabilities = attention.outputs.float().softmax(1).cpu()
-    for image, maps, shares, target in zip(
-        images, attention.map.float().cpu().numpy(), probabilities, targets, strict=True
-    ):
-        answer = int(shares.argmax())
-        yield Example(
-            _pixels(image), maps, class_names[answer], float(shares[answer]), class_names[target]
-        )
 
 
 def _check_driver(
@@ -299,22 +198,3 @@ def _check_driver(
             f"expected a network that answers {wanted}, got one of {network.n_outputs} "
             f"{network.answers}"
         )
-
-
-def _check_sheet(
-    path: Path, network: VisionNetwork, pictures: Pictures, class_names: Sequence[str], n: int
-) -> None:
-    if network.answers != "classes" or len(class_names) != network.n_outputs:
-        raise RlAbnError(
-            f"expected a network of {len(class_names)} classes, got one of {network.n_outputs} "
-            f"{network.answers}"
-        )
-    if n < 1 or not len(pictures):
-        raise RlAbnError(f"expected 1 picture or more to show, got {n} of {len(pictures):,}")
-    if path.suffix.lower() != ".png":
-        raise RlAbnError(f"expected a path for the sheet that ends in .png, got {path}")
-
-
-def _write_png(path: Path, picture: UInt8[np.ndarray, "H W 3"]) -> None:
-    _, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    write_output(path, data.tobytes())

@@ -18,6 +18,8 @@ from rl_abn.vision.network import Answers
 
 OUTPUTS = "outputs.json"
 CONTROLS = ("steering", "throttle")
+MOST_TASKS_SHOWN = 8
+"""How many tasks a picture shows where nobody says which."""
 _MOST = 100_000
 _Number = Annotated[float, Field(strict=False)]
 
@@ -73,6 +75,11 @@ class Outputs(Table):
         if self.bins is None:
             return None
         return SteeringBins(torch.tensor(self.bins.edges), torch.tensor(self.bins.values))
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """What the tasks are called; none where the answers are others."""
+        return self.names if self.answers == "tasks" else ()
 
     def save(self, folder: Path) -> None:
         """Writes them into a run folder.

@@ -10,15 +10,14 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from rl_abn.errors import RlAbnError
-from rl_abn.record import overlay_grid
 from rl_abn.runs import PROBES, MapLog, load_tensors, save_tensors
 from rl_abn.vision.batches import Batches
 from rl_abn.vision.build import VisionRun
 from rl_abn.vision.examples import DataSet
+from rl_abn.vision.map_grid import map_grid
 from rl_abn.vision.network import VisionNetwork
+from rl_abn.vision.outputs import Outputs
 
-_MOST_MAPS_SHOWN = 4
-_SHOWN_SIDE = 96  # pictures smaller than this are shown larger
 _MOST_BYTES = 2**28
 
 
@@ -86,12 +85,11 @@ class PictureProbes(MapLog):
         self.keep(maps, step)
         return maps
 
-    def grid(self, maps: Float[Tensor, "P m h w"]) -> UInt8[np.ndarray, "height width 3"]:
-        """Returns one picture of all maps, or of the first four where there are more."""
-        frames = self.frames.numpy()
-        larger = -(-_SHOWN_SIDE // min(frames.shape[1:3]))
-        frames = frames.repeat(larger, axis=1).repeat(larger, axis=2)
-        return overlay_grid(frames, maps[:, :_MOST_MAPS_SHOWN].numpy())
+    def grid(
+        self, maps: Float[Tensor, "P m h w"], outputs: Outputs
+    ) -> UInt8[np.ndarray, "height width 3"]:
+        """Returns one picture of the maps, of many tasks of the first eight."""
+        return map_grid(self.frames.numpy(), maps, outputs)
 
 
 def make_probes(run: VisionRun, data: DataSet, epoch: int) -> PictureProbes | None:

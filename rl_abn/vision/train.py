@@ -177,7 +177,8 @@ class Training:
         """Keeps and shows the maps of the fixed pictures."""
         if self.probes is not None:
             maps = self.probes.look(self.network, self.batches, self.epoch, self.device)
-            metrics.write_image("attention/map", self.probes.grid(maps), self.epoch)
+            grid = self.probes.grid(maps, self.data.outputs)
+            metrics.write_image("attention/map", grid, self.epoch)
 
     def save(self) -> None:
         """Saves the end of the last whole epoch, if that was not done."""

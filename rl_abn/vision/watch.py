@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from rl_abn.device import device_of
-from rl_abn.errors import RlAbnError
+from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.progress import ProgressReport
 from rl_abn.record import Scale
 from rl_abn.vision.build import Trained, VisionRun, load_network
@@ -15,8 +17,10 @@ from rl_abn.vision.controls import driven, speed_seen
 from rl_abn.vision.data.frames import frame_rate
 from rl_abn.vision.data.pictures import ChosenPictures
 from rl_abn.vision.examples import Examples
-from rl_abn.vision.film import FPS, PEDALS, THROTTLE, film_drive, picture_sheet
+from rl_abn.vision.film import FPS, PEDALS, THROTTLE, film_drive
+from rl_abn.vision.outputs import MOST_TASKS_SHOWN, Outputs
 from rl_abn.vision.prepare import data_of
+from rl_abn.vision.sheets import picture_sheet, task_sheet
 from rl_abn.vision.splits import SplitName, open_split, usual_split
 
 N_PICTURES = 16
@@ -30,12 +34,14 @@ class Recording(NamedTuple):
         n: Its frames or pictures.
         seconds: How long the film plays; None of a sheet.
         n_wrong: How many pictures of the sheet the network gets wrong; None of a film.
+        n_tasks: How many tasks the sheet shows, of how many; None of other answers.
     """
 
     path: Path
     n: int
     seconds: float | None = None
     n_wrong: int | None = None
+    n_tasks: tuple[int, int] | None = None
 
 
 class Wanted(NamedTuple):
@@ -45,11 +51,13 @@ class Wanted(NamedTuple):
         frames: At most so many frames of a drive.
         seconds: At most so long, of a drive.
         pictures: So many pictures on a sheet; None is 16.
+        tasks: The names of the tasks on a sheet; none is the first 8.
     """
 
     frames: int | None = None
     seconds: float | None = None
     pictures: int | None = None
+    tasks: tuple[str, ...] = ()
 
 
 def record_run(
@@ -73,19 +81,20 @@ def record_run(
         out: The film, .mp4, or the sheet, .png; None is videos/ or sheets/ in the run folder.
         split: "test" or "held_out"; None is the test pictures, where there are any.
         wanted: How much is shown.
-        scale: Of a film: "fixed" shows map values as they are, "frame" stretches each map.
+        scale: "fixed" shows map values as they are, "frame" stretches each map.
         step: The checkpoint's epoch; None is the newest.
         seed: Of which pictures are on a sheet.
         device: Where the network runs.
         report: Shows how many frames of a film are done.
 
     Raises:
-        RlAbnError: If the checkpoint, the data or the file will not do, or the network answers
-            several questions about a picture.
+        RlAbnError: If the checkpoint, the data or the file will not do, or the network has no such
+            task.
     """
     _check(run, out, wanted)
     where = device_of(device)
     trained = load_network(run, step=step, device=where)
+    tasks = _tasks(trained.outputs, wanted.tasks)
     path = data or data_of(run)
     split = split or usual_split(run, path)
     examples = open_split(run, trained.outputs, path, split, where)
@@ -95,20 +104,50 @@ def record_run(
         out = out or run.path / "videos" / f"{name}.mp4"
         return _film(run, trained, examples, out, wanted, title=title, scale=scale, report=report)
     out = out or run.path / "sheets" / f"{name}.png"
+    return _sheet(trained, examples, out, wanted, tasks, title=title, scale=scale, seed=seed)
+
+
+def _sheet(
+    trained: Trained,
+    examples: Examples,
+    out: Path,
+    wanted: Wanted,
+    tasks: list[int],
+    *,
+    title: str,
+    scale: Scale,
+    seed: int,
+) -> Recording:
     n = min(wanted.pictures or N_PICTURES, len(examples))
-    n_wrong = picture_sheet(
+    names, draw = trained.outputs.names, picture_sheet
+    if tasks:
+        draw = partial(task_sheet, tasks=tasks)
+        title = f"{title}, {len(tasks)} of {len(names)} tasks"
+    n_wrong = draw(
         out,
         trained.network,
         ChosenPictures(examples.pictures, examples.indices),
         examples.targets.cpu(),
-        trained.outputs.names,
+        names,
         n,
         prepare=trained.batches.images,
         title=title,
         seed=seed,
+        scale=scale,
         compute=trained.batches.compute,
     )
-    return Recording(out, n, n_wrong=n_wrong)
+    n_tasks = (len(tasks), len(names)) if tasks else None
+    return Recording(out, n, n_wrong=n_wrong, n_tasks=n_tasks)
+
+
+def _tasks(outputs: Outputs, wanted: Sequence[str]) -> list[int]:
+    """Returns the numbers of the tasks that are shown; none where the answers are no tasks."""
+    names = outputs.task_names
+    for name in wanted:
+        if name not in names:
+            raise RlAbnError(f"unknown task '{name}': {did_you_mean(name, names)}")
+    shown = dict.fromkeys(wanted or names[:MOST_TASKS_SHOWN])
+    return [names.index(name) for name in shown]
 
 
 def _film(
@@ -153,16 +192,16 @@ def _film(
 
 def _check(run: VisionRun, out: Path | None, wanted: Wanted) -> None:
     kind = run.recipe.env.kind
-    if kind == "attributes":
+    if wanted.tasks and kind != "attributes":
         raise RlAbnError(
-            f"expected a network that classifies or drives, to be recorded, got "
-            f"'{run.recipe.agent_name}', which answers many questions about a picture"
+            f"expected --tasks for a network of tasks, got '{run.recipe.agent_name}', which "
+            f"{'drives' if kind == 'driving' else 'classifies'}"
         )
     drives = kind == "driving"
     if drives and wanted.pictures is not None:
         raise RlAbnError("expected --frames or --seconds for a drive, got --pictures")
     if not drives and (wanted.frames is not None or wanted.seconds is not None):
-        raise RlAbnError("expected --pictures for a classifier, got --frames or --seconds")
+        raise RlAbnError("expected --pictures for a sheet, got --frames or --seconds")
     suffix = ".mp4" if drives else ".png"
     if out is not None and out.suffix.lower() != suffix:
         raise RlAbnError(f"expected a file that ends in {suffix}, got '{out}'")

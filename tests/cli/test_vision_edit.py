@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("abn", pictures, (), {}),
         ("twin", pictures, (), {"agent": "resnet20"}),
         ("tasks", attributes, (), {"env": "celeba", "agent": "multitask_abn"}),
+        ("task_twin", attributes, (), {"env": "celeba", "agent": "multitask_cnn"}),
         ("controls", drive, raw, {"env": "car_racing", "agent": "driving_abn"}),
         ("classes", drive, raw, {"env": "driving_log", "agent": "driving_abn_classes"}),
         ("actions", drive, raw, {"env": "car_racing_actions", "agent": "driving_abn_classes"}),
@@ -91,6 +93,44 @@ def test_a_classifier_gets_a_sheet_in_its_run_folder(
     assert rl_abn("vision", "record", run, "--split", "held_out", *CPU).out.startswith("3 pictures")
     result = rl_abn("vision", "record", place / "twin", "--out", "twin.png", *CPU)
     assert result.out.splitlines()[-1] == f"next: rl-abn vision eval {place / 'twin'}"
+
+
+def test_tasks_get_a_sheet_too(rl_abn: Command, place: Path, folder: Path) -> None:
+    run = Path(shutil.copytree(place / "tasks", folder / "tasks").name)
+    words = ("vision", "record", run, *CPU)
+    result = rl_abn(*words)
+    assert result.code == 0, result.err
+    sheet = run / "sheets" / "epoch-1-held-out.png"
+    found = re.fullmatch(
+        r"2 pictures, [012] of them with a wrong answer, 2 of 2 tasks: (.+)",
+        result.out.splitlines()[0],
+    )
+    assert found is not None
+    assert found[1] == str(sheet)
+    assert result.out.splitlines()[-1] == f"next: rl-abn vision edit {run} --list"
+    assert cv2.imread(str(sheet)) is not None
+    named = ("--tasks", "Bright_Below", "Bright_Below", "--pictures", "1", "--scale", "frame")
+    result = rl_abn(*words, "--out", "one.png", *named)
+    assert result.out.startswith("1 picture")
+    assert ", 1 of 2 tasks: one.png" in result.out
+    assert cv2.imread("one.png") is not None
+
+
+def test_the_plain_twin_of_tasks_has_answers_alone(rl_abn: Command, place: Path) -> None:
+    result = rl_abn("vision", "record", place / "task_twin", "--out", "twin.png", *CPU)
+    assert result.code == 0, result.err
+    assert "2 of 2 tasks: twin.png" in result.out
+    assert result.out.splitlines()[-1] == f"next: rl-abn vision eval {place / 'task_twin'}"
+    assert cv2.imread("twin.png") is not None
+
+
+@pytest.mark.parametrize(("name", "options"), [("tasks", ["--intervention", "zero"]), ("twin", [])])
+def test_after_a_score_comes_a_picture(
+    rl_abn: Command, place: Path, folder: Path, name: str, options: list[str]
+) -> None:
+    run = Path(shutil.copytree(place / name, folder / name).name)
+    result = rl_abn("vision", "eval", run, "--split", "held_out", *options, *CPU)
+    assert result.out.splitlines()[-1] == f"next: rl-abn vision record {run}"
 
 
 def test_from_examples_to_an_edited_run(rl_abn: Command, run: Path, folder: Path) -> None:
@@ -175,6 +215,7 @@ def test_other_answers_are_edited_too(
     words = ("vision", "edit", run, "--edits", "edits", "--epochs", "12", "--out", "new", *CPU)
     result = rl_abn(*words)
     assert result.code == 0, result.err
+    assert result.out.splitlines()[-1] == "next: rl-abn vision record new"
     kept = read_json(folder / "new" / "evaluations" / "edited.json")
     assert kept["map_loss"]["after"] < kept["map_loss"]["before"]
     first = {"tasks": "accuracy", "controls": "steering_mae"}.get(name, "top_1")
@@ -226,11 +267,20 @@ def test_what_is_no_run_of_pictures(mistake: Mistake, command: str) -> None:
 
 def test_mistakes_in_what_is_recorded(mistake: Mistake, run: Path, place: Path) -> None:
     record = ("vision", "record")
-    assert "--pictures for a classifier" in mistake(*record, run, "--frames", "3")
+    assert "--pictures for a sheet" in mistake(*record, run, "--frames", "3")
     assert "--frames or --seconds" in mistake(*record, place / "controls", "--pictures", "3")
     assert "ends in .png, got 'a.mp4'" in mistake(*record, run, "--out", "a.mp4")
     assert "above 0, got '0'" in mistake(*record, run, "--seconds", "0")
-    assert "many questions" in mistake(*record, place / "tasks")
+    tasks = (*record, place / "tasks", *CPU, "--tasks")
+    assert mistake(*tasks, "Red", "bright_Below") == (
+        "unknown task 'bright_Below': did you mean 'Bright_Below'?"
+    )
+    assert "expected at least one argument" in mistake(*tasks)
+    assert mistake(*record, run, "--tasks", "Red") == (
+        "expected --tasks for a network of tasks, got 'resnet20_abn', which classifies"
+    )
+    assert "which drives" in mistake(*record, place / "controls", "--tasks", "Red")
+    assert "ends in .png" in mistake(*record, place / "tasks", "--out", "a.mp4")
     test = mistake(*record, place / "controls", "--split", "test", *CPU)
     assert "expected --split held_out for a drive" in test
     assert "the nearest is 1" in mistake(*record, run, "--checkpoint", "7", *CPU)

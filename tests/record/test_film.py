@@ -109,6 +109,20 @@ def test_overlay_grid_is_the_overlays_side_by_side(probes: np.ndarray) -> None:
             assert np.array_equal(cell, overlay(probes[i], probe_maps[i, block]))
 
 
+def test_rows_of_an_overlay_grid_stand_under_their_names(probes: np.ndarray) -> None:
+    probe_maps = maps(n_maps=2)
+    long = "a name that is longer than three games are wide" * 5
+    picture = overlay_grid(probes, probe_maps, names=["Smiling", long])
+    plain = overlay_grid(probes, probe_maps)
+    assert picture.shape == (plain.shape[0] + 2 * 16 + 4, plain.shape[1], 3)
+    for block, top in enumerate((16, 16 + 210 + 6 + 16)):
+        row = picture[top : top + 210]
+        assert np.array_equal(row, plain[212 * block : 212 * block + 210])
+        assert (picture[top - 16 : top] > 200).any()
+    with pytest.raises(RlAbnError, match=r"expected maps \[3, 1, h, w\]"):
+        overlay_grid(probes, probe_maps, names=["Smiling"])
+
+
 def test_overlay_grid_refuses_an_agent_without_maps(probes: np.ndarray) -> None:
     with pytest.raises(RlAbnError, match="maps"):
         overlay_grid(probes, maps(n_maps=0))

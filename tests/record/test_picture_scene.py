@@ -10,7 +10,6 @@ from rl_abn.errors import RlAbnError
 from rl_abn.record import Control, PictureMoment, PictureScene
 from rl_abn.record import draw as look
 from rl_abn.record.control_curve import ControlCurve
-from rl_abn.record.sheet import Example, draw_sheet
 
 WIDE, SQUARE = (66, 200), (32, 32)
 CONTROLS = (Control("steering"), Control("throttle", 0.0))
@@ -173,24 +172,3 @@ def test_wrong_moments_are_refused(changes: dict[str, Any], message: str) -> Non
 def test_wrong_scenes_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(RlAbnError, match=message):
         scene(**options)
-
-
-def example(answer: str = "cat", n_maps: int = 1) -> Example:
-    return Example(picture(SQUARE), np.full((n_maps, 4, 4), 0.5), answer, 0.8, "cat")
-
-
-def test_a_sheet_has_room_for_all_and_wrong_ones_below() -> None:
-    right = draw_sheet([example()] * 12, "A sheet")
-    both = draw_sheet([example("dog"), *[example()] * 12], "A sheet")
-    assert both.shape[0] > right.shape[0]
-    assert count(right, look.PENALTY) == 0 < count(both[right.shape[0] - 100 :], look.PENALTY)
-    large = picture(SQUARE).repeat(4, axis=0).repeat(4, axis=1)
-    assert np.array_equal(right[86 : 86 + 128, 24 : 24 + 128], large)
-    assert draw_sheet([example(n_maps=0)], "One").shape[1] >= 420
-
-
-def test_examples_of_two_sizes_are_refused() -> None:
-    with pytest.raises(RlAbnError, match="got none"):
-        draw_sheet([], "Nothing")
-    with pytest.raises(RlAbnError, match="one size"):
-        draw_sheet([example(), example(n_maps=2)], "Two")

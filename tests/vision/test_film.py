@@ -1,11 +1,10 @@
-"""The film of a drive and the sheet of pictures."""
+"""The film of a drive."""
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,7 +14,7 @@ from rl_abn.record import PictureScene, read_video
 from rl_abn.vision.augment import normalise
 from rl_abn.vision.data import DrivingLog, HeldPictures, steering_bins
 from rl_abn.vision.data.frames import frame_rate
-from rl_abn.vision.film import film_drive, picture_sheet
+from rl_abn.vision.film import film_drive
 from rl_abn.vision.models import build_model
 
 PREPARE = partial(normalise, statistics="half")
@@ -104,51 +103,3 @@ def test_what_cannot_be_filmed_is_told(tmp_path: Path, options, message: str) ->
         film(tmp_path / "a.mp4", driver(), **options)
     with pytest.raises(RlAbnError, match="1 or 2 controls, got one of 3 classes"):
         film(tmp_path / "a.mp4", driver(n_outputs=3, answers="classes"))
-
-
-def classifier():
-    torch.manual_seed(0)
-    return build_model("resnet", n_outputs=3, depth=8)
-
-
-def sheet(path: Path, targets: torch.Tensor, n: int = 6, network=None) -> int:
-    rng = torch.Generator().manual_seed(0)
-    pixels = torch.randint(256, (len(targets), 32, 32, 3), generator=rng).to(torch.uint8)
-    return picture_sheet(
-        path,
-        network or classifier(),
-        HeldPictures(pixels),
-        targets,
-        ["a", "b", "c"],
-        n,
-        prepare=PREPARE,
-        title="Pictures",
-    )
-
-
-def test_half_of_a_sheet_is_wrong_where_it_can_be(tmp_path: Path) -> None:
-    network = classifier().eval()
-    rng = torch.Generator().manual_seed(0)
-    pixels = torch.randint(256, (40, 32, 32, 3), generator=rng).to(torch.uint8)
-    with torch.no_grad():
-        answers = network.attend(PREPARE(pixels.permute(0, 3, 1, 2))).outputs.argmax(1)
-    other = (answers + 1) % 3
-    mixed = torch.where(torch.arange(40) < 20, answers, other)
-    path = tmp_path / "new" / "sheet.png"
-    assert [sheet(path, t) for t in (mixed, answers, other)] == [3, 0, 6]
-    mostly = torch.where(torch.arange(40) < 1, other, answers)
-    assert sheet(path, mostly) == 1
-    assert cv2.imread(str(path)).shape[1] > 420
-
-
-def test_what_has_no_sheet_is_told(tmp_path: Path) -> None:
-    targets = torch.zeros(4, dtype=torch.int64)
-    with pytest.raises(RlAbnError, match=r"ends in \.png"):
-        sheet(tmp_path / "a.jpg", targets)
-    with pytest.raises(RlAbnError, match="1 picture or more"):
-        sheet(tmp_path / "a.png", targets, n=0)
-    with pytest.raises(RlAbnError, match="3 classes, got one of 2 controls"):
-        sheet(tmp_path / "a.png", targets, network=driver())
-    (tmp_path / "file").write_text("")
-    with pytest.raises(RlAbnError, match="cannot be written"):
-        sheet(tmp_path / "file" / "a.png", targets)

@@ -83,7 +83,7 @@ def test_maps_of_held_out_pictures_are_kept_after_every_epoch(
     assert data.held_out is not None
     first = data.held_out.pictures.read(data.held_out.indices[:1])[0].permute(1, 2, 0)
     assert torch.equal(log.frames[0], first)
-    grid = log.grid(torch.from_numpy(log.maps(2)))
+    grid = log.grid(torch.from_numpy(log.maps(2)), data.outputs)
     assert grid.shape == (96, 96 + 2 + 96, 3)
 
 
@@ -234,7 +234,14 @@ def test_tasks_are_learnt(tmp_path: Path) -> None:
     assert data.outputs.names == ("Red", "Bright_Below")
     outcome = train(run, data, resume=False, device="cpu")
     assert outcome.last["train/accuracy"] > 0.8
-    assert PictureProbes.open(run).maps(12).shape == (2, 2, 6, 6)
+    probes = PictureProbes.open(run)
+    assert probes.maps(12).shape == (2, 2, 6, 6)
+    # A row a task, each under its name; pictures of 12 pixels are shown 8 times as large.
+    grid = probes.grid(torch.from_numpy(probes.maps(12)), data.outputs)
+    assert grid.shape == (2 * (16 + 96) + 6, 2 * 96 + 2, 3)
+    many = torch.zeros(2, 40, 6, 6)
+    faces = data.outputs.model_copy(update={"names": tuple(f"Task_{i}" for i in range(40))})
+    assert probes.grid(many, faces).shape == (8 * (16 + 96 + 6) - 6, 2 * 96 + 2, 3)
 
 
 def test_a_loss_that_is_no_number_ends_the_training_in_one_line(
