@@ -15,6 +15,7 @@ from rl_abn.vision.build import Trained
 from rl_abn.vision.examples import Examples
 
 BATCH = 256
+"""So many pictures, or looks at them by a network that looks once a map, are in memory at once."""
 
 
 class Predictions(NamedTuple):
@@ -67,8 +68,9 @@ def predict(
     """
     batches, network = trained.batches, trained.network
     targets, outputs, branch_outputs = [], [], []
+    size = max(1, BATCH // max(1, network.n_maps))
     with torch.no_grad():
-        for numbers, batch in batches.in_order(examples, BATCH):
+        for numbers, batch in batches.in_order(examples, size):
             with batches.compute.autocast(trained.device):
                 attention = network.attend(batch.images, batch.speed, map_override)
             targets.append(batch.targets.cpu())

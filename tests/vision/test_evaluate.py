@@ -16,6 +16,7 @@ from rl_abn.errors import RlAbnError
 from rl_abn.estimates import Estimate
 from rl_abn.recipes import VisionRunRecipe
 from rl_abn.runs import Run
+from rl_abn.vision import predict as predict_module
 from rl_abn.vision.build import VisionRun, load_network
 from rl_abn.vision.calibration import calibration
 from rl_abn.vision.evaluate import evaluate_run
@@ -25,7 +26,7 @@ from rl_abn.vision.predict import Predictions, predict
 from rl_abn.vision.prepare import prepare_run
 from rl_abn.vision.scores import beside, score_classes, score_controls, score_tasks
 from rl_abn.vision.train import train
-from tests.vision.tiny_sets import small_run, write_classes, write_drive
+from tests.vision.tiny_sets import small_run, write_attributes, write_classes, write_drive
 
 CPU = torch.device("cpu")
 
@@ -102,6 +103,29 @@ def test_top_5_is_told_from_ten_classes_on() -> None:
     row = score_classes("x", probabilities, torch.tensor([4, 5]))
     assert row.numbers["top_1"].value == 0
     assert row.numbers["top_5"].value == 0.5
+
+
+def test_networks_that_look_once_a_task_get_smaller_batches(tmp_path, monkeypatch) -> None:
+    data = write_attributes(tmp_path / "set")
+    run, made, _ = small_run(
+        tmp_path / "run", data, "train.epochs=1", env="celeba", agent="multitask_abn"
+    )
+    train(run, made, resume=False, device="cpu")
+    trained = load_network(run)
+    examples = made.train
+    whole = predict(trained, examples)
+    sizes = []
+    attend = trained.network.attend
+
+    def counted(images, *rest):
+        sizes.append(len(images))
+        return attend(images, *rest)
+
+    monkeypatch.setattr(trained.network, "attend", counted)
+    monkeypatch.setattr(predict_module, "BATCH", 16)
+    parts = predict(trained, examples)
+    assert max(sizes) == 8  # two tasks, so 16 looks
+    torch.testing.assert_close(parts.outputs, whole.outputs)
 
 
 def test_tasks_are_counted_one_by_one() -> None:
