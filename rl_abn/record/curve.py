@@ -67,6 +67,8 @@ class SteadyRange:
     def label(self, value: float) -> str:
         """Returns a number of the axis with as many decimals as the step needs."""
         decimals = max(0, -math.floor(math.log10(self.step) + 1e-9))
+        while not math.isclose(self.step, round(self.step, decimals), rel_tol=1e-6):
+            decimals += 1  # 0.25 is no whole number of tenths
         return f"{value + 0.0:.{decimals}f}".replace("-", "−")
 
 

@@ -204,3 +204,12 @@ def test_recording_needs_no_learning_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("step", "written"), [(0.25, "−0.25"), (0.1, "−0.1"), (0.5, "−0.5"), (2.0, "−2"), (20.0, "−20")]
+)
+def test_an_axis_is_numbered_with_all_the_decimals_of_its_step(step, written):
+    axis = SteadyRange()
+    axis.step = step
+    assert axis.label(-step) == written
