@@ -15,8 +15,9 @@ class WeightedGlobalPooling(nn.Module):
     as under average pooling. For regression, where the same thing on the left and on the right
     means different answers.
 
-    The weights are relative to the average: the kernel is `weight / (h * w)`. All are 1 at first,
-    which is global average pooling, and an optimizer's steps mean the same for maps of any size.
+    All weights are 1 / (h * w) at first, which is global average pooling. They are a layer's
+    weights like any other: kept relative to the average instead, they would learn hundreds of
+    times slower under Adam, whose steps are of one size.
 
     Args:
         n_outputs: K, the number of answers.
@@ -30,7 +31,7 @@ class WeightedGlobalPooling(nn.Module):
         super().__init__()
         if min(n_outputs, *size) < 1:
             raise ValueError(f"expected counts of 1 or more, got {n_outputs} answers, {size}")
-        self.weight = nn.Parameter(torch.ones(n_outputs, *size))
+        self.kernel = nn.Parameter(torch.full((n_outputs, *size), 1.0 / (size[0] * size[1])))
         self.bias = nn.Parameter(torch.zeros(n_outputs))
 
     def forward(self, evidence: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K"]:
@@ -39,8 +40,8 @@ class WeightedGlobalPooling(nn.Module):
         Raises:
             ValueError: If the evidence has another size than the weights.
         """
-        if evidence.shape[1:] != self.weight.shape:
+        if evidence.shape[1:] != self.kernel.shape:
             raise ValueError(
-                f"expected evidence of {tuple(self.weight.shape)}, got {tuple(evidence.shape[1:])}"
+                f"expected evidence of {tuple(self.kernel.shape)}, got {tuple(evidence.shape[1:])}"
             )
-        return (evidence * self.weight).mean(dim=(2, 3)) + self.bias
+        return (evidence * self.kernel).sum(dim=(2, 3)) + self.bias

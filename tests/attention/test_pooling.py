@@ -10,7 +10,7 @@ EVIDENCE = torch.randn(4, 3, 5, 6, generator=torch.Generator().manual_seed(0))
 def with_weights(n_outputs=3, size=(5, 6)):
     pool = WeightedGlobalPooling(n_outputs, size)
     with torch.no_grad():
-        pool.weight.copy_(torch.randn(n_outputs, *size, generator=torch.Generator().manual_seed(1)))
+        pool.kernel.copy_(torch.randn(n_outputs, *size, generator=torch.Generator().manual_seed(1)))
         pool.bias.copy_(torch.arange(float(n_outputs)))
     return pool
 
@@ -18,7 +18,7 @@ def with_weights(n_outputs=3, size=(5, 6)):
 def test_it_is_a_convolution_whose_kernel_is_the_whole_map():
     """Mori et al., IV 2019; one kernel an answer, on the answer's own evidence."""
     pool = with_weights()
-    kernels = (pool.weight / 30).unsqueeze(1)
+    kernels = pool.kernel.unsqueeze(1)
     expected = F.conv2d(EVIDENCE, kernels, pool.bias, groups=3)
     assert expected.shape == (4, 3, 1, 1)
     torch.testing.assert_close(pool(EVIDENCE), expected.flatten(1))
@@ -34,7 +34,7 @@ def test_an_answer_reads_its_own_evidence_alone():
     changed[:, 1] += 1.0
     difference = with_weights()(changed) - with_weights()(EVIDENCE)
     assert difference[:, [0, 2]].abs().max() == 0
-    torch.testing.assert_close(difference[:, 1], with_weights().weight[1].mean().expand(4))
+    torch.testing.assert_close(difference[:, 1], with_weights().kernel[1].sum().expand(4))
 
 
 def test_where_something_is_matters():

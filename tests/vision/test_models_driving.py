@@ -71,9 +71,9 @@ def test_the_branch_answers_by_weighted_global_pooling():
     pool = network.branch.pool
     assert isinstance(pool, WeightedGlobalPooling)
     with torch.no_grad():
-        pool.weight.copy_(torch.randn_like(pool.weight))
+        pool.kernel.copy_(torch.randn_like(pool.kernel))
     attention = network.attend(frames(), SPEED)
-    kernels = (pool.weight / (14 * 47)).unsqueeze(1)
+    kernels = pool.kernel.unsqueeze(1)
     expected = F.conv2d(attention.evidence, kernels, pool.bias, groups=2).flatten(1).tanh()
     torch.testing.assert_close(attention.branch_outputs, expected)
 
