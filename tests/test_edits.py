@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
 from scipy.stats import norm
 
 from rl_abn.edits import Box, Click, Edit, Edits, covered, density
-from rl_abn.errors import RlAbnError
+from tests.complaints import complaint
 
 SIZE = (8, 16)  # of pictures; maps are 4×8
-
-
-def complaint(mistake: Callable[[], object]) -> str:
-    with pytest.raises(RlAbnError) as caught:
-        mistake()
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    assert len(message) < 500
-    return message
 
 
 def applied(edit: Edit, own: torch.Tensor | None = None, **options: float) -> torch.Tensor:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from rl_abn.errors import RlAbnError
 from rl_abn.recipes import (
     RunRecipe,
     VisionRunRecipe,
@@ -23,6 +21,7 @@ from rl_abn.recipes import (
 from rl_abn.runs import write_recipe
 from rl_abn.vision.build import check_recipe
 from rl_abn.vision.optimizer import learning_rate
+from tests.complaints import complaint
 
 MODELS, DATA = list_recipes("agents/vision"), list_recipes("envs/vision")
 KINDS = {
@@ -34,14 +33,6 @@ KINDS = {
     "cifar100": "classes",
     "image_folder": "classes",
 }
-
-
-def complaint(mistake: Callable[[], object]) -> str:
-    with pytest.raises(RlAbnError) as caught:
-        mistake()
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    return message
 
 
 def asked_by(model: str) -> str:

@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 
 from rl_abn import files
-from rl_abn.errors import RlAbnError
 from rl_abn.recipes import RunRecipe, make_run_recipe
 from rl_abn.runs import (
     META,
@@ -40,18 +39,11 @@ from rl_abn.runs import (
 )
 from rl_abn.runs import checkpoints as checkpoints_module
 from rl_abn.runs import tensors as tensors_module
+from tests.complaints import complaint
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 WEIGHT = {"actor.weight": torch.arange(6.0).reshape(2, 3), "actor.bias": torch.zeros(2)}
-
-
-def complaint(mistake: Callable[[], object]) -> str:
-    with pytest.raises(RlAbnError) as caught:
-        mistake()
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    return message
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -438,7 +430,7 @@ def test_a_run_with_a_damaged_recipe_is_refused(run: Run) -> None:
 
 
 def test_a_run_name_longer_than_names_can_be() -> None:
-    assert "expected a run folder" in complaint(lambda: Run.open(Path("x" * 5_000)))
+    assert "expected a run folder" in complaint(lambda: Run.open(Path("x" * 5_000)), 6_000)
 
 
 def test_a_full_disk_while_a_run_is_noted_down(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

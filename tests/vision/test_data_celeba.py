@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -10,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from rl_abn.errors import RlAbnError
 from rl_abn.vision.data import open_labelled, splits_of
+from tests.complaints import complaint
 
 TABLE = """5
 Bald Smiling Young
@@ -22,14 +21,6 @@ Bald Smiling Young
 000005.png -1  1 -1
 """
 VALUES = [[0, 1, 1], [1, 0, 0], [0, 0, 1], [1, 1, 0], [0, 1, 0]]
-
-
-def complaint(mistake: Callable[[], object]) -> str:
-    with pytest.raises(RlAbnError) as caught:
-        mistake()
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    return message
 
 
 @pytest.fixture

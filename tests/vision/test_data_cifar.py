@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from rl_abn.errors import RlAbnError
 from rl_abn.vision.data import open_labelled, splits_of
+from tests.complaints import complaint
 
 NAMES = ("airplane", "automobile", "bird")
-
-
-def complaint(mistake: Callable[[], object]) -> str:
-    with pytest.raises(RlAbnError) as caught:
-        mistake()
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    return message
 
 
 def records(labels: list[list[int]], seed: int) -> tuple[bytes, np.ndarray]:

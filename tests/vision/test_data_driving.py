@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -11,20 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from rl_abn.errors import RlAbnError
 from rl_abn.vision.data import StoredPictures, open_driving_log, open_labelled
+from tests.complaints import complaint
 
 HEAD = "center,steering,throttle,brake,speed"
 NAMES = [f"center_2018_07_16_17_11_43_{100 * i:03}.png" for i in range(5)]
 STEERING = [0.0, -0.25, 1.0, 0.5, -1.0]
-
-
-def complaint(mistake: Callable[[], object]) -> str:
-    with pytest.raises(RlAbnError) as caught:
-        mistake()
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    return message
 
 
 def write_log(folder: Path, rows: list[str], head: str | None = HEAD) -> Path:

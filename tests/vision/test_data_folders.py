@@ -6,7 +6,6 @@ import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -14,18 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from rl_abn.errors import RlAbnError
 from rl_abn.vision.data import HeldPictures, StoredPictures, open_labelled, pictures, splits_of
+from tests.complaints import complaint
 
 CLASSES = ("cat", "dog", "owl")
-
-
-def complaint(mistake: Callable[[], object]) -> str:
-    with pytest.raises(RlAbnError) as caught:
-        mistake()
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    return message
 
 
 def picture(seed: int, height: int = 8, width: int = 8) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import pickle
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -13,17 +12,8 @@ import numpy as np
 import pytest
 
 from rl_abn.edits import Box, Click, Edits
-from rl_abn.errors import RlAbnError
 from rl_abn.vision.edit_files import read_edits, write_edits
-
-
-def complaint(mistake: Callable[[], object]) -> str:
-    with pytest.raises(RlAbnError) as caught:
-        mistake()
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    assert len(message) < 500
-    return message
+from tests.complaints import complaint
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from rl_abn.errors import RlAbnError
 from rl_abn.estimates import Estimate
 from rl_abn.recipes import VisionRunRecipe
 from rl_abn.runs import Run
@@ -26,17 +24,10 @@ from rl_abn.vision.predict import Predictions, predict
 from rl_abn.vision.prepare import prepare_run
 from rl_abn.vision.scores import beside, score_classes, score_controls, score_tasks
 from rl_abn.vision.train import train
+from tests.complaints import complaint
 from tests.vision.tiny_sets import small_run, write_attributes, write_classes, write_drive
 
 CPU = torch.device("cpu")
-
-
-def complaint(mistake: Callable[[], object]) -> str:
-    with pytest.raises(RlAbnError) as caught:
-        mistake()
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    return message
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
 from urllib.error import URLError
@@ -12,13 +11,13 @@ from urllib.error import URLError
 import pytest
 import torch
 
-from rl_abn.errors import RlAbnError
 from rl_abn.recipes import list_recipes, make_vision_recipe
 from rl_abn.vision.build import VisionRun, check_recipe, load_network
 from rl_abn.vision.examples import DataSet
 from rl_abn.vision.models import build_model
 from rl_abn.vision.prepare import prepare_run
 from rl_abn.vision.train import Training, train
+from tests.complaints import complaint
 from tests.vision.look_alikes import (
     Asked,
     LookAlike,
@@ -37,14 +36,6 @@ KINDS = {"torchvision": LookAlike, "timm": TimmLookAlike}
 def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Asked]:
     """Packages that write down what weights were asked for."""
     return {"torchvision": put_torchvision(monkeypatch), "timm": put_timm(monkeypatch)}
-
-
-def complaint(mistake: Callable[[], object]) -> str:
-    with pytest.raises(RlAbnError) as caught:
-        mistake()
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    return message
 
 
 @pytest.mark.parametrize("package", KINDS)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from rl_abn.errors import RlAbnError
 from rl_abn.recipes import VisionRunRecipe
 from rl_abn.runs import META, METRICS, TRAINING, WEIGHTS, Run, load_tensors, read_json
 from rl_abn.runs.metrics import read_metrics
@@ -19,15 +17,8 @@ from rl_abn.vision import train as train_module
 from rl_abn.vision.prepare import prepare_run
 from rl_abn.vision.probes import PictureProbes
 from rl_abn.vision.train import train
+from tests.complaints import complaint
 from tests.vision.tiny_sets import SMALL, small_run, write_attributes, write_classes, write_drive
-
-
-def complaint(mistake: Callable[[], object]) -> str:
-    with pytest.raises(RlAbnError) as caught:
-        mistake()
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    return message
 
 
 def contents(run: Run, epoch: int) -> dict[str, bytes]:
