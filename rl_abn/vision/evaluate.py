@@ -16,11 +16,11 @@ from rl_abn.errors import RlAbnError, warn
 from rl_abn.progress import ProgressReport
 from rl_abn.runs import write_output
 from rl_abn.seeds import derive_seeds
-from rl_abn.vision.build import Trained, VisionRun, load_network
+from rl_abn.vision.build import VisionRun, load_network
 from rl_abn.vision.calibration import calibration, draw_calibration
 from rl_abn.vision.examples import Examples
 from rl_abn.vision.outputs import Outputs, steering_of
-from rl_abn.vision.predict import Predictions, predict, predict_sampled
+from rl_abn.vision.predict import Predictions, Samples, predict, predict_sampled
 from rl_abn.vision.prepare import data_of
 from rl_abn.vision.scores import (
     Row,
@@ -138,15 +138,15 @@ def evaluate_run(
     own = predict(trained, examples, report=report)
     scored = _Scored(trained.outputs, examples, own)
     rows = scored.branches(own)
-    done, extra = len(examples), dict[str, Any]()
-    if trained.outputs.answers == "classes":
-        extra["reliability"] = calibration(own)
+    done, extra, sampled = len(examples), dict[str, Any](), None
     if samples:
         draws = int(derive_seeds(seed, _SAMPLES, count=1)[0])
-        more, sampled = _sampled(scored, trained, samples, draws, report, done)
-        rows += more
-        extra |= sampled
+        sampled = predict_sampled(trained, examples, samples, draws, report, done)
+        rows += scored.bayesian(sampled, samples)
+        extra |= _entropies(sampled, own.targets)
         done += len(examples)
+    if trained.outputs.answers == "classes":
+        extra["reliability"] = calibration(own, sampled)
     for name in interventions:
         changed = predict(trained, examples, _override(name, seed, where), report, done)
         rows.append(scored.changed(name, changed, rows[0]))
@@ -184,6 +184,13 @@ class _Scored:
             rows.append(self._row("attention branch", answers.branch_outputs))
         return rows
 
+    def bayesian(self, sampled: Samples, n: int) -> list[Row]:
+        rows = [self._classes_row(f"Bayesian, {n} samples", sampled.probabilities)]
+        rows.append(self._classes_row("its perception branch", sampled.perception))
+        if sampled.branch is not None:
+            rows.append(self._classes_row("its attention branch", sampled.branch))
+        return rows
+
     def changed(self, name: str, answers: Predictions, intact: Row) -> Row:
         row = self._row(f"maps {name}", answers.outputs)._replace(intervention=name)
         own, targets = self.own.outputs, self.own.targets
@@ -212,9 +219,9 @@ class _Scored:
             return score_tasks(name, answers, targets)
         if self.outputs.answers == "controls":
             return score_controls(name, answers, *self._drive())
-        return self.classes_row(name, softmax(answers))
+        return self._classes_row(name, softmax(answers))
 
-    def classes_row(self, name: str, probabilities: Tensor) -> Row:
+    def _classes_row(self, name: str, probabilities: Tensor) -> Row:
         row = score_classes(name, probabilities, self.own.targets)
         if self.bins is None:
             return row
@@ -227,28 +234,14 @@ class _Scored:
         return self.examples.targets.cpu(), self.examples.drive.blocks
 
 
-def _sampled(
-    scored: _Scored,
-    trained: Trained,
-    n: int,
-    seed: int,
-    report: ProgressReport | None,
-    done: int,
-) -> tuple[list[Row], dict[str, Any]]:
-    found = predict_sampled(trained, scored.examples, n, seed, report, done)
-    targets = scored.own.targets
-    rows = [scored.classes_row(f"Bayesian, {n} samples", found.probabilities)]
-    rows.append(scored.classes_row("its perception branch", found.perception))
-    if found.branch is not None:
-        rows.append(scored.classes_row("its attention branch", found.branch))
-    right = found.probabilities.argmax(dim=1) == targets
-    extra = {
-        "reliability": calibration(scored.own, found),
-        "entropy_right": float(found.entropy[right].mean()) if right.any() else None,
-        "entropy_wrong": float(found.entropy[~right].mean()) if (~right).any() else None,
-        "from_branch": float(found.from_branch.double().mean()),
+def _entropies(sampled: Samples, targets: Tensor) -> dict[str, Any]:
+    """How unsure it is where it is right and where it is wrong, and which branch answers."""
+    right = sampled.probabilities.argmax(dim=1) == targets
+    return {
+        "entropy_right": float(sampled.entropy[right].mean()) if right.any() else None,
+        "entropy_wrong": float(sampled.entropy[~right].mean()) if (~right).any() else None,
+        "from_branch": float(sampled.from_branch.double().mean()),
     }
-    return rows, extra
 
 
 def _override(name: str, seed: int, device: torch.device) -> MapOverride:
