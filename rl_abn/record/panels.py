@@ -34,6 +34,12 @@ def map_label(name: str) -> str:
     return _MAP_LABELS.get(name, f"{name} map")
 
 
+def clock(seconds: float) -> str:
+    """Returns a time from the start as it is written at the top, such as 1:05."""
+    whole = int(seconds)
+    return f"{whole // 60}:{whole % 60:02d}"
+
+
 class Header:
     """The line at the top: a title, and numbers with their names at the right.
 

@@ -14,7 +14,7 @@ from rl_abn.record import draw
 from rl_abn.record.bars import ActionBars
 from rl_abn.record.curve import MIN_HEIGHT, ValueCurve
 from rl_abn.record.overlay import Scale
-from rl_abn.record.panels import BLOCK_GAP, COLUMN, HEADER, MARGIN, Header, Panels
+from rl_abn.record.panels import BLOCK_GAP, COLUMN, HEADER, MARGIN, Header, Panels, clock
 
 _STATUS = (("SCORE", 128), ("LIVES", 76), ("STEP", 108), ("TIME", 82))
 
@@ -142,14 +142,13 @@ class GameScene:
         self._curve.push(float(moment.value), float(moment.reward))
 
         canvas = self._base.copy()
-        seconds = int(moment.step / self._fps)
         self._header.paint(
             canvas,
             (
                 f"{moment.score:,.0f}",
                 f"{moment.lives}",
                 f"{moment.step:,}",
-                f"{seconds // 60}:{seconds % 60:02d}",
+                clock(moment.step / self._fps),
             ),
         )
         self._panels.paint(canvas, MARGIN, HEADER, moment.frame, moment.maps)

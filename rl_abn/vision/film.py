@@ -14,6 +14,7 @@ from rl_abn.attention import Compute
 from rl_abn.errors import RlAbnError
 from rl_abn.progress import ProgressReport
 from rl_abn.record import Control, PictureMoment, PictureScene, Scale, VideoWriter
+from rl_abn.record.panels import clock
 from rl_abn.vision.data.driving import DrivingLog
 from rl_abn.vision.data.frames import frame_rate
 from rl_abn.vision.data.steering import SteeringBins
@@ -166,8 +167,7 @@ def _one(attention: VisionAttention, i: int) -> VisionAttention:
 
 
 def _status(speed: float, number: int, seconds: float) -> tuple[str, ...]:
-    whole = int(seconds)
-    return f"{speed:.1f}", f"{number:,}", f"{whole // 60}:{whole % 60:02d}"
+    return f"{speed:.1f}", f"{number:,}", clock(seconds)
 
 
 def _written(steering: float) -> str:

@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 
 from rl_abn.record import PictureMoment, PictureScene, Scale, VideoWriter
+from rl_abn.record.panels import clock
 from rl_abn.vision.carracing.camera import CameraDriver
 from rl_abn.vision.carracing.drive import DriveStep
 from rl_abn.vision.carracing.expert import Expert
@@ -100,13 +101,12 @@ class DriveFilm:
         return replace(moment, status=self._status(step), starts=self._starts)
 
     def _status(self, step: DriveStep) -> tuple[str, ...]:
-        seconds = step.t // FPS
         return (
             f"{step.speed:.0f}",
             f"{step.score:.0f}",
             f"{step.completed:.0%}",
             f"{self._n_put_back:,}",
-            f"{seconds // 60}:{seconds % 60:02d}",
+            clock(step.t / FPS),
         )
 
 
