@@ -19,6 +19,7 @@ PACKAGE = Path(rl_abn.__file__).parent
 FLOORS: dict[str, set[str]] = {
     "__init__": set(),
     "attention": set(),
+    "background": set(),
     "edits": {"errors"},
     "errors": set(),
     "estimates": set(),
@@ -35,6 +36,7 @@ FLOORS: dict[str, set[str]] = {
     "runs": {"attention", "networks", "errors", "files", "memory", "recipes"},
     "rl": {
         "attention",
+        "background",
         "networks",
         "edits",
         "errors",

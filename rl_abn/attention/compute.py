@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from rl_abn.attention.graph import Replayed
+from rl_abn.attention.packed import Packed
 
 Precision = Literal["fp32", "bf16"]
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -73,7 +74,9 @@ class Compute:
         return torch.autocast(device.type, dtype=torch.bfloat16)
 
     @contextmanager
-    def acting(self, device: torch.device, batch: int) -> Iterator[Callable[[], Pause]]:
+    def acting(
+        self, device: torch.device, batch: int, network: nn.Module | None = None
+    ) -> Iterator[Callable[[], Pause]]:
         """Returns the context of many small forward passes with the same weights.
 
         No gradients; weights are cast to the precision once, not at every pass. On a CPU a
@@ -82,6 +85,7 @@ class Compute:
         Args:
             device: Where the network runs.
             batch: Observations in a pass.
+            network: Its weights are packed, which pays from a few passes on; None packs none.
 
         Yields:
             Makes a context that is as it was outside, for others' code in between.
@@ -93,11 +97,16 @@ class Compute:
                 torch.set_num_threads(1)
             # A graph casts inside: it could not see a cast made outside change.
             cast = nullcontext() if self.replays(device) else self.autocast(device)
-            with torch.no_grad(), cast:
-                yield partial(_paused, device, n_threads)
+            with torch.no_grad(), cast, self._packed(network, device) as weights:
+                yield partial(_paused, device, n_threads, weights)
         finally:
             if few:
                 torch.set_num_threads(n_threads)
+
+    def _packed(self, network: nn.Module | None, device: torch.device) -> Packed:
+        # What is compiled would be compiled anew for every packing.
+        small = device.type == "cpu" and self.precision == "bf16" and not self.compiled
+        return Packed(network if small else None)
 
     def images(
         self, pixels: UInt8[Tensor, "B C H W"] | Float[Tensor, "B C H W"], *, normalize: bool = True
@@ -116,11 +125,11 @@ class Compute:
 
 
 @contextmanager
-def _paused(device: torch.device, n_threads: int) -> Iterator[None]:
+def _paused(device: torch.device, n_threads: int, weights: Packed) -> Iterator[None]:
     n_inside = torch.get_num_threads()
     torch.set_num_threads(n_threads)
     try:
-        with torch.enable_grad(), torch.autocast(device.type, enabled=False):
+        with weights.lifted(), torch.enable_grad(), torch.autocast(device.type, enabled=False):
             yield
     finally:
         torch.set_num_threads(n_inside)

@@ -249,7 +249,7 @@ class TrainTable(Table):
         graphs: Whether a GPU replays acting and gradients as CUDA graphs; nothing on a CPU.
         env_parts: Parts the games are stepped in; with 2, one half's emulators run while the
             agent acts in the other. Has to divide n_envs.
-        emulator_threads: Threads that run the games of a part; 0 shares the cores among all parts.
+        emulator_threads: Threads that run the games of a part; 0 is one a core.
     """
 
     steps: Count = 10_000_000

@@ -9,6 +9,7 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 
+from rl_abn.background import in_background
 from rl_abn.errors import RlAbnError
 from rl_abn.recipes import A2C, PPO, AgentRecipe, Protocol, RunRecipe, schedule
 from rl_abn.rl.a2c import AttentionA2C
@@ -42,19 +43,22 @@ def make_training_env(recipe: RunRecipe, ranks: Ranks | None = None) -> Training
         raise RlAbnError(
             f"expected a train.env_parts that divides {n_mine} games, got {train.env_parts}"
         )
-    # Parts run side by side, and so do the ranks of a machine: together they have its cores.
-    side_by_side = ranks.local_count * train.env_parts
-    n_threads = train.emulator_threads or max(1, (os.cpu_count() or 1) // side_by_side)
-    parts = [
-        AleVecEnv(
+    # The ranks of a machine share its cores. Parts do not: whichever runs may have them all.
+    n_threads = train.emulator_threads or max(1, (os.cpu_count() or 1) // ranks.local_count)
+
+    def make_part() -> AleVecEnv:
+        n_games = n_mine // train.env_parts
+        return AleVecEnv(
             recipe.env.game,
             training_protocol(recipe),
-            n_mine // train.env_parts,
-            n_threads=min(n_threads, n_mine // train.env_parts),
+            n_games,
+            n_threads=min(n_threads, n_games),
         )
-        for _ in range(train.env_parts)
-    ]
-    return SideBySideVecEnv(parts) if len(parts) > 1 else parts[0]
+
+    if train.env_parts == 1:
+        return make_part()
+    # What acts in one part keeps all parts busy: it goes before their emulators.
+    return SideBySideVecEnv([in_background(make_part) for _ in range(train.env_parts)])
 
 
 def policy_kwargs(agent: AgentRecipe) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import cv2
@@ -49,42 +50,44 @@ class RolloutSamples(NamedTuple):
 
 
 class Thought(NamedTuple):
-    """What an agent made of n observations.
+    """What an agent made of n observations. What it has no branch or places for is None.
 
     Attributes:
         actions: What it does, int64 [n].
         values: What it expects, [n].
-        log_probs: How likely it was to do that, [n].
-        branch_values: What its branch expects, [n]; 0 without a branch that answers.
-        branch_log_probs: How likely the branch was to do that, [n]; 0 likewise.
-        places: Where it looked, int64 [n]; 0 without hard attention.
-        place_log_probs: How likely it was to look there, [n]; 0 likewise.
+        action_logits: What it drew that from, [n, A].
+        branch_values: What its branch expects, [n].
+        branch_logits: The branch's own policy, [n, A].
+        places: Where it looked, int64 [n].
+        place_logits: What it drew that from, [n, L].
     """
 
     actions: Tensor
     values: Tensor
-    log_probs: Tensor
-    branch_values: Tensor
-    branch_log_probs: Tensor
-    places: Tensor
-    place_log_probs: Tensor
+    action_logits: Tensor
+    branch_values: Tensor | None
+    branch_logits: Tensor | None
+    places: Tensor | None
+    place_logits: Tensor | None
 
     @classmethod
     def of(cls, attention: PolicyAttention, actions: Tensor) -> Thought:
         """Reads what is kept of an agent's attention and the actions it led to, int64 [n]."""
-        value, branch_logits = attention.value, attention.branch_logits
-        answers = branch_logits is not None and attention.branch_value is not None
-        place, place_logits = attention.place, attention.place_logits
-        silent = torch.zeros_like(value)
         return cls(
             actions,
-            value,
-            categorical.log_prob(attention.action_logits, actions),
-            attention.branch_value if answers else silent,  # type: ignore[arg-type]
-            categorical.log_prob(branch_logits, actions) if answers else silent,  # type: ignore[arg-type]
-            torch.zeros_like(actions) if place is None else place,
-            silent if place is None else categorical.log_prob(place_logits, place),  # type: ignore[arg-type]
+            attention.value,
+            attention.action_logits,
+            attention.branch_value,
+            attention.branch_logits,
+            attention.place,
+            attention.place_logits,
         )
+
+
+def _joined(join: Callable[[tuple[Tensor, ...]], Tensor], thoughts: Sequence[Thought]) -> Thought:
+    """Joins thoughts, field by field."""
+    fields = zip(*thoughts, strict=True)
+    return Thought(*(None if field[0] is None else join(field) for field in fields))  # type: ignore[arg-type]
 
 
 class AttentionRolloutBuffer(RolloutBuffer):
@@ -179,6 +182,7 @@ class AttentionRolloutBuffer(RolloutBuffer):
         """Starts a new rollout; the next steps overwrite the last ones."""
         self.pos = 0
         self.full = False
+        self._thoughts: dict[int, list[Thought]] = {}  # by the first of the games
 
     def observe(self, t: int, games: slice, obs: np.ndarray) -> Tensor:
         """Writes what some games show at step t, [n, C, H, W], and returns it.
@@ -200,15 +204,28 @@ class AttentionRolloutBuffer(RolloutBuffer):
             for mine, part in zip(self.states, state or (), strict=True):
                 mine[t // self.sequence_length, games] = part
 
-    def think(self, t: int, games: slice, thought: Thought) -> None:
-        """Writes what the agent thought of some games' observations at step t, and did."""
-        self.actions[t, games] = thought.actions
-        self.values[t, games] = thought.values
-        self.log_probs[t, games] = thought.log_probs
-        self.branch_values[t, games] = thought.branch_values
-        self.branch_log_probs[t, games] = thought.branch_log_probs
-        self.places[t, games] = thought.places
-        self.place_log_probs[t, games] = thought.place_log_probs
+    def think(self, games: slice, thought: Thought) -> None:
+        """Keeps what the agent thought of some games' next step, and did."""
+        self._thoughts.setdefault(games.start, []).append(thought)
+
+    def write_thoughts(self) -> None:
+        """Writes what was thought at every step, and how likely it was to do what was done.
+
+        All at once, after the last step: a step has no time to lose.
+        """
+        parts = [_joined(torch.stack, thoughts) for _, thoughts in sorted(self._thoughts.items())]
+        thought = _joined(partial(torch.cat, dim=1), parts)
+        self.actions.copy_(thought.actions)
+        self.values.copy_(thought.values)
+        self.log_probs.copy_(categorical.log_prob(thought.action_logits, thought.actions))
+        if thought.branch_values is not None and thought.branch_logits is not None:
+            self.branch_values.copy_(thought.branch_values)
+            self.branch_log_probs.copy_(
+                categorical.log_prob(thought.branch_logits, thought.actions)
+            )
+        if thought.places is not None and thought.place_logits is not None:
+            self.places.copy_(thought.places)
+            self.place_log_probs.copy_(categorical.log_prob(thought.place_logits, thought.places))
 
     def add_step(self, rewards: np.ndarray, episode_starts: np.ndarray) -> None:
         """Writes what came of the next step, and moves on.

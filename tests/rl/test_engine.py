@@ -8,8 +8,9 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
 
-from rl_abn.attention import Compute
+from rl_abn.attention import Compute, packed
 from rl_abn.attention.graph import Replayed
+from rl_abn.attention.packed import can_pack
 from rl_abn.rl import categorical
 from rl_abn.rl.learners import Learners
 from rl_abn.rl.parts import SideBySideVecEnv, parts_of
@@ -102,6 +103,36 @@ def test_a_compiled_network_sees_what_a_plain_one_does(monkeypatch):
     pixels = torch.randint(0, 256, (5, 1, 12, 12), dtype=torch.uint8)
     for one, other in zip(plain.attend(pixels)[0], kernels.attend(pixels)[0], strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.skipif(not can_pack(), reason="wants a processor with bfloat16")
+@pytest.mark.parametrize("mechanism", ["residual", "soft", "none"])
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_packed_weights_learn_the_same_weights(name, mechanism, monkeypatch):
+    """Every rollout packs those of its own policy, and their bits are the same."""
+    made = []
+    convolution = packed._convolution
+    monkeypatch.setattr(
+        packed, "_convolution", lambda *args: made.append(args) or convolution(*args)
+    )
+    kwargs = {"precision": "bf16", "mechanism": mechanism}
+    if mechanism == "soft":
+        kwargs |= {"memory": "lstm", "memory_size": 16}
+    if mechanism != "residual":
+        kwargs["branch_answers"] = False
+    branch_loss = "actor_critic" if mechanism == "residual" else "none"
+    models, counts = [], []
+    for can in (False, True):
+        monkeypatch.setattr(packed, "can_pack", lambda can=can: can)
+        model = make_algorithm(
+            name, make_probe(PatchSignal), branch_loss=branch_loss, policy_kwargs=kwargs
+        )
+        model.learn(3 * 256)
+        models.append(weights(model))
+        counts.append(len(made))
+    assert same(*models)
+    assert counts[0] == 0
+    assert counts[1] > 0
 
 
 @pytest.mark.parametrize("batch", [64, 7])

@@ -72,9 +72,10 @@ def filled_buffer(steps=4, n_envs=3):
             logits, torch.full((n_envs,), float(t)), *[torch.zeros(0)] * 2, -logits, logits[:, 0]
         )
         actions = torch.tensor([t % 2] * n_envs)
-        buffer.think(t, slice(0, n_envs), Thought.of(attention, actions))
+        buffer.think(slice(0, n_envs), Thought.of(attention, actions))
         buffer.add_step(np.arange(3.0) + 10 * t, np.zeros(n_envs, bool))
         written.append((obs, actions, attention))
+    buffer.write_thoughts()
     buffer.compute_returns_and_advantage(torch.zeros(n_envs), np.zeros(n_envs, bool))
     return buffer, written
 

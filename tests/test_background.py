@@ -1,0 +1,41 @@
+import os
+import sys
+import threading
+
+import pytest
+
+from rl_abn.background import NICENESS, in_background
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads' own priorities")
+
+
+def priority():
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
+def start_one_that_says_its_priority():
+    said = []
+    thread = threading.Thread(target=lambda: said.append(priority()))
+    thread.start()
+    thread.join()
+    return said[0]
+
+
+@linux
+def test_threads_started_inside_yield_and_no_others():
+    before = priority()
+    assert in_background(start_one_that_says_its_priority) == min(before + NICENESS, 19)
+    assert priority() == start_one_that_says_its_priority() == before
+
+
+def test_what_is_made_is_returned_where_priorities_cannot_be_set(monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "nice", refuse, raising=False)
+    assert in_background(lambda: 7) == 7
+
+
+def test_errors_come_through():
+    with pytest.raises(ValueError, match="no such game"):
+        in_background(lambda: (_ for _ in ()).throw(ValueError("no such game")))
