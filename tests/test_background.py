@@ -22,18 +22,34 @@ def start_one_that_says_its_priority():
 
 
 @linux
+def test_idle_threads_run_where_nothing_else_does():
+    def policy():
+        said = []
+        thread = threading.Thread(target=lambda: said.append(os.sched_getscheduler(0)))
+        thread.start()
+        thread.join()
+        return said[0]
+
+    before = policy()
+    assert in_background(policy, idle=True) == os.SCHED_IDLE
+    assert policy() == before
+
+
+@linux
 def test_threads_started_inside_yield_and_no_others():
     before = priority()
     assert in_background(start_one_that_says_its_priority) == min(before + NICENESS, 19)
     assert priority() == start_one_that_says_its_priority() == before
 
 
-def test_what_is_made_is_returned_where_priorities_cannot_be_set(monkeypatch):
+@pytest.mark.parametrize("idle", [False, True])
+def test_what_is_made_is_returned_where_priorities_cannot_be_set(idle, monkeypatch):
     def refuse(*_):
         raise PermissionError
 
-    monkeypatch.setattr(os, "nice", refuse, raising=False)
-    assert in_background(lambda: 7) == 7
+    for name in ("nice", "sched_setscheduler"):
+        monkeypatch.setattr(os, name, refuse, raising=False)
+    assert in_background(lambda: 7, idle=idle) == 7
 
 
 def test_errors_come_through():

@@ -21,7 +21,7 @@ GROUPS = {
     "growth-maps": "growth with the maps' resolution",
 }
 ROLLOUT = 1024
-_HALVES = ("train.precision=bf16", "train.env_parts=2")
+_HALVES = ("train.precision=bf16", "train.env_parts=2", "train.emulator_priority=idle")
 MOST_ENVS = 256
 
 
@@ -196,7 +196,7 @@ def _algorithm(setting: Setting, name: str) -> Iterator[Contender]:
         yield Contender(
             name=f"{agent}_bf16_halves",
             group=name,
-            text=f"{agent}, bf16, games in two halves",
+            text=f"{agent}, bf16, games in two halves, emulators at idle priority",
             baselines=(theirs, passive),
             spec=setting.spec("ours", agent=agent, settings=_HALVES),
         )

@@ -250,6 +250,8 @@ class TrainTable(Table):
         env_parts: Parts the games are stepped in; with 2, one half's emulators run while the
             agent acts in the other. Has to divide n_envs.
         emulator_threads: Threads that run the games of a part; 0 is one a core.
+        emulator_priority: How the emulators of several parts give way on Linux: "low" to the agent,
+            or "idle" to whatever else runs on the machine, which stops them while it is busy.
     """
 
     steps: Count = 10_000_000
@@ -263,6 +265,7 @@ class TrainTable(Table):
     graphs: bool = False
     env_parts: Annotated[int, Field(ge=1, le=8)] = 1
     emulator_threads: Annotated[int, Field(ge=0, le=4096)] = 0
+    emulator_priority: Literal["low", "idle"] = "low"
 
 
 class AgentRecipe(Table):

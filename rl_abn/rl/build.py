@@ -58,7 +58,8 @@ def make_training_env(recipe: RunRecipe, ranks: Ranks | None = None) -> Training
     if train.env_parts == 1:
         return make_part()
     # What acts in one part keeps all parts busy: it goes before their emulators.
-    return SideBySideVecEnv([in_background(make_part) for _ in range(train.env_parts)])
+    idle = train.emulator_priority == "idle"
+    return SideBySideVecEnv([in_background(make_part, idle=idle) for _ in range(train.env_parts)])
 
 
 def policy_kwargs(agent: AgentRecipe) -> dict[str, Any]:

@@ -1,9 +1,15 @@
+import os
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from rl_abn.background import NICENESS
 from rl_abn.errors import RlAbnError
-from rl_abn.recipes import Game
+from rl_abn.recipes import Game, make_run_recipe
 from rl_abn.rl import AleVecEnv
+from rl_abn.rl.build import make_training_env
 from rl_abn.rl.twin import Twin
 from rl_abn.seeds import derive_seeds
 
@@ -126,3 +132,31 @@ def test_a_game_ale_does_not_have_is_refused(space_invaders):
         AleVecEnv(
             Game(title="x", id="x", rom="space_invader"), space_invaders.protocol["legacy"], 1
         )
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads' own priorities")
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (["train.env_parts=1"], ("SCHED_OTHER", 0)),
+        (["train.env_parts=2"], ("SCHED_OTHER", NICENESS)),
+        (["train.env_parts=2", "train.emulator_priority=idle"], ("SCHED_IDLE", 0)),
+    ],
+)
+def test_emulators_beside_an_agent_give_way(settings, expected):
+    def threads():
+        return {int(thread.name) for thread in Path("/proc/self/task").iterdir()}
+
+    def priority(thread):
+        niceness = os.getpriority(os.PRIO_PROCESS, thread)
+        return os.sched_getscheduler(thread), niceness - os.getpriority(os.PRIO_PROCESS, 0)
+
+    before = threads()
+    settings = [*settings, "algorithm.n_envs=4", "train.emulator_threads=2"]
+    env = make_training_env(make_run_recipe("pong", "ppo_abn", 0, settings))
+    emulators = threads() - before
+    assert len(emulators) >= 2
+    policy, niceness = expected
+    expected = (getattr(os, policy), niceness)
+    assert {priority(thread) for thread in emulators} == {expected}
+    env.close()
