@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import partial, reduce
 from typing import TypeVar
 
 import torch
@@ -56,12 +56,15 @@ class Learners:
         all_gradients, all_terms = zip(*self._pool.map(learn, shares), strict=True)
         for parameter, *parts in zip(parameters, *all_gradients, strict=True):
             found = [part for part in parts if part is not None]
-            parameter.grad = None
-            if found:
-                # In the weight's own memory format, which fused optimizers take for granted.
-                parameter.grad = torch.empty_like(parameter).copy_(found[0])
-                for part in found[1:]:
-                    parameter.grad += part
+            parameter.grad = _total(found, like=parameter) if found else None
         return {
             name: torch.stack([terms[name] for terms in all_terms]).sum() for name in all_terms[0]
         }
+
+
+def _total(gradients: Sequence[Tensor], like: nn.Parameter) -> Tensor:
+    """Adds gradients up in their weight's memory format, which fused optimizers count on."""
+    total = reduce(torch.add, gradients)
+    if total is gradients[0] or total.stride() != like.stride():
+        return torch.empty_like(like).copy_(total)
+    return total

@@ -156,6 +156,7 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
             self._states = [self.policy.initial_state(part.num_envs) for part, _ in parts]
         restarts = np.zeros(env.num_envs, dtype=bool)
         races = self._draw_races(n_rollout_steps, env.num_envs)
+        last_values: list[Tensor] = []
         n_together = max(part.num_envs for part, _ in parts)
         with self.policy.compute.acting(self.device, n_together, self.policy) as pause:
             for t in range(n_rollout_steps + 1):
@@ -179,15 +180,15 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
                         )
                         part.step_async(thought.actions.cpu().numpy())
                         rollout_buffer.think(games, thought)
-            last_values = [
-                self._act(torch.as_tensor(obs, device=self.device), races[-1, games], state)[0]
-                for obs, (_, games), state in zip(seen, parts, self._states, strict=True)
-            ]
+                    else:
+                        after = torch.as_tensor(seen[i], device=self.device)
+                        thought, _ = self._act(after, races[-1, games], self._states[i])
+                        last_values.append(thought.values)
         self._last_obs = np.concatenate(seen) if len(seen) > 1 else seen[0]
         assert self._last_episode_starts is not None
         rollout_buffer.write_thoughts()
         rollout_buffer.compute_returns_and_advantage(
-            torch.cat([thought.values for thought in last_values]), self._last_episode_starts
+            torch.cat(last_values), self._last_episode_starts
         )
         self._move_baseline()
         callback.on_rollout_end()
