@@ -25,8 +25,8 @@ class Packed:
     """
 
     def __init__(self, network: nn.Module | None) -> None:
-        can = network is not None and can_pack()
-        self._chains = [(chain, _PackedChain(chain)) for chain in _chains(network) if can]
+        chains = _chains(network) if network is not None and can_pack() else ()
+        self._chains = [(chain, _PackedChain(chain)) for chain in chains]
 
     def __enter__(self) -> Packed:
         """Puts the packed layers in the others' place."""
@@ -74,7 +74,7 @@ class _PackedChain:
         layers = iter(zip(self._layers, [*self._layers[1:], None], strict=True))
         for layer, follower in layers:
             kernel: Kernel = layer
-            if inputs.dtype == torch.bfloat16 and isinstance(layer, nn.Conv2d | nn.Linear):
+            if inputs.dtype == torch.bfloat16 and _is_packable(layer):
                 then = "relu" if isinstance(follower, nn.ReLU) else "none"
                 pack: Any = _convolution if isinstance(layer, nn.Conv2d) else _linear
                 kernel = pack(layer, inputs, then)
@@ -102,10 +102,8 @@ def _linear(layer: nn.Linear, inputs: Tensor, then: str) -> Kernel:
     return lambda vectors: multiply(vectors, weight, bias, then, [], "")
 
 
-def _chains(module: nn.Module | None) -> Iterator[nn.Module]:
+def _chains(module: nn.Module) -> Iterator[nn.Module]:
     """Finds the longest chains of layers in a module."""
-    if module is None:
-        return
     inner: list[nn.Module] = list(module.children())
     if _is_chain(module):
         yield module
@@ -115,11 +113,14 @@ def _chains(module: nn.Module | None) -> Iterator[nn.Module]:
 
 
 def _is_chain(module: nn.Module) -> bool:
-    if any(part._forward_hooks or part._forward_pre_hooks for part in module.modules()):
-        return False
-    if isinstance(module, nn.Conv2d):
-        return module.padding_mode == "zeros" and not isinstance(module.padding, str)
-    return type(module) in (nn.Linear, nn.Sequential)
+    hooked = any(part._forward_hooks or part._forward_pre_hooks for part in module.modules())
+    return (type(module) is nn.Sequential or _is_packable(module)) and not hooked
+
+
+def _is_packable(layer: nn.Module) -> bool:
+    if type(layer) is nn.Conv2d:
+        return layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+    return type(layer) is nn.Linear
 
 
 def _links(chain: nn.Module) -> Iterator[nn.Module]:

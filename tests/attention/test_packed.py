@@ -131,15 +131,28 @@ def test_a_pass_that_fails_packs_nothing():
         assert torch.equal(network(images(2)), expected)
 
 
+class Standardised(nn.Conv2d):
+    """A convolution that does something else."""
+
+    def forward(self, inputs):
+        return super().forward(inputs - inputs.mean())
+
+
 @pytest.mark.usefixtures("acting")
 @pytest.mark.parametrize(
-    "padding", [{"padding": "same"}, {"padding": 1, "padding_mode": "reflect"}]
+    "layer",
+    [
+        nn.Conv2d(4, 3, 3, padding="same"),
+        nn.Conv2d(4, 3, 3, padding=1, padding_mode="reflect"),
+        Standardised(4, 3, 3),
+    ],
 )
-def test_paddings_the_kernels_do_not_know_are_left_alone(padding, kernels):
-    layer = nn.Conv2d(4, 3, 3, **padding)
-    expected = layer(images(2))
-    with Packed(layer):
-        assert torch.equal(layer(images(2)), expected)
+@pytest.mark.parametrize("chained", [False, True])
+def test_layers_the_kernels_do_not_know_are_left_alone(layer, chained, kernels):
+    network = nn.Sequential(layer, nn.ReLU()) if chained else layer
+    expected = network(images(2))
+    with Packed(network):
+        assert torch.equal(network(images(2)), expected)
     assert not kernels
 
 
