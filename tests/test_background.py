@@ -13,9 +13,13 @@ def priority():
     return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
 
-def start_one_that_says_its_priority():
+def policy():
+    return os.sched_getscheduler(0)
+
+
+def in_a_thread(ask):
     said = []
-    thread = threading.Thread(target=lambda: said.append(priority()))
+    thread = threading.Thread(target=lambda: said.append(ask()))
     thread.start()
     thread.join()
     return said[0]
@@ -23,23 +27,16 @@ def start_one_that_says_its_priority():
 
 @linux
 def test_idle_threads_run_where_nothing_else_does():
-    def policy():
-        said = []
-        thread = threading.Thread(target=lambda: said.append(os.sched_getscheduler(0)))
-        thread.start()
-        thread.join()
-        return said[0]
-
     before = policy()
-    assert in_background(policy, idle=True) == os.SCHED_IDLE
-    assert policy() == before
+    assert in_background(lambda: in_a_thread(policy), idle=True) == os.SCHED_IDLE
+    assert policy() == in_a_thread(policy) == before
 
 
 @linux
 def test_threads_started_inside_yield_and_no_others():
     before = priority()
-    assert in_background(start_one_that_says_its_priority) == min(before + NICENESS, 19)
-    assert priority() == start_one_that_says_its_priority() == before
+    assert in_background(lambda: in_a_thread(priority)) == min(before + NICENESS, 19)
+    assert priority() == in_a_thread(priority) == before
 
 
 @pytest.mark.parametrize("idle", [False, True])

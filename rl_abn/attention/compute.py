@@ -105,8 +105,8 @@ class Compute:
 
     def _packed(self, network: nn.Module | None, device: torch.device) -> Packed:
         # What is compiled would be compiled anew for every packing.
-        small = device.type == "cpu" and self.precision == "bf16" and not self.compiled
-        return Packed(network if small else None)
+        packs = device.type == "cpu" and self.precision == "bf16" and not self.compiled
+        return Packed(network if packs else None)
 
     def images(
         self, pixels: UInt8[Tensor, "B C H W"] | Float[Tensor, "B C H W"], *, normalize: bool = True
