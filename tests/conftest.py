@@ -8,4 +8,4 @@ import torch
 from jaxtyping import install_import_hook
 
 torch.set_num_threads(1)  # tests run side by side; more threads would only wait for each other
-install_import_hook("rl_abn.attention", "beartype.beartype")
+install_import_hook(("rl_abn.attention", "rl_abn.compute"), "beartype.beartype")

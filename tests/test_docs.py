@@ -11,9 +11,9 @@ import pytest
 from rl_abn.cli.main import _parser
 from rl_abn.cli.parser import parse
 from rl_abn.recipes import RunRecipe, list_recipes, make_run_recipe, make_vision_recipe
-from rl_abn.rl.metrics import read_metrics
-from rl_abn.rl.train import prepare_run, train
-from rl_abn.vision.build import check_recipe
+from rl_abn.rl.training.metrics import read_metrics
+from rl_abn.rl.training.train import prepare_run, train
+from rl_abn.vision.training.build import check_recipe
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

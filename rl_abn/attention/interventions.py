@@ -49,28 +49,30 @@ class Frozen:
         self._first: Tensor | None = None
 
     def __call__(
-        self, attention_map: Float[Tensor, "N m h w"], began: Bool[Tensor, " N"]
+        self, attention_map: Float[Tensor, "N m h w"], episode_start: Bool[Tensor, " N"]
     ) -> Float[Tensor, "N m h w"]:
         """Returns each game's first maps, [N, m, h, w].
 
         Args:
             attention_map: The agent's own maps now.
-            began: Where a game is at its first observation.
+            episode_start: Where a game is at its first observation.
         """
         first = attention_map if self._first is None else self._first
-        self._first = torch.where(began[:, None, None, None], attention_map, first)
+        self._first = torch.where(episode_start[:, None, None, None], attention_map, first)
         return self._first
 
 
 def _at_every_step(change: Callable[[Tensor], Tensor]) -> Callable[[torch.Generator | None], Rule]:
-    return lambda generator: lambda attention_map, began: change(attention_map)
+    return lambda generator: lambda attention_map, episode_start: change(attention_map)
 
 
 INTERVENTIONS: Mapping[str, Callable[[torch.Generator | None], Rule]] = {
     "zero": _at_every_step(zero),
     "uniform": _at_every_step(uniform),
     "inverted": _at_every_step(inverted),
-    "shuffled": lambda generator: lambda attention_map, began: shuffled(attention_map, generator),
+    "shuffled": lambda generator: (
+        lambda attention_map, episode_start: shuffled(attention_map, generator)
+    ),
     "frozen": lambda generator: Frozen(),
 }
 """By name: from a generator of what is drawn to the rule for one series of games."""
@@ -98,14 +100,14 @@ class Intervention:
         self._which = slice(None) if only is None else [only]
 
     def __call__(
-        self, attention_map: Float[Tensor, "N m h w"], began: Bool[Tensor, " N"]
+        self, attention_map: Float[Tensor, "N m h w"], episode_start: Bool[Tensor, " N"]
     ) -> Float[Tensor, "N m h w"]:
         """Returns the maps to act on, [N, m, h, w]; those that are not changed are the agent's.
 
         Args:
             attention_map: The agent's own maps.
-            began: Where a game is at its first observation.
+            episode_start: Where a game is at its first observation.
         """
         maps = attention_map.clone()
-        maps[:, self._which] = self._rule(attention_map[:, self._which], began)
+        maps[:, self._which] = self._rule(attention_map[:, self._which], episode_start)
         return maps

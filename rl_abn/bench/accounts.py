@@ -12,7 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 
-from rl_abn.rl.parts import parts_of
+from rl_abn.rl.envs.env_parts import env_parts_of
 
 ACCOUNTS = ("emulator", "acting", "learning", "logging", "other")
 
@@ -87,7 +87,7 @@ def keep_accounts(model: OnPolicyAlgorithm, accounts: Accounts, acting: str) -> 
     """
     env = model.get_env()
     assert env is not None
-    for part, _ in parts_of(env):
+    for part, _ in env_parts_of(env):
         accounts.charge(part, "step_async", "emulator", then="other")
         accounts.charge(part, "step_wait", "emulator", then="other")
     accounts.charge(model, "train", "learning", then="other")

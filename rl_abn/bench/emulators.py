@@ -14,7 +14,7 @@ from rl_abn.bench.spec import Spec
 from rl_abn.bench.stopwatch import Stopwatch
 from rl_abn.errors import RlAbnError
 from rl_abn.recipes import EnvRecipe, load_env
-from rl_abn.rl.vec_env import AleVecEnv, make_ale
+from rl_abn.rl.envs.ale_vec_env import AleVecEnv, make_ale
 from rl_abn.seeds import derive_seeds
 
 N_ENVS = 8

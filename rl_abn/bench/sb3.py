@@ -13,7 +13,7 @@ from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack
 
 from rl_abn.bench.spec import Spec
-from rl_abn.device import device_of
+from rl_abn.compute.device import device_of
 from rl_abn.recipes import Game, LinearSchedule, load_env, schedule
 
 gymnasium.register_envs(ale_py)

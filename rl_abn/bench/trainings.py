@@ -16,11 +16,11 @@ from rl_abn.bench.accounts import Accounts, keep_accounts, keep_callbacks_accoun
 from rl_abn.bench.sb3 import make_sb3_model
 from rl_abn.bench.spec import Spec
 from rl_abn.bench.stopwatch import Stopwatch, StopwatchCallback
-from rl_abn.device import device_of
+from rl_abn.compute.device import device_of
 from rl_abn.recipes import RunRecipe, make_run_recipe
-from rl_abn.rl import checkpoint
-from rl_abn.rl import train as training
-from rl_abn.rl.build import Model, make_model, make_training_env
+from rl_abn.rl.training import checkpoint
+from rl_abn.rl.training import train as training
+from rl_abn.rl.training.build import Model, make_model, make_training_env
 
 # Far beyond what is timed, as rl-zoo has it: schedules stay at their beginning.
 STEPS = 10_000_000
@@ -132,7 +132,7 @@ class _Probe:
 
 
 def _log_interval(model: OnPolicyAlgorithm, recipe: RunRecipe) -> int:
-    """Returns the rollouts between two logging points, as `rl_abn.rl.train` counts them."""
+    """Returns the rollouts between two logging points, as a training counts them."""
     return max(1, recipe.agent.train.log_every // (model.n_envs * model.n_steps))
 
 

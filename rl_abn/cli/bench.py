@@ -87,9 +87,9 @@ def run(arguments: argparse.Namespace) -> None:
 def _contenders(arguments: argparse.Namespace) -> list[Contender]:
     from rl_abn.bench.contenders import Setting, all_contenders, select
     from rl_abn.bench.machine import usable_cores
-    from rl_abn.device import device_of
+    from rl_abn.compute.device import device_of
     from rl_abn.recipes import make_run_recipe
-    from rl_abn.rl.vec_env import check_game
+    from rl_abn.rl.envs.ale_vec_env import check_game
 
     setting = Setting(
         env=arguments.env,
@@ -110,7 +110,7 @@ def _measure(arguments: argparse.Namespace, contenders: list[Contender]) -> Resu
     from rl_abn.bench.machine import describe_machine
     from rl_abn.bench.result import Result
     from rl_abn.bench.rounds import measure_in_turn
-    from rl_abn.device import device_of
+    from rl_abn.compute.device import device_of
     from rl_abn.progress import ProgressReport
 
     repeats = arguments.repeats or (1 if arguments.quick else 3)

@@ -17,10 +17,10 @@ from rl_abn.cli.parser import (
     one_of,
     whole_number,
 )
-from rl_abn.protocols import PROTOCOLS
+from rl_abn.recipes.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
-    from rl_abn.rl.evaluate import RunEvaluation
+    from rl_abn.rl.evaluation.evaluate import RunEvaluation
 
 
 def add(commands: Subparsers) -> None:
@@ -68,8 +68,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     from rl_abn.cli.tables import evaluation_table
     from rl_abn.progress import ProgressReport
-    from rl_abn.rl.evaluate import evaluate_run
-    from rl_abn.rl.interventions import read_changes
+    from rl_abn.rl.evaluation.evaluate import evaluate_run
+    from rl_abn.rl.evaluation.interventions import read_changes
     from rl_abn.runs import Run, write_output
 
     run = Run.open(arguments.path)

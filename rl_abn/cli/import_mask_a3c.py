@@ -40,7 +40,7 @@ def add(kinds: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Imports, and says where the run is."""
-    from rl_abn.rl.mask_a3c_import import import_mask_a3c
+    from rl_abn.rl.interchange.mask_a3c import import_mask_a3c
 
     run = import_mask_a3c(
         arguments.file,

@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
             "holds pickles, and loading a pickle can run its author's code; only tensors are "
             "read here, yet import nothing from a stranger"
         )
-    from rl_abn.rl.sb3_import import import_sb3
+    from rl_abn.rl.interchange.sb3_import import import_sb3
 
     run = import_sb3(
         arguments.file,

@@ -21,7 +21,7 @@ from rl_abn.cli.parser import (
 )
 
 if TYPE_CHECKING:
-    from rl_abn.rl.ranks import Ranks
+    from rl_abn.rl.training.distributed import Ranks
 
 
 def add(commands: Subparsers) -> None:
@@ -61,8 +61,8 @@ def add(commands: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Trains, and says where the run is and what to type next."""
-    from rl_abn.device import device_of
-    from rl_abn.rl.ranks import Ranks
+    from rl_abn.compute.device import device_of
+    from rl_abn.rl.training.distributed import Ranks
 
     settings = list(arguments.settings)
     if arguments.steps is not None:
@@ -80,14 +80,14 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _train(arguments: argparse.Namespace, settings: list[str], device: str, ranks: Ranks) -> None:
     from rl_abn.progress import ProgressReport
-    from rl_abn.rl.train import prepare_run, train
+    from rl_abn.rl.training.train import prepare_run, train
 
     edits = None
     if arguments.edits is not None:
-        from rl_abn.vision.edit_files import read_edits
+        from rl_abn.map_editing.edit_files import read_edits
 
         edits = read_edits(arguments.edits)
-    run, resume = ranks.told(
+    run, resume = ranks.broadcast(
         lambda: prepare_run(
             env=arguments.env,
             agent=arguments.agent,
@@ -98,7 +98,7 @@ def _train(arguments: argparse.Namespace, settings: list[str], device: str, rank
             device=device,
         )
     )
-    if not ranks.leads:
+    if not ranks.is_main:
         train(run, resume=resume, device=device, ranks=ranks)
         return
     steps = run.recipe.agent.train.steps

@@ -56,7 +56,7 @@ def add(commands: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Films, and says where the video is."""
     from rl_abn.progress import ProgressReport
-    from rl_abn.rl.watch import film_training, watch_game
+    from rl_abn.rl.evaluation.watch import film_training, watch_game
     from rl_abn.runs import Run
 
     run = Run.open(arguments.path)

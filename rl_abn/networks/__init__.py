@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rl_abn.networks.gaze import Chooser, Gaze
 from rl_abn.networks.impala import ImpalaNetwork
 from rl_abn.networks.mask_a3c import MaskA3CNetwork
 from rl_abn.networks.memory import MEMORIES, Lstm, forget
 from rl_abn.networks.nature import NatureNetwork
 from rl_abn.networks.network import Network, trace_shape
+from rl_abn.networks.recurrent_attention import GlimpseSampler, RecurrentAttention
 
 NETWORKS: Mapping[str, type[Network]] = {
     "nature": NatureNetwork,
@@ -24,13 +24,13 @@ NETWORKS: Mapping[str, type[Network]] = {
 __all__ = [
     "MEMORIES",
     "NETWORKS",
-    "Chooser",
-    "Gaze",
+    "GlimpseSampler",
     "ImpalaNetwork",
     "Lstm",
     "MaskA3CNetwork",
     "NatureNetwork",
     "Network",
+    "RecurrentAttention",
     "forget",
     "trace_shape",
 ]

@@ -50,20 +50,20 @@ class Lstm(nn.Module):
             self.gates.bias[self.hidden : 2 * self.hidden].fill_(1.0)
 
     def forward(
-        self, inputs: Tensor, state: State | None, restarts: Tensor | None = None
+        self, inputs: Tensor, state: State | None, reset_mask: Tensor | None = None
     ) -> tuple[Tensor, State]:
         """Runs n sequences of T steps.
 
         Args:
             inputs: [T * n, in_channels] or [T * n, in_channels, h, w], all first steps first.
             state: What was remembered before the first step; None is nothing.
-            restarts: True where the memory is emptied before the step, [T, n]; None is one step,
+            reset_mask: True where the memory is emptied before the step, [T, n]; None is one step,
                 without.
 
         Returns:
             Outputs, [T * n, H] or [T * n, H, h, w], and what is remembered now.
         """
-        n_steps = 1 if restarts is None else len(restarts)
+        n_steps = 1 if reset_mask is None else len(reset_mask)
         weight = self.gates.weight
         # What the inputs say to the gates needs no order: one pass for all steps.
         driven = self._layer(inputs, weight[:, : self.in_channels], self.gates.bias)
@@ -73,8 +73,8 @@ class Lstm(nn.Module):
         output, cell = state
         outputs = []
         for t in range(n_steps):
-            if restarts is not None:
-                output, cell = forget((output, cell), restarts[t])
+            if reset_mask is not None:
+                output, cell = forget((output, cell), reset_mask[t])
             gates = steps[t] + self._layer(output, weight[:, self.in_channels :], None)
             let_in, keep, let_out, candidate = gates.float().chunk(4, dim=1)
             cell = keep.sigmoid() * cell + let_in.sigmoid() * candidate.tanh()
@@ -88,13 +88,13 @@ class Lstm(nn.Module):
         return F.conv2d(inputs, weight, bias, padding=self.gates.padding)
 
 
-def forget(state: tuple[Tensor, ...], restarts: Tensor) -> tuple[Tensor, ...]:
+def forget(state: tuple[Tensor, ...], reset_mask: Tensor) -> tuple[Tensor, ...]:
     """Empties the memory of some games.
 
     Args:
         state: Tensors [n, ...].
-        restarts: True for those games, [n].
+        reset_mask: True for those games, [n].
     """
     return tuple(
-        part.masked_fill(restarts.bool().view(-1, *[1] * (part.ndim - 1)), 0.0) for part in state
+        part.masked_fill(reset_mask.bool().view(-1, *[1] * (part.ndim - 1)), 0.0) for part in state
     )

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel
 
 from rl_abn.errors import RlAbnError, did_you_mean
-from rl_abn.files import brief, read_text
+from rl_abn.files.text import brief, read_text
 from rl_abn.recipes.overrides import RecipeT, override, validate
 from rl_abn.recipes.schema import AgentRecipe, EnvRecipe, RunRecipe
 from rl_abn.recipes.vision import DATA_KINDS, DataRecipe, ModelRecipe, VisionRunRecipe

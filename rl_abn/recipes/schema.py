@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -18,7 +18,7 @@ from pydantic import (
 from rl_abn.attention import MECHANISMS, QUERIED
 from rl_abn.errors import did_you_mean
 from rl_abn.networks import MEMORIES, NETWORKS
-from rl_abn.protocols import ProtocolName
+from rl_abn.recipes.protocols import ProtocolName
 
 
 def _printable(text: str) -> str:
@@ -64,6 +64,18 @@ class Table(BaseModel):
     """A table of a recipe. Unknown keys are mistakes, not extras."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+
+def with_new_names(table: object, names: Mapping[str, str]) -> object:
+    """Returns a table in which fields that were renamed have their new names.
+
+    Args:
+        table: What a recipe says.
+        names: From old to new names.
+    """
+    if not isinstance(table, dict):
+        return table
+    return {names.get(key, key): value for key, value in table.items()}
 
 
 class LinearSchedule(Table):
@@ -115,8 +127,8 @@ class OnPolicy(Table):
             loss as the agent, with its own old log-probabilities), "distillation" (KL and value
             error towards the agent) or "none".
         branch_coef: Weight of the branch loss.
-        place_coef: Weight of the loss that teaches hard attention where to look.
-        place_ent_coef: Weight of the entropy bonus of its places.
+        glimpse_coef: Weight of the loss that teaches hard attention where to look.
+        glimpse_ent_coef: Weight of the entropy bonus of its places.
     """
 
     n_envs: Annotated[int, Field(ge=1, le=4096)]
@@ -130,8 +142,15 @@ class OnPolicy(Table):
     clip_reward: bool = True
     branch_loss: Literal["actor_critic", "distillation", "none"] = "actor_critic"
     branch_coef: NotNegative = 1.0
-    place_coef: NotNegative = 1.0
-    place_ent_coef: NotNegative = 0.01
+    glimpse_coef: NotNegative = 1.0
+    glimpse_ent_coef: NotNegative = 0.01
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_names(cls, table: object) -> object:
+        return with_new_names(
+            table, {"place_coef": "glimpse_coef", "place_ent_coef": "glimpse_ent_coef"}
+        )
 
 
 class PPO(OnPolicy):

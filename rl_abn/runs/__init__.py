@@ -1,6 +1,6 @@
 """What a run folder holds, and how it is written and read safely."""
 
-from rl_abn.files import read_json, write_atomically, write_json, write_output
+from rl_abn.files.text import read_json, write_atomically, write_json, write_output
 from rl_abn.runs.checkpoints import (
     STATE,
     TRAINING,
@@ -11,8 +11,8 @@ from rl_abn.runs.checkpoints import (
     set_aside,
     step_of,
 )
+from rl_abn.runs.folders import OnExists, default_folder, free_folder, is_taken
 from rl_abn.runs.maps import PROBES, MapLog
-from rl_abn.runs.place import OnExists, default_folder, free_place, is_taken
 from rl_abn.runs.run import META, METRICS, RECIPE, Run, provenance, write_recipe
 from rl_abn.runs.tensors import bytes_of, check_weights, load_tensors, save_tensors
 
@@ -31,7 +31,7 @@ __all__ = [
     "bytes_of",
     "check_weights",
     "default_folder",
-    "free_place",
+    "free_folder",
     "is_taken",
     "load_tensors",
     "name_of",

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from rl_abn.errors import RlAbnError
-from rl_abn.files import flush, write_json
+from rl_abn.files.text import flush, write_json
 from rl_abn.runs.tensors import bytes_of, check_weights, load_tensors, write_tensors
 
 WEIGHTS, TRAINING, STATE = "policy.safetensors", "training.safetensors", "state.json"

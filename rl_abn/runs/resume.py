@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rl_abn.errors import RlAbnError, warn
-from rl_abn.files import read_json, write_output
+from rl_abn.files.text import read_json, write_output
 from rl_abn.recipes import override
 from rl_abn.runs.run import META, RecipeT, Run, provenance
 

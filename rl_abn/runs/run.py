@@ -21,7 +21,7 @@ from torch import Tensor
 from typing_extensions import TypeVar
 
 from rl_abn.errors import RlAbnError, did_you_mean, warn
-from rl_abn.files import kind_of, read_json, write_atomically, write_json, write_output
+from rl_abn.files.text import kind_of, read_json, write_atomically, write_json, write_output
 from rl_abn.recipes import RunRecipe, VisionRunRecipe, load_run
 from rl_abn.runs import checkpoints
 from rl_abn.runs.checkpoints import Checkpoint

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rl_abn.errors import RlAbnError
-from rl_abn.files import brief, flush
+from rl_abn.files.text import brief, flush
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

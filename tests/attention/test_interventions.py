@@ -65,10 +65,10 @@ def test_one_map_alone_is_changed_as_all_are_and_the_other_is_the_agents(name):
     for only, other in ((0, 1), (1, 0)):
         intervention = Intervention(name, only, seeded())
         alone = Intervention(name, None, seeded())
-        for began, maps in ((ALL_BEGIN, own), (NONE_BEGINS, own.flip(0))):
-            changed = intervention(maps, began)
+        for episode_start, maps in ((ALL_BEGIN, own), (NONE_BEGINS, own.flip(0))):
+            changed = intervention(maps, episode_start)
             assert torch.equal(changed[:, other], maps[:, other])
-            expected = alone(maps[:, only : only + 1], began)
+            expected = alone(maps[:, only : only + 1], episode_start)
             torch.testing.assert_close(changed[:, only : only + 1], expected)
         assert not torch.equal(changed[:, only], maps[:, only])
     assert torch.equal(own, MAP)

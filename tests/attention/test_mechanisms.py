@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from rl_abn.attention import MECHANISMS, apply, one_place
+from rl_abn.attention import MECHANISMS, apply, one_hot_map
 
 G = torch.Generator().manual_seed(0)
 FEATURES = torch.randn(2, 8, 5, 6, generator=G)
@@ -43,7 +43,7 @@ def test_gradient_reaches_map_and_features(mechanism):
 
 def test_hard_attention_reads_what_is_at_one_place():
     place = torch.tensor([7, 29])  # row 1, column 1 and row 4, column 5
-    attention_map = one_place(place, 5, 6, like=FEATURES)
+    attention_map = one_hot_map(place, 5, 6, like=FEATURES)
     assert torch.equal(attention_map.sum(dim=(1, 2, 3)), torch.ones(2))
     read = apply("hard", FEATURES, attention_map)[:, :, 0, 0]
     assert torch.equal(read, torch.stack([FEATURES[0, :, 1, 1], FEATURES[1, :, 4, 5]]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rl_abn.bench.accounts import ACCOUNTS, Accounts, keep_accounts, keep_callbacks_account
-from rl_abn.rl.parts import Part, SideBySideVecEnv
+from rl_abn.rl.envs.env_parts import Part, PartitionedVecEnv
 
 
 class Clock:
@@ -70,7 +70,7 @@ def test_an_exception_closes_the_account(clock, accounts):
     assert accounts.open == "other"
 
 
-class Halves(SideBySideVecEnv):
+class Halves(PartitionedVecEnv):
     """An environment in two parts that are stepped by themselves."""
 
     def __init__(self, clock):

@@ -8,7 +8,7 @@ from rl_abn.bench.accounts import ACCOUNTS
 from rl_abn.bench.rounds import run_worker
 from rl_abn.bench.spec import Measured, Spec
 from rl_abn.bench.worker import measure
-from rl_abn.rl import checkpoint, train
+from rl_abn.rl.training import checkpoint, train
 
 TINY = ("algorithm.n_envs=2", "algorithm.n_steps=4")
 

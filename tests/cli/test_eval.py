@@ -13,7 +13,7 @@ import torch
 
 from rl_abn.attention import INTERVENTIONS
 from rl_abn.recipes import make_run_recipe
-from rl_abn.rl.build import make_policy
+from rl_abn.rl.training.build import make_policy
 from rl_abn.runs import Run
 
 Command = Callable[..., Any]

@@ -11,8 +11,8 @@ from rich.console import Console
 from rl_abn.cli.evaluate import what_differs
 from rl_abn.cli.tables import evaluation_table
 from rl_abn.estimates import Estimate
-from rl_abn.rl.evaluate import Evaluation, GameResult, RunEvaluation
-from rl_abn.rl.scores import Difference
+from rl_abn.rl.evaluation.evaluate import Evaluation, GameResult, RunEvaluation
+from rl_abn.rl.evaluation.scores import Difference
 
 INTACT = Evaluation(
     player="ppo_abn_fast",

@@ -35,9 +35,9 @@ def test_a_convlstm_with_one_place_is_an_lstm():
     with torch.no_grad():
         maps.gates.weight.copy_(memory.gates.weight[:, :, None, None])
         maps.gates.bias.copy_(memory.gates.bias)
-    inputs, restarts = torch.randn(6, 5), torch.zeros(3, 2)
-    expected, _ = memory(inputs, None, restarts)
-    found, _ = maps(inputs[:, :, None, None], None, restarts)
+    inputs, reset_mask = torch.randn(6, 5), torch.zeros(3, 2)
+    expected, _ = memory(inputs, None, reset_mask)
+    found, _ = maps(inputs[:, :, None, None], None, reset_mask)
     torch.testing.assert_close(found[:, :, 0, 0], expected)
 
 
@@ -45,9 +45,9 @@ def test_a_convlstm_sees_the_places_around():
     memory = Lstm(2, 3, kernel_size=3)
     inputs = torch.zeros(2, 2, 7, 7)
     inputs[0, :, 3, 3] = 1.0
-    restarts = torch.zeros(2, 1)
-    outputs, _ = memory(inputs, None, restarts)
-    blank, _ = memory(torch.zeros_like(inputs), None, restarts)
+    reset_mask = torch.zeros(2, 1)
+    outputs, _ = memory(inputs, None, reset_mask)
+    blank, _ = memory(torch.zeros_like(inputs), None, reset_mask)
     touched = (outputs != blank).any(dim=1)
     assert touched[0].nonzero().tolist() == [[y, x] for y in (2, 3, 4) for x in (2, 3, 4)]
     assert touched[1].sum() == 25  # a step later a place farther
@@ -58,9 +58,9 @@ def test_after_a_restart_nothing_is_known_of_what_came_before(kernel_size):
     memory = Lstm(2, 4, kernel_size)
     size = () if kernel_size is None else (5, 5)
     inputs = torch.randn(3, 2, 2, *size)  # three steps of two games
-    restarts = torch.tensor([[False, False], [False, True], [False, False]])
-    outputs, _ = memory(inputs.flatten(0, 1), None, restarts)
-    anew, _ = memory(inputs[1:].flatten(0, 1), None, restarts[1:])
+    reset_mask = torch.tensor([[False, False], [False, True], [False, False]])
+    outputs, _ = memory(inputs.flatten(0, 1), None, reset_mask)
+    anew, _ = memory(inputs[1:].flatten(0, 1), None, reset_mask[1:])
     outputs, anew = outputs.unflatten(0, (3, 2)), anew.unflatten(0, (2, 2))
     torch.testing.assert_close(outputs[1:, 1], anew[:, 1])
     assert not torch.allclose(outputs[1, 0], anew[0, 0])

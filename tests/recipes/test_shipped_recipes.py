@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from rl_abn.networks import NETWORKS
-from rl_abn.protocols import PROTOCOLS
 from rl_abn.recipes import (
     A2C,
     PPO,
@@ -22,6 +21,7 @@ from rl_abn.recipes import (
     recipe_path,
     recipe_summary,
 )
+from rl_abn.recipes.protocols import PROTOCOLS
 from rl_abn.runs import write_recipe
 
 AGENTS, ENVS = list_recipes("agents"), list_recipes("envs")
@@ -122,8 +122,8 @@ def test_ppo_has_the_published_hyperparameters(name: str) -> None:
         "clip_reward": True,
         "target_kl": 0.0,
         "branch_coef": 1.0,
-        "place_coef": 1.0,
-        "place_ent_coef": 0.01,
+        "glimpse_coef": 1.0,
+        "glimpse_ent_coef": 0.01,
     }
     assert recipe.train.steps == 10_000_000
 
@@ -192,8 +192,8 @@ def test_a2c_has_the_published_hyperparameters(name: str) -> None:
         "normalize_advantage": False,
         "clip_reward": True,
         "branch_coef": 1.0,
-        "place_coef": 1.0,
-        "place_ent_coef": 0.01,
+        "glimpse_coef": 1.0,
+        "glimpse_ent_coef": 0.01,
     }
 
 

@@ -19,8 +19,8 @@ from rl_abn.recipes import (
     recipe_summary,
 )
 from rl_abn.runs import write_recipe
-from rl_abn.vision.build import check_recipe
-from rl_abn.vision.optimizer import learning_rate
+from rl_abn.vision.training.build import check_recipe
+from rl_abn.vision.training.optimizer import learning_rate
 from tests.complaints import complaint
 
 MODELS, DATA = list_recipes("agents/vision"), list_recipes("envs/vision")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from rl_abn.files import read_json
+from rl_abn.files.text import read_json
 from rl_abn.runs import STATE, checkpoints
 from rl_abn.runs.checkpoints import (
     Checkpoint,

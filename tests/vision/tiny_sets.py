@@ -8,9 +8,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from rl_abn.vision.build import VisionRun
-from rl_abn.vision.examples import DataSet
-from rl_abn.vision.prepare import prepare_run
+from rl_abn.vision.data.examples import DataSet
+from rl_abn.vision.training.build import VisionRun
+from rl_abn.vision.training.prepare import prepare_run
 
 CLASSES = ("blue", "green", "red")
 SMALL = [

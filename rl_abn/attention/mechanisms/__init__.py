@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from jaxtyping import Float
 from torch import Tensor
 
-from rl_abn.attention.mechanisms.hard import hard, one_place
+from rl_abn.attention.mechanisms.hard import hard, one_hot_map
 from rl_abn.attention.mechanisms.mask import mask
 from rl_abn.attention.mechanisms.none import none
 from rl_abn.attention.mechanisms.residual import residual
@@ -26,7 +26,7 @@ MECHANISMS: Mapping[str, Mechanism] = {
 QUERIED = ("soft", "hard")
 """Mechanisms whose maps answer a query: one that asks, an LSTM's state, has to be there."""
 
-__all__ = ["MECHANISMS", "QUERIED", "Mechanism", "apply", "one_place"]
+__all__ = ["MECHANISMS", "QUERIED", "Mechanism", "apply", "one_hot_map"]
 
 
 def apply(

@@ -17,15 +17,15 @@ def hard(
     return soft(features, attention_map)
 
 
-def one_place(
-    place: Int64[Tensor, " B"], height: int, width: int, like: Tensor
+def one_hot_map(
+    location: Int64[Tensor, " B"], height: int, width: int, like: Tensor
 ) -> Float[Tensor, "B 1 h w"]:
     """Returns maps that are 1 at one place and 0 elsewhere, in the type of another tensor.
 
     Args:
-        place: Which, row by row, 0..h*w - 1.
+        location: Which, row by row, 0..h*w - 1.
         height: h.
         width: w.
         like: Of the type the maps are to have.
     """
-    return F.one_hot(place, height * width).to(like.dtype).view(-1, 1, height, width)
+    return F.one_hot(location, height * width).to(like.dtype).view(-1, 1, height, width)

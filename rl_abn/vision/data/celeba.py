@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from rl_abn.errors import RlAbnError, printable
-from rl_abn.files import brief
-from rl_abn.vision.data.decode import is_picture
+from rl_abn.files.images import is_picture
+from rl_abn.files.store import join, named
+from rl_abn.files.text import brief
 from rl_abn.vision.data.source import SPLITS, Listing, Source
-from rl_abn.vision.data.store import join, named
 
 _TABLE = re.compile(r"list_attr_.*\.(txt|csv)$")
 _PARTITION = re.compile(r"list_eval_partition\.(txt|csv)$")

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from rl_abn.errors import RlAbnError, printable
+from rl_abn.files.store import join
 from rl_abn.vision.data.source import Listing, Source
-from rl_abn.vision.data.store import join
 
 _SIDE = 32
 _PIXELS = 3 * _SIDE * _SIDE

@@ -12,13 +12,13 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from rl_abn.errors import RlAbnError
-from rl_abn.files import kind_of
-from rl_abn.vision.data.decode import Framing
+from rl_abn.files.images import Framing
+from rl_abn.files.store import FolderStore, Store, join, named, open_store
+from rl_abn.files.text import kind_of
 from rl_abn.vision.data.driving_table import Row, read_table
 from rl_abn.vision.data.frames import FrameFinder, uninterrupted
 from rl_abn.vision.data.pictures import MEMORY_LIMIT, PictureFiles, Pictures, load_pictures
 from rl_abn.vision.data.source import descend
-from rl_abn.vision.data.store import FolderStore, Store, join, named, open_store
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,8 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from rl_abn.errors import RlAbnError, printable
-from rl_abn.files import brief
-from rl_abn.vision.data.store import Store
+from rl_abn.files.store import Store
+from rl_abn.files.text import brief
 
 IMAGE_COLUMNS = ("center", "image")
 RANGES = {

@@ -11,8 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from rl_abn.vision.data.decode import is_picture
-from rl_abn.vision.data.store import Store, join
+from rl_abn.files.images import is_picture
+from rl_abn.files.store import Store, join
 
 # As the Udacity simulator names pictures: center_2018_07_16_17_11_43_382.jpg.
 _TIME = re.compile(r"(\d{4})_(\d\d)_(\d\d)_(\d\d)_(\d\d)_(\d\d)_(\d{3})(?=\.)")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from rl_abn.errors import RlAbnError, did_you_mean, printable
-from rl_abn.vision.data.decode import is_picture
+from rl_abn.files.images import is_picture
+from rl_abn.files.store import join
 from rl_abn.vision.data.source import SPLITS, Listing, Source, split_of
-from rl_abn.vision.data.store import join
 
 
 class ImageFolders(Source):

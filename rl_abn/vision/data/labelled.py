@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from rl_abn.errors import RlAbnError
+from rl_abn.files.images import Framing
+from rl_abn.files.store import open_store
 from rl_abn.vision.data.celeba import AttributeTable, near_files
 from rl_abn.vision.data.cifar import CifarBinary
-from rl_abn.vision.data.decode import Framing
 from rl_abn.vision.data.image_folders import ImageFolders
 from rl_abn.vision.data.pictures import (
     MEMORY_LIMIT,
@@ -21,7 +22,6 @@ from rl_abn.vision.data.pictures import (
     load_pictures,
 )
 from rl_abn.vision.data.source import Source, descend
-from rl_abn.vision.data.store import open_store
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,9 +16,9 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from rl_abn.errors import RlAbnError
+from rl_abn.files.images import MOST_BYTES, Framing, decode
+from rl_abn.files.store import Store
 from rl_abn.progress import ProgressReport
-from rl_abn.vision.data.decode import MOST_BYTES, Framing, decode
-from rl_abn.vision.data.store import Store
 
 MEMORY_LIMIT = 4 * 2**30
 _CHUNK = 256  # pictures a thread decodes in one go

@@ -10,8 +10,8 @@ import numpy as np
 from torch import Tensor
 
 from rl_abn.errors import RlAbnError, did_you_mean
-from rl_abn.vision.data.decode import is_picture
-from rl_abn.vision.data.store import Store, join
+from rl_abn.files.images import is_picture
+from rl_abn.files.store import Store, join
 
 SPLITS = {
     "train": ("train", "training"),

@@ -16,11 +16,11 @@ from rl_abn.vision.models.backbone import Backbone
 from rl_abn.vision.models.densenet import DenseNet
 from rl_abn.vision.models.driving import DrivingTrunk, PilotNet
 from rl_abn.vision.models.multitask import MultiTaskAbn
+from rl_abn.vision.models.network import Answers
 from rl_abn.vision.models.ready_made import TimmBackbone, TorchvisionBackbone
 from rl_abn.vision.models.resnet import ResNet, ResNeXt, SeResNet
 from rl_abn.vision.models.vgg import Vgg
 from rl_abn.vision.models.wide_resnet import WideResNet
-from rl_abn.vision.network import Answers
 
 # By the type of an option's default: what it takes, and how that is said.
 KINDS: Mapping[type, tuple[type, ...]] = {

@@ -20,7 +20,7 @@ from rl_abn.attention import (
 )
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.vision.models.backbone import Backbone, he_init
-from rl_abn.vision.network import Answers, VisionAttention, VisionNetwork
+from rl_abn.vision.models.network import Answers, VisionAttention, VisionNetwork
 
 
 class BranchDropout(nn.Module):

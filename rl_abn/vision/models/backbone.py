@@ -6,7 +6,7 @@ from typing import ClassVar, TypeVar
 
 from torch import nn
 
-from rl_abn.vision.network import Answers
+from rl_abn.vision.models.network import Answers
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 

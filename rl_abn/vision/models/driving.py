@@ -9,7 +9,7 @@ from torch import nn
 
 from rl_abn.errors import RlAbnError
 from rl_abn.vision.models.backbone import Backbone, he_init
-from rl_abn.vision.network import Answers
+from rl_abn.vision.models.network import Answers
 
 
 class Convolution(NamedTuple):

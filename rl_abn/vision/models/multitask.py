@@ -10,7 +10,7 @@ from torch import Tensor
 from rl_abn.attention import apply
 from rl_abn.vision.models.abn import AbnNetwork
 from rl_abn.vision.models.backbone import Backbone
-from rl_abn.vision.network import Answers
+from rl_abn.vision.models.network import Answers
 
 
 class MultiTaskAbn(AbnNetwork):

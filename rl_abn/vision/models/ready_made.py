@@ -10,7 +10,7 @@ from types import ModuleType
 from torch import nn
 
 from rl_abn.errors import RlAbnError, did_you_mean
-from rl_abn.files import brief
+from rl_abn.files.text import brief
 from rl_abn.vision.models.attach import AttachedBackbone
 
 EXAMPLE = "resnet50"

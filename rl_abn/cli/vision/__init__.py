@@ -1,0 +1,24 @@
+"""`rl-abn vision`: one command of the vision track a module."""
+
+from __future__ import annotations
+
+from rl_abn.cli.parser import Subparsers
+from rl_abn.cli.vision import drive as vision_drive
+from rl_abn.cli.vision import edit as vision_edit
+from rl_abn.cli.vision import eval as vision_eval
+from rl_abn.cli.vision import record as vision_record
+from rl_abn.cli.vision import train as vision_train
+
+COMMANDS = (vision_train, vision_eval, vision_drive, vision_record, vision_edit)
+
+
+def add(commands: Subparsers) -> None:
+    """Adds the command and what it can do."""
+    parser = commands.add_parser(
+        "vision",
+        help="train networks that classify pictures and drive",
+        description="Networks that classify pictures and drive, and show where they look.",
+    )
+    of_vision = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add(of_vision)

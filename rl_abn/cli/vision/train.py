@@ -1,0 +1,108 @@
+"""`rl-abn vision train`."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from rl_abn.cli.parser import (
+    Subparsers,
+    add_data,
+    add_device,
+    add_seed,
+    add_settings,
+    add_training_place,
+    whole_number,
+)
+
+
+def add(commands: Subparsers) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "train",
+        help="train a network on pictures or a drive",
+        description="Train a network into a run folder. Ctrl-C saves; --on-exists resume goes on.",
+    )
+    parser.add_argument(
+        "--env",
+        required=True,
+        metavar="RECIPE",
+        help="data set: a name of 'rl-abn recipes vision', or a path",
+    )
+    parser.add_argument(
+        "--agent",
+        required=True,
+        metavar="RECIPE",
+        help="network: a name of 'rl-abn recipes vision', or a path",
+    )
+    add_data(
+        parser, "where the data lies: a folder, a .zip or a .csv (resumed: where it lay before)"
+    )
+    parser.add_argument(
+        "--epochs",
+        type=whole_number(1),
+        metavar="N",
+        help="passes over the training pictures (default: the recipe's train.epochs)",
+    )
+    add_seed(parser, "everything random")
+    add_training_place(parser)
+    add_settings(parser)
+    add_device(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Trains, and says where the run is and what to type next."""
+    from rl_abn.errors import warn
+    from rl_abn.progress import ProgressReport
+    from rl_abn.vision.training.prepare import n_batches, prepare_run
+    from rl_abn.vision.training.train import train
+
+    settings = list(arguments.settings)
+    if arguments.epochs is not None:
+        settings.append(f"train.epochs={arguments.epochs}")
+    if arguments.keep is not None:
+        settings.append(f"train.keep={arguments.keep}")
+    run, data, resume = prepare_run(
+        env=arguments.env,
+        agent=arguments.agent,
+        seed=arguments.seed,
+        data=arguments.data,
+        settings=settings,
+        folder=arguments.out,
+        on_exists=arguments.on_exists,
+        device=arguments.device,
+    )
+    for note in data.notes:
+        warn(note)
+    epochs = run.recipe.agent.train.epochs
+    print(f"run folder: {run.path}")
+    print(
+        f"{len(data.train):,} pictures to learn from, {data.outputs.n_held_out:,} held out",
+        flush=True,
+    )
+    start = 0 if not resume else n_batches(run, data) // epochs * _epochs_done(run.path)
+    label = f"training {run.recipe.agent_name}"
+    with ProgressReport(label, n_batches(run, data), "batches", start=start) as report:
+        outcome = train(run, data, resume=resume, device=arguments.device, report=report)
+    if outcome.interrupted and outcome.epochs < epochs:
+        print(f"stopped after {outcome.epochs:,} of {epochs:,} epochs; saved. Go on with:")
+        again = ["rl-abn", "vision", "train", "--env", arguments.env, "--agent", arguments.agent]
+        again += ["--seed", str(arguments.seed), "--out", str(run.path)]
+        print(shlex.join([*again, "--epochs", str(epochs), "--on-exists", "resume"]))
+        sys.exit(130)
+    print(f"trained {outcome.epochs:,} epochs. Curves: tensorboard --logdir {run.path}")
+    for name, value in outcome.last.items():
+        if name.startswith("held_out/") and "loss" not in name:
+            print(f"  {name.removeprefix('held_out/').replace('_', ' ')}, held out: {value:.4f}")
+    print(f"next: rl-abn vision eval {run.path}")
+
+
+def _epochs_done(folder: Path) -> int:
+    from rl_abn.recipes import VisionRunRecipe
+    from rl_abn.runs import Run
+
+    found = Run.open(folder, VisionRunRecipe).checkpoints
+    return found[-1].step if found else 0

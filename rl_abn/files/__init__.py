@@ -1,0 +1,1 @@
+"""Files read and written safely: text and JSON, folders and zips of data, images."""

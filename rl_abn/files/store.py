@@ -1,0 +1,231 @@
+"""Where a data set's files lie: in a folder, or in a .zip that is read without unpacking it."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from rl_abn.errors import RlAbnError, did_you_mean, printable
+from rl_abn.files.text import brief, kind_of
+
+_UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error)
+
+
+class Entries(NamedTuple):
+    """What lies directly in a folder: names without the folder's, sorted; none that is hidden."""
+
+    folders: list[str]
+    files: list[str]
+
+
+class Store(ABC):
+    """Files by their names: relative to the store, with "/" between the parts.
+
+    Attributes:
+        path: The folder or the .zip.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @abstractmethod
+    def entries(self, folder: str) -> Entries:
+        """Lists a folder; "" is the store itself.
+
+        Raises:
+            RlAbnError: If it cannot be listed.
+        """
+
+    @abstractmethod
+    def has(self, name: str) -> bool:
+        """Says whether there is such a file."""
+
+    @abstractmethod
+    def read(self, name: str, most_bytes: int) -> bytes:
+        """Reads a file.
+
+        Raises:
+            RlAbnError: If it is missing, damaged or larger than `most_bytes`.
+        """
+
+    def below(self, folder: str) -> list[str]:
+        """Lists all files in a folder and in those within it, sorted, with their whole names."""
+        folders, files = self.entries(folder)
+        inner = (self.below(join(folder, name)) for name in folders)
+        return sorted([*(join(folder, name) for name in files), *(n for ns in inner for n in ns)])
+
+    def place(self, name: str) -> str:
+        """Returns how a file is called in a message."""
+        return printable(str(self.path / name))
+
+
+class FolderStore(Store):
+    """A folder. Links are followed, each folder once on the way down."""
+
+    def entries(self, folder: str) -> Entries:
+        """Lists a folder."""
+        place = self.path / folder
+        folders: list[str] = []
+        files: list[str] = []
+        try:
+            with os.scandir(place) as found:
+                for entry in found:
+                    if not _hidden(entry.name):
+                        (folders if _leads_down(entry) else files).append(entry.name)
+        except OSError as error:
+            raise RlAbnError(
+                f"{printable(str(place))}: cannot be listed: {error.strerror}"
+            ) from None
+        return Entries(sorted(folders), sorted(files))
+
+    def has(self, name: str) -> bool:
+        """Says whether there is such a file."""
+        try:
+            return (self.path / name).is_file()
+        except (OSError, ValueError):  # a name that no file system would take
+            return False
+
+    def read(self, name: str, most_bytes: int) -> bytes:
+        """Reads a file."""
+        path = self.path / name
+        try:
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for for ever
+                raise ValueError("it is no regular file")
+            if status.st_size > most_bytes:
+                raise ValueError(f"it has {status.st_size:,} bytes, more than {most_bytes:,}")
+            return path.read_bytes()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or brief(error)
+            raise RlAbnError(f"{self.place(name)}: cannot be read: {reason}") from None
+
+
+class ZipStore(Store):
+    """A .zip. Nothing is unpacked, and no member is larger in memory than it is allowed to be."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except _UNREADABLE as error:
+            hint = "; unpack it first" if ".tar" in path.name or path.suffix == ".tgz" else ""
+            raise RlAbnError(
+                f"{printable(str(path))}: expected a folder or a .zip, got {_lower(error)}{hint}"
+            ) from None
+        self._members: dict[str, zipfile.ZipInfo] = {}
+        self._tree: dict[str, tuple[set[str], set[str]]] = {"": (set(), set())}
+        for info in self._zip.infolist():
+            self._add(info)
+
+    def _add(self, info: zipfile.ZipInfo) -> None:
+        # Some Windows programs write backslashes, against the format.
+        name = info.filename.replace("\\", "/")
+        is_folder = name.endswith("/")
+        parts = name.removesuffix("/").split("/")
+        if not _harmless(parts):
+            raise RlAbnError(
+                f"{printable(str(self.path))}: expected members that stay inside the .zip, "
+                f"got {info.filename[:160]!a}"
+            )
+        if any(map(_hidden, parts)):
+            return
+        for depth, part in enumerate(parts):
+            folder = "/".join(parts[:depth])
+            is_file = depth == len(parts) - 1 and not is_folder
+            self._tree.setdefault(folder, (set(), set()))[is_file].add(part)
+        if is_folder:
+            self._tree.setdefault("/".join(parts), (set(), set()))
+        else:
+            self._members[name] = info
+
+    def entries(self, folder: str) -> Entries:
+        """Lists a folder."""
+        folders, files = self._tree.get(folder, ((), ()))
+        return Entries(sorted(folders), sorted(files))
+
+    def has(self, name: str) -> bool:
+        """Says whether there is such a member."""
+        return name in self._members
+
+    def read(self, name: str, most_bytes: int) -> bytes:
+        """Reads a member; its checksum is checked."""
+        try:
+            info = self._members[name]
+            if info.file_size > most_bytes:
+                raise ValueError(f"it has {info.file_size:,} bytes, more than {most_bytes:,}")
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError("expected a member stored or deflated, got another compression")
+            # zipfile unpacks no more than the size that was checked, whatever the data would give.
+            return self._zip.read(info)
+        except KeyError:
+            raise RlAbnError(f"{self.place(name)}: there is no such member") from None
+        except _UNREADABLE as error:
+            raise RlAbnError(
+                f"{self.place(name)}: cannot be read: {printable(brief(error))}"
+            ) from None
+
+
+def open_store(path: str | Path) -> Store:
+    """Opens a folder or a .zip.
+
+    Raises:
+        RlAbnError: If there is nothing, with the nearest name, or it is neither.
+    """
+    path = Path(path)
+    kind = kind_of(path)
+    if kind is None:
+        raise RlAbnError(f"expected a folder or a .zip, got '{path}': {nearest(path)}")
+    return FolderStore(path) if kind == "a folder" else ZipStore(path)
+
+
+def nearest(path: Path) -> str:
+    """Returns a phrase that names what lies beside a missing path and is called almost so."""
+    missing = "there is no such file or folder"
+    try:
+        beside = [entry.name for entry in os.scandir(path.parent)]
+    except OSError:
+        return missing
+    return did_you_mean(path.name, filter(str.isprintable, beside), missing)
+
+
+def join(*parts: str) -> str:
+    """Joins the parts of a name; empty ones are nothing."""
+    return "/".join(filter(None, parts))
+
+
+def named(names: Iterable[str], most: int = 3) -> str:
+    """Returns the first few of some names."""
+    names = list(names)
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(printable(name) for name in names[:most]) + more
+
+
+def _hidden(name: str) -> bool:
+    # macOS leaves ._0001.jpg beside 0001.jpg, and a folder of them in a .zip.
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _harmless(parts: list[str]) -> bool:
+    return parts[0][1:2] != ":" and not any(
+        part in ("", ".", "..") or re.search(r"[\x00-\x1f\x7f]", part) for part in parts
+    )
+
+
+def _leads_down(entry: os.DirEntry[str]) -> bool:
+    if not entry.is_dir():
+        return False
+    # A link to a folder above itself would lead round and round.
+    here = os.path.realpath(entry.path)
+    above = os.path.realpath(os.path.dirname(entry.path))  # noqa: PTH120
+    return not (entry.is_symlink() and f"{above}/".startswith(f"{here}/"))
+
+
+def _lower(error: Exception) -> str:
+    return re.sub("^File is not a zip file$", "a file that is no zip", brief(error))

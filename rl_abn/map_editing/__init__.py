@@ -1,0 +1,1 @@
+"""Attention maps a person edited: their format, their files and the loss that uses them."""

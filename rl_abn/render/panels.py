@@ -1,0 +1,201 @@
+"""What scenes are put together from: the line at the top, and a picture with a panel a map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from rl_abn.errors import RlAbnError
+from rl_abn.render import draw
+from rl_abn.render.overlay import (
+    Scale,
+    check_frame,
+    check_scale,
+    colour_bar,
+    enlarged,
+    overlay,
+    scale_label,
+)
+
+MARGIN = 24
+GAP = 16
+HEADER = 60
+COLUMN = 360
+BLOCK_GAP = 22
+_LABEL = 24
+_LEGEND = 32
+_MAP_LABELS = {"shared": "Attention map", "policy": "Policy map", "value": "Value map"}
+
+
+def map_label(name: str) -> str:
+    """Returns what a map is called in a picture, given its name in the program."""
+    return _MAP_LABELS.get(name, f"{name} map")
+
+
+def clock(seconds: float) -> str:
+    """Returns a time from the start as it is written at the top, such as 1:05."""
+    whole = int(seconds)
+    return f"{whole // 60}:{whole % 60:02d}"
+
+
+class Header:
+    """The line at the top: a title, and numbers with their names at the right.
+
+    Args:
+        title: Cut off where it is too long.
+        status: The numbers' names and the room for each with its name, in pixels.
+        width: The picture's width in pixels.
+    """
+
+    def __init__(self, title: str, status: Sequence[tuple[str, int]], width: int) -> None:
+        taken = sum(room for _, room in status)
+        self._title = draw.fit_text(title, width - 2 * MARGIN - taken, 19, bold=True)
+        right = width - MARGIN - taken
+        self._places = [
+            (label, right + sum(room for _, room in status[:i]))
+            for i, (label, _) in enumerate(status)
+        ]
+
+    def paint_static(self, canvas: draw.Canvas) -> None:
+        """Paints the title and the names."""
+        draw.draw_text(canvas, self._title, MARGIN, 37, size=19, bold=True)
+        for label, x in self._places:
+            draw.draw_text(canvas, label, x, 36, size=11, colour=draw.MUTED)
+
+    def paint(self, canvas: draw.Canvas, values: Sequence[str]) -> None:
+        """Paints one moment's numbers, in the order of their names."""
+        for (label, x), text in zip(self._places, values, strict=True):
+            at = x + draw.text_width(label, 11) + 8
+            draw.draw_text(canvas, text, at, 37, size=15, bold=True)
+
+
+class Panels:
+    """A picture as it is, and beside it, or below it, the same picture under each map.
+
+    Args:
+        label: What the picture is called.
+        map_names: The names of the maps; empty for a network without attention.
+        frame_size: The picture's height and width in pixels.
+        enlarge: How many pixels wide and high each pixel of it becomes.
+        scale: "fixed" shows map values as they are; "frame" stretches each map on its own.
+        seen_rows: Rows of the picture that the maps cover; None is all.
+        stacked: Whether panels lie one below the other, not side by side.
+
+    Attributes:
+        width: The width all panels take together, in pixels.
+        height: The height all panels take together, in pixels.
+
+    Raises:
+        RlAbnError: There is no such scale, or `enlarge` is no whole number from 1.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        map_names: Sequence[str],
+        frame_size: tuple[int, int],
+        *,
+        enlarge: int,
+        scale: Scale = "fixed",
+        seen_rows: tuple[int, int] | None = None,
+        stacked: bool = False,
+    ) -> None:
+        check_scale(scale)
+        if not isinstance(enlarge, int) or enlarge < 1:
+            raise RlAbnError(f"expected enlarge to be a whole number from 1, got {enlarge!r}")
+        self._labels = [label, *map(map_label, map_names)]
+        self._frame_size = tuple(frame_size)
+        self._scale, self._enlarge, self._seen_rows = scale, enlarge, seen_rows
+        self._panel = (frame_size[0] * enlarge, frame_size[1] * enlarge)
+        pitch = (_LABEL + self._panel[0] + _LEGEND, self._panel[1] + GAP)
+        self._pitch = (pitch[0], 0) if stacked else (0, pitch[1])
+        further = len(map_names)
+        self.width = self._panel[1] + further * self._pitch[1]
+        self.height = pitch[0] + further * self._pitch[0]
+
+    @property
+    def n_maps(self) -> int:
+        """How many maps there are."""
+        return len(self._labels) - 1
+
+    def check(self, frame: np.ndarray, maps: np.ndarray) -> None:
+        """Refuses what does not fit the panels.
+
+        Raises:
+            RlAbnError: The picture or the maps have another shape.
+        """
+        check_frame(frame)
+        if frame.shape[:2] != self._frame_size:
+            raise RlAbnError(
+                f"expected a frame of {self._frame_size[0]}×{self._frame_size[1]},"
+                f" got {frame.shape[0]}×{frame.shape[1]}"
+            )
+        if maps.ndim != 3 or maps.shape[0] != self.n_maps:
+            raise RlAbnError(f"expected {self.n_maps} maps [m, h, w], got {list(maps.shape)}")
+
+    def paint_static(self, canvas: draw.Canvas, x: int, y: int) -> None:
+        """Paints what never changes: the labels and the maps' legends."""
+        for i, label in enumerate(self._labels):
+            left, top = self._corner(i, x, y)
+            draw.draw_text(canvas, label, left, top + 13, size=13, colour=draw.MUTED)
+            if i > 0:
+                self._draw_legend(canvas, left, top + _LABEL + self._panel[0] + 12)
+
+    def paint(
+        self,
+        canvas: draw.Canvas,
+        x: int,
+        y: int,
+        frame: UInt8[np.ndarray, "H W 3"],
+        maps: Float[np.ndarray, "m h w"],
+    ) -> None:
+        """Paints one moment's picture and maps, each map's range above it.
+
+        Args:
+            canvas: The picture, with the static part at the same place.
+            x: The panels' left column.
+            y: The panels' top row.
+            frame: uint8 [H, W, 3].
+            maps: Floats [m, h, w] in 0..1.
+        """
+        draw.paste(canvas, enlarged(frame, self._enlarge), x, y + _LABEL)
+        for i, attention_map in enumerate(maps, start=1):
+            left, top = self._corner(i, x, y)
+            picture = overlay(
+                frame,
+                attention_map,
+                scale=self._scale,
+                enlarge=self._enlarge,
+                seen_rows=self._seen_rows,
+            )
+            draw.paste(canvas, picture, left, top + _LABEL)
+            draw.draw_text(
+                canvas,
+                f"{float(attention_map.min()):.2f} – {float(attention_map.max()):.2f}",
+                left + self._panel[1],
+                top + 13,
+                size=12,
+                colour=draw.MUTED,
+                anchor="right",
+            )
+
+    def _corner(self, i: int, x: int, y: int) -> tuple[int, int]:
+        # Stacked, the first panel has no legend below it that would ask for room.
+        above = (_LEGEND - GAP) if i > 0 and self._pitch[0] else 0
+        return x + i * self._pitch[1], y + i * self._pitch[0] - above
+
+    def _draw_legend(self, canvas: draw.Canvas, x: int, y: int) -> None:
+        text, colour = scale_label(self._scale)
+        bar_width = min(200, max(64, self._panel[1] * 2 // 5))
+        draw.paste(canvas, colour_bar(12, bar_width, self._scale), x, y)
+        room = self._panel[1] - bar_width - 12
+        draw.draw_text(
+            canvas,
+            text,
+            x + bar_width + 12,
+            y + 10,
+            size=draw.fit_size(text, room, 12),
+            colour=colour,
+        )

@@ -1,0 +1,189 @@
+"""Reliability diagrams (Guo et al., ICML 2017): how often answers are right that are so sure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import pairwise
+from typing import TYPE_CHECKING
+from warnings import catch_warnings, filterwarnings
+
+from rl_abn.errors import RlAbnError
+from rl_abn.render import draw
+
+if TYPE_CHECKING:  # matplotlib is slow to import
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_DPI = 120
+_PANEL = 4.4  # inches
+_LEAST = 6.4
+_HEIGHT = 6.0
+_TITLE = 12  # points
+_SIZE = 10
+
+
+@dataclass(frozen=True)
+class ReliabilityPanel:
+    """The answers of one network or branch, sorted into n bins of their confidence.
+
+    Attributes:
+        name: Whose they are.
+        edges: Of the bins, n + 1, from 0 to 1.
+        counts: Answers in each bin.
+        confidence: Their mean confidence, 0..1; None in an empty bin.
+        accuracy: The share of them that is right, 0..1; None in an empty bin.
+        expected_error: The expected calibration error, 0..1.
+    """
+
+    name: str
+    edges: Sequence[float]
+    counts: Sequence[float]
+    confidence: Sequence[float | None]
+    accuracy: Sequence[float | None]
+    expected_error: float
+
+
+def draw_reliability(panels: Sequence[ReliabilityPanel], title: str) -> bytes:
+    """Draws reliability diagrams side by side, as a PNG.
+
+    Args:
+        panels: One or more.
+        title: The line at the top.
+
+    Raises:
+        RlAbnError: If there is no panel.
+    """
+    import matplotlib
+
+    data = BytesIO()
+    with matplotlib.rc_context(), catch_warnings():
+        matplotlib.rcdefaults()  # what somebody set for plots of their own stays out of these
+        filterwarnings("ignore", message="Glyph")  # of a title in letters that the font lacks
+        reliability_figure(panels, title).savefig(data, format="png")
+    return data.getvalue()
+
+
+def reliability_figure(panels: Sequence[ReliabilityPanel], title: str) -> Figure:
+    """Lays reliability diagrams out side by side.
+
+    Each has two axes: above, bars as high as the share of right answers, with the gap between
+    that and the bin's mean confidence, which lies on the diagonal; below, each bin's share of all
+    answers. The gaps weighted by these shares are the expected calibration error.
+
+    Args:
+        panels: One or more.
+        title: The line at the top, cut where it is too long.
+
+    Returns:
+        The figure; its axes are those above, then those below.
+
+    Raises:
+        RlAbnError: If there is no panel.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    if not panels:
+        raise RlAbnError("expected one panel or more for a reliability diagram, got none")
+    size = (max(_PANEL * len(panels), _LEAST), _HEIGHT)
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, wspace=0.04)
+    figure = Figure(size, dpi=_DPI, facecolor=_hex(draw.BACKGROUND), layout=layout)
+    FigureCanvasAgg(figure)
+    room = round(_DPI * (size[0] - 0.4))
+    fitted = draw.fit_text(title, room, round(_DPI * _TITLE / 72), bold=True)
+    figure.suptitle(fitted, size=_TITLE, weight="bold", color=_hex(draw.TEXT), parse_math=False)
+    rows = figure.subplots(
+        2, len(panels), squeeze=False, sharex=True, sharey="row", height_ratios=(3, 1)
+    )
+    for panel, above, below in zip(panels, *rows, strict=True):
+        _draw_accuracy(above, panel)
+        _draw_shares(below, panel)
+    rows[0, 0].set_ylabel("accuracy")
+    rows[1, 0].set_ylabel("share of answers")
+    handles, labels = rows[0, 0].get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=2 if len(panels) == 1 else 4,
+        frameon=False,
+        labelcolor=_hex(draw.MUTED),
+        fontsize=_SIZE,
+    )
+    return figure
+
+
+def _draw_accuracy(axes: Axes, panel: ReliabilityPanel) -> None:
+    _prepare(axes)
+    filled = [
+        (left, width, accuracy, confidence)
+        for (left, width), accuracy, confidence in zip(
+            _places(panel), panel.accuracy, panel.confidence, strict=True
+        )
+        if accuracy is not None and confidence is not None
+    ]
+    places = [(left, width) for left, width, _, _ in filled]
+    right, sure = [a for _, _, a, _ in filled], [c for _, _, _, c in filled]
+    over = [max(s - r, 0.0) for s, r in zip(sure, right, strict=True)]
+    under = [max(r - s, 0.0) for s, r in zip(sure, right, strict=True)]
+    _draw_bars(axes, places, right, 0.0, draw.POLICY, "accuracy")
+    _draw_bars(axes, places, over, right, draw.PENALTY, "gap: too sure")
+    _draw_bars(axes, places, under, sure, draw.VALUE, "gap: not sure enough")
+    axes.plot(
+        [0, 1], [0, 1], color=_hex(draw.TEXT), linestyle="--", linewidth=1, label="as sure as right"
+    )
+    title = f"{panel.name}, ECE {panel.expected_error:.3f}"
+    axes.set_title(title, size=_SIZE + 1, color=_hex(draw.TEXT), parse_math=False)
+
+
+def _draw_shares(axes: Axes, panel: ReliabilityPanel) -> None:
+    _prepare(axes)
+    total = sum(panel.counts) or 1
+    shares = [count / total for count in panel.counts]
+    _draw_bars(axes, _places(panel), shares, 0.0, draw.MUTED, "")
+    axes.set_xlabel("confidence")
+    axes.set_yticks((0, 0.5, 1))
+
+
+def _draw_bars(
+    axes: Axes,
+    places: Sequence[tuple[float, float]],
+    heights: Sequence[float],
+    bottoms: Sequence[float] | float,
+    colour: draw.Colour,
+    label: str,
+) -> None:
+    axes.bar(
+        [left for left, _ in places],
+        heights,
+        [width for _, width in places],
+        bottoms,
+        align="edge",
+        color=_hex(colour),
+        edgecolor=_hex(draw.BACKGROUND),
+        linewidth=0.8,
+        label=label,
+    )
+
+
+def _places(panel: ReliabilityPanel) -> list[tuple[float, float]]:
+    """Left end and width of each bin."""
+    return [(left, right - left) for left, right in pairwise(panel.edges)]
+
+
+def _prepare(axes: Axes) -> None:
+    """Axes from 0 to 1, in the colours of all the pictures."""
+    axes.set(xlim=(0, 1), ylim=(0, 1), facecolor=_hex(draw.SURFACE), axisbelow=True)
+    axes.grid(color=_hex(draw.RULE), linewidth=0.8)
+    axes.tick_params(colors=_hex(draw.MUTED), labelsize=_SIZE - 1, labelbottom=True)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set(color=_hex(draw.MUTED), size=_SIZE)
+    for spine in axes.spines.values():
+        spine.set_color(_hex(draw.RULE))
+
+
+def _hex(colour: draw.Colour) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)

@@ -1,0 +1,191 @@
+"""One picture of an agent at work: the game, where it looks, what it would do, what it expects."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from rl_abn.errors import RlAbnError
+from rl_abn.render import draw
+from rl_abn.render.bars import ActionBars
+from rl_abn.render.curve import MIN_HEIGHT, ValueCurve
+from rl_abn.render.overlay import Scale
+from rl_abn.render.panels import BLOCK_GAP, COLUMN, HEADER, MARGIN, Header, Panels, clock
+
+_STATUS = (("SCORE", 128), ("LIVES", 76), ("STEP", 108), ("TIME", 82))
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What there is to show of one step.
+
+    Attributes:
+        frame: The game's screen, uint8 [H, W, 3]; 210×160 in most games.
+        maps: The attention maps, floats [m, h, w] in 0..1, where m is 0, 1 or 2.
+        action_probabilities: The policy, floats [A] that sum to 1.
+        branch_probabilities: The attention branch's own policy, floats [A], or None.
+        action: The index of the action that was taken, 0..A-1.
+        value: The value estimate.
+        reward: The reward of this step.
+        score: The game's score so far.
+        lives: How many lives are left.
+        step: How many steps the episode is old; going back starts a new value curve.
+    """
+
+    frame: UInt8[np.ndarray, "H W 3"]
+    maps: Float[np.ndarray, "m h w"]
+    action_probabilities: Float[np.ndarray, " A"]
+    branch_probabilities: Float[np.ndarray, " A"] | None
+    action: int
+    value: float
+    reward: float
+    score: float
+    lives: int
+    step: int
+
+
+class GameScene:
+    """Renders moments of one recording as frames of one size.
+
+    From left to right: the game, a panel a map, and a column with the action probabilities and
+    the value curve. A scene remembers the values and rewards of the last steps.
+
+    Args:
+        action_names: The names of the A actions.
+        map_names: The names of the m maps, "shared", "policy" or "value"; empty for an agent
+            without attention.
+        title: The line at the top.
+        fps: The steps a second of play, for the clock.
+        scale: "fixed" shows map values as they are; "frame" stretches each map on its own.
+        enlarge: How many pixels wide and high each pixel of the game becomes.
+        history: How many steps the value curve goes back, from 2.
+        frame_size: The height and width of the game's screen.
+        seen_rows: Rows of the screen that the maps cover; None is all.
+
+    Raises:
+        RlAbnError: There is no action, or a number is out of its range.
+
+    Example:
+        >>> scene = GameScene(
+        ...     action_names=["NOOP", "FIRE"], map_names=["shared"], title="Pong", fps=15.0
+        ... )
+        >>> scene.size
+        (1408, 770)
+    """
+
+    def __init__(
+        self,
+        *,
+        action_names: Sequence[str],
+        map_names: Sequence[str],
+        title: str,
+        fps: float,
+        scale: Scale = "fixed",
+        enlarge: int = 3,
+        history: int = 300,
+        frame_size: tuple[int, int] = (210, 160),
+        seen_rows: tuple[int, int] | None = None,
+    ) -> None:
+        panels = Panels(
+            "Game", map_names, frame_size, enlarge=enlarge, scale=scale, seen_rows=seen_rows
+        )
+        if not action_names:
+            raise RlAbnError("expected the names of one action or more, got none")
+        if not (math.isfinite(fps) and fps > 0.0):
+            raise RlAbnError(f"expected fps above 0, got {fps}")
+        if history < 2:
+            raise RlAbnError(f"expected a history of 2 steps or more, got {history}")
+        self._panels, self._fps = panels, fps
+        self._action_names = tuple(action_names)
+        self._last_step: int | None = None
+
+        least = ActionBars.least_height(len(action_names))
+        body = max(panels.height, least + BLOCK_GAP + MIN_HEIGHT)
+        self._column_x = MARGIN + panels.width + MARGIN
+        width = self._column_x + COLUMN + MARGIN
+        height = HEADER + body + MARGIN
+        # H.264 with 4:2:0 colour holds only even sizes.
+        self._width, self._height = width + width % 2, height + height % 2
+
+        room = body - BLOCK_GAP - max(MIN_HEIGHT, round(0.36 * body))
+        self._header = Header(title, _STATUS, self._width)
+        self._bars = ActionBars(self._action_names, COLUMN, max(room, least))
+        self._curve = ValueCurve(COLUMN, body - self._bars.height - BLOCK_GAP, history)
+        self._curve_y = HEADER + self._bars.height + BLOCK_GAP
+        self._base = self._static()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The width and height of every frame in pixels; both are even."""
+        return self._width, self._height
+
+    def render(self, moment: Moment) -> UInt8[np.ndarray, "height width 3"]:
+        """Returns the picture of one step.
+
+        Args:
+            moment: What there is to show; steps are expected in order.
+
+        Returns:
+            uint8 [height, width, 3], a new array each time.
+
+        Raises:
+            RlAbnError: A shape does not fit the scene, or a number is not finite.
+        """
+        self._check(moment)
+        if self._last_step is not None and moment.step < self._last_step:
+            self._curve.clear()
+        self._last_step = moment.step
+        self._curve.push(float(moment.value), float(moment.reward))
+
+        canvas = self._base.copy()
+        self._header.paint(
+            canvas,
+            (
+                f"{moment.score:,.0f}",
+                f"{moment.lives}",
+                f"{moment.step:,}",
+                clock(moment.step / self._fps),
+            ),
+        )
+        self._panels.paint(canvas, MARGIN, HEADER, moment.frame, moment.maps)
+        self._bars.paint(
+            canvas,
+            self._column_x,
+            HEADER,
+            moment.action_probabilities,
+            moment.branch_probabilities,
+            moment.action,
+        )
+        self._curve.paint(canvas, self._column_x, self._curve_y)
+        return canvas
+
+    def _static(self) -> draw.Canvas:
+        """Returns the canvas with all that no step changes."""
+        canvas = draw.blank(self._height, self._width)
+        self._header.paint_static(canvas)
+        self._panels.paint_static(canvas, MARGIN, HEADER)
+        self._bars.paint_static(canvas, self._column_x, HEADER)
+        self._curve.paint_static(canvas, self._column_x, self._curve_y)
+        return canvas
+
+    def _check(self, moment: Moment) -> None:
+        self._panels.check(moment.frame, moment.maps)
+        n_actions = len(self._action_names)
+        policies = [("action", moment.action_probabilities)]
+        if moment.branch_probabilities is not None:
+            policies.append(("branch", moment.branch_probabilities))
+        for name, policy in policies:
+            if policy.shape != (n_actions,) or not np.isfinite(policy).all():
+                raise RlAbnError(
+                    f"expected {n_actions} finite {name} probabilities, got {policy.tolist()}"
+                )
+        if not 0 <= moment.action < n_actions:
+            raise RlAbnError(f"expected an action in 0..{n_actions - 1}, got {moment.action}")
+        if not (math.isfinite(moment.value) and math.isfinite(moment.reward)):
+            raise RlAbnError(
+                f"expected a finite value and reward, got {moment.value} and {moment.reward}"
+            )

@@ -1,0 +1,215 @@
+"""A sheet of examples: pictures, their maps, and what a network took them for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from rl_abn.errors import RlAbnError
+from rl_abn.render import draw
+from rl_abn.render.overlay import Scale, check_frame, colour_bar, enlarged, overlay, scale_label
+from rl_abn.render.panels import HEADER, MARGIN
+
+LINE = 18
+"""The height of a line of text below a picture, in pixels."""
+MAX_WIDTH = 1400
+"""How wide a sheet is at most, in pixels, if one example is not wider."""
+_SIDE = 144
+_SEAM = 4
+_GAP = 20
+_LABEL = 26
+_LEAST = 420
+_BAR = 100
+
+
+class Shown(Protocol):
+    """What every example of a sheet has."""
+
+    @property
+    def frame(self) -> UInt8[np.ndarray, "H W 3"]:
+        """What the network sees."""
+
+    @property
+    def maps(self) -> Float[np.ndarray, "m h w"]:
+        """The attention maps."""
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the network is right."""
+
+
+S = TypeVar("S", bound=Shown)
+Paint = Callable[[draw.Canvas, S, int, int], None]
+"""Paints an example with its upper left corner at a column and a row."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One picture of a sheet.
+
+    Attributes:
+        frame: What the network sees, uint8 [H, W, 3].
+        maps: The attention maps, floats [m, h, w] in 0..1, m from 0.
+        answer: What the network says.
+        probability: How sure it is, 0..1.
+        target: What it is.
+    """
+
+    frame: UInt8[np.ndarray, "H W 3"]
+    maps: Float[np.ndarray, "m h w"]
+    answer: str
+    probability: float
+    target: str
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the network is right."""
+        return self.answer == self.target
+
+
+def draw_sheet(
+    examples: Sequence[Example], title: str, scale: Scale = "fixed"
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Draws examples, each picture beside the same picture under its maps.
+
+    What the network got right comes first, what it got wrong below.
+
+    Args:
+        examples: At least one; all of one size, with as many maps.
+        title: The line at the top.
+        scale: "fixed" shows map values as they are; "frame" stretches each map on its own.
+
+    Raises:
+        RlAbnError: There is no example, or they differ in size or maps.
+    """
+    check_alike(examples)
+    factor = enlargement(examples[0].frame)
+    height, width = (side * factor for side in examples[0].frame.shape[:2])
+    cell = ((1 + len(examples[0].maps)) * (width + _SEAM) - _SEAM, height + 2 * LINE + 6)
+
+    def paint(canvas: draw.Canvas, example: Example, x: int, y: int) -> None:
+        draw.paste(canvas, enlarged(example.frame, factor), x, y)
+        for i, attention_map in enumerate(example.maps, start=1):
+            picture = overlay(example.frame, attention_map, scale=scale, enlarge=factor)
+            draw.paste(canvas, picture, x + i * (width + _SEAM), y)
+        _draw_answer(canvas, example, x, y + height + LINE, cell[0])
+
+    return draw_cells(examples, paint, cell, title, scale=scale)
+
+
+def draw_cells(
+    examples: Sequence[S],
+    paint: Paint[S],
+    cell: tuple[int, int],
+    title: str,
+    *,
+    scale: Scale,
+    labels: tuple[str, str] = ("Right", "Wrong"),
+) -> draw.Canvas:
+    """Lays examples out under a title: right ones first, wrong ones below.
+
+    Args:
+        examples: At least one, all alike.
+        paint: Paints one.
+        cell: The width and height that one takes, in pixels.
+        title: The line at the top.
+        scale: What the legend says of maps, where there are any.
+        labels: What stands above right ones and above wrong ones.
+    """
+    with_maps = len(examples[0].maps) > 0
+    blocks = [
+        (label, [example for example in examples if example.is_right is right])
+        for label, right in zip(labels, (True, False), strict=True)
+    ]
+    blocks = [(label, shown) for label, shown in blocks if shown]
+    most = max(1, (MAX_WIDTH + _GAP) // (cell[0] + _GAP))
+    columns = min(most, max(len(shown) for _, shown in blocks))
+    rows = [-(-len(shown) // columns) for _, shown in blocks]
+    room = max(columns * (cell[0] + _GAP) - _GAP, _header_width(title, scale, with_maps))
+    canvas = draw.blank(
+        HEADER + sum(_LABEL + n * (cell[1] + _GAP) for n in rows) + MARGIN, 2 * MARGIN + room
+    )
+    _draw_header(canvas, title, scale, with_maps)
+    top = HEADER
+    for (label, shown), n_rows in zip(blocks, rows, strict=True):
+        draw.draw_text(canvas, label, MARGIN, top + 13, size=13, colour=draw.MUTED)
+        for i, example in enumerate(shown):
+            row, column = divmod(i, columns)
+            x = MARGIN + column * (cell[0] + _GAP)
+            paint(canvas, example, x, top + _LABEL + row * (cell[1] + _GAP))
+        top += _LABEL + n_rows * (cell[1] + _GAP)
+    return canvas
+
+
+def enlargement(frame: UInt8[np.ndarray, "H W 3"]) -> int:
+    """Returns how many pixels wide and high each pixel of a picture becomes."""
+    longest: int = max(frame.shape[:2])
+    return max(1, round(_SIDE / longest))
+
+
+def right_colour(is_right: bool) -> draw.Colour:
+    """Returns the colour of an answer."""
+    return draw.VALUE if is_right else draw.PENALTY
+
+
+def percent(probability: float) -> str:
+    """Returns how sure a network is, as it is written."""
+    return f"{100 * probability:.0f}%"
+
+
+def check_alike(examples: Sequence[Shown]) -> None:
+    """Refuses examples that no sheet has room for.
+
+    Raises:
+        RlAbnError: There is no example, or they differ in size or maps.
+    """
+    if not examples:
+        raise RlAbnError("expected one example or more for a sheet, got none")
+    first = examples[0]
+    for example in examples:
+        check_frame(example.frame)
+        if example.frame.shape != first.frame.shape or len(example.maps) != len(first.maps):
+            raise RlAbnError(
+                "expected examples of one size with as many maps, got "
+                f"{list(example.frame.shape)} with {len(example.maps)} beside "
+                f"{list(first.frame.shape)} with {len(first.maps)}"
+            )
+
+
+def _legend_width(scale: Scale, with_maps: bool) -> int:
+    return draw.text_width(scale_label(scale)[0], 12) + 10 + _BAR if with_maps else 0
+
+
+def _header_width(title: str, scale: Scale, with_maps: bool) -> int:
+    """Returns the room that a title and a legend ask for, within limits."""
+    wanted = draw.text_width(title, 19, bold=True) + _legend_width(scale, with_maps) + 2 * MARGIN
+    return max(_LEAST, min(wanted, MAX_WIDTH))
+
+
+def _draw_header(canvas: draw.Canvas, title: str, scale: Scale, with_maps: bool) -> None:
+    right = canvas.shape[1] - MARGIN
+    room = right - MARGIN
+    if with_maps:
+        text, colour = scale_label(scale)
+        draw.draw_text(canvas, text, right, 36, size=12, colour=colour, anchor="right")
+        left = right - _legend_width(scale, with_maps)
+        draw.paste(canvas, colour_bar(12, _BAR, scale), left, 26)
+        room = left - 2 * MARGIN
+    draw.draw_text(
+        canvas, draw.fit_text(title, room, 19, bold=True), MARGIN, 37, size=19, bold=True
+    )
+
+
+def _draw_answer(canvas: draw.Canvas, example: Example, x: int, baseline: int, room: int) -> None:
+    share = percent(example.probability)
+    name = draw.fit_text(example.answer, room - draw.text_width(share, 13) - 8, 13, bold=True)
+    colour = right_colour(example.is_right)
+    draw.draw_text(canvas, name, x, baseline, size=13, colour=colour, bold=True)
+    draw.draw_text(canvas, share, x + room, baseline, size=13, colour=draw.MUTED, anchor="right")
+    if not example.is_right:
+        text = draw.fit_text(f"it is {example.target}", room, 13)
+        draw.draw_text(canvas, text, x, baseline + LINE, size=13)

@@ -1,0 +1,1 @@
+"""PPO and A2C: collecting rollouts, losses and updates."""

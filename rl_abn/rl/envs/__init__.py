@@ -1,0 +1,1 @@
+"""Atari games as vectorized environments, as one environment, and in parts."""

@@ -1,0 +1,126 @@
+"""Games in several parts: one part's emulators run while the agent acts in another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv
+
+from rl_abn.rl.envs.ale_vec_env import AleVecEnv
+from rl_abn.seeds import derive_seeds
+
+
+class Part(NamedTuple):
+    """Games that are stepped together.
+
+    Attributes:
+        env: The games.
+        games: Their places among all.
+    """
+
+    env: VecEnv
+    games: slice
+
+
+class PartitionedVecEnv(VecEnv):
+    """Several vector environments as one. Games keep their order: the first part's come first.
+
+    Used as any `VecEnv` it steps them all at once; a loop that knows of `parts` can step them in
+    turn, so that no emulator waits for the agent (double buffering).
+
+    Args:
+        parts: Environments with the same spaces.
+
+    Raises:
+        ValueError: If there are none, or their spaces differ.
+    """
+
+    def __init__(self, parts: Sequence[VecEnv]) -> None:
+        spaces = {(str(env.observation_space), str(env.action_space)) for env in parts}
+        if len(spaces) != 1:
+            raise ValueError(f"expected environments with the same spaces, got {sorted(spaces)}")
+        self.parts: list[Part] = []
+        n_envs = 0
+        for env in parts:
+            self.parts.append(Part(env, slice(n_envs, n_envs + env.num_envs)))
+            n_envs += env.num_envs
+        self.render_mode = None
+        super().__init__(n_envs, parts[0].observation_space, parts[0].action_space)
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Says which games the next reset begins; None leaves it to chance.
+
+        ALE's games begin as they would in a single environment, other environments by parts.
+        """
+        entropy = np.random.SeedSequence().entropy if seed is None else seed
+        assert isinstance(entropy, int)
+        if all(isinstance(env, AleVecEnv) for env, _ in self.parts):
+            return self.seed_games(derive_seeds(entropy, count=self.num_envs))
+        seeds = derive_seeds(entropy, count=len(self.parts)).tolist()
+        by_part = zip(self.parts, seeds, strict=True)
+        return [given for (env, _), seed in by_part for given in env.seed(seed)]
+
+    def seed_games(self, seeds: np.ndarray) -> Sequence[int]:
+        """Gives every game of the next reset a seed of its own, int32 [n_envs]; ALE's alone."""
+        given: list[int] = []
+        for env, games in self.parts:
+            assert isinstance(env, AleVecEnv)
+            given += env.seed_games(seeds[games])
+        return given
+
+    def reset(self) -> np.ndarray:
+        """Begins new games everywhere."""
+        observations = [env.reset() for env, _ in self.parts]
+        self.reset_infos = [info for env, _ in self.parts for info in env.reset_infos]
+        return np.concatenate(observations)  # type: ignore[arg-type]
+
+    def step_async(self, actions: np.ndarray) -> None:
+        """Sends one action to every game."""
+        for env, games in self.parts:
+            env.step_async(actions[games])
+
+    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+        """Returns observations, rewards, dones and infos of all."""
+        observations, rewards, dones, infos = zip(
+            *(env.step_wait() for env, _ in self.parts), strict=True
+        )
+        return (
+            np.concatenate(observations),
+            np.concatenate(rewards),
+            np.concatenate(dones),
+            [info for part in infos for info in part],
+        )
+
+    def close(self) -> None:
+        """Closes them all."""
+        for env, _ in self.parts:
+            env.close()
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """Returns an attribute of each game asked for."""
+        values = [value for env, _ in self.parts for value in env.get_attr(attr_name)]
+        return [values[i] for i in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Refused: set it on a part."""
+        raise NotImplementedError("set the attribute on one of PartitionedVecEnv's parts")
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
+    ) -> list[Any]:
+        """Refused: call it on a part."""
+        raise NotImplementedError(f"call '{method_name}' on one of PartitionedVecEnv's parts")
+
+    def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
+        """Says of each game asked for whether it is wrapped."""
+        wrapped = [is_so for env, _ in self.parts for is_so in env.env_is_wrapped(wrapper_class)]
+        return [wrapped[i] for i in self._get_indices(indices)]
+
+
+def env_parts_of(env: VecEnv) -> list[Part]:
+    """Returns the parts of an environment; one that has none is a single part."""
+    if isinstance(env, PartitionedVecEnv):
+        return env.parts
+    return [Part(env, slice(0, env.num_envs))]

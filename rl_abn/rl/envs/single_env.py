@@ -1,0 +1,129 @@
+"""A single emulator that sees what a game of `AleVecEnv` sees, and the colour screen besides."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from ale_py import Action, ALEInterface, roms
+
+from rl_abn.recipes import Game, Protocol
+from rl_abn.rl.envs.ale_vec_env import make_ale
+from rl_abn.rl.envs.observations import make_pipeline
+
+
+class SingleEnvStep(NamedTuple):
+    """What one step of a `SingleEnv` brings.
+
+    Attributes:
+        observation: What `AleVecEnv` shows, [C, H, W].
+        reward: Raw reward.
+        terminated: Whether the game is over.
+        truncated: Whether the frame cap cut the game off.
+    """
+
+    observation: np.ndarray
+    reward: float
+    terminated: bool
+    truncated: bool
+
+
+class SingleEnv:
+    """One game with the same seed, actions and observations as a game of `AleVecEnv`.
+
+    ALE's vector environment neither renders nor saves its state; this does what it does in one
+    plain `ALEInterface`. The rules were found by comparing bytes: FIRE comes before the no-ops;
+    the number of no-ops is drawn inside ALE, so it is asked of a vector environment of one game;
+    the frame a step ends early with, by the game's end or the cap, is not looked at, and older ones
+    are pooled; the frame cap counts from the end of the no-ops.
+
+    Args:
+        game: Which game.
+        protocol: How it is played.
+
+    Attributes:
+        frame_size: Height and width of the screen, in pixels; 210x160 in most games.
+    """
+
+    def __init__(self, game: Game, protocol: Protocol) -> None:
+        self.protocol = protocol
+        self._counter = make_ale(game, protocol, 1, n_threads=1)
+        rom = roms.get_rom_path(game.rom)
+        assert rom is not None
+        self._ale = ALEInterface()
+        self._ale.setFloat("repeat_action_probability", protocol.repeat_action_probability)
+        self._ale.loadROM(rom)
+        self._rom = rom
+        self.frame_size: tuple[int, int] = self._ale.getScreenDims()
+        self._frames_played = 0
+        self._pipeline = make_pipeline(protocol, 1)
+        screens = self._pipeline.screens
+        self._screen = self._ale.getScreenRGB if screens.colour else self._ale.getScreenGrayscale
+        self._stack = np.zeros(screens.shape, np.uint8)
+        self._pair = np.zeros((2, *self._screen().shape), np.uint8)
+        self._actions: list[Action] = list(self._counter.ale.get_action_set())
+
+    @property
+    def action_names(self) -> list[str]:
+        """Names of the actions, by number."""
+        return [action.name for action in self._actions]
+
+    @property
+    def frame(self) -> np.ndarray:
+        """The screen as it is now, uint8 RGB [*frame_size, 3]."""
+        frame: np.ndarray = self._ale.getScreenRGB()
+        return frame
+
+    @property
+    def lives(self) -> int:
+        """Lives left."""
+        return int(self._ale.lives())
+
+    def reset(self, seed: int) -> np.ndarray:
+        """Begins the game that `AleVecEnv` begins with this seed.
+
+        Args:
+            seed: The emulator's seed, 0 to 2**31 - 1.
+
+        Returns:
+            The observation, [C, H, W].
+        """
+        _, info = self._counter.reset(seed=np.array([seed], np.int32))
+        n_frames = int(info["episode_frame_number"][0])
+        self._ale.setInt("random_seed", seed)
+        self._ale.loadROM(self._rom)
+        self._ale.reset_game()
+        fire = self.protocol.fire_reset and Action.FIRE in self._actions
+        for i in range(n_frames):
+            self._ale.act(Action.FIRE if fire and i == 0 else Action.NOOP)
+        self._frames_played = 0
+        self._stack[:] = 0
+        self._pair[1] = 0
+        self._pair[0] = self._screen()
+        self._pipeline.forget()
+        return self._observe()
+
+    def step(self, action: int) -> SingleEnvStep:
+        """Plays one action for `frame_skip` frames, or until the game ends."""
+        reward = 0.0
+        for left in range(self.protocol.frame_skip, 0, -1):
+            reward += self._ale.act(self._actions[action])
+            self._frames_played += 1
+            if self._ale.game_over() or self._frames_played >= self.protocol.max_frames:
+                break
+            if left <= 2:
+                self._pair[left - 1] = self._screen()
+        over = self._ale.game_over()
+        truncated = not over and self._frames_played >= self.protocol.max_frames
+        return SingleEnvStep(self._observe(), reward, over, truncated)
+
+    def _observe(self) -> np.ndarray:
+        if self.protocol.max_pool:
+            # In place, as ALE does: a step that ends early pools what was pooled before.
+            np.maximum(self._pair[0], self._pair[1], out=self._pair[0])
+        height, width = self._stack.shape[1:3]
+        self._stack[:-1] = self._stack[1:].copy()
+        self._stack[-1] = cv2.resize(self._pair[0], (width, height), interpolation=cv2.INTER_AREA)
+        observation: np.ndarray = self._pipeline.look(self._stack.copy()[None], [0])[0]
+        return observation

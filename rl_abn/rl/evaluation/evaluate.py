@@ -1,0 +1,286 @@
+"""Scores a player's games; an agent's beside those of its changed selves and of chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium import spaces
+
+from rl_abn.compute.device import device_of
+from rl_abn.errors import RlAbnError
+from rl_abn.estimates import Estimate, mean
+from rl_abn.progress import ProgressReport
+from rl_abn.recipes import EnvRecipe, Protocol
+from rl_abn.rl.envs.ale_vec_env import AleVecEnv
+from rl_abn.rl.evaluation.episodes import GameResult, play_games
+from rl_abn.rl.evaluation.interventions import Change
+from rl_abn.rl.evaluation.players import AgentPlayer, Player, RandomPlayer
+from rl_abn.rl.evaluation.scores import Difference, difference, human_normalised, interquartile_mean
+from rl_abn.rl.training.build import load_policy, training_protocol
+from rl_abn.runs import Run, write_output
+from rl_abn.seeds import derive_seeds
+
+_EVALUATION = 3  # keeps these games apart from those of training and probing
+MAX_ENVS = 16
+
+
+class Evaluation(NamedTuple):
+    """A player's games under one protocol.
+
+    Attributes:
+        player: Its name.
+        protocol: The protocol's name.
+        greedy: Whether it took its likeliest actions.
+        n_actions: Actions it had to choose from.
+        games: Every game, in the order of the environments.
+        max_frames: The frame cap.
+        mean: Mean raw score.
+        iqm: Interquartile mean of the raw scores.
+        human_normalised: Of the mean: 0 is a random player, 1 a person.
+        seed: Of the games.
+        intervention: What was done to the agent's maps; None for a player that is as it is.
+        changed_maps: Names of the maps it was done to.
+        difference: Of the mean to the intact agent's; None for that agent itself.
+    """
+
+    player: str
+    protocol: str
+    greedy: bool
+    n_actions: int
+    games: list[GameResult]
+    max_frames: int
+    mean: Estimate
+    iqm: Estimate
+    human_normalised: float
+    seed: int
+    intervention: str | None = None
+    changed_maps: tuple[str, ...] = ()
+    difference: Difference | None = None
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Raw scores of the games, float64 [N]."""
+        return np.array([game.score for game in self.games], dtype=np.float64)
+
+    def beside(self, intact: Evaluation) -> Evaluation:
+        """Returns the evaluation with its difference to the intact agent's."""
+        return self._replace(difference=difference(self.scores, intact.scores, self.seed))
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the evaluation as plain data."""
+        return {
+            **self._asdict(),
+            "games": [game._asdict() for game in self.games],
+            "mean": self.mean._asdict(),
+            "iqm": self.iqm._asdict(),
+            "changed_maps": list(self.changed_maps),
+            "difference": self.difference and self.difference._asdict(),
+        }
+
+
+def evaluation_env(recipe: EnvRecipe, protocol: Protocol, n_games: int, seed: int) -> AleVecEnv:
+    """Makes the environments that play `n_games` games from a seed."""
+    env = AleVecEnv(recipe.game, protocol, min(n_games, MAX_ENVS), life_loss_terminal=True)
+    env.seed_games(derive_seeds(seed, _EVALUATION, count=env.num_envs))
+    return env
+
+
+def evaluate(
+    player: Player,
+    recipe: EnvRecipe,
+    protocol_name: str,
+    n_games: int,
+    *,
+    seed: int = 0,
+    full_action_space: bool | None = None,
+    max_steps: int | None = None,
+    report: ProgressReport | None = None,
+    done_before: int = 0,
+) -> Evaluation:
+    """Plays and scores games.
+
+    Args:
+        player: Who plays.
+        recipe: Which game.
+        protocol_name: A protocol of the recipe.
+        n_games: How many, at least 1.
+        seed: Of the games and the bootstrap.
+        full_action_space: Whether there are 18 actions; None is the protocol's word. An agent
+            keeps the actions it was trained with.
+        max_steps: Cuts games off after so many agent steps, where the protocol has no shorter cap.
+        report: Shows how far it is.
+        done_before: Games of other players that the report counts too.
+
+    Raises:
+        RlAbnError: If the recipe has no such protocol, or it shows what the player cannot see.
+    """
+    protocols = {str(name): protocol for name, protocol in recipe.protocol.items()}
+    if protocol_name not in protocols:
+        raise RlAbnError(
+            f"expected a protocol of the game's recipe ({', '.join(protocols)}), "
+            f"got '{protocol_name}'"
+        )
+    protocol = protocols[protocol_name]
+    if full_action_space is not None:
+        protocol = protocol.model_copy(update={"full_action_space": full_action_space})
+    if max_steps is not None:
+        cap = min(protocol.max_frames, max_steps * protocol.frame_skip)
+        protocol = protocol.model_copy(update={"max_frames": cap})
+    env = evaluation_env(recipe, protocol, n_games, seed)
+    if player.observation_space not in (None, env.observation_space):
+        raise RlAbnError(
+            f"expected a protocol with observations {_described(player.observation_space)}, on "
+            f"which the agent was trained, got '{protocol_name}' with "
+            f"{_described(env.observation_space)}"
+        )
+    games = play_games(player, env, n_games, report, done_before)
+    scores = np.array([game.score for game in games])
+    average = mean(scores, seed)
+    return Evaluation(
+        player=player.name,
+        protocol=protocol_name,
+        greedy=getattr(player, "greedy", False),
+        n_actions=int(env.action_space.n),  # type: ignore[attr-defined]
+        games=games,
+        max_frames=protocol.max_frames,
+        mean=average,
+        iqm=interquartile_mean(scores, seed),
+        human_normalised=human_normalised(average.value, recipe.scores),
+        seed=seed,
+    )
+
+
+def _described(space: spaces.Space | None) -> str:
+    assert space is not None
+    return f"{space.dtype} {list(space.shape or ())}"
+
+
+class RunEvaluation(NamedTuple):
+    """An agent's games, and those of others beside them.
+
+    Attributes:
+        game: The game's title.
+        run: The run folder.
+        step: The checkpoint's step.
+        evaluations: The intact agent's, then its changed selves' as asked for, then the random
+            player's if it played.
+        max_steps: Agent steps after which games were cut off, if that was asked for.
+    """
+
+    game: str
+    run: str
+    step: int
+    evaluations: list[Evaluation]
+    max_steps: int | None = None
+
+    @property
+    def intact(self) -> Evaluation:
+        """The agent's, as it is."""
+        return self.evaluations[0]
+
+    @property
+    def changed(self) -> list[Evaluation]:
+        """Its changed selves'."""
+        return [e for e in self.evaluations if e.intervention is not None]
+
+    @property
+    def random(self) -> Evaluation | None:
+        """The random player's, if it played."""
+        last = self.evaluations[-1]
+        return None if last is self.intact or last.intervention is not None else last
+
+    @property
+    def beats_random(self) -> bool | None:
+        """Whether the agent's mean lies above and the intervals do not overlap; None if unknown."""
+        if self.random is None:
+            return None
+        agent, chance = self.intact.mean, self.random.mean
+        return agent.low is not None and chance.high is not None and agent.low > chance.high
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the evaluation as plain data."""
+        return {**self._asdict(), "evaluations": [e.as_json() for e in self.evaluations]}
+
+    def keep(self, run: Run) -> Path:
+        """Writes the evaluation into the run's evaluations/."""
+        agent = self.intact
+        draw = "greedy" if agent.greedy else "stochastic"
+        name = f"step-{self.step}-{agent.protocol}-{draw}-{len(agent.games)}-games-{agent.seed}"
+        if self.max_steps is not None:
+            name += f"-cut-at-{self.max_steps}"
+        if self.changed:
+            # All their names may be longer than a file's can be.
+            asked = " ".join(sorted(e.player for e in self.changed))
+            name += f"-interventions-{sha256(asked.encode()).hexdigest()[:8]}"
+        path = run.path / "evaluations" / f"{name}.json"
+        write_output(path, self.as_json())
+        return path
+
+
+def evaluate_run(
+    run: Run,
+    *,
+    n_games: int,
+    protocol: str | None = None,
+    greedy: bool = False,
+    changes: Sequence[Change] = (),
+    beside_random: bool = False,
+    max_steps: int | None = None,
+    step: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    report: ProgressReport | None = None,
+) -> RunEvaluation:
+    """Evaluates a run's agent, and others beside it if asked: all begin the same games.
+
+    Args:
+        run: The run.
+        n_games: Games a player.
+        protocol: The protocol's name; None is the one it was trained under.
+        greedy: Whether the agent takes its likeliest actions.
+        changes: Agents with other maps that play too.
+        beside_random: Whether a random player plays as many games.
+        max_steps: Cuts games off after so many agent steps, where the protocol has no shorter cap.
+        step: The checkpoint's step; None is the newest.
+        seed: Of the games, the draws and the bootstrap.
+        device: Where the network runs.
+        report: Shows how far it is.
+
+    Raises:
+        RlAbnError: If the checkpoint or the protocol will not do.
+    """
+    recipe = run.recipe
+    checkpoint = run.checkpoint(step)
+    policy = load_policy(run, checkpoint, device_of(device))
+    agent = partial(AgentPlayer, policy=policy, greedy=greedy, seed=seed)
+    players: list[tuple[Player, Change | None]] = [(agent(recipe.agent_name), None)]
+    players += [(agent(c.label, intervention=c.make(policy, seed)), c) for c in changes]
+    if beside_random:
+        players.append((RandomPlayer(policy.n_actions, seed=seed), None))
+    evaluations: list[Evaluation] = []
+    for player, change in players:
+        evaluation = evaluate(
+            player,
+            recipe.env,
+            protocol or recipe.agent.train.protocol,
+            n_games,
+            seed=seed,
+            full_action_space=training_protocol(recipe).full_action_space,
+            max_steps=max_steps,
+            report=report,
+            done_before=len(evaluations) * n_games,
+        )
+        if change is not None:
+            evaluation = evaluation._replace(
+                intervention=change.intervention,
+                changed_maps=policy.map_names if change.only is None else (change.only,),
+            )
+        evaluations.append(evaluation.beside(evaluations[0]) if evaluations else evaluation)
+    return RunEvaluation(
+        recipe.env.game.title, str(run.path), checkpoint.step, evaluations, max_steps
+    )

@@ -1,0 +1,134 @@
+"""Who plays: a trained agent, or chance."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from rl_abn.attention import Intervention, MapOverride
+from rl_abn.networks import forget
+from rl_abn.rl.policies import distributions
+from rl_abn.rl.policies.attention_policy import AttentionPolicy, PolicyOutput, PolicyState
+
+
+class Player(Protocol):
+    """Plays N games at once.
+
+    Attributes:
+        name: What to call it.
+        map_names: Names of the maps it shows; none for one without attention.
+        observation_space: What it can look at; None is anything.
+    """
+
+    name: str
+    map_names: tuple[str, ...]
+    observation_space: spaces.Space | None
+
+    def act(
+        self,
+        observations: np.ndarray,
+        episode_start: np.ndarray,
+        lost_life: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, PolicyOutput | None]:
+        """Chooses actions.
+
+        Args:
+            observations: [N, C, H, W].
+            episode_start: Where the observation is the first of a game, bool [N]; the player's
+                memory is emptied there.
+            lost_life: Where a life was lost just before it and the game goes on, bool [N]; None is
+                nowhere.
+
+        Returns:
+            Actions, int64 [N], and what it thought.
+        """
+
+
+class AgentPlayer:
+    """An agent.
+
+    Args:
+        name: What to call it.
+        policy: Its policy, in evaluation mode.
+        greedy: Whether it takes its likeliest action instead of drawing one.
+        seed: Of the draws.
+        intervention: Changes the maps it acts on; None leaves it intact.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        policy: AttentionPolicy,
+        *,
+        greedy: bool,
+        seed: int,
+        intervention: Intervention | None = None,
+    ) -> None:
+        self.name = name
+        self.map_names = policy.map_names
+        self.observation_space: spaces.Space | None = policy.observation_space
+        self.policy = policy
+        self.greedy = greedy
+        self.intervention = intervention
+        self._generator = torch.Generator(policy.device).manual_seed(seed)
+        self._state: PolicyState = None
+
+    def act(
+        self,
+        observations: np.ndarray,
+        episode_start: np.ndarray,
+        lost_life: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, PolicyOutput | None]:
+        """Acts on observations, [N, C, H, W], after forgetting what is over."""
+        device = self.policy.device
+        if self._state is not None:
+            forgets = episode_start
+            if lost_life is not None and self.policy.forget_at == "life":
+                forgets = episode_start | lost_life
+            self._state = forget(self._state, torch.as_tensor(forgets, device=device))
+        override: MapOverride | None = None
+        if self.intervention is not None:
+            override = partial(
+                self.intervention, episode_start=torch.as_tensor(episode_start, device=device)
+            )
+        draw = partial(distributions.sample, generator=self._generator)
+        with self.policy.compute.acting(device, len(observations)):
+            attention, self._state = self.policy.attend(
+                torch.as_tensor(observations, device=device),
+                self._state,
+                override,
+                glimpses=None if self.greedy else draw,
+            )
+            logits = attention.action_logits
+            actions = logits.argmax(dim=-1) if self.greedy else draw(logits)
+        return actions.cpu().numpy(), attention
+
+
+class RandomPlayer:
+    """Draws every action with equal chance.
+
+    Args:
+        n_actions: A, how many actions there are.
+        seed: Of the draws.
+    """
+
+    name = "random"
+    map_names: tuple[str, ...] = ()
+    observation_space: spaces.Space | None = None
+
+    def __init__(self, n_actions: int, *, seed: int) -> None:
+        self.n_actions = n_actions
+        self._rng = np.random.default_rng(seed)
+
+    def act(
+        self,
+        observations: np.ndarray,
+        episode_start: np.ndarray,
+        lost_life: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, PolicyOutput | None]:
+        """Ignores the observations."""
+        return self._rng.integers(self.n_actions, size=len(observations)), None

@@ -1,0 +1,160 @@
+"""From a weight file published with Mask-Attention A3C (Itaya et al., IJCNN 2021) to a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rl_abn.errors import RlAbnError
+from rl_abn.files.text import brief, kind_of
+from rl_abn.recipes import RunRecipe, list_recipes, load_env, make_run_recipe
+from rl_abn.rl.envs.ale_vec_env import AleVecEnv, check_game
+from rl_abn.rl.interchange.imported_run import make_imported_run
+from rl_abn.rl.interchange.torch_files import read_torch
+from rl_abn.rl.policies.attention_policy import AttentionPolicy
+from rl_abn.rl.training.build import make_policy
+from rl_abn.runs import OnExists, Run, check_weights
+
+AGENT = "a2c_mask_a3c"
+MOST_BYTES = 64 * 2**20  # the published files have 1.4 MB
+PARTS = ("weight", "bias")
+# The published layers, and the same ones here.
+_LAYERS = {
+    "conv1": "features_extractor.layers.0.0",
+    "conv2": "features_extractor.layers.1.0",
+    "conv3": "features_extractor.layers.2.0",
+    "convlstm1.conv": "feature_memory.gates",
+    "a_conv": "before_gates.0.0",
+    "c_conv": "before_gates.1.0",
+    "actor_linear": "action_net",
+    "critic_linear": "value_net",
+}
+NAMES = {f"{theirs}.{part}": f"{ours}.{part}" for theirs, ours in _LAYERS.items() for part in PARTS}
+# One layer here makes both maps, a row each.
+MAPS, MAP_HEAD = ("att_conv_a1", "att_conv_c1"), "attention_branch.map_head.0"
+
+
+def import_mask_a3c(
+    path: Path,
+    *,
+    env: str,
+    agent: str = AGENT,
+    settings: Sequence[str] = (),
+    steps: int = 0,
+    folder: Path | None = None,
+    on_exists: OnExists | None = None,
+) -> Run:
+    """Makes a run of a published weight file, with one checkpoint to evaluate and to watch.
+
+    Args:
+        path: A file of the form with both masks, with or without its ConvLSTM.
+        env: Name or path of the env recipe; the file does not say its game.
+        agent: Name or path of an agent recipe of that form.
+        settings: Overrides such as "train.precision=bf16"; the file decides on the memory.
+        steps: Agent steps it was trained, for the record; the file does not say them either.
+        folder: The run folder; None is runs/ENV/AGENT/mask-a3c-NAME.
+        on_exists: "new" or "overwrite", where a run is already.
+
+    Raises:
+        RlAbnError: If the file is damaged, hostile, of another agent or of a game with other
+            actions; nothing is written then.
+    """
+    published = read_mask_a3c(path)
+    has_memory = any(name.startswith("convlstm") for name in published)
+    memory = f"network.memory={'convlstm' if has_memory else 'none'}"
+    recipe = make_run_recipe(env, agent, 0, (*settings, memory))
+    check_game(recipe.env.game)
+    policy = make_policy(recipe)
+    _check_agent(path, policy)
+    expected = to_published(policy.state_dict())
+    if published.keys() == expected.keys():
+        _check_actions(path, published, recipe, policy)
+    check_weights(path, published, expected)
+    return make_imported_run(
+        path,
+        "mask-a3c",
+        recipe,
+        policy,
+        from_published(published),
+        steps=steps,
+        folder=folder,
+        on_exists=on_exists,
+    )
+
+
+def read_mask_a3c(path: Path) -> dict[str, Tensor]:
+    """Reads the tensors of a weight file under their published names.
+
+    Raises:
+        RlAbnError: If it holds anything but tensors, or is no such file.
+    """
+    try:
+        if kind_of(path) != "a file":
+            raise ValueError(kind_of(path) or "no such file")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise ValueError(f"more than {MOST_BYTES:,} bytes")
+        return read_torch(content, MOST_BYTES)
+    except Exception as error:  # torch raises a dozen kinds for a damaged file
+        raise RlAbnError(
+            f"{path}: expected a weight file of Mask-Attention A3C, got {brief(error)}"
+        ) from None
+
+
+def to_published(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Gives a policy's tensors their published names."""
+    published = {theirs: weights[ours] for theirs, ours in NAMES.items() if ours in weights}
+    for part in PARTS:
+        for row, name in enumerate(MAPS):
+            published[f"{name}.{part}"] = weights[f"{MAP_HEAD}.{part}"][row : row + 1]
+    return published
+
+
+def from_published(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Gives published tensors the names they have in a policy."""
+    weights = {ours: published[theirs] for theirs, ours in NAMES.items() if theirs in published}
+    for part in PARTS:
+        weights[f"{MAP_HEAD}.{part}"] = torch.cat([published[f"{name}.{part}"] for name in MAPS])
+    return weights
+
+
+def _check_agent(path: Path, policy: AttentionPolicy) -> None:
+    """Refuses an agent whose operations are not the published ones.
+
+    Raises:
+        RlAbnError: If it is another network, or attends in another way.
+    """
+    form = (policy.extractor_name, policy.mechanism, policy.maps, policy.branch_answers)
+    if form != ("mask_a3c", "mask", "split", False):
+        answers = " and a branch that answers" if policy.branch_answers else ""
+        raise RlAbnError(
+            f"{path}: expected an agent like {AGENT}, got network '{policy.extractor_name}' with "
+            f"attention '{policy.mechanism}', maps '{policy.maps}'{answers}"
+        )
+
+
+def _check_actions(
+    path: Path, published: Mapping[str, Tensor], recipe: RunRecipe, policy: AttentionPolicy
+) -> None:
+    """Refuses the weights of a game with another number of actions.
+
+    Raises:
+        RlAbnError: Naming the games that have as many.
+    """
+    shape = published["actor_linear.weight"].shape
+    if len(shape) != 2 or shape[0] == policy.n_actions:
+        return
+    protocol = recipe.agent.train.protocol
+    games = []
+    for name in list_recipes("envs"):
+        env = load_env(name)
+        if AleVecEnv(env.game, env.protocol[protocol], 1).action_space.n == shape[0]:  # type: ignore[attr-defined]
+            games.append(name)
+    raise RlAbnError(
+        f"{path}: expected {policy.n_actions} actions of {recipe.env.game.title}, got {shape[0]}; "
+        f"games with {shape[0]}: {', '.join(games) or 'none of those that ship'}"
+    )

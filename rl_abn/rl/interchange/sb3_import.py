@@ -1,0 +1,158 @@
+"""From a stable-baselines3 zip to a run; of the zip only the policy's tensors are read."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rl_abn.errors import RlAbnError
+from rl_abn.files.text import brief
+from rl_abn.recipes import make_run_recipe
+from rl_abn.rl.envs.ale_vec_env import check_game
+from rl_abn.rl.interchange.imported_run import make_imported_run
+from rl_abn.rl.interchange.torch_files import read_torch_zip
+from rl_abn.rl.policies.attention_policy import AttentionPolicy
+from rl_abn.rl.training.build import make_policy
+from rl_abn.runs import OnExists, Run, check_weights
+
+MOST_BYTES = 512 * 2**20
+# The layers of SB3's CnnPolicy, in the order in which ours come.
+_CNN_POLICY = (
+    *(f"features_extractor.cnn.{i}" for i in (0, 2, 4)),
+    "features_extractor.linear.0",
+    "action_net",
+    "value_net",
+)
+
+
+def import_sb3(
+    path: Path,
+    *,
+    env: str,
+    agent: str,
+    settings: Sequence[str] = (),
+    folder: Path | None = None,
+    on_exists: OnExists | None = None,
+) -> Run:
+    """Makes a run of a stable-baselines3 zip, with one checkpoint to evaluate and to watch.
+
+    Args:
+        path: A zip of ours, or of a plain SB3 `CnnPolicy` where the agent has no attention.
+        env: Name or path of the env recipe.
+        agent: Name or path of the agent recipe.
+        settings: Overrides such as "network.attention_at=7".
+        folder: The run folder; None is runs/ENV/AGENT/sb3-NAME.
+        on_exists: "new" or "overwrite", where a run is already.
+
+    Raises:
+        RlAbnError: If the zip is damaged, hostile or of another agent; nothing is written then.
+    """
+    recipe = make_run_recipe(env, agent, 0, settings)
+    check_game(recipe.env.game)
+    policy = make_policy(recipe)
+    weights, steps = read_sb3(path)
+    if "features_extractor.cnn.0.weight" in weights:
+        weights = _from_cnn_policy(path, weights, policy)
+    return make_imported_run(
+        path, "sb3", recipe, policy, weights, steps=steps, folder=folder, on_exists=on_exists
+    )
+
+
+def read_sb3(path: Path) -> tuple[dict[str, Tensor], int]:
+    """Reads the policy's tensors and the steps trained from an SB3 zip, in memory.
+
+    The file's other members, which hold pickles, are not opened. `policy.pth` is a pickle as
+    well: torch's loader takes nothing but tensors from it.
+
+    Raises:
+        RlAbnError: If it is no such zip, or one that is made to do harm.
+    """
+    try:
+        if not path.is_file():
+            raise ValueError("no such file")
+        if path.stat().st_size > MOST_BYTES:
+            raise ValueError(f"more than {MOST_BYTES:,} bytes")
+        with zipfile.ZipFile(path) as archive:
+            content = _member(archive, "policy.pth")
+            steps = _steps(archive)
+        return read_torch_zip(content, MOST_BYTES), steps
+    except Exception as error:  # zipfile and torch raise a dozen kinds for a damaged file
+        raise RlAbnError(
+            f"{path}: expected a stable-baselines3 zip with a policy.pth of tensors, "
+            f"got {brief(error)}"
+        ) from None
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Reads a member by its exact name, however large its header says it is.
+
+    Raises:
+        ValueError: If it is not there once, too large, or among names that SB3 does not write.
+    """
+    names = archive.namelist()
+    for other in names:
+        if not re.fullmatch(r"[\w.]+", other, re.ASCII) or ".." in other:
+            raise ValueError(f"a member named {other[:80]!r}")
+    if names.count(name) != 1:
+        raise ValueError(f"{names.count(name) or 'no'} members named {name}")
+    with archive.open(name) as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"a {name} of more than {MOST_BYTES:,} bytes")
+    return content
+
+
+def _steps(archive: zipfile.ZipFile) -> int:
+    """Returns the steps trained, 0 where the zip does not say; the rest of `data` is left alone."""
+    if "data" not in archive.namelist():
+        return 0
+    steps = json.loads(_member(archive, "data")).get("num_timesteps")
+    return steps if type(steps) is int and 0 <= steps < 2**53 else 0
+
+
+def _from_cnn_policy(
+    path: Path, weights: dict[str, Tensor], policy: AttentionPolicy
+) -> dict[str, Tensor]:
+    """Gives the tensors of SB3's CnnPolicy the names they have here.
+
+    Raises:
+        RlAbnError: If the agent has attention or another network, or actor and critic have
+            extractors of their own.
+    """
+    if policy.extractor_name != "nature" or policy.mechanism != "none":
+        raise RlAbnError(
+            f"{path}: expected an agent like ppo_cnn or a2c_cnn for SB3's CnnPolicy, got "
+            f"network '{policy.extractor_name}' with attention '{policy.mechanism}'"
+        )
+    ours = (name for name in policy.state_dict() if name.endswith(".weight"))
+    renamed = {
+        f"{theirs}.{part}": f"{mine.removesuffix('.weight')}.{part}"
+        for theirs, mine in zip(_CNN_POLICY, ours, strict=True)
+        for part in ("weight", "bias")
+    }
+    # SB3 keeps the shared extractor under three names.
+    shared = {name: value for name, value in weights.items() if name.startswith("features_")}
+    for prefix in ("pi_", "vf_"):
+        copy = {
+            name.removeprefix(prefix): value
+            for name, value in weights.items()
+            if name.startswith(f"{prefix}features_")
+        }
+        if copy:
+            check_weights(path, copy, shared)
+            if not all(torch.equal(copy[name], shared[name]) for name in shared):
+                raise RlAbnError(
+                    f"{path}: expected one extractor for actor and critic, got two "
+                    "(share_features_extractor=False)"
+                )
+    return {
+        renamed.get(name, name): value
+        for name, value in weights.items()
+        if not name.startswith(("pi_features_", "vf_features_"))
+    }

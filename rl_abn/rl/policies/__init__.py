@@ -1,0 +1,1 @@
+"""The actor-critic policy with an attention branch, and what it puts out."""

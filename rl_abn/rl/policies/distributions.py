@@ -1,0 +1,31 @@
+"""Categorical policies from their logits, without the checks of `torch.distributions`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def sample(logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Draws actions, int64 [B], from logits [B, A]."""
+    return sample_with_noise(logits, torch.empty_like(logits).exponential_(generator=generator))
+
+
+def sample_with_noise(logits: Tensor, noise: Tensor) -> Tensor:
+    """Returns the winners, int64 [B], of exponential noise [B, A]: a draw without a GPU's wait.
+
+    The noise' times, drawn from Exp(1), are divided by the probabilities; the first to arrive is
+    distributed as the policy says.
+    """
+    return (logits.softmax(dim=-1) / noise).argmax(dim=-1)
+
+
+def log_prob(logits: Tensor, actions: Tensor) -> Tensor:
+    """Returns the log-probabilities [B] of actions [B] under logits [B, A]."""
+    return logits.log_softmax(dim=-1).gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Returns the entropies [B], in nats, of logits [B, A]."""
+    log_probs = logits.log_softmax(dim=-1)
+    return -(log_probs.exp() * log_probs).sum(dim=-1)

@@ -1,0 +1,160 @@
+"""From a recipe to games, a policy and an algorithm; from a checkpoint to a policy."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
+
+from rl_abn.compute.background_threads import in_background
+from rl_abn.errors import RlAbnError
+from rl_abn.recipes import A2C, PPO, AgentRecipe, Protocol, RunRecipe, schedule
+from rl_abn.rl.algorithms.a2c import AttentionA2C
+from rl_abn.rl.algorithms.ppo import AttentionPPO
+from rl_abn.rl.envs.ale_vec_env import AleVecEnv
+from rl_abn.rl.envs.env_parts import PartitionedVecEnv
+from rl_abn.rl.policies.attention_policy import AttentionPolicy
+from rl_abn.rl.training.distributed import Ranks
+from rl_abn.runs import Checkpoint, Run
+
+Model = AttentionPPO | AttentionA2C
+TrainingEnv = AleVecEnv | PartitionedVecEnv
+
+
+def training_protocol(recipe: RunRecipe) -> Protocol:
+    """Returns the protocol a run trains under."""
+    return recipe.env.protocol[recipe.agent.train.protocol]
+
+
+def make_training_env(recipe: RunRecipe, ranks: Ranks | None = None) -> TrainingEnv:
+    """Makes the games a run trains on: of several ranks, this one's share.
+
+    Raises:
+        RlAbnError: If the ranks or the parts do not divide the games.
+    """
+    ranks = ranks or Ranks()
+    train, n_envs = recipe.agent.train, recipe.agent.algorithm.n_envs
+    share = ranks.share(n_envs, "algorithm.n_envs")
+    n_mine = share.stop - share.start
+    if n_mine % train.env_parts:
+        raise RlAbnError(
+            f"expected a train.env_parts that divides {n_mine} games, got {train.env_parts}"
+        )
+    # The ranks of a machine share its cores. Parts do not: whichever runs may have them all.
+    n_threads = train.emulator_threads or max(1, (os.cpu_count() or 1) // ranks.local_count)
+
+    def make_part() -> AleVecEnv:
+        n_games = n_mine // train.env_parts
+        return AleVecEnv(
+            recipe.env.game,
+            training_protocol(recipe),
+            n_games,
+            n_threads=min(n_threads, n_games),
+        )
+
+    if train.env_parts == 1:
+        return make_part()
+    # What acts in one part keeps all parts busy: it goes before their emulators.
+    idle = train.emulator_priority == "idle"
+    return PartitionedVecEnv([in_background(make_part, idle=idle) for _ in range(train.env_parts)])
+
+
+def policy_kwargs(agent: AgentRecipe) -> dict[str, Any]:
+    """Returns `AttentionPolicy`'s arguments as a recipe has them."""
+    return {
+        "extractor": agent.network.extractor,
+        "attention_at": agent.network.attention_at,
+        "mechanism": agent.attention.mechanism,
+        "maps": agent.attention.maps,
+        "branch_answers": agent.algorithm.branch_loss != "none",
+        "memory": agent.network.memory,
+        "memory_size": agent.network.memory_size,
+        "forget_at": agent.network.forget_at,
+        "precision": agent.train.precision,
+        "compiled": agent.train.compile,
+        "graphs": agent.train.graphs,
+    }
+
+
+def make_model(
+    recipe: RunRecipe,
+    env: TrainingEnv,
+    device: torch.device | str,
+    ranks: Ranks | None = None,
+) -> Model:
+    """Makes the algorithm of a recipe, untrained.
+
+    Raises:
+        RlAbnError: If the ranks do not divide its minibatches.
+    """
+    algorithm = recipe.agent.algorithm
+    ranks = ranks or Ranks()
+    common: dict[str, Any] = {
+        "n_steps": algorithm.n_steps,
+        "learning_rate": schedule(algorithm.learning_rate),
+        "gamma": algorithm.gamma,
+        "gae_lambda": algorithm.gae_lambda,
+        "ent_coef": algorithm.ent_coef,
+        "vf_coef": algorithm.vf_coef,
+        "max_grad_norm": algorithm.max_grad_norm,
+        "clip_reward": algorithm.clip_reward,
+        "branch_loss": algorithm.branch_loss,
+        "branch_coef": algorithm.branch_coef,
+        "glimpse_coef": algorithm.glimpse_coef,
+        "glimpse_ent_coef": algorithm.glimpse_ent_coef,
+        "normalize_advantage": algorithm.normalize_advantage,
+        "seed": recipe.seed,
+        "device": device,
+        "ranks": ranks,
+    }
+    kwargs = policy_kwargs(recipe.agent)
+    if isinstance(algorithm, PPO):
+        # In sequences: a rank learns from whole ones.
+        n_sequences = algorithm.batch_size // algorithm.sequence_length
+        ranks.share(n_sequences, "algorithm.batch_size / algorithm.sequence_length")
+        # Fused: one pass over the weights instead of ten, on a CPU too.
+        adam = {"eps": algorithm.adam_eps, "fused": True}
+        return AttentionPPO(
+            AttentionPolicy,
+            env,
+            batch_size=algorithm.batch_size // ranks.count,
+            n_epochs=algorithm.n_epochs,
+            sequence_length=algorithm.sequence_length,
+            clip_range=schedule(algorithm.clip_range),
+            target_kl=algorithm.target_kl or None,
+            policy_kwargs={**kwargs, "optimizer_kwargs": adam},
+            **common,
+        )
+    assert isinstance(algorithm, A2C)
+    optimizer = {"alpha": 0.99, "eps": algorithm.rms_prop_eps}
+    return AttentionA2C(
+        AttentionPolicy,
+        env,
+        policy_kwargs={**kwargs, "optimizer_class": RMSpropTFLike, "optimizer_kwargs": optimizer},
+        **common,
+    )
+
+
+def load_policy(run: Run, checkpoint: Checkpoint, device: torch.device) -> AttentionPolicy:
+    """Makes the policy of a run and gives it a checkpoint's weights.
+
+    Raises:
+        RlAbnError: If the weights are damaged or not this agent's; it names the newest that are
+            whole.
+    """
+    policy = make_policy(run.recipe)
+    policy.load_state_dict(run.weights(checkpoint, policy.state_dict()))
+    policy.set_training_mode(False)
+    return policy.to(device)
+
+
+def make_policy(recipe: RunRecipe) -> AttentionPolicy:
+    """Makes the policy of a recipe on the CPU, untrained and without an optimizer's settings."""
+    env = AleVecEnv(recipe.env.game, training_protocol(recipe), 1)
+    assert isinstance(env.observation_space, spaces.Box)
+    return AttentionPolicy(
+        env.observation_space, env.action_space, lambda _: 0.0, **policy_kwargs(recipe.agent)
+    )

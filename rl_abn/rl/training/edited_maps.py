@@ -1,0 +1,114 @@
+"""Maps that a person edited, to which an agent is drawn while it learns."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from rl_abn.attention import map_loss
+from rl_abn.errors import RlAbnError
+from rl_abn.files.text import read_json
+from rl_abn.rl.policies.attention_policy import AttentionPolicy
+from rl_abn.rl.training.probes import Probes
+from rl_abn.runs import META, Run, load_tensors, save_tensors
+
+if TYPE_CHECKING:
+    from rl_abn.map_editing.edits import Edits  # brings SciPy along, which few trainings need
+
+EDITS = "edits.safetensors"
+
+
+class EditedMaps(NamedTuple):
+    """Where an agent is to look.
+
+    Attributes:
+        observations: What it sees there, [E, C, H, W].
+        maps: The maps it is to have, [E, m, h, w], in 0..1.
+        coef: gamma, the weight of the loss that draws it there, [].
+    """
+
+    observations: Tensor
+    maps: Tensor
+    coef: Float[Tensor, ""]
+
+    def loss(self, policy: AttentionPolicy) -> tuple[Tensor, Tensor]:
+        """Computes gamma * L_map and L_map (Mitsuhara et al. 2019) of the agent's first looks."""
+        attention, _ = policy.attend(self.observations)
+        everyone = torch.ones(len(self.maps), dtype=torch.bool, device=self.maps.device)
+        distance = map_loss(attention.map, self.maps, everyone)
+        return self.coef * distance, distance
+
+
+def edited_maps(
+    run: Run,
+    policy: AttentionPolicy,
+    probes: Probes | None,
+    edits: Edits | None = None,
+    coef: float = 1.0,
+) -> EditedMaps | None:
+    """Resolves edits of a run's probes and keeps them in the run; or finds those kept before.
+
+    What is kept holds for the rest of the training, so that a resumed run is drawn to the same
+    maps. The same edits given again change nothing, though the agent's own maps have changed.
+
+    Args:
+        run: The run.
+        policy: The agent as it is now, whose maps are edited.
+        probes: Its kept positions, which go by the names probe-0, probe-1, …
+        edits: New ones; None finds what is kept.
+        coef: Weight of new ones.
+
+    Raises:
+        RlAbnError: If there are no maps to edit, a name is unknown, or an edit does not fit.
+    """
+    if edits is None:
+        return _kept(run) if has_edits(run) else None
+    if policy.mechanism in ("none", "hard") or probes is None:
+        why = (
+            "keeps no positions (train.n_probes = 0)"
+            if probes is None and policy.mechanism != "none"
+            else f"has mechanism '{policy.mechanism}'"
+        )
+        raise RlAbnError(
+            f"{run.path}: expected an agent whose maps can be edited, got one that {why}"
+        )
+    digest = f"{edits.digest}:{coef}"
+    if has_edits(run) and read_json(run.path / META).get("edits") == digest:
+        with suppress(RlAbnError):  # damaged: resolved anew
+            return _kept(run)
+    numbers = edits.numbers([f"probe-{i}" for i in range(len(probes.observations))])
+    observations = torch.as_tensor(probes.observations)[numbers]
+    with torch.no_grad():
+        own = policy.attend(observations.to(policy.device))[0].map.cpu()
+    size = (observations.shape[2], observations.shape[3])
+    tensors = {
+        "observations": observations,
+        "maps": edits.apply(own, size).contiguous(),
+        "coef": torch.tensor(coef),
+    }
+    save_tensors(run.path / "attention" / EDITS, tensors)
+    run.update_meta(edits=digest)
+    return EditedMaps(**tensors)
+
+
+def has_edits(run: Run) -> bool:
+    """Returns whether a run keeps edited maps."""
+    return (run.path / "attention" / EDITS).is_file()
+
+
+def _kept(run: Run) -> EditedMaps:
+    path = run.path / "attention" / EDITS
+    tensors = load_tensors(path)
+    try:
+        kept = EditedMaps(**tensors)
+    except TypeError:
+        raise RlAbnError(f"{path}: expected edited maps, got {sorted(tensors)}") from None
+    fits = kept.observations.ndim == kept.maps.ndim == 4 and kept.coef.ndim == 0
+    if not fits or len(kept.observations) != len(kept.maps):
+        shapes = [list(tensor.shape) for tensor in kept]
+        raise RlAbnError(f"{path}: expected edited maps of as many observations, got {shapes}")
+    return kept

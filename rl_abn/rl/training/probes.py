@@ -1,0 +1,120 @@
+"""Attention over time: fixed game positions whose maps are kept at every logging point."""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rl_abn.errors import RlAbnError
+from rl_abn.recipes import Game, Protocol
+from rl_abn.rl.envs.single_env import SingleEnv
+from rl_abn.rl.policies.attention_policy import AttentionPolicy
+from rl_abn.runs import PROBES, MapLog, Run, load_tensors, save_tensors
+from rl_abn.seeds import derive_seeds
+
+_PROBE_SEEDS = 2  # keeps these games apart from those of training and evaluation
+_FIRST_STEP, _STEPS_APART = 20, 45
+
+
+class Probes(NamedTuple):
+    """Game positions to look at again and again.
+
+    Attributes:
+        observations: What the agent sees, [P, C, H, W]; uint8 or float32.
+        frames: The colour screen at the same moments, uint8 [P, 210, 160, 3].
+    """
+
+    observations: np.ndarray
+    frames: np.ndarray
+
+
+def collect_probes(game: Game, protocol: Protocol, count: int, seed: int) -> Probes:
+    """Plays at random and keeps positions spread over the games' course.
+
+    Args:
+        game: Which game.
+        protocol: How it is played.
+        count: P, how many positions.
+        seed: Of the play.
+    """
+    twin = SingleEnv(game, protocol)
+    rng = np.random.default_rng([seed, _PROBE_SEEDS])
+    observations: list[np.ndarray] = []
+    frames: list[np.ndarray] = []
+    game_seeds = (int(derive_seeds(seed, _PROBE_SEEDS, i, count=1)[0]) for i in itertools.count())
+    observation, over = twin.reset(next(game_seeds)), False
+    for step in range(_FIRST_STEP + (count - 1) * _STEPS_APART + 1):
+        if over:
+            observation = twin.reset(next(game_seeds))
+        if step >= _FIRST_STEP and (step - _FIRST_STEP) % _STEPS_APART == 0:
+            observations.append(observation)
+            frames.append(twin.frame.copy())
+        observation, _, terminated, truncated = twin.step(int(rng.integers(len(twin.action_names))))
+        over = terminated or truncated
+    return Probes(np.stack(observations), np.stack(frames))
+
+
+class ProbeLog(MapLog):
+    """The probes of a run and the maps it had for them at every logging point, raw, float16.
+
+    Args:
+        run: The run.
+        probes: Its probes.
+    """
+
+    def __init__(self, run: Run, probes: Probes) -> None:
+        super().__init__(run.path, len(probes.frames))
+        self.probes = probes
+
+    @classmethod
+    def create(cls, run: Run, probes: Probes) -> ProbeLog:
+        """Keeps new probes in a run."""
+        log = cls(run, probes)
+        save_tensors(
+            log.folder / PROBES,
+            {
+                "observations": torch.from_numpy(probes.observations),
+                "frames": torch.from_numpy(probes.frames),
+            },
+        )
+        return log
+
+    @classmethod
+    def open(cls, run: Run) -> ProbeLog:
+        """Reads the probes of a run.
+
+        Raises:
+            RlAbnError: If the run kept none, or the file is damaged.
+        """
+        path = run.path / "attention" / PROBES
+        if not path.is_file():
+            raise RlAbnError(
+                f"{run.path}: expected kept probe positions, got none; "
+                "an agent with attention keeps them when train.n_probes is above 0"
+            )
+        tensors = load_tensors(path)
+        try:
+            probes = Probes(tensors["observations"].numpy(), tensors["frames"].numpy())
+        except KeyError as error:
+            raise RlAbnError(f"{path}: expected a tensor {error}, got none") from None
+        except TypeError as error:  # a type that numpy has not
+            raise RlAbnError(f"{path}: expected pictures, got {error}") from None
+        types = (str(probes.observations.dtype), str(probes.frames.dtype))
+        alike = {(array.ndim, len(array)) for array in probes} == {(4, len(probes.frames))}
+        if not alike or types not in (("uint8", "uint8"), ("float32", "uint8")):
+            shapes = " and ".join(f"{array.dtype} {array.shape}" for array in probes)
+            raise RlAbnError(f"{path}: expected pictures of as many probes, got {shapes}")
+        return cls(run, probes)
+
+    def look(self, policy: AttentionPolicy, step: int) -> Tensor:
+        """Stores and returns the policy's maps of the probes, [P, m, h, w]."""
+        observations = torch.as_tensor(self.probes.observations, device=policy.device)
+        with torch.no_grad():
+            attention, _ = policy.attend(observations)
+        maps = attention.map.cpu()
+        self.keep(maps, step)
+        return maps

@@ -1,0 +1,63 @@
+"""Where a new run goes, and what happens to one that is there already."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from rl_abn.errors import RlAbnError
+from rl_abn.recipes import RunRecipe, VisionRunRecipe
+from rl_abn.runs.run import check_is_run
+
+OnExists = Literal["resume", "new", "overwrite"]
+
+
+def default_folder(recipe: RunRecipe | VisionRunRecipe) -> Path:
+    """Returns runs/ENV/AGENT/seed-S."""
+    return Path("runs", recipe.env_name, recipe.agent_name, f"seed-{recipe.seed}")
+
+
+def is_taken(folder: Path) -> bool:
+    """Says whether anything is at a path; an empty folder is nothing.
+
+    Raises:
+        RlAbnError: If the file system would not take such a name.
+    """
+    try:
+        return folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))
+    except OSError as error:
+        raise RlAbnError(f"{folder}: cannot be written: {error.strerror}") from None
+
+
+def free_folder(folder: Path, on_exists: OnExists | None, choices: str) -> Path:
+    """Returns a folder that is not there yet, for a new run.
+
+    Args:
+        folder: Where the run should go.
+        on_exists: "new" finds a free name beside it, "overwrite" removes the run that is there.
+        choices: What to name in the error where a run is there and nothing was said.
+
+    Raises:
+        RlAbnError: If something is there that was not to be, or is no run and would be removed.
+    """
+    if not folder.name:
+        raise RlAbnError(f"expected a run folder with a name, got '{folder}'")
+    if not is_taken(folder):
+        return folder
+    if on_exists == "new":
+        numbers = (folder.with_name(f"{folder.name}-{i}") for i in range(2, 10_000))
+        return next(path for path in numbers if not path.exists())
+    if on_exists == "overwrite":
+        check_is_run(folder)  # nothing else is removed
+        # Renamed first: a kill in the middle leaves no folder that is half a run.
+        removed = folder.with_name(f".{folder.name}.removed")
+        try:
+            shutil.rmtree(removed, ignore_errors=True)
+            shutil.rmtree(folder.rename(removed))
+        except OSError as error:
+            raise RlAbnError(f"{folder}: cannot be removed: {error.strerror}") from None
+        return folder
+    raise RlAbnError(
+        f"expected a new run folder, got '{folder}', which exists; add --on-exists {choices}"
+    )

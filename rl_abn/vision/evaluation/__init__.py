@@ -1,0 +1,1 @@
+"""Scores of trained networks on data they did not learn from."""

@@ -1,0 +1,38 @@
+"""Which changed networks are asked for, by the names of interventions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rl_abn.attention import INTERVENTIONS
+from rl_abn.errors import RlAbnError, did_you_mean
+from rl_abn.vision.training.build import VisionRun
+
+EVERY = "all"
+ON_DRIVES = tuple(INTERVENTIONS)
+# "frozen" holds the first map of a game, and pictures are no game.
+ON_PICTURES = tuple(name for name in INTERVENTIONS if name != "frozen")
+
+
+def read_interventions(words: Sequence[str], run: VisionRun, names: Sequence[str]) -> list[str]:
+    """Reads the names of interventions; "all" is all of them.
+
+    Args:
+        words: Names as they were given.
+        run: Whose maps are to be changed.
+        names: Those there are: `ON_PICTURES` or `ON_DRIVES`.
+
+    Raises:
+        RlAbnError: If the network has no maps, or a name is unknown.
+    """
+    if words and run.recipe.agent.attention.mechanism == "none":
+        raise RlAbnError(
+            f"expected a network with attention maps, got '{run.recipe.agent_name}', "
+            "which has none to change"
+        )
+    for word in words:
+        if word not in (EVERY, *names):
+            hint = did_you_mean(word, (EVERY, *names))
+            raise RlAbnError(f"unknown intervention '{word}': {hint}")
+    read = [name for word in words for name in (names if word == EVERY else (word,))]
+    return list(dict.fromkeys(read))

@@ -1,0 +1,124 @@
+"""What a trained network says about examples, and what is said without one."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from rl_abn.attention import MapOverride
+from rl_abn.progress import ProgressReport
+from rl_abn.vision.data.examples import Examples
+from rl_abn.vision.evaluation.bayes import sample
+from rl_abn.vision.training.build import Trained
+
+BATCH = 256
+"""So many pictures, or looks at them by a network that looks once a map, are in memory at once."""
+
+
+class Predictions(NamedTuple):
+    """Answers to N examples, on the CPU.
+
+    Attributes:
+        targets: Classes [N], tasks [N, T] or controls [N, 2].
+        outputs: The perception branch's, [N, K].
+        branch_outputs: The attention branch's, [N, K]; None for the plain twin.
+    """
+
+    targets: Shaped[Tensor, "N ..."]
+    outputs: Float[Tensor, "N K"]
+    branch_outputs: Float[Tensor, "N K"] | None
+
+
+class Samples(NamedTuple):
+    """A classifier's answers to N examples under MC dropout, on the CPU.
+
+    Attributes:
+        probabilities: Of the branch that is surer, [N, K].
+        perception: The perception branch's, [N, K].
+        branch: The attention branch's, [N, K]; None for the plain twin.
+        entropy: Of `probabilities`, [N], in 0..1.
+        from_branch: Where the attention branch answers, bool [N].
+    """
+
+    probabilities: Tensor
+    perception: Tensor
+    branch: Tensor | None
+    entropy: Tensor
+    from_branch: Tensor
+
+
+def predict(
+    trained: Trained,
+    examples: Examples,
+    map_override: MapOverride | None = None,
+    report: ProgressReport | None = None,
+    done_before: int = 0,
+) -> Predictions:
+    """Asks a network about all examples, in order.
+
+    Args:
+        trained: The network.
+        examples: What about.
+        map_override: Maps to act on instead of its own, or a function of them.
+        report: Shows how far it is, in pictures.
+        done_before: Pictures that the report counts already.
+    """
+    batches, network = trained.batches, trained.network
+    targets, outputs, branch_outputs = [], [], []
+    size = max(1, BATCH // max(1, network.n_maps))
+    with torch.no_grad():
+        for numbers, batch in batches.in_order(examples, size):
+            with batches.compute.autocast(trained.device):
+                attention = network.attend(batch.images, batch.speed, map_override)
+            targets.append(batch.targets.cpu())
+            outputs.append(attention.outputs.float().cpu())
+            if attention.branch_outputs is not None:
+                branch_outputs.append(attention.branch_outputs.float().cpu())
+            if report is not None:
+                report.update(done_before + int(numbers[-1]) + 1)
+    return Predictions(
+        torch.cat(targets),
+        torch.cat(outputs),
+        torch.cat(branch_outputs) if branch_outputs else None,
+    )
+
+
+def predict_sampled(
+    trained: Trained,
+    examples: Examples,
+    n: int,
+    seed: int,
+    report: ProgressReport | None = None,
+    done_before: int = 0,
+) -> Samples:
+    """Asks a classifier n times about every example, under MC dropout.
+
+    Args:
+        trained: The network.
+        examples: What about.
+        n: Samples.
+        seed: Of the dropout.
+        report: Shows how far it is, in pictures.
+        done_before: Pictures that the report counts already.
+
+    Raises:
+        RlAbnError: If the network is no classifier.
+    """
+    torch.manual_seed(seed)
+    batches, answers = trained.batches, []
+    for numbers, batch in batches.in_order(examples, max(1, 2 * BATCH // n)):
+        with batches.compute.autocast(trained.device):
+            answers.append(sample(trained.network, batch.images, n, speed=batch.speed))
+        if report is not None:
+            report.update(done_before + int(numbers[-1]) + 1)
+    branches = [a.branch_probabilities for a in answers if a.branch_probabilities is not None]
+    return Samples(
+        probabilities=torch.cat([a.probabilities.cpu() for a in answers]),
+        perception=torch.cat([a.perception_probabilities.cpu() for a in answers]),
+        branch=torch.cat(branches).cpu() if branches else None,
+        entropy=torch.cat([a.entropy.cpu() for a in answers]),
+        from_branch=torch.cat([a.from_branch.cpu() for a in answers]),
+    )

@@ -1,0 +1,159 @@
+"""From a recipe to a network; from a checkpoint to a trained one."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from rl_abn.compute import Compute
+from rl_abn.errors import RlAbnError, did_you_mean
+from rl_abn.recipes import VisionRunRecipe
+from rl_abn.runs import Checkpoint, Run
+from rl_abn.vision.data.augment import STATISTICS
+from rl_abn.vision.data.batches import Batches
+from rl_abn.vision.driving.control_targets import answers_actions
+from rl_abn.vision.models import MODELS, build_model
+from rl_abn.vision.models.network import VisionNetwork
+from rl_abn.vision.tasks.outputs import Outputs
+
+VisionRun = Run[VisionRunRecipe]
+
+
+class Trained(NamedTuple):
+    """A run's network, ready to be asked.
+
+    Attributes:
+        network: In evaluation mode, on its device.
+        outputs: What it answers.
+        batches: Makes its input.
+        device: Where it is.
+        checkpoint: Where its weights come from.
+    """
+
+    network: VisionNetwork
+    outputs: Outputs
+    batches: Batches
+    device: torch.device
+    checkpoint: Checkpoint
+
+
+def check_recipe(recipe: VisionRunRecipe) -> None:
+    """Refuses a recipe that no network or data will fit, before anything is opened.
+
+    Raises:
+        RlAbnError: If a name or an option is unknown, or the network cannot answer what the data
+            asks.
+    """
+    statistics, data = recipe.env.pictures.statistics, recipe.env
+    if statistics not in STATISTICS:
+        raise RlAbnError(
+            f"pictures.statistics: unknown channel statistics '{statistics}': "
+            f"{did_you_mean(statistics, STATISTICS)}"
+        )
+    answers = recipe.agent.network.answers
+    asked = {"classes": ("classes",), "attributes": ("tasks",), "driving": ("controls", "classes")}
+    if answers is not None and answers not in asked[data.kind]:
+        raise RlAbnError(
+            f"network.answers: expected {' or '.join(asked[data.kind])} for {recipe.env_name} "
+            f"({data.kind}), got '{answers}'"
+        )
+    with torch.device("meta"):  # nothing is computed, nothing takes memory
+        network = _build(recipe, answers or asked[data.kind][0], 2, data.pictures.size)
+    if network.takes_speed and data.kind != "driving":
+        raise RlAbnError(
+            f"expected a data set of kind 'driving' for {recipe.agent_name}, which takes the "
+            f"vehicle's speed, got {recipe.env_name} ({data.kind})"
+        )
+
+
+def compute_of(recipe: VisionRunRecipe) -> Compute:
+    """Returns how a run's network computes."""
+    train = recipe.agent.train
+    return Compute(precision=train.precision, compiled=train.compile)
+
+
+def make_network(
+    recipe: VisionRunRecipe,
+    outputs: Outputs,
+    device: torch.device,
+    seed: int | None = None,
+    *,
+    pretrained: bool = False,
+) -> VisionNetwork:
+    """Makes the network of a recipe, as its training begins.
+
+    Args:
+        recipe: The run's.
+        outputs: What it answers.
+        device: Where it goes.
+        seed: Of its weights; None draws them anyhow.
+        pretrained: Whether a recipe that says so gets the weights that a package has for its
+            network. They are downloaded, so not where those of a checkpoint will replace them.
+
+    Raises:
+        RlAbnError: If the recipe's network does not fit the data, or the weights cannot be had.
+    """
+    with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU, for every device
+        if seed is not None:
+            torch.manual_seed(seed)
+        network = _build(
+            recipe, outputs.answers, len(outputs.names), outputs.size, pretrained=pretrained
+        )
+    compute = compute_of(recipe)
+    network = compute.prepare(network.to(device))
+    compute.compile(*network.children())
+    return network
+
+
+def load_network(
+    run: VisionRun, *, step: int | None = None, device: torch.device | str = "cpu"
+) -> Trained:
+    """Makes the network of a run and gives it a checkpoint's weights.
+
+    Args:
+        run: The run.
+        step: The checkpoint's epoch; None is the newest.
+        device: Where it goes.
+
+    Raises:
+        RlAbnError: If there is no such checkpoint, or it is damaged or not this network's.
+    """
+    device = torch.device(device)
+    checkpoint = run.checkpoint(step)
+    outputs = Outputs.load(run.path)
+    network = make_network(run.recipe, outputs, device)
+    network.load_state_dict(run.weights(checkpoint, network.state_dict()))
+    batches = make_batches(run.recipe, outputs)
+    return Trained(network.eval(), outputs, batches, device, checkpoint)
+
+
+def make_batches(recipe: VisionRunRecipe, outputs: Outputs) -> Batches:
+    """Makes what makes a run's batches."""
+    actions = answers_actions(recipe, outputs.answers)
+    return Batches(recipe.env, compute_of(recipe), outputs.steering, actions)
+
+
+def _build(
+    recipe: VisionRunRecipe,
+    answers: str,
+    n_outputs: int,
+    size: tuple[int, int] | None,
+    *,
+    pretrained: bool = False,
+) -> VisionNetwork:
+    table = recipe.agent.network
+    options = table.options
+    # Networks that drive are made for one size of frames: the data's.
+    if size is not None and table.name in MODELS and "size" in MODELS[table.name].options:
+        options.setdefault("size", list(size))
+    if options.get("pretrained") is True:
+        options["pretrained"] = pretrained
+    return build_model(
+        table.name,
+        n_outputs=n_outputs,
+        mechanism=recipe.agent.attention.mechanism,
+        dropout=table.dropout,
+        answers=answers,  # type: ignore[arg-type]
+        **options,
+    )

@@ -1,0 +1,323 @@
+"""Makes a run of another: the same network, fine-tuned to maps that a person edited."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from rl_abn.compute.device import device_of
+from rl_abn.errors import RlAbnError, printable
+from rl_abn.map_editing.edit_files import read_edits, write_edits
+from rl_abn.map_editing.edits import Edits
+from rl_abn.progress import ProgressReport
+from rl_abn.recipes import override
+from rl_abn.recipes.vision import EditTable
+from rl_abn.runs import OnExists, Run, free_folder, is_taken, write_output
+from rl_abn.vision.data.examples import Examples
+from rl_abn.vision.data.pictures import ChosenPictures
+from rl_abn.vision.evaluation.predict import Predictions, predict
+from rl_abn.vision.evaluation.scores import (
+    Row,
+    beside,
+    beside_controls,
+    score_classes,
+    score_controls,
+    score_tasks,
+    softmax,
+)
+from rl_abn.vision.evaluation.splits import open_learned
+from rl_abn.vision.tasks.outputs import Outputs, steering_of
+from rl_abn.vision.training.build import Trained, VisionRun, load_network
+from rl_abn.vision.training.finetune import Examples as Material
+from rl_abn.vision.training.finetune import FineTuning, finetune
+from rl_abn.vision.training.prepare import data_of
+
+RESULT = "edited.json"
+EDITS = "edits"
+_CHOICES = "new or overwrite"
+
+
+class Change(NamedTuple):
+    """One branch's answers to some pictures, before and after.
+
+    Attributes:
+        pictures: "held out" or "edited".
+        n: How many.
+        before: Its numbers.
+        after: Its numbers, and the difference of the first to before, picture by picture.
+    """
+
+    pictures: str
+    n: int
+    before: Row
+    after: Row
+
+
+class Edited(NamedTuple):
+    """What came of fine-tuning a run to edited maps.
+
+    Attributes:
+        run: The new run.
+        source: The run it was made of.
+        step: That one's checkpoint, by epoch.
+        edits: Where the edits lay.
+        n_edited: How many pictures were edited.
+        table: How it was fine-tuned.
+        seed: Of the order of the pictures, and of dropout.
+        tuning: How far maps were from the edited ones, before and after.
+        changes: Of both branches, on held-out pictures (if there are any) and on edited ones.
+    """
+
+    run: VisionRun
+    source: str
+    step: int
+    edits: str
+    n_edited: int
+    table: EditTable
+    seed: int
+    tuning: FineTuning
+    changes: list[Change]
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns it as plain data."""
+        before, after = self.tuning
+        return {
+            "run": str(self.run.path),
+            "from": self.source,
+            "epoch": self.step,
+            "edits": self.edits,
+            "n_edited": self.n_edited,
+            **self.table.model_dump(),
+            "seed": self.seed,
+            "map_loss": {"before": before.map_loss, "after": after.map_loss},
+            "scores": [
+                {
+                    "pictures": change.pictures,
+                    "n": change.n,
+                    "before": change.before.as_json(),
+                    "after": change.after.as_json(),
+                }
+                for change in self.changes
+            ],
+        }
+
+    def keep(self) -> Path:
+        """Writes it into the new run's evaluations/."""
+        path = self.run.path / "evaluations" / RESULT
+        write_output(path, self.as_json())
+        return path
+
+
+def edit_run(
+    run: VisionRun,
+    edits: Path,
+    *,
+    settings: Sequence[str] = (),
+    data: Path | None = None,
+    folder: Path | None = None,
+    on_exists: OnExists | None = None,
+    step: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    report: ProgressReport | None = None,
+) -> Edited:
+    """Fine-tunes a run's attention and perception branch to edited maps, into a new run folder.
+
+    Nothing is written before the fine-tuning is done.
+
+    Args:
+        run: The run; it stays as it is.
+        edits: The folder of the edits, their edits.toml or a .zip.
+        settings: Overrides of the recipe's edit table, such as "edit.gamma=5".
+        data: Where the data lies; None is where it lay in training.
+        folder: The new run folder; None is the run's with "-edited" behind it.
+        on_exists: "new" or "overwrite", where a run is already.
+        step: The checkpoint's epoch; None is the newest.
+        seed: Of the order of the pictures, and of dropout.
+        device: Where the network runs.
+        report: Shows how many epochs are done.
+
+    Raises:
+        RlAbnError: If the network has no maps, an edit is of no picture that the run learned from,
+            or a setting, the checkpoint, the data or the folder will not do.
+    """
+    check_has_maps(run)
+    table = edit_table_of(run, settings)
+    folder = folder or run.path.with_name(f"{run.path.resolve().name}-edited")
+    given = read_edits(edits)
+    _check_place(run, edits, folder, on_exists)
+    where = device_of(device)
+    trained = load_network(run, step=step, device=where)
+    path = data or data_of(run)
+    opened = open_learned(run, trained.outputs, path, where)
+    _check_learned(given, opened.train, opened.held_out)
+    edited = opened.train.chosen(given.numbers(opened.train.own_names))
+    asked = {"held out": opened.held_out, "edited": edited}
+    before = {name: predict(trained, some) for name, some in asked.items() if some is not None}
+    tuning = finetune(
+        trained.network,  # type: ignore[arg-type]  # all that build_model makes are AbnNetworks
+        _material(trained, opened.train),
+        given,
+        prepare=trained.batches.images,
+        gamma=table.gamma,
+        epochs=table.epochs,
+        learning_rate=table.learning_rate,
+        batch_size=run.recipe.agent.train.batch_size,
+        seed=seed,
+        compute=trained.batches.compute,
+        report=report,
+    )
+    changes: list[Change] = []
+    for name, was in before.items():
+        some = asked[name]
+        assert some is not None
+        changes += _changes(name, trained.outputs, some, was, predict(trained, some))
+    made = _new_run(run, trained, table, folder, on_exists, device, path, given, seed)
+    step = trained.checkpoint.step
+    return Edited(made, str(run.path), step, given.place, len(edited), table, seed, tuning, changes)
+
+
+def check_has_maps(run: VisionRun) -> None:
+    """Refuses a run whose network has no maps.
+
+    Raises:
+        RlAbnError: If it is a plain twin.
+    """
+    if run.recipe.agent.attention.mechanism == "none":
+        raise RlAbnError(
+            f"expected a network with attention maps, got '{run.recipe.agent_name}', "
+            "which has none to edit"
+        )
+
+
+def edit_table_of(run: VisionRun, settings: Sequence[str]) -> EditTable:
+    """Returns how a run is fine-tuned.
+
+    Args:
+        run: The run.
+        settings: Overrides of its recipe's edit table.
+
+    Raises:
+        RlAbnError: If they are of other tables, or out of range.
+    """
+    recipe = run.recipe
+    agent, env = override(recipe.agent, recipe.env, settings)
+    if agent.model_copy(update={"edit": recipe.agent.edit}) != recipe.agent or env != recipe.env:
+        fields = ", ".join(f"edit.{field}" for field in EditTable.model_fields)
+        raise RlAbnError(
+            f"expected --set of {fields}, as the network is trained already, "
+            f"got {' '.join(settings)}"
+        )
+    return agent.edit
+
+
+def _check_place(run: VisionRun, edits: Path, folder: Path, on_exists: OnExists | None) -> None:
+    """Says before anything is computed that a folder is taken, or holds what is needed."""
+    if on_exists is None and is_taken(folder):
+        free_folder(folder, None, _CHOICES)
+    if on_exists != "overwrite":
+        return
+    for needed, what in ((run.path, "the run that is edited"), (edits, "the edits")):
+        if folder.resolve() in (needed.resolve(), *needed.resolve().parents):
+            raise RlAbnError(
+                f"expected a folder that can be overwritten, got '{folder}', where {what} "
+                f"{'is' if what.endswith('edited') else 'are'}; use --on-exists new"
+            )
+
+
+def _check_learned(edits: Edits, train: Examples, held_out: Examples | None) -> None:
+    names = set() if held_out is None else set(held_out.own_names)
+    names -= set(train.own_names)  # a set with splits may call pictures of both the same
+    kept = [name for name in edits.of if name in names]
+    if kept:
+        others = f" and {len(kept) - 1:,} more" if len(kept) > 1 else ""
+        raise RlAbnError(
+            f"{edits.place}: expected pictures that the run learned from, got "
+            f"'{printable(kept[0])}'{others}, which is held out to measure it; "
+            "'rl-abn vision edit RUN --list' shows some that will do"
+        )
+
+
+def _material(trained: Trained, examples: Examples) -> Material:
+    return Material(
+        pictures=ChosenPictures(examples.pictures, examples.indices),
+        targets=trained.batches.answers(examples.targets).cpu(),
+        names=examples.own_names,
+        speed=examples.speed if trained.network.takes_speed else None,
+    )
+
+
+def _changes(
+    pictures: str, outputs: Outputs, examples: Examples, was: Predictions, now: Predictions
+) -> list[Change]:
+    pairs = [("perception branch", was.outputs, now.outputs)]
+    if was.branch_outputs is not None and now.branch_outputs is not None:
+        pairs.append(("attention branch", was.branch_outputs, now.branch_outputs))
+    changes = []
+    for name, old, new in pairs:
+        before, after = (_row(name, outputs, examples, a, was.targets) for a in (old, new))
+        if outputs.answers == "controls":
+            after = beside_controls(after, new, old, *_drive(examples))
+        else:
+            after = beside(after, before, outputs.answers, new, old, was.targets)
+        changes.append(Change(pictures, len(examples), before, after))
+    return changes
+
+
+def _row(name: str, outputs: Outputs, examples: Examples, answers: Tensor, targets: Tensor) -> Row:
+    if outputs.answers == "tasks":
+        return score_tasks(name, answers, targets)
+    if outputs.answers == "controls":
+        return score_controls(name, answers, *_drive(examples))
+    row = score_classes(name, softmax(answers), targets)
+    if outputs.steering is None:
+        return row
+    steering = steering_of(outputs.steering, answers)[:, None]
+    errors = score_controls(name, steering, *_drive(examples))
+    return row._replace(numbers={**row.numbers, **errors.numbers})
+
+
+def _drive(examples: Examples) -> tuple[Tensor, Tensor]:
+    assert examples.drive is not None
+    return examples.targets.cpu(), examples.drive.blocks
+
+
+def _new_run(
+    run: VisionRun,
+    trained: Trained,
+    table: EditTable,
+    folder: Path,
+    on_exists: OnExists | None,
+    device: str,
+    data: Path,
+    edits: Edits,
+    seed: int,
+) -> VisionRun:
+    agent = run.recipe.agent.model_copy(update={"edit": table})
+    recipe = run.recipe.model_copy(update={"agent": agent})
+    step = trained.checkpoint.step
+    made = Run.create(
+        free_folder(folder, on_exists, _CHOICES),
+        recipe,
+        device,
+        data=str(data.resolve()),
+        status="finished",
+        epochs=step + table.epochs,
+        edited={
+            "from": str(run.path.resolve()),
+            "epoch": step,
+            "edits": edits.place,
+            "n_edited": len(edits.of),
+            **table.model_dump(),
+            "seed": seed,
+        },
+    )
+    trained.outputs.save(made.path)
+    write_edits(made.path / EDITS, edits)
+    weights = {name: tensor.detach().cpu() for name, tensor in trained.network.state_dict().items()}
+    # No optimizer's state: fine-tuning is no part of a training that could go on.
+    made.save_checkpoint(step + table.epochs, weights, {}, {"epoch": step + table.epochs})
+    return made

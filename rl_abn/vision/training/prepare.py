@@ -1,0 +1,103 @@
+"""Makes a run's folder and opens its data, or finds the run to go on with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from rl_abn.compute.device import device_of
+from rl_abn.errors import RlAbnError
+from rl_abn.files.text import read_json
+from rl_abn.recipes import VisionRunRecipe, make_vision_recipe
+from rl_abn.runs import META, OnExists, Run, default_folder, free_folder, is_taken
+from rl_abn.runs.resume import resumable
+from rl_abn.vision.data.batches import epoch_order
+from rl_abn.vision.data.examples import DataSet, open_training
+from rl_abn.vision.tasks.outputs import OUTPUTS, Outputs
+from rl_abn.vision.training.build import VisionRun, check_recipe, make_network
+
+_HOUSEKEEPING = ("epochs", "keep")  # fields of the train table that may change on the way
+_CHOICES = "resume, new or overwrite"
+
+
+def prepare_run(
+    *,
+    env: str,
+    agent: str,
+    seed: int,
+    data: Path | None = None,
+    settings: Sequence[str] = (),
+    folder: Path | None = None,
+    on_exists: OnExists | None = None,
+    device: str = "auto",
+) -> tuple[VisionRun, DataSet, bool]:
+    """Makes a run's folder, or finds the one to go on with, and opens its data.
+
+    Args:
+        env: Name or path of the data recipe.
+        agent: Name or path of the model recipe.
+        seed: Seed of everything random.
+        data: Where the data lies; None is where it lay when the run was begun.
+        settings: Overrides such as "optimizer.learning_rate=0.05".
+        folder: The run folder; None is runs/DATA/MODEL/seed-S.
+        on_exists: What to do where a run is already.
+        device: Where the data and the network go.
+
+    Returns:
+        The run, its data, and whether it goes on.
+
+    Raises:
+        RlAbnError: If a recipe, a setting or the data is wrong, or a run is there and `on_exists`
+            does not say what to do.
+    """
+    recipe = make_vision_recipe(env, agent, seed, settings)
+    check_recipe(recipe)
+    where = device_of(device)
+    folder = folder or default_folder(recipe)
+    if on_exists == "resume" and is_taken(folder):
+        run = resumable(Run.open(folder, VisionRunRecipe), recipe, settings, device, _HOUSEKEEPING)
+        opened = open_training(run.recipe, data or data_of(run), where)
+        _check_same_data(run, opened.outputs)
+        return run, opened, True
+    if data is None:
+        raise RlAbnError(f"expected --data PATH, where {recipe.env.title} lies, got none")
+    if on_exists is None and is_taken(folder):
+        free_folder(folder, None, _CHOICES)  # says so before the data is read
+    opened = open_training(recipe, data, where)
+    # Complains, or downloads what the recipe wants, before a folder is made.
+    make_network(recipe, opened.outputs, torch.device("cpu"), pretrained=True)
+    folder = free_folder(folder, on_exists, _CHOICES)
+    run = Run.create(folder, recipe, device, data=str(data.resolve()))
+    opened.outputs.save(run.path)
+    return run, opened, False
+
+
+def data_of(run: VisionRun) -> Path:
+    """Returns where a run's data lay when it was begun.
+
+    Raises:
+        RlAbnError: If nobody wrote it down.
+    """
+    path = read_json(run.path / META).get("data")
+    if not isinstance(path, str):
+        raise RlAbnError(f"{run.path / META}: expected the data's place, got none; add --data PATH")
+    return Path(path)
+
+
+def n_batches(run: VisionRun, data: DataSet) -> int:
+    """Returns how many batches a run's whole training has."""
+    settings = run.recipe.agent.train
+    return settings.epochs * len(epoch_order(len(data.train), settings.batch_size, 0))
+
+
+def _check_same_data(run: VisionRun, opened: Outputs) -> None:
+    if not (run.path / OUTPUTS).is_file():  # killed before it was written
+        opened.save(run.path)
+        return
+    if Outputs.load(run.path) != opened:
+        raise RlAbnError(
+            f"{run.path}: expected the data the run was begun with, got other pictures or "
+            "answers; use --on-exists new"
+        )

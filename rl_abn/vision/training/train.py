@@ -1,0 +1,257 @@
+"""Trains a network into a run folder."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from typing import NamedTuple
+
+import torch
+
+from rl_abn.attention import map_statistics
+from rl_abn.compute.device import device_of
+from rl_abn.errors import RlAbnError
+from rl_abn.progress import ProgressReport
+from rl_abn.runs.metrics import MetricsFile
+from rl_abn.seeds import derive_seeds
+from rl_abn.stop_signal import StopSignal
+from rl_abn.vision.data.batches import Batches, epoch_order
+from rl_abn.vision.data.examples import DataSet, Examples
+from rl_abn.vision.models.network import VisionAttention, VisionNetwork
+from rl_abn.vision.tasks.losses import Losses, Tally, losses_of
+from rl_abn.vision.training.build import VisionRun, make_batches, make_network
+from rl_abn.vision.training.checkpoint import restore_newest, snapshot
+from rl_abn.vision.training.optimizer import learning_rate, make_optimizer
+from rl_abn.vision.training.probes import PictureProbes, make_probes
+
+_WEIGHTS, _EPOCH = 11, 12  # keep the seeds of one purpose apart from those of others
+_LOOK_EVERY = 20  # batches between two looks at the loss: each waits for the device
+
+
+class Outcome(NamedTuple):
+    """How a training ended.
+
+    Attributes:
+        run: The run.
+        epochs: Epochs trained in all.
+        interrupted: Whether a signal ended it early.
+        last: The last epoch's numbers; empty where none was trained.
+    """
+
+    run: VisionRun
+    epochs: int
+    interrupted: bool
+    last: dict[str, float]
+
+
+def train(
+    run: VisionRun,
+    data: DataSet,
+    *,
+    resume: bool,
+    device: str = "auto",
+    report: ProgressReport | None = None,
+) -> Outcome:
+    """Trains a run to the end, from the start or from its newest whole checkpoint.
+
+    A Ctrl-C ends it after the batch in hand; the epoch that was cut off is forgotten, and what the
+    last one before it came to is saved.
+
+    Args:
+        run: The run.
+        data: What it learns from and what it holds out.
+        resume: Whether to go on from the newest checkpoint.
+        device: Where the network runs.
+        report: Shows how far it is, in batches.
+
+    Raises:
+        RlAbnError: If the loss is no number any more, the checkpoint will not do, or the disk is
+            full.
+    """
+    training = Training(run, data, device_of(device), resume=resume)
+    settings = run.recipe.agent.train
+    if training.epoch >= settings.epochs:
+        return Outcome(run, training.epoch, False, {})
+    stop = StopSignal()
+    begun, before = time.monotonic(), run.wall_time_s
+    run.update_meta(status="running", device=str(training.device))
+    status, last = "interrupted", {}
+    try:
+        with stop.catching(), closing(MetricsFile(run.path, training.resumed_at)) as metrics:
+            while training.epoch < settings.epochs:
+                numbers = training.next_epoch(stop, report)
+                if numbers is None:
+                    break
+                last = numbers
+                metrics.add(numbers, training.epoch)
+                training.look(metrics)
+            training.save()
+        status = "finished" if training.epoch >= settings.epochs else "interrupted"
+    except OSError as error:
+        raise RlAbnError(
+            f"{run.path}: cannot be written: {error.strerror or error}; "
+            "what was saved before is whole, and --on-exists resume goes on from there"
+        ) from None
+    finally:
+        seconds = round(before + time.monotonic() - begun, 1)
+        run.update_meta(status=status, wall_time_s=seconds, epochs=training.epoch)
+    return Outcome(run, training.epoch, stop.received is not None, last)
+
+
+class Training:
+    """A network that is trained epoch by epoch.
+
+    Args:
+        run: Where to.
+        data: What it learns from.
+        device: Where it runs.
+        resume: Whether to go on from the newest checkpoint.
+
+    Attributes:
+        epoch: Epochs done.
+        resumed_at: Epochs that were done before; None for a new run.
+    """
+
+    def __init__(
+        self, run: VisionRun, data: DataSet, device: torch.device, *, resume: bool
+    ) -> None:
+        self.run, self.data, self.device = run, data, device
+        recipe = run.recipe
+        seed = int(derive_seeds(recipe.seed, _WEIGHTS, count=1)[0])
+        begins = not (resume and run.checkpoints)
+        self.network: VisionNetwork = make_network(
+            recipe, data.outputs, device, seed, pretrained=begins
+        )
+        self.optimizer = make_optimizer(self.network, recipe.agent.optimizer)
+        self.batches: Batches = make_batches(recipe, data.outputs)
+        self.epoch = restore_newest(run, self.network, self.optimizer) if resume else 0
+        self.resumed_at = self.epoch if resume else None
+        self.probes: PictureProbes | None = make_probes(run, data, self.epoch)
+        self._saved = self.epoch
+        self._ended = snapshot(self.network, self.optimizer, self.epoch)
+
+    def next_epoch(
+        self, stop: StopSignal, report: ProgressReport | None = None
+    ) -> dict[str, float] | None:
+        """Trains an epoch, and saves where the recipe says so.
+
+        Returns:
+            Its numbers by name, or None where a signal cut it off.
+
+        Raises:
+            RlAbnError: If the loss is no number any more.
+        """
+        begun = time.monotonic()
+        tally = self._learn(stop, report)
+        if tally is None:
+            return None
+        seconds = time.monotonic() - begun
+        self.epoch += 1
+        settings = self.run.recipe.agent.train
+        self._ended = snapshot(self.network, self.optimizer, self.epoch)
+        if self.epoch % settings.checkpoint_every == 0:
+            self.save()
+        numbers = {f"train/{name}": value for name, value in tally.values().items()}
+        numbers["train/learning_rate"] = self._learning_rate
+        numbers["time/images_per_second"] = tally.n / seconds
+        if self.data.held_out is not None:
+            held_out, maps = self.measure(self.data.held_out)
+            numbers |= {f"held_out/{name}": value for name, value in held_out.items()}
+            numbers |= maps
+        return numbers
+
+    def measure(self, examples: Examples) -> tuple[dict[str, float], dict[str, float]]:
+        """Returns what the network makes of examples, and what its maps of them are like."""
+        answers, maps = Tally(self.data.outputs.answers), Sums()
+        self.network.eval()
+        with torch.no_grad():
+            for _, batch in self.batches.in_order(examples, self.run.recipe.agent.train.batch_size):
+                attention, losses = self._ask(batch.images, batch.targets, batch.speed)
+                answers.add(attention, losses, batch.targets)
+                if attention.map.shape[1]:
+                    described = map_statistics(attention.map)
+                    maps.add(described.mean, described.entropy, described.coverage)
+        return answers.values(), maps.values()
+
+    def look(self, metrics: MetricsFile) -> None:
+        """Keeps and shows the maps of the fixed pictures."""
+        if self.probes is not None:
+            maps = self.probes.look(self.network, self.batches, self.epoch, self.device)
+            grid = self.probes.grid(maps, self.data.outputs)
+            metrics.write_image("attention/map", grid, self.epoch)
+
+    def save(self) -> None:
+        """Saves the end of the last whole epoch, if that was not done."""
+        if self._ended.epoch > self._saved:
+            self._ended.save(self.run)
+            self._saved = self._ended.epoch
+
+    def _learn(self, stop: StopSignal, report: ProgressReport | None) -> Tally | None:
+        recipe = self.run.recipe
+        table, settings = recipe.agent.optimizer, recipe.agent.train
+        # All chance of an epoch comes from its number: a checkpoint needs no generator's state.
+        order_seed, augment_seed, dropout_seed = (
+            int(seed) for seed in derive_seeds(recipe.seed, _EPOCH, self.epoch, count=3)
+        )
+        batches = epoch_order(len(self.data.train), settings.batch_size, order_seed)
+        augment = torch.Generator().manual_seed(augment_seed)
+        torch.manual_seed(dropout_seed)
+        tally = Tally(self.data.outputs.answers)
+        self.network.train()
+        for i, numbers in enumerate(batches):
+            if stop.received is not None:
+                return None
+            self._learning_rate = learning_rate(
+                table, self.epoch + i / len(batches), settings.epochs
+            )
+            for group in self.optimizer.param_groups:
+                group["lr"] = self._learning_rate
+            batch = self.batches.batch(self.data.train, numbers, augment)
+            attention, losses = self._ask(batch.images, batch.targets, batch.speed)
+            self.optimizer.zero_grad(set_to_none=True)
+            losses.total.backward()
+            self.optimizer.step()
+            tally.add(attention, losses, batch.targets)
+            if i % _LOOK_EVERY == 0 or i == len(batches) - 1:
+                loss = float(losses.total.detach())
+                self._check(loss)
+            if report is not None:
+                done = self.epoch * len(batches) + i + 1
+                report.update(done, epoch=f"{self.epoch + 1}/{settings.epochs}", loss=f"{loss:.3f}")
+        return tally
+
+    def _ask(
+        self, images: torch.Tensor, targets: torch.Tensor, speed: torch.Tensor | None
+    ) -> tuple[VisionAttention, Losses]:
+        with self.batches.compute.autocast(self.device):
+            attention = self.network(images, speed)
+        coef = self.run.recipe.agent.loss.branch_coef
+        return attention, losses_of(attention, targets, self.data.outputs.answers, coef)
+
+    def _check(self, loss: float) -> None:
+        if not abs(loss) < float("inf"):
+            raise RlAbnError(
+                f"{self.run.path}: expected a finite loss, got {loss:g} in epoch {self.epoch + 1}: "
+                "try a lower optimizer.learning_rate, or a warm-up (optimizer.warmup=1)"
+            )
+
+
+class Sums:
+    """Means of what maps are like, over batches; summed on the device."""
+
+    def __init__(self) -> None:
+        self._total: torch.Tensor | None = None
+        self._n = 0
+
+    def add(self, mean: torch.Tensor, entropy: torch.Tensor, coverage: torch.Tensor) -> None:
+        """Adds a batch's statistics, each [B, m]."""
+        sums = torch.stack([s.double().mean(dim=1).sum() for s in (mean, entropy, coverage)])
+        self._total = sums if self._total is None else self._total + sums
+        self._n += len(mean)
+
+    def values(self) -> dict[str, float]:
+        """Returns the means by name; none where there were no maps."""
+        if self._total is None:
+            return {}
+        names = ("attention/map_mean", "attention/map_entropy", "attention/map_coverage")
+        return dict(zip(names, (self._total / self._n).tolist(), strict=True))

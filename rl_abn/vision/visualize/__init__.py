@@ -1,0 +1,1 @@
+"""Sheets and videos of what a network sees."""

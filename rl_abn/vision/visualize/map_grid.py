@@ -1,0 +1,28 @@
+"""One small picture of the maps of a few pictures: of those kept in training, of those to edit."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from rl_abn.render import overlay_grid
+from rl_abn.vision.tasks.outputs import MOST_TASKS_SHOWN, Outputs
+
+_SHOWN_SIDE = 96  # pictures smaller than this are shown larger
+
+
+def map_grid(
+    frames: UInt8[np.ndarray, "P H W 3"], maps: Float[Tensor, "P m h w"], outputs: Outputs
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Draws a column a picture and a row a map, under the name of its task if it has one.
+
+    Args:
+        frames: The pictures, uint8 [P, H, W, 3].
+        maps: Their maps, in 0..1, m from 1; those of the first eight tasks are drawn.
+        outputs: What the network answers.
+    """
+    larger = -(-_SHOWN_SIDE // min(frames.shape[1:3]))
+    shown = frames.repeat(larger, axis=1).repeat(larger, axis=2)
+    names = outputs.task_names[:MOST_TASKS_SHOWN]
+    return overlay_grid(shown, maps[:, :MOST_TASKS_SHOWN].numpy(), names=names)

@@ -1,0 +1,143 @@
+"""Several processes that train one agent: the same weights as one process, to rounding."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from rl_abn.errors import RlAbnError
+from rl_abn.rl.training.distributed import Ranks
+from rl_abn.runs import Run, load_tensors
+
+COMMON = ["--env", "pong", "--device", "cpu", "--set", "train.n_probes=0"]
+# Plain steps: Adam's division by a tiny second moment would make rounding errors large.
+PPO = [
+    "algorithm.n_envs=4",
+    "algorithm.n_steps=8",
+    "algorithm.batch_size=32",
+    "algorithm.n_epochs=2",
+    "algorithm.adam_eps=1.0",
+    "algorithm.learning_rate=0.02",
+    "algorithm.clip_range=1.0",
+]
+AGENTS = {
+    "ppo_abn": PPO,
+    "ppo_hard": [*PPO, "algorithm.sequence_length=4"],
+    "a2c_abn": ["algorithm.n_envs=4", "algorithm.n_steps=8", "algorithm.learning_rate=0.02"],
+}
+
+
+def train(folder, n_ranks, agent, *more, steps=96):
+    """Trains by the command line, under torchrun's variables where there are several ranks."""
+    settings = [word for setting in AGENTS[agent] for word in ("--set", setting)]
+    command = ["train", *COMMON, "--agent", agent, "--steps", str(steps), *settings]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "rl_abn", *command, "--out", str(folder), *more],
+            env={
+                **os.environ,
+                "OMP_NUM_THREADS": "1",
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+                "WORLD_SIZE": str(n_ranks),
+                "LOCAL_WORLD_SIZE": str(n_ranks),
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(n_ranks)
+    ]
+    return [(*process.communicate(timeout=120), process.returncode) for process in processes]
+
+
+def weights(folder, step=None):
+    return load_tensors(Run.open(folder).checkpoint(step).path / "policy.safetensors")
+
+
+def distance(one, other):
+    return max((one[name] - other[name]).abs().max().item() for name in one)
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_two_ranks_end_with_the_weights_of_one_process(agent, tmp_path):
+    every = ("--set", "train.checkpoint_every=32")
+    for n_ranks in (1, 2):
+        for _, errors, status in train(tmp_path / str(n_ranks), n_ranks, agent, *every):
+            assert status == 0, errors
+    alone, together = weights(tmp_path / "1"), weights(tmp_path / "2")
+    moved = distance(alone, weights(tmp_path / "1", 32))
+    assert moved > 1e-3
+    assert distance(alone, together) < 1e-6
+
+    # What is logged is of all ranks together, and the first alone wrote it.
+    logged = [
+        json.loads((tmp_path / name / "metrics.jsonl").read_text().splitlines()[-1])
+        for name in ("1", "2")
+    ]
+    assert logged[0].keys() == logged[1].keys()
+    assert logged[1]["train/value_loss"] == pytest.approx(logged[0]["train/value_loss"], rel=1e-3)
+    assert json.loads((tmp_path / "2" / "meta.json").read_text())["ranks"] == 2
+
+
+def test_ranks_resume_bit_identically_and_with_another_number_of_them(tmp_path):
+    every = ("--set", "train.checkpoint_every=32")
+    train(tmp_path / "whole", 2, "a2c_abn", *every)
+    for name, n_ranks in (("two", 2), ("one", 1)):
+        train(tmp_path / name, 2, "a2c_abn", *every, steps=64)
+        train(tmp_path / name, n_ranks, "a2c_abn", *every, "--on-exists", "resume")
+    whole = weights(tmp_path / "whole")
+    assert distance(whole, weights(tmp_path / "two")) == 0
+    assert distance(whole, weights(tmp_path / "one")) < 1e-5
+
+
+def test_a_mistake_is_said_once_and_ends_all_ranks(tmp_path):
+    train(tmp_path / "run", 1, "a2c_abn", steps=32)
+    (_, first, status_0), (_, second, status_1) = train(tmp_path / "run", 2, "a2c_abn", steps=32)
+    assert (status_0, status_1) == (2, 2)
+    assert "which exists; add --on-exists" in first
+    assert "Traceback" not in first + second
+    assert "expected" not in second
+
+
+def test_ranks_that_do_not_divide_the_games_are_refused_in_one_line(tmp_path):
+    results = train(tmp_path / "run", 3, "a2c_abn", steps=32)
+    assert [status for _, _, status in results] == [2, 2, 2]
+    assert (
+        "expected a number of ranks that divides algorithm.n_envs = 4, got 3; "
+        "the nearest below is 2" in results[0][1]
+    )
+
+
+def test_shares_cover_all_games_once():
+    shares = [Ranks(rank, 4).share(12, "games") for rank in range(4)]
+    assert [i for share in shares for i in range(12)[share]] == list(range(12))
+
+
+def test_one_rank_alone_changes_nothing():
+    ranks = Ranks()
+    values = torch.randn(50)
+    expected = (values - values.mean()) / (values.std() + 1e-8)
+    assert torch.equal(ranks.normalise(values), expected)
+    assert torch.equal(ranks.mean_(values), values)
+    assert ranks.is_main
+    assert ranks.broadcast(lambda: 3) == 3
+
+
+@pytest.mark.parametrize("world", ["0", "-2", "two", "1.5"])
+def test_an_environment_torchrun_did_not_make_is_refused(world, monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", world)
+    with pytest.raises(RlAbnError, match="expected the environment that torchrun sets, got RANK=0"):
+        Ranks.of_environment()

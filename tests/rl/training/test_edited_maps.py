@@ -1,0 +1,120 @@
+"""Agents whose maps are drawn to those a person edited."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from rl_abn.cli.main import main
+from rl_abn.errors import RlAbnError
+from rl_abn.map_editing.edit_files import write_edits
+from rl_abn.map_editing.edits import Box, Edit, Edits
+from rl_abn.rl.training.edited_maps import EditedMaps
+from rl_abn.rl.training.metrics import read_metrics
+from rl_abn.rl.training.train import train
+from rl_abn.runs import METRICS, load_tensors
+from tests.rl.conftest import SIZE, PatchSignal, make_algorithm, make_probe
+from tests.rl.training.test_train import Kill, KilledError, same, start, weights
+
+LEFT = torch.zeros(1, 1, 6, 6)
+LEFT[..., :3] = 1.0
+
+
+def marked(n):
+    """Observations of the patch game, and maps that show the place that counts and no other."""
+    env = make_probe(PatchSignal, n)
+    observations = torch.as_tensor(env.reset())
+    maps = torch.zeros(n, 1, 6, 6)
+    for one, game in zip(maps, env.envs, strict=True):
+        one[0][game.place] = 1.0
+    return EditedMaps(observations, maps, torch.tensor(0.3))
+
+
+@pytest.mark.parametrize(("name", "mechanism"), [("ppo", "mask"), ("a2c", "residual")])
+def test_maps_are_drawn_to_edited_ones_and_the_agent_learns_beside(name, mechanism):
+    model = make_algorithm(name, make_probe(PatchSignal), policy_kwargs={"mechanism": mechanism})
+    model.edited = marked(16)
+
+    def distance():
+        with torch.no_grad():
+            return model.edited.loss(model.policy)[1].item()
+
+    assert distance() == pytest.approx(6 * 0.5, abs=0.2)  # an even map of 0.5, 36 places
+    model.learn(32_768 if name == "a2c" else 16_384)
+    assert distance() < 1.5
+    env = make_probe(PatchSignal, 128)
+    with torch.no_grad():
+        attention, _ = model.policy.attend(torch.as_tensor(env.reset()))
+    right = attention.action_logits.argmax(-1).numpy() == [game.right for game in env.envs]
+    assert right.mean() > 0.95
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_loss_is_the_algorithms_plus_gamma_times_the_distance(threads, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "get_num_threads", lambda: threads)
+        model = make_algorithm("a2c", make_probe(PatchSignal))
+    model.learn(64)
+    plain = model.accumulate(None)
+    gradients = [p.grad.clone() for p in model.policy.parameters()]
+    pictures = torch.randint(0, 256, (3, 2, SIZE, SIZE), dtype=torch.uint8)
+    edited = EditedMaps(pictures, LEFT.expand(3, -1, -1, -1), torch.tensor(2.0))
+    model.edited = edited
+    both = model.accumulate(None)
+    own = model.policy.attend(pictures)[0].map
+    norms = (own - edited.maps).square().sum(dim=(1, 2, 3)).sqrt()
+    assert both["map_loss"].item() == pytest.approx(norms.mean().item(), rel=1e-5)
+    pull = 2.0 * norms.mean()
+    assert both["loss"].item() == pytest.approx(plain["loss"].item() + pull.item(), rel=1e-5)
+    pulls = torch.autograd.grad(pull, list(model.policy.parameters()), allow_unused=True)
+    for parameter, alone, more in zip(model.policy.parameters(), gradients, pulls, strict=True):
+        expected = alone if more is None else alone + more
+        torch.testing.assert_close(parameter.grad, expected, atol=1e-6, rtol=1e-4)
+
+
+EDITS = Edits({f"probe-{i}": Edit(remove=(Box(0, 0, 84, 84),)) for i in range(2)})
+
+
+def test_a_run_keeps_its_edited_maps_and_resumes_to_the_same_bytes(tmp_path):
+    def begin(name, **more):
+        run, resume = start(tmp_path / name, "ppo_mask", steps=128, **more)
+        train(run, resume=resume, edits=EDITS, edit_coef=0.5)
+        return run
+
+    whole = begin("whole")
+    kept = load_tensors(whole.path / "attention" / "edits.safetensors")
+    assert kept["maps"].shape[:2] == (2, 2)
+    assert not kept["maps"].any()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rl_abn.rl.training.train.StopCallback", lambda stop: Kill())
+        with pytest.raises(KilledError):
+            begin("cut")
+    cut = begin("cut", on_exists="resume")
+    assert same(weights(whole), weights(cut))
+    longer, resume = start(tmp_path / "cut", "ppo_mask", steps=192, on_exists="resume")
+    train(longer, resume=resume)  # to those that are kept
+    assert np.isfinite(read_metrics(longer.path / METRICS)[-1]["train/map_loss"])
+
+
+@pytest.mark.parametrize("agent", ["ppo_cnn", "ppo_hard"])
+def test_an_agent_without_maps_to_edit_is_refused(agent, tmp_path):
+    run, _ = start(tmp_path / "run", agent)
+    with pytest.raises(RlAbnError, match="whose maps can be edited, got one that has mechanism"):
+        train(run, resume=False, edits=EDITS)
+
+
+def test_mistakes_on_the_command_line(tmp_path, capsys):
+    write_edits(tmp_path / "edits", Edits({"probe-99": Edit(add=(Box(0, 0, 9, 9),))}))
+    train_pong = ["train", "--env", "pong", "--agent", "ppo_mask", "--out", str(tmp_path / "run")]
+    for words, said in (
+        (["--edits", str(tmp_path / "none")], "expected"),
+        (["--edits", str(tmp_path / "edits")], "expected pictures of the set, got 'probe-99'"),
+        (["--edit-coef", "-1"], "expected a number from 0, got '-1'"),
+    ):
+        with pytest.raises(SystemExit) as exit_:
+            main([*train_pong, *words, "--on-exists", "overwrite"])
+        errors = capsys.readouterr().err
+        assert exit_.value.code == 2
+        assert said in errors
+        assert "Traceback" not in errors

@@ -1,0 +1,165 @@
+"""A training that is killed again and again ends with the same bytes as one that is left alone.
+
+`RL_ABN_KILLS=20` before the command says how often each agent's training is killed; 2 without it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rl_abn.rl.training.metrics import read_metrics
+from rl_abn.runs import METRICS, TRAINING, WEIGHTS, step_of
+
+N_KILLS = int(os.environ.get("RL_ABN_KILLS", "2"))
+STEPS, ROLLOUT = 1024, 32
+SIZES = {
+    "ppo_abn": ["algorithm.n_envs=2", "algorithm.n_steps=16", "algorithm.batch_size=16"],
+    "a2c_abn": ["algorithm.n_envs=2", "algorithm.n_steps=16"],
+    "ppo_mask_convlstm": [
+        "algorithm.n_envs=2",
+        "algorithm.n_steps=16",
+        "algorithm.batch_size=16",
+        "algorithm.sequence_length=8",
+    ],
+}
+MOMENTS = ("saving", "training", "start-up")
+
+
+class Training:
+    """`rl-abn train --on-exists resume` in a process of its own."""
+
+    def __init__(self, agent: str, folder: Path, keep: int) -> None:
+        self.folder = folder
+        settings = [
+            *SIZES[agent],
+            "protocol.legacy.max_frames=400",
+            "train.n_probes=1",
+            f"train.log_every={ROLLOUT}",
+            f"train.checkpoint_every={ROLLOUT}",
+        ]
+        words = ["train", "--env", "pong", "--agent", agent, "--steps", str(STEPS)]
+        words += ["--out", str(folder), "--on-exists", "resume", "--keep", str(keep)]
+        words += ["--device", "cpu"]
+        words += [word for setting in settings for word in ("--set", setting)]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "rl_abn", *words],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def watch(self) -> Iterator[None]:
+        """Comes round again and again while the process lives."""
+        while self.process.poll() is None:
+            yield
+            time.sleep(0.0005)
+
+    def kill_at(self, moment: str, rng: np.random.Generator) -> str | None:
+        """Kills the process; returns in what it was, or None where it ended before."""
+        rows = self.n_rows
+        for _ in self.watch():
+            if moment == "start-up" or (moment == "saving" and self.is_saving):
+                break
+            if moment == "training" and self.n_rows > rows:
+                break
+        longest = {"start-up": 4.0, "training": 0.3, "saving": 0.02}[moment]
+        until = time.monotonic() + rng.uniform(0, longest)
+        for _ in self.watch():
+            if time.monotonic() >= until:
+                break
+        # Stopped first: what the folder shows now is what the kill leaves.
+        self.process.send_signal(signal.SIGSTOP)
+        found = "saving" if self.is_saving else "training" if self.n_rows > rows else "start-up"
+        self.process.kill()
+        _, errors = self.process.communicate()
+        assert "Traceback" not in errors
+        if self.process.returncode == -signal.SIGKILL:
+            return found
+        assert self.process.returncode == 0, errors
+        return None
+
+    @property
+    def is_saving(self) -> bool:
+        """Whether a checkpoint is being written, put in place, or an old one removed."""
+        return any((self.folder / "checkpoints").glob(".step-*"))
+
+    @property
+    def n_rows(self) -> int:
+        """Logging points so far; the last may be cut off."""
+        path = self.folder / METRICS
+        return path.read_bytes().count(b"\n") if path.is_file() else 0
+
+    def finish(self) -> str:
+        """Lets it train to the end; returns what it said on standard error."""
+        _, errors = self.process.communicate()
+        assert self.process.returncode == 0, errors
+        return errors
+
+
+@pytest.mark.parametrize(
+    ("agent", "keep"), [("ppo_abn", 2), ("a2c_abn", 0), ("ppo_mask_convlstm", 2)]
+)
+def test_killed_and_resumed_ends_bit_identical(agent: str, keep: int, tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    Training(agent, whole, keep).finish()
+    rng = np.random.default_rng([N_KILLS, *agent.encode()])
+    landed: Counter[str] = Counter()
+    while landed.total() < N_KILLS:
+        moment = MOMENTS[landed.total() % len(MOMENTS)]
+        found = Training(agent, killed, keep).kill_at(moment, rng)
+        if found is None:
+            break
+        landed[found] += 1
+    said = Training(agent, killed, keep).finish()
+    print(f"{agent}: {landed.total()} kills: {dict(landed)}")
+
+    assert landed.total() == N_KILLS, "the training ended before it was killed often enough"
+    # Two kills may miss the few milliseconds that saving takes; many do not.
+    assert landed["saving"] > 0 or N_KILLS < 10
+    # A kill damages nothing: no checkpoint had to be set aside.
+    assert "warning" not in said
+    names = [sorted(p.name for p in (run / "checkpoints").iterdir()) for run in (whole, killed)]
+    assert names[0] == names[1]
+    assert len(names[0]) == (keep or STEPS // ROLLOUT)
+    assert step_of(names[0][-1]) == STEPS
+    for name in names[0]:
+        for file in (WEIGHTS, TRAINING):
+            first, second = (run / "checkpoints" / name / file for run in (whole, killed))
+            assert first.read_bytes() == second.read_bytes(), f"{name}/{file}"
+    rows = [learnt(run) for run in (whole, killed)]
+    assert rows[0] == rows[1]
+    assert [json.loads(row)["step"] for row in rows[0]] == list(range(ROLLOUT, STEPS + 1, ROLLOUT))
+    maps = [
+        {p.name: p.read_bytes() for p in run.glob("attention/maps/*")} for run in (whole, killed)
+    ]
+    assert maps[0] == maps[1]
+
+
+def learnt(run: Path) -> list[str]:
+    """The logging points as text, so that NaN equals itself.
+
+    Clocks differ. So does what an update said of itself: it is logged at the next logging point,
+    and lost when a kill comes between.
+    """
+    return [
+        json.dumps(
+            {
+                key: row[key]
+                for key in sorted(row)
+                if not key.startswith(("time/", "train/", "system/"))
+            }
+        )
+        for row in read_metrics(run / METRICS)
+    ]
