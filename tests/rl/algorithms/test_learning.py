@@ -62,7 +62,7 @@ def test_the_maps_mass_moves_onto_what_the_reward_depends_on(name, mechanism):
         with torch.no_grad():
             attention, _ = model.policy.attend(torch.as_tensor(env.reset()))
         share = [
-            float(m[game.glimpse] / m.sum())
+            float(m[game.location] / m.sum())
             for m, game in zip(attention.map[:, 0], env.envs, strict=True)
         ]
         right = attention.action_logits.argmax(-1).numpy() == [game.right for game in env.envs]
