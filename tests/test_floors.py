@@ -32,7 +32,7 @@ FLOORS: dict[str, set[str]] = {
     "map_editing": {"attention", "errors", "files"},
     "recipes": {"attention", "networks", "errors", "files", "protocols"},
     "render": {"errors"},
-    "runs": {"attention", "compute", "networks", "errors", "files", "recipes"},
+    "runs": {"compute", "errors", "files", "process_memory", "recipes"},
     "rl": {
         "attention",
         "compute",
@@ -63,7 +63,7 @@ FLOORS: dict[str, set[str]] = {
         "seeds",
         "stop_signal",
     },
-    "bench": {"compute", "errors", "recipes", "runs", "rl", "seeds"},
+    "bench": {"compute", "errors", "process_memory", "recipes", "runs", "rl", "seeds"},
     "cli": {
         "attention",
         "compute",

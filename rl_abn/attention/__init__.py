@@ -1,10 +1,26 @@
 """The attention core: torch and nothing else of ours. Both tracks stand on it."""
 
-from rl_abn.attention.additive import AdditiveAttention
-from rl_abn.attention.branch import Attention, AttentionBranch
+from rl_abn.attention.branch import AttentionBranch
 from rl_abn.attention.interventions import INTERVENTIONS, Intervention
 from rl_abn.attention.map_loss import map_loss
-from rl_abn.attention.mechanisms import MECHANISMS, QUERIED, apply, one_hot_map
+from rl_abn.attention.mechanism import (
+    Abilities,
+    Attention,
+    AttentionSite,
+    MapKind,
+    Mechanism,
+    no_answer,
+)
+from rl_abn.attention.mechanisms import (
+    MECHANISMS,
+    Glimpse,
+    GlimpseSampler,
+    QueriedMechanism,
+    SqueezeExcitation,
+    mechanism_options,
+    one_hot_map,
+    register_mechanism,
+)
 from rl_abn.attention.override import MapOverride, override_map
 from rl_abn.attention.pooling import WeightedGlobalPooling
 from rl_abn.attention.statistics import MapStatistics, map_statistics
@@ -12,17 +28,25 @@ from rl_abn.attention.statistics import MapStatistics, map_statistics
 __all__ = [
     "INTERVENTIONS",
     "MECHANISMS",
-    "QUERIED",
-    "AdditiveAttention",
+    "Abilities",
     "Attention",
     "AttentionBranch",
+    "AttentionSite",
+    "Glimpse",
+    "GlimpseSampler",
     "Intervention",
+    "MapKind",
     "MapOverride",
     "MapStatistics",
+    "Mechanism",
+    "QueriedMechanism",
+    "SqueezeExcitation",
     "WeightedGlobalPooling",
-    "apply",
     "map_loss",
     "map_statistics",
+    "mechanism_options",
+    "no_answer",
     "one_hot_map",
     "override_map",
+    "register_mechanism",
 ]

@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> None:
         f"score {video.score:.0f}, {video.n_frames:,} frames, {video.seconds:.0f} s: {video.path}"
     )
     # Imported weights come without the maps of their training.
-    if run.recipe.agent.attention.mechanism == "none" or run.is_imported:
+    if not run.recipe.agent.attention.has_maps or run.is_imported:
         print(f"next: rl-abn eval {run.path} --greedy")
     else:
         print(f"next: rl-abn watch {run.path} --over-training")

@@ -13,7 +13,7 @@ from rl_abn.networks.mask_a3c import MaskA3CNetwork
 from rl_abn.networks.memory import MEMORIES, Lstm, forget
 from rl_abn.networks.nature import NatureNetwork
 from rl_abn.networks.network import Network, trace_shape
-from rl_abn.networks.recurrent_attention import GlimpseSampler, RecurrentAttention
+from rl_abn.networks.recurrent_attention import RecurrentAttention
 
 NETWORKS: Mapping[str, type[Network]] = {
     "nature": NatureNetwork,
@@ -24,7 +24,6 @@ NETWORKS: Mapping[str, type[Network]] = {
 __all__ = [
     "MEMORIES",
     "NETWORKS",
-    "GlimpseSampler",
     "ImpalaNetwork",
     "Lstm",
     "MaskA3CNetwork",

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from rl_abn.errors import RlAbnError, did_you_mean
-from rl_abn.recipes.schema import AgentRecipe, EnvRecipe
+from rl_abn.recipes.schema import UNKNOWN_OPTION, AgentRecipe, EnvRecipe
 from rl_abn.recipes.vision import DataRecipe, ModelRecipe
 
 RecipeT = TypeVar("RecipeT", bound=BaseModel)
@@ -44,8 +44,10 @@ def override(agent: AgentT, env: EnvT, settings: Iterable[str]) -> tuple[AgentT,
     """
     data = {"agent": agent.model_dump(mode="json"), "env": env.model_dump(mode="json")}
     owner = {table: kind for kind in data for table in data[kind]}
-    # Tables that may get keys they have not: a screen's objects, a network's own options.
-    open_tables = [["objects"], ["network"]] if isinstance(agent, ModelRecipe) else [["objects"]]
+    # Tables that may get keys they have not: a screen's objects, options of a mechanism or network.
+    open_tables = [["objects"], ["attention"]]
+    if isinstance(agent, ModelRecipe):
+        open_tables.append(["network"])
     changed: dict[str, list[str]] = {"agent": [], "env": []}
     for setting in settings:
         key, equals, value = setting.partition("=")
@@ -110,6 +112,9 @@ def _first_mistake(model: type[BaseModel], error: ValidationError) -> str:
         return f"{path}.name: unknown name '{tag}': {did_you_mean(tag, tags)}"
     if mistake["type"] == "union_tag_not_found":
         return f"expected a key '{path}.name', got none"
+    if mistake["type"] == UNKNOWN_OPTION:
+        option, options = mistake["ctx"]["option"], mistake["ctx"]["options"]
+        return f"unknown key '{path}.{option}': {did_you_mean(option, options)}"
     message = mistake["msg"].removeprefix("Value error, ")
     if mistake["type"] == "value_error":
         return f"{path}: {message}" if path else message

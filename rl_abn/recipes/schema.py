@@ -14,11 +14,16 @@ from pydantic import (
     Tag,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
-from rl_abn.attention import MECHANISMS, QUERIED
+from rl_abn.attention import MECHANISMS, Abilities, mechanism_options
 from rl_abn.errors import did_you_mean
 from rl_abn.networks import MEMORIES, NETWORKS
 from rl_abn.protocols import ProtocolName
+from rl_abn.recipes.options import Option, check_option
+
+UNKNOWN_OPTION = "unknown_option"
+"""The type of the error for a key that is no field, where options of a mechanism may stand."""
 
 
 def _printable(text: str) -> str:
@@ -236,21 +241,58 @@ class NetworkTable(Table):
 
 
 class AttentionTable(Table):
-    """How the agent attends.
+    """How the agent attends. Keys besides these are the mechanism's own options.
 
     Attributes:
-        mechanism: How a map gates the features: residual, mask, or none for no attention; or how
-            an LSTM that asks for it reads them: soft, hard.
+        mechanism: A name in `MECHANISMS`: "residual" (1 + M) · F, "mask" M · F, "se" a weight a
+            channel, "soft" and "hard" glimpses that an LSTM asks for, "none" for no attention.
         maps: "shared" gives actor and critic one map, "split" one each.
     """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Option]
 
     mechanism: str = "residual"
     maps: Literal["shared", "split"] = "shared"
 
+    @property
+    def options(self) -> dict[str, Option]:
+        """The mechanism's own options."""
+        return dict(self.__pydantic_extra__)
+
+    @property
+    def abilities(self) -> Abilities:
+        """What the mechanism can do and needs."""
+        return MECHANISMS[self.mechanism].abilities
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether the agent has attention maps."""
+        return self.abilities.maps is not None
+
+    @property
+    def map_names(self) -> tuple[str, ...]:
+        """Names of the agent's maps, none without attention."""
+        return self.abilities.map_names(self.maps)
+
     @model_validator(mode="after")
     def _exists(self) -> Self:
         check_name("mechanism", self.mechanism, MECHANISMS)
+        check_mechanism_options(self.mechanism, self.options)
         return self
+
+
+def check_mechanism_options(mechanism: str, options: Mapping[str, Option]) -> None:
+    """Raises an error unless a mechanism has these options and takes these values."""
+    defaults = mechanism_options(mechanism)
+    for option, value in options.items():
+        if option not in defaults:
+            raise PydanticCustomError(
+                UNKNOWN_OPTION,
+                "unknown option",
+                {"option": option, "options": [*defaults, "mechanism", "maps"]},
+            )
+        check_option(f"mechanism '{mechanism}'", option, value, defaults)
 
 
 class TrainTable(Table):
@@ -292,7 +334,7 @@ class AgentRecipe(Table):
 
     algorithm: Annotated[PPO | A2C, Field(discriminator="name")]
     network: NetworkTable = NetworkTable()
-    attention: AttentionTable = AttentionTable()
+    attention: AttentionTable = AttentionTable.model_validate({})
     train: TrainTable = TrainTable()
 
     @model_validator(mode="after")
@@ -312,26 +354,22 @@ class AgentRecipe(Table):
         return self
 
     @model_validator(mode="after")
-    def _branch_has_something_to_say(self) -> Self:
-        mechanism, branch_loss = self.attention.mechanism, self.algorithm.branch_loss
-        if mechanism in ("none", *QUERIED) and branch_loss != "none":
+    def _mechanism_has_what_it_needs(self) -> Self:
+        mechanism, abilities = self.attention.mechanism, self.attention.abilities
+        branch_loss, memory = self.algorithm.branch_loss, self.network.memory
+        if not abilities.answers and branch_loss != "none":
             raise ValueError(
                 f"expected algorithm.branch_loss = 'none' where attention.mechanism is "
                 f"'{mechanism}' (there is no branch), got '{branch_loss}'"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _maps_have_what_they_need(self) -> Self:
-        mechanism, maps = self.attention.mechanism, self.attention.maps
-        if mechanism in ("none", *QUERIED) and maps == "split":
+        if self.attention.maps == "split" and not abilities.splits:
             raise ValueError(
                 f"expected attention.maps = 'shared' with mechanism '{mechanism}', got 'split'"
             )
-        if mechanism in QUERIED and self.network.memory != "lstm":
+        if abilities.queries and memory != "lstm":
             raise ValueError(
                 f"expected network.memory = 'lstm' with mechanism '{mechanism}' (its state asks "
-                f"where to look), got '{self.network.memory}'"
+                f"where to look), got '{memory}'"
             )
         return self
 

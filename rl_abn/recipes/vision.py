@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import ConfigDict, Field, model_validator
 
-from rl_abn.attention import MECHANISMS, QUERIED
+from rl_abn.attention import MECHANISMS
+from rl_abn.recipes.options import Option
 from rl_abn.recipes.schema import (
     Count,
     Label,
@@ -15,6 +16,7 @@ from rl_abn.recipes.schema import (
     Share,
     Span,
     Table,
+    check_mechanism_options,
     check_name,
 )
 
@@ -22,7 +24,6 @@ DataKind = Literal["classes", "attributes", "driving"]
 DATA_KINDS: tuple[str, ...] = get_args(DataKind)
 Side = Annotated[int, Field(ge=1, le=4096)]
 Size = Annotated[tuple[Side, Side], Field(strict=False)]
-Option = bool | int | float | Annotated[str, Field(max_length=255)] | list[int]
 
 
 class VisionNetworkTable(Table):
@@ -49,22 +50,38 @@ class VisionNetworkTable(Table):
 
 
 class VisionAttentionTable(Table):
-    """How the network attends.
+    """How the network attends. Keys besides this are the mechanism's own options.
 
     Attributes:
-        mechanism: How a map gates the features: residual, mask, or none for the plain twin.
+        mechanism: A name in `MECHANISMS`; "none" is the no-attention baseline. Mechanisms that
+            need a query, as "soft" and "hard" do, are for agents.
     """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Option]
 
     mechanism: str = "residual"
 
+    @property
+    def options(self) -> dict[str, Option]:
+        """The mechanism's own options."""
+        return dict(self.__pydantic_extra__)
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether the network has attention maps."""
+        return MECHANISMS[self.mechanism].abilities.maps is not None
+
     @model_validator(mode="after")
     def _exists(self) -> Self:
-        if self.mechanism in QUERIED:
+        if self.mechanism in MECHANISMS and MECHANISMS[self.mechanism].abilities.queries:
             raise ValueError(
                 f"expected a mechanism that asks no question, got '{self.mechanism}', which needs "
                 "an agent's LSTM to ask it: the nearest is 'mask'"
             )
-        check_name("mechanism", self.mechanism, [m for m in MECHANISMS if m not in QUERIED])
+        gates = [name for name in MECHANISMS if not MECHANISMS[name].abilities.queries]
+        check_name("mechanism", self.mechanism, gates)
+        check_mechanism_options(self.mechanism, self.options)
         return self
 
 
@@ -175,7 +192,7 @@ class ModelRecipe(Table):
     """A network, how it is trained, and how it is fine-tuned."""
 
     network: VisionNetworkTable
-    attention: VisionAttentionTable = VisionAttentionTable()
+    attention: VisionAttentionTable = VisionAttentionTable.model_validate({})
     optimizer: OptimizerTable
     loss: LossTable = LossTable()
     train: VisionTrainTable

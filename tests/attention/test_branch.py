@@ -2,13 +2,18 @@ import pytest
 import torch
 from torch import nn
 
-from rl_abn.attention import AttentionBranch
+from rl_abn.attention import AttentionBranch, AttentionSite
+
+
+def make_branch(channels, n_outputs, **site):
+    return AttentionBranch(AttentionSite(channels, n_outputs=n_outputs, **site))
+
 
 FEATURES = torch.randn(2, 8, 5, 6, generator=torch.Generator().manual_seed(0))
 
 
 def test_logits_are_the_pooled_evidence():
-    branch = AttentionBranch(8, 7, body=nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU()))
+    branch = make_branch(8, 7, body=lambda: nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU()))
     attention = branch(FEATURES)
     assert attention.evidence.shape == (2, 7, 5, 6)
     torch.testing.assert_close(attention.logits, attention.evidence.sum(dim=(2, 3)) / 30)
@@ -19,14 +24,14 @@ def test_another_pooling_pools_the_evidence():
         def forward(self, evidence):
             return evidence.sum(dim=(2, 3))
 
-    attention = AttentionBranch(8, 3, pool=Sum())(FEATURES)
+    attention = make_branch(8, 3, pool=Sum)(FEATURES)
     torch.testing.assert_close(attention.logits, attention.evidence.sum(dim=(2, 3)))
 
 
 @pytest.mark.parametrize("n_outputs", [0, 7])
 @pytest.mark.parametrize("n_maps", [1, 2])
 def test_maps_lie_in_0_to_1_and_keep_the_size(n_outputs, n_maps):
-    attention = AttentionBranch(8, n_outputs, n_maps=n_maps)(FEATURES * 50)
+    attention = make_branch(8, n_outputs, n_maps=n_maps)(FEATURES * 50)
     assert attention.map.shape == (2, n_maps, 5, 6)
     assert attention.logits.shape == (2, n_outputs)
     assert attention.map.min() >= 0
@@ -35,7 +40,7 @@ def test_maps_lie_in_0_to_1_and_keep_the_size(n_outputs, n_maps):
 
 def test_the_map_is_the_sigmoid_of_the_published_layers():
     """Fukui et al., authors' code: sigmoid(conv3x3(a)), a = conv1x1 and a rectifier."""
-    branch = AttentionBranch(8, 4)
+    branch = make_branch(8, 4)
     response = nn.functional.conv2d(FEATURES, branch.response[0].weight, branch.response[0].bias)
     head = branch.map_head[0]
     response = nn.functional.leaky_relu(response, 0.1)
@@ -46,7 +51,7 @@ def test_the_map_is_the_sigmoid_of_the_published_layers():
 
 def test_without_answers_the_map_comes_straight_from_the_features():
     """Itaya et al.: sigmoid(conv1x1(f))."""
-    branch = AttentionBranch(8, 0, n_maps=2)
+    branch = make_branch(8, 0, n_maps=2)
     (head,) = branch.map_head
     assert head.kernel_size == (1, 1)
     expected = nn.functional.conv2d(FEATURES, head.weight, head.bias).sigmoid()
@@ -55,14 +60,14 @@ def test_without_answers_the_map_comes_straight_from_the_features():
 
 def test_normalisation_is_where_the_published_branch_has_it():
     """BN before and after conv1x1 -> K, BN after conv3x3 -> 1, and no biases beside them."""
-    branch = AttentionBranch(8, 4, norm=nn.BatchNorm2d)
+    branch = make_branch(8, 4, norm=nn.BatchNorm2d)
     assert [m.num_features for m in branch.modules() if isinstance(m, nn.BatchNorm2d)] == [8, 4, 1]
     assert all(m.bias is None for m in branch.modules() if isinstance(m, nn.Conv2d))
     assert isinstance(branch.response[-1], nn.ReLU)
 
 
 def test_without_normalisation_no_response_can_die():
-    branch = AttentionBranch(8, 4)
+    branch = make_branch(8, 4)
     with torch.no_grad():
         branch.response[0].bias.fill_(-100.0)
     branch(FEATURES).logits.sum().backward()
@@ -70,16 +75,16 @@ def test_without_normalisation_no_response_can_die():
 
 
 def test_without_normalisation_there_is_none():
-    branch = AttentionBranch(8, 4)
+    branch = make_branch(8, 4)
     assert not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in branch.modules())
 
 
 @pytest.mark.parametrize(("channels", "outputs", "maps"), [(0, 1, 1), (8, -1, 1), (8, 1, 0)])
 def test_impossible_counts_are_refused(channels, outputs, maps):
     with pytest.raises(ValueError, match=f"got {channels}, {outputs} and {maps}"):
-        AttentionBranch(channels, outputs, n_maps=maps)
+        make_branch(channels, outputs, n_maps=maps)
 
 
 def test_shapes_in_signatures_are_enforced():
     with pytest.raises(Exception, match="features"):
-        AttentionBranch(8, 4)(FEATURES[0])
+        make_branch(8, 4)(FEATURES[0])

@@ -1,54 +1,165 @@
+from importlib.metadata import EntryPoint
+
 import pytest
 import torch
+from torch.nn import functional as F
 
-from rl_abn.attention import MECHANISMS, apply, one_hot_map
+from rl_abn.attention import (
+    MECHANISMS,
+    Abilities,
+    AttentionSite,
+    Mechanism,
+    mechanism_options,
+    no_answer,
+    one_hot_map,
+    register_mechanism,
+)
+from rl_abn.attention.mechanisms.registry import ENTRY_POINTS
 
 G = torch.Generator().manual_seed(0)
 FEATURES = torch.randn(2, 8, 5, 6, generator=G)
 MAP = torch.rand(2, 1, 5, 6, generator=G)
+WEIGHTS = torch.rand(2, 1, 8, 1, generator=G)
+NAMES = ["residual", "mask", "se", "soft", "hard", "none"]
+
+
+def make(name, **site):
+    torch.manual_seed(0)
+    return MECHANISMS[name](AttentionSite(8, **{"query_size": 3, "n_outputs": 4, **site}))
+
+
+def a_map_for(name):
+    return WEIGHTS if MECHANISMS[name].abilities.maps == "channel" else MAP
 
 
 @pytest.mark.parametrize(
-    ("mechanism", "expected"),
+    ("name", "expected"),
     [
         ("residual", (1 + MAP) * FEATURES),
         ("mask", MAP * FEATURES),
+        ("se", WEIGHTS.view(2, 8, 1, 1) * FEATURES),
         ("soft", (MAP * FEATURES).sum((2, 3), keepdim=True)),
         ("none", FEATURES),
     ],
 )
-def test_formula(mechanism, expected):
-    torch.testing.assert_close(apply(mechanism, FEATURES, MAP), expected)
+def test_formula(name, expected):
+    torch.testing.assert_close(make(name).gate(FEATURES, a_map_for(name)), expected)
 
 
-def test_zero_map_leaves_residual_features_unchanged():
-    assert torch.equal(apply("residual", FEATURES, torch.zeros_like(MAP)), FEATURES)
+def test_a_map_of_zeros_leaves_residual_features_unchanged():
+    assert torch.equal(make("residual").gate(FEATURES, torch.zeros_like(MAP)), FEATURES)
 
 
-def test_zero_map_lets_nothing_through_a_mask():
-    assert apply("mask", FEATURES, torch.zeros_like(MAP)).abs().max() == 0
+def test_a_map_of_zeros_lets_nothing_through_a_mask():
+    assert make("mask").gate(FEATURES, torch.zeros_like(MAP)).abs().max() == 0
 
 
-def test_full_map_doubles_residual_features():
-    assert torch.equal(apply("residual", FEATURES, torch.ones_like(MAP)), 2 * FEATURES)
+def test_a_map_of_ones_doubles_residual_features():
+    assert torch.equal(make("residual").gate(FEATURES, torch.ones_like(MAP)), 2 * FEATURES)
 
 
-@pytest.mark.parametrize("mechanism", sorted(set(MECHANISMS) - {"none"}))
-def test_gradient_reaches_map_and_features(mechanism):
-    features, attention_map = FEATURES.clone().requires_grad_(), MAP.clone().requires_grad_()
-    apply(mechanism, features, attention_map).square().sum().backward()
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "none"])
+def test_gradient_reaches_map_and_features(name):
+    features, attention_map = FEATURES.clone().requires_grad_(), a_map_for(name).clone()
+    attention_map.requires_grad_()
+    make(name).gate(features, attention_map).square().sum().backward()
     assert features.grad.abs().sum() > 0
     assert attention_map.grad.abs().sum() > 0
 
 
-def test_hard_attention_reads_what_is_at_one_place():
-    place = torch.tensor([7, 29])  # row 1, column 1 and row 4, column 5
-    attention_map = one_hot_map(place, 5, 6, like=FEATURES)
+def test_hard_attention_reads_one_location():
+    location = torch.tensor([7, 29])  # row 1, column 1 and row 4, column 5
+    attention_map = one_hot_map(location, 5, 6, like=FEATURES)
     assert torch.equal(attention_map.sum(dim=(1, 2, 3)), torch.ones(2))
-    read = apply("hard", FEATURES, attention_map)[:, :, 0, 0]
+    read = make("hard").gate(FEATURES, attention_map)[:, :, 0, 0]
     assert torch.equal(read, torch.stack([FEATURES[0, :, 1, 1], FEATURES[1, :, 4, 5]]))
 
 
-def test_unknown_name_is_refused_with_the_names_there_are():
-    with pytest.raises(ValueError, match=r"residual.*mask.*none.*got 'residul'"):
-        apply("residul", FEATURES, MAP)
+def test_squeeze_excitation_is_that_of_the_paper():
+    """Hu et al., eq. 2 and 3: sigmoid(W2 relu(W1 mean(F)))."""
+    mechanism = make("se", n_maps=2)
+    assert mechanism.layers[1].out_channels == 1  # 8 // 16, but at least one
+    first, last = mechanism.layers[1], mechanism.layers[3]
+    squeezed = FEATURES.mean(dim=(2, 3))
+    hidden = F.linear(squeezed, first.weight.flatten(1), first.bias).relu()
+    weights = F.linear(hidden, last.weight.flatten(1), last.bias).sigmoid()
+    torch.testing.assert_close(mechanism(FEATURES).map, weights.view(2, 2, 8, 1))
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if not MECHANISMS[n].abilities.queries])
+def test_a_mechanism_does_what_its_abilities_say(name):
+    mechanism, abilities = make(name, n_maps=1), MECHANISMS[name].abilities
+    attention = mechanism(FEATURES)
+    rows = {None: (5, 6), "spatial": (5, 6), "channel": (8, 1)}[abilities.maps]
+    assert attention.map.shape == (2, 0 if abilities.maps is None else 1, *rows)
+    assert attention.logits.shape == (2, 4 if abilities.answers else 0)
+    assert attention.evidence.shape == (2, attention.logits.shape[1], 5, 6)
+    assert mechanism.gate(FEATURES, attention.map).shape == FEATURES.shape
+    assert set(mechanism.quiet_layers()) <= set(mechanism.modules())
+
+
+@pytest.mark.parametrize("name", ["soft", "hard"])
+def test_a_queried_mechanism_needs_a_query(name):
+    with pytest.raises(ValueError, match="expected a site with a query"):
+        MECHANISMS[name](AttentionSite(8))
+
+
+def test_names_of_maps():
+    assert Abilities().map_names("shared") == ("shared",)
+    assert Abilities().map_names("split") == ("policy", "value")
+    assert Abilities(maps=None).map_names("split") == ()
+
+
+class Doubled(Mechanism):
+    abilities = Abilities(splits=False)
+
+    def __init__(self, site, *, factor: float = 2.0):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, features):
+        return no_answer(features, features[:, :1].sigmoid())
+
+    def gate(self, features, attention_map):
+        return self.factor * features * attention_map
+
+
+@pytest.fixture
+def doubled(monkeypatch):
+    monkeypatch.setattr(MECHANISMS, "_classes", dict(MECHANISMS._classes))
+    register_mechanism("doubled", Doubled)
+
+
+def test_a_registered_mechanism_has_a_name_and_options(doubled):
+    register_mechanism("doubled", Doubled)  # the same again is no mistake: a cell run twice
+    assert MECHANISMS["doubled"] is Doubled
+    assert "doubled" in list(MECHANISMS)
+    assert len(MECHANISMS) == len(list(MECHANISMS)) == len(NAMES) + 1
+    assert mechanism_options("doubled") == {"factor": 2.0}
+    assert mechanism_options("se") == {"reduction": 16}
+
+
+def test_what_cannot_be_registered(doubled):
+    with pytest.raises(ValueError, match="expected a new name, got 'mask', which is MaskAttention"):
+        register_mechanism("mask", Doubled)
+    with pytest.raises(TypeError, match="expected a subclass of Mechanism for 'x'"):
+        register_mechanism("x", torch.nn.Linear)
+    with pytest.raises(TypeError, match="to declare its abilities"):
+        register_mechanism("x", type("Nameless", (Mechanism,), {}))
+
+
+def test_an_installed_package_brings_mechanisms(monkeypatch):
+    class Installed(EntryPoint):
+        def load(self):
+            return Doubled
+
+    point = Installed("doubled", "package:Doubled", ENTRY_POINTS)
+    monkeypatch.setattr(MECHANISMS, "_classes", dict(MECHANISMS._classes))
+    monkeypatch.setattr(MECHANISMS, "_installed", {"doubled": point})
+    assert list(MECHANISMS) == [*NAMES, "doubled"]
+    assert MECHANISMS["doubled"] is Doubled
+
+
+def test_an_unknown_name_is_a_key_error():
+    with pytest.raises(KeyError, match="residul"):
+        MECHANISMS["residul"]

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from rl_abn.attention import AttentionBranch, WeightedGlobalPooling
+from rl_abn.attention import AttentionBranch, AttentionSite, WeightedGlobalPooling
 
 EVIDENCE = torch.randn(4, 3, 5, 6, generator=torch.Generator().manual_seed(0))
 
@@ -45,7 +45,7 @@ def test_where_something_is_matters():
 
 
 def test_a_branch_takes_it():
-    branch = AttentionBranch(8, 3, pool=with_weights())
+    branch = AttentionBranch(AttentionSite(8, n_outputs=3, pool=with_weights))
     attention = branch(torch.randn(2, 8, 5, 6))
     torch.testing.assert_close(attention.logits, with_weights()(attention.evidence))
 

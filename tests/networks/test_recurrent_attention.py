@@ -1,7 +1,9 @@
 import pytest
 import torch
 
+from rl_abn.attention import MECHANISMS, AttentionSite
 from rl_abn.networks import RecurrentAttention
+from rl_abn.networks.recurrent_attention import N_COORDINATES
 
 T, N, C, H = 5, 3, 4, 8
 FEATURES = torch.randn(T * N, C, 3, 3, generator=torch.Generator().manual_seed(0))
@@ -11,7 +13,8 @@ RESTARTS[2, 1] = True
 
 def make(mechanism):
     torch.manual_seed(0)
-    return RecurrentAttention(mechanism, C, H)
+    site = AttentionSite(C + N_COORDINATES, query_size=H)
+    return RecurrentAttention(MECHANISMS[mechanism](site), C, H)
 
 
 @pytest.mark.parametrize("mechanism", ["soft", "hard"])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rl_abn.networks import NETWORKS
+from rl_abn.protocols import PROTOCOLS
 from rl_abn.recipes import (
     A2C,
     PPO,
@@ -21,7 +22,6 @@ from rl_abn.recipes import (
     recipe_path,
     recipe_summary,
 )
-from rl_abn.protocols import PROTOCOLS
 from rl_abn.runs import write_recipe
 
 AGENTS, ENVS = list_recipes("agents"), list_recipes("envs")

@@ -1,11 +1,18 @@
-"""M · f."""
+"""M · F: the mask of Mask-A3C."""
+
+from __future__ import annotations
 
 from jaxtyping import Float
 from torch import Tensor
 
+from rl_abn.attention.branch import AttentionBranch
 
-def mask(
-    features: Float[Tensor, "B C h w"], attention_map: Float[Tensor, "B one h w"]
-) -> Float[Tensor, "B C h w"]:
+
+class MaskAttention(AttentionBranch):
     """Lets through only what the map shows (Mask-A3C, Itaya et al., IJCNN 2021)."""
-    return features * attention_map
+
+    def gate(
+        self, features: Float[Tensor, "B C h w"], attention_map: Float[Tensor, "B 1 h w"]
+    ) -> Float[Tensor, "B C h w"]:
+        """Returns M · F, [B, C, h, w]."""
+        return features * attention_map

@@ -1,11 +1,18 @@
-"""(1 + M) · f."""
+"""(1 + M) · F: the attention branch network."""
+
+from __future__ import annotations
 
 from jaxtyping import Float
 from torch import Tensor
 
+from rl_abn.attention.branch import AttentionBranch
 
-def residual(
-    features: Float[Tensor, "B C h w"], attention_map: Float[Tensor, "B one h w"]
-) -> Float[Tensor, "B C h w"]:
-    """Lifts the features where the map is high and never loses any (Fukui et al., eq. 2)."""
-    return features + features * attention_map
+
+class ResidualAttention(AttentionBranch):
+    """Amplifies the features where the map is high and never removes any (Fukui et al., eq. 2)."""
+
+    def gate(
+        self, features: Float[Tensor, "B C h w"], attention_map: Float[Tensor, "B 1 h w"]
+    ) -> Float[Tensor, "B C h w"]:
+        """Returns (1 + M) · F, [B, C, h, w]."""
+        return features + features * attention_map

@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"kept in {written}")
     if diagram is not None:
         print(f"reliability diagram: {diagram}")
-    has_maps = run.recipe.agent.attention.mechanism != "none"
+    has_maps = run.recipe.agent.attention.has_maps
     if has_maps and not interventions:
         print(f"next: rl-abn vision eval {run.path} --intervention all")
     else:

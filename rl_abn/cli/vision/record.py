@@ -106,6 +106,6 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"{recorded.n:,} pictures, {recorded.n_wrong:,} of them wrong: {recorded.path}")
     else:
         print(f"{recorded.n:,} frames, {recorded.seconds:.0f} s: {recorded.path}")
-    has_maps = run.recipe.agent.attention.mechanism != "none"
+    has_maps = run.recipe.agent.attention.has_maps
     words = ["edit", str(run.path), "--list"] if has_maps else ["eval", str(run.path)]
     print(f"next: rl-abn vision {shlex.join(words)}")

@@ -10,7 +10,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-LossTerms = tuple[Tensor, dict[str, Tensor]]
+from rl_abn.rl.algorithms.losses.auxiliary import LossTerms
+
 BatchT = TypeVar("BatchT")
 
 

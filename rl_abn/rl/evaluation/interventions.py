@@ -11,7 +11,6 @@ from rl_abn.attention import INTERVENTIONS, Intervention
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.recipes import AgentRecipe
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
-from rl_abn.rl.policies.names import map_names_of
 from rl_abn.seeds import derive_seeds
 
 EVERY, EACH = "all", "each"
@@ -58,7 +57,7 @@ def read_changes(words: Sequence[str], agent_name: str, agent: AgentRecipe) -> l
     Raises:
         RlAbnError: If the agent has no maps, or a name is unknown.
     """
-    maps = map_names_of(agent.attention.mechanism, agent.attention.maps)
+    maps = agent.attention.map_names
     if words and not maps:
         raise RlAbnError(
             f"expected an agent with attention maps, got '{agent_name}', which has none to change"

@@ -12,7 +12,8 @@ from gymnasium import spaces
 from rl_abn.attention import Intervention, MapOverride
 from rl_abn.networks import forget
 from rl_abn.rl.policies import distributions
-from rl_abn.rl.policies.attention_policy import AttentionPolicy, PolicyOutput, PolicyState
+from rl_abn.rl.policies.attention_policy import AttentionPolicy
+from rl_abn.rl.policies.outputs import PolicyOutput, PolicyState
 
 
 class Player(Protocol):
@@ -87,7 +88,7 @@ class AgentPlayer:
         device = self.policy.device
         if self._state is not None:
             forgets = episode_start
-            if lost_life is not None and self.policy.forget_at == "life":
+            if lost_life is not None and self.policy.settings.forget_at == "life":
                 forgets = episode_start | lost_life
             self._state = forget(self._state, torch.as_tensor(forgets, device=device))
         override: MapOverride | None = None

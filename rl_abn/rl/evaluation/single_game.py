@@ -9,7 +9,7 @@ import numpy as np
 
 from rl_abn.rl.envs.single_env import SingleEnv
 from rl_abn.rl.evaluation.players import Player
-from rl_abn.rl.policies.attention_policy import PolicyOutput
+from rl_abn.rl.policies.outputs import PolicyOutput
 
 
 class Step(NamedTuple):

@@ -11,7 +11,6 @@ from rl_abn.render import GameScene, Moment, Scale, VideoWriter, read_video, wri
 from rl_abn.rl.envs.single_env import SingleEnv
 from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.evaluation.single_game import Step, play_game
-from rl_abn.rl.policies.names import map_names_of
 from rl_abn.rl.training.build import load_policy, training_protocol
 from rl_abn.rl.training.probes import ProbeLog
 from rl_abn.runs import Run
@@ -164,7 +163,7 @@ def film_training(
         frames=log.probes.frames,
         steps=steps,
         maps=map(log.maps, steps),
-        map_names=map_names_of(agent.attention.mechanism, agent.attention.maps),
+        map_names=agent.attention.map_names,
         title=f"{run.recipe.agent_name} on {run.recipe.env.game.title}",
         scale=scale,
         seen_rows=training_protocol(run.recipe).seen_rows,

@@ -128,12 +128,13 @@ def _check_agent(path: Path, policy: AttentionPolicy) -> None:
     Raises:
         RlAbnError: If it is another network, or attends in another way.
     """
-    form = (policy.extractor_name, policy.mechanism, policy.maps, policy.branch_answers)
+    settings = policy.settings
+    form = (settings.extractor, settings.mechanism, settings.maps, settings.answers)
     if form != ("mask_a3c", "mask", "split", False):
-        answers = " and a branch that answers" if policy.branch_answers else ""
+        answers = " and a branch that answers" if settings.answers else ""
         raise RlAbnError(
-            f"{path}: expected an agent like {AGENT}, got network '{policy.extractor_name}' with "
-            f"attention '{policy.mechanism}', maps '{policy.maps}'{answers}"
+            f"{path}: expected an agent like {AGENT}, got network '{settings.extractor}' with "
+            f"attention '{settings.mechanism}', maps '{settings.maps}'{answers}"
         )
 
 

@@ -125,10 +125,11 @@ def _from_cnn_policy(
         RlAbnError: If the agent has attention or another network, or actor and critic have
             extractors of their own.
     """
-    if policy.extractor_name != "nature" or policy.mechanism != "none":
+    settings = policy.settings
+    if settings.extractor != "nature" or settings.map_names:
         raise RlAbnError(
             f"{path}: expected an agent like ppo_cnn or a2c_cnn for SB3's CnnPolicy, got "
-            f"network '{policy.extractor_name}' with attention '{policy.mechanism}'"
+            f"network '{settings.extractor}' with attention '{settings.mechanism}'"
         )
     ours = (name for name in policy.state_dict() if name.endswith(".weight"))
     renamed = {

@@ -1,4 +1,4 @@
-"""An actor-critic policy that says where it looks."""
+"""An actor-critic policy that shows where it looks."""
 
 from __future__ import annotations
 
@@ -8,57 +8,29 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
+from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
 from rl_abn.attention import (
     MECHANISMS,
-    QUERIED,
     Attention,
-    AttentionBranch,
+    AttentionSite,
+    GlimpseSampler,
     MapOverride,
-    apply,
+    QueriedMechanism,
+    no_answer,
     override_map,
 )
-from rl_abn.compute import Compute, Precision
-from rl_abn.networks import MEMORIES, GlimpseSampler, Lstm, RecurrentAttention, forget
-from rl_abn.rl.policies import distributions
-from rl_abn.rl.policies.names import expect, map_names_of
+from rl_abn.networks import Lstm, RecurrentAttention
+from rl_abn.networks.recurrent_attention import N_COORDINATES
+from rl_abn.rl.policies.outputs import PolicyOutput, PolicyState
+from rl_abn.rl.policies.sb3_policy import Sb3AttentionPolicy
+from rl_abn.rl.policies.settings import PolicySettings
 from rl_abn.rl.policies.trunk import TrunkExtractor
 
-PolicyState = tuple[Tensor, ...] | None
-"""What an agent remembers from step to step; None for agents without memory."""
 
-
-class PolicyOutput(NamedTuple):
-    """What an agent thinks of a batch of observations, all in fp32.
-
-    Attributes:
-        action_logits: The acting (perception) branch's policy, [B, A].
-        value: Its value, [B].
-        map: The maps it acted on, [B, m, h, w], in 0..1; m is 0 for agents without attention, 1
-            for a shared map, 2 for a policy and a value map.
-        evidence: What speaks for each action, and last for the value, in each place, [B, K, h, w].
-        branch_logits: The attention branch's own policy, [B, A], or None if it has none.
-        branch_value: Its own value, [B], or None.
-        glimpse_logits: Log-probabilities of the places that hard attention draws from, [B, L], row
-            by row; None for other mechanisms.
-        glimpse: The place it looked at, int64 [B], or None.
-    """
-
-    action_logits: Tensor
-    value: Tensor
-    map: Tensor
-    evidence: Tensor
-    branch_logits: Tensor | None
-    branch_value: Tensor | None
-    glimpse_logits: Tensor | None = None
-    glimpse: Tensor | None = None
-
-
-class _Seen(NamedTuple):
-    """What actor and critic get: a vector each or one for both, [B, features], and by what way."""
+class _Perceived(NamedTuple):
+    """What actor and critic get, one vector each or one for both [B, features], and the maps."""
 
     latents: list[Tensor]
     attention: Attention
@@ -67,37 +39,24 @@ class _Seen(NamedTuple):
     glimpse: Tensor | None = None
 
 
-class AttentionPolicy(ActorCriticPolicy):
-    """Extractor, attention branch, gated features, perception stage, actor and critic.
+class AttentionPolicy(Sb3AttentionPolicy):
+    """Extractor, attention mechanism, gated features, perception stage, actor and critic.
 
     It works with stable-baselines3's own `PPO` and `A2C`, which train what the agent acts with;
-    the branch's own answer learns only in `AttentionPPO` and `AttentionA2C`.
+    the attention branch's own answer learns only in `AttentionPPO` and `AttentionA2C`.
 
     Args:
         observation_space: [C, H, W]; pixels as uint8 are divided by 255, floats are taken as they
             are.
         action_space: Discrete.
         lr_schedule: Learning rate by progress remaining.
-        extractor: A name in `NETWORKS`.
-        attention_at: Map size for 84x84 observations; None takes the network's default.
-        mechanism: How a map gates the features: "residual", "mask" or "none"; or how an LSTM that
-            asks for it reads them: "soft" or "hard".
-        maps: "shared" gives actor and critic one map, "split" one each.
-        branch_answers: Whether the branch states a policy and value of its own.
-        memory: A name in `MEMORIES`: "none", "convlstm" on the features, or "lstm" after every
-            perception stage; "soft" and "hard" need "lstm", which takes the stage's place.
-            stable-baselines3's own algorithms train agents without memory only.
-        memory_size: Size of an "lstm"; a "convlstm" has the features' channels.
-        forget_at: Whether memory is emptied at the end of a "game", or at every lost "life".
-        precision: "fp32" or "bf16".
-        compiled: Whether `torch.compile` makes kernels of the network's parts.
-        graphs: Whether a GPU replays recorded CUDA graphs; nothing changes on a CPU.
         use_sde: Not supported; here because SB3 passes it.
         optimizer_class: Optimizer.
         optimizer_kwargs: Its arguments, without the learning rate.
+        settings: The fields of `PolicySettings`, by keyword.
 
     Raises:
-        ValueError: If a name is unknown or a space is not supported.
+        ValueError: If a setting is wrong or a space is not supported.
 
     Example:
         >>> from stable_baselines3 import PPO
@@ -106,8 +65,8 @@ class AttentionPolicy(ActorCriticPolicy):
         >>> recipe = load_env("pong")
         >>> env = AleVecEnv(recipe.game, recipe.protocol["legacy"], n_envs=2)
         >>> model = PPO(AttentionPolicy, env, n_steps=8, batch_size=16)
-        >>> attention, _ = model.policy.attend(model.policy.obs_to_tensor(env.reset())[0])
-        >>> attention.map.shape
+        >>> output, _ = model.policy.attend(model.policy.obs_to_tensor(env.reset())[0])
+        >>> output.map.shape
         torch.Size([2, 1, 9, 9])
     """
 
@@ -120,43 +79,17 @@ class AttentionPolicy(ActorCriticPolicy):
         action_space: spaces.Space,
         lr_schedule: Schedule,
         *,
-        extractor: str = "nature",
-        attention_at: int | None = None,
-        mechanism: str = "residual",
-        maps: str = "shared",
-        branch_answers: bool = True,
-        memory: str = "none",
-        memory_size: int = 256,
-        forget_at: str = "game",
-        precision: Precision = "fp32",
-        compiled: bool = False,
-        graphs: bool = False,
         use_sde: bool = False,
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
         optimizer_kwargs: dict[str, Any] | None = None,
+        **settings: Any,
     ) -> None:
-        expect("mechanism", mechanism, MECHANISMS)
-        expect("maps", maps, ("shared", "split"))
-        expect("memory", memory, MEMORIES)
-        expect("forget_at", forget_at, ("game", "life"))
+        self.settings = PolicySettings(**settings)
         if not isinstance(action_space, spaces.Discrete):
             raise ValueError(f"expected a Discrete action space, got {action_space}")
-        if mechanism in QUERIED and (memory != "lstm" or maps != "shared"):
-            raise ValueError(
-                f"expected memory='lstm' and maps='shared' with mechanism='{mechanism}', "
-                f"got '{memory}' and '{maps}'"
-            )
         if use_sde:
             raise ValueError("expected use_sde=False: it is for continuous actions")
-        self.extractor_name = extractor
-        self.attention_at = attention_at
-        self.mechanism = mechanism
-        self.maps = maps
-        self.branch_answers = branch_answers and mechanism not in ("none", *QUERIED)
-        self.memory = memory
-        self.memory_size = memory_size
-        self.forget_at = forget_at
-        self.compute = Compute(precision, compiled=compiled, graphs=graphs)
+        self.compute = self.settings.compute
         self.n_actions = int(action_space.n)
         super().__init__(
             observation_space,
@@ -164,7 +97,10 @@ class AttentionPolicy(ActorCriticPolicy):
             lr_schedule,
             net_arch=[],
             features_extractor_class=TrunkExtractor,
-            features_extractor_kwargs={"network": extractor, "attention_at": attention_at},
+            features_extractor_kwargs={
+                "network": self.settings.extractor,
+                "attention_at": self.settings.attention_at,
+            },
             normalize_images=observation_space.dtype == np.uint8,
             optimizer_class=optimizer_class,
             optimizer_kwargs=optimizer_kwargs,
@@ -173,13 +109,18 @@ class AttentionPolicy(ActorCriticPolicy):
     @property
     def map_names(self) -> tuple[str, ...]:
         """Names of the maps, in the order of `PolicyOutput.map`'s second dimension."""
-        return map_names_of(self.mechanism, self.maps)
+        return self.settings.map_names
 
     @property
     def n_locations(self) -> int:
-        """How many places hard attention draws from; 0 for agents that draw none."""
+        """How many locations hard attention samples from; 0 for agents that sample none."""
         height, width = self.features_extractor.out_shape[1:]
-        return height * width if self.mechanism == "hard" else 0
+        return height * width if self.settings.abilities.samples else 0
+
+    @property
+    def glimpse_baseline(self) -> Tensor:
+        """The moving mean of returns that sampled glimpses are judged by, []."""
+        return self.place_baseline  # its name in checkpoints
 
     def initial_state(self, n: int) -> PolicyState:
         """Returns the memory of n games at their start; None for an agent without memory."""
@@ -200,21 +141,22 @@ class AttentionPolicy(ActorCriticPolicy):
         reset_mask: Tensor | None = None,
         glimpses: Tensor | GlimpseSampler | None = None,
     ) -> tuple[PolicyOutput, PolicyState]:
-        """Looks at observations and says what to do, what it is worth, and where it looked.
+        """Computes policies, values and attention maps for observations.
 
         Args:
             obs: As the observation space has them, [B, C, H, W], on the policy's device; pixels
                 0..255 may be floats as well.
-            state: What the agent remembered; None at the start of a game.
+            state: The memory after the step before; None at the start of a game.
             map_override: Maps to act on instead of the agent's own, or a function of them.
             reset_mask: None where the observations are one step of B games. Otherwise they are T
                 steps of n games, B = T * n, all first steps first, and this says where a game's
                 memory is emptied before a step, bool [T, n].
             glimpses: Where an agent with hard attention looks, int64 [B], or how it chooses from
-                log-probabilities [n, L]; None takes the likeliest places. Others take no notice.
+                log-probabilities [n, L]; None takes the most probable locations. Other agents
+                ignore it.
 
         Returns:
-            The attention, and what the agent remembers after the last step.
+            The output, and the memory after the last step.
 
         Raises:
             ValueError: If the override does not fit the maps.
@@ -223,182 +165,107 @@ class AttentionPolicy(ActorCriticPolicy):
             images = self.compute.images(obs, normalize=self.normalize_images)
             features = self.features_extractor(images)
             if self.gaze is None:
-                seen = self._see(features, state, map_override, reset_mask)
+                perceived = self._perceive(features, state, map_override, reset_mask)
             else:
-                seen = self._gaze_at(features, state, map_override, reset_mask, glimpses)
-            action_logits = self.action_net(seen.latents[0])
-            value = self.value_net(seen.latents[-1])
-        answer = seen.attention.logits.float() if self.branch_answers else None
+                perceived = self._glimpse(features, state, map_override, reset_mask, glimpses)
+            action_logits = self.action_net(perceived.latents[0])
+            value = self.value_net(perceived.latents[-1])
+        answer = perceived.attention.logits.float() if self.settings.answers else None
         return PolicyOutput(
             action_logits=action_logits.float(),
             value=value.float().squeeze(-1),
-            map=seen.attention.map.float(),
-            evidence=seen.attention.evidence.float(),
+            map=perceived.attention.map.float(),
+            evidence=perceived.attention.evidence.float(),
             branch_logits=None if answer is None else answer[:, :-1],
             branch_value=None if answer is None else answer[:, -1],
-            glimpse_logits=seen.glimpse_logits,
-            glimpse=seen.glimpse,
-        ), seen.state
+            glimpse_logits=perceived.glimpse_logits,
+            glimpse=perceived.glimpse,
+        ), perceived.state
 
-    def _see(
+    def _perceive(
         self,
         features: Tensor,
         state: PolicyState,
         map_override: MapOverride | None,
         reset_mask: Tensor | None,
-    ) -> _Seen:
-        """Gates the features by the branch's maps and lets the perception stages work on them."""
-        remembered: list[Tensor] = []
+    ) -> _Perceived:
+        """Gates the features by the mechanism's maps and passes them to the perception stages."""
+        after: list[Tensor] = []
 
         def remember(memory: nn.Module, inputs: Tensor) -> Tensor:
-            first = len(remembered)
+            first = len(after)
             before = None if state is None else state[first : first + 2]
             outputs, now = memory(inputs, before, reset_mask)
-            remembered.extend(now)
+            after.extend(now)
             return outputs  # type: ignore[no-any-return]
 
         if self.feature_memory is not None:
             features = remember(self.feature_memory, features)
-        attention = self._branch(features)
-        attention_map = override_map(attention.map, map_override)
+        assert self.attention_branch is not None
+        gate = self.attention_branch.gate
+        attention: Attention = self.attention_branch(features)
+        maps = override_map(attention.map, map_override)
         latents = [
-            perceive(apply(self.mechanism, prepare(features), attention_map[:, i : i + 1]))
-            for i, (prepare, perceive) in enumerate(
+            perception(gate(before_gate(features), maps[:, i : i + 1]))
+            for i, (before_gate, perception) in enumerate(
                 zip(self.before_gates, self.perceptions, strict=True)
             )
         ]
         if self.latent_memories:
             latents = list(map(remember, self.latent_memories, latents))
-        return _Seen(latents, attention._replace(map=attention_map), tuple(remembered) or None)
+        return _Perceived(latents, attention._replace(map=maps), tuple(after) or None)
 
-    def _gaze_at(
+    def _glimpse(
         self,
         features: Tensor,
         state: PolicyState,
         map_override: MapOverride | None,
         reset_mask: Tensor | None,
         glimpses: Tensor | GlimpseSampler | None,
-    ) -> _Seen:
-        """Lets the LSTM ask where to look, step by step."""
+    ) -> _Perceived:
+        """Reads the features by glimpses that the LSTM's state asks for, step by step."""
         assert self.gaze is not None
-        look, now = self.gaze(features, state, reset_mask, map_override, glimpses)
-        silent = features[:, :0]
-        attention = Attention(look.map, silent, silent.mean(dim=(2, 3)))
-        return _Seen([look.output], attention, now, look.glimpse_logits, look.glimpse)
-
-    def forward(self, obs: Tensor, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns actions [B], values [B, 1] and log-probabilities [B], as SB3 wants them.
-
-        Raises:
-            NotImplementedError: If the agent has memory, which SB3's own loop would lose.
-        """
-        if self.memory != "none":
-            raise NotImplementedError("train an agent with memory by AttentionPPO or AttentionA2C")
-        attention, _ = self.attend(obs)
-        actions = self._choose(attention.action_logits, deterministic)
-        log_prob = distributions.log_prob(attention.action_logits, actions)
-        return actions, attention.value.unsqueeze(-1), log_prob
-
-    def evaluate_actions(
-        self, obs: PyTorchObs, actions: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Returns values [B, 1], log-probabilities [B] of the actions, and entropies [B]."""
-        assert isinstance(obs, Tensor)
-        attention, _ = self.attend(obs)
-        log_prob = distributions.log_prob(attention.action_logits, actions.long().flatten())
-        entropy = distributions.entropy(attention.action_logits)
-        return attention.value.unsqueeze(-1), log_prob, entropy
-
-    def predict(
-        self,
-        observation: np.ndarray | dict[str, np.ndarray],
-        state: tuple[np.ndarray, ...] | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """Returns actions and what the agent remembers, as SB3's `predict` does.
-
-        Args:
-            observation: Of one game or of several.
-            state: What it remembered, each [n, ...]; None at the start.
-            episode_start: Whose memory is emptied first, bool [n].
-            deterministic: Whether it takes its likeliest action.
-        """
-        if self.memory == "none":
-            return super().predict(observation, state, episode_start, deterministic)
-        self.set_training_mode(False)
-        obs, several = self.obs_to_tensor(observation)
-        before = None
-        if state is not None:
-            before = tuple(torch.as_tensor(part, device=self.device) for part in state)
-            if episode_start is not None:
-                before = forget(before, torch.as_tensor(episode_start, device=self.device))
-        places = None if deterministic else distributions.sample
-        with torch.no_grad():
-            attention, now = self.attend(obs, before, glimpses=places)  # type: ignore[arg-type]
-        assert now is not None
-        actions = self._choose(attention.action_logits, deterministic).cpu().numpy()
-        return actions if several else actions[0], tuple(part.cpu().numpy() for part in now)
-
-    def get_distribution(self, obs: PyTorchObs) -> Any:
-        """Returns SB3's action distribution for observations."""
-        assert isinstance(obs, Tensor)
-        attention, _ = self.attend(obs)
-        return self.action_dist.proba_distribution(action_logits=attention.action_logits)
-
-    def predict_values(self, obs: PyTorchObs) -> Tensor:
-        """Returns values [B, 1]."""
-        assert isinstance(obs, Tensor)
-        return self.attend(obs)[0].value.unsqueeze(-1)
-
-    def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> Tensor:
-        assert isinstance(observation, Tensor)
-        return self._choose(self.attend(observation)[0].action_logits, deterministic)
-
-    @staticmethod
-    def _choose(action_logits: Tensor, deterministic: bool) -> Tensor:
-        return (
-            action_logits.argmax(dim=-1) if deterministic else distributions.sample(action_logits)
-        )
-
-    def _branch(self, features: Tensor) -> Attention:
-        if self.attention_branch is None:
-            empty = features[:, :0]
-            return Attention(empty, empty, features.new_zeros(len(features), 0))
-        attention: Attention = self.attention_branch(features)
-        return attention
+        seen, after = self.gaze(features, state, reset_mask, map_override, glimpses)
+        attention = no_answer(features, seen.map)
+        return _Perceived([seen.output], attention, after, seen.glimpse_logits, seen.glimpse)
 
     def _build(self, lr_schedule: Schedule) -> None:
         # SB3 keeps the shared extractor under three names; saved once is enough.
         del self.pi_features_extractor, self.vf_features_extractor
+        settings, plan = self.settings, self.features_extractor.plan
         channels = self.features_extractor.out_shape[0]
-        plan = self.features_extractor.plan
-        queried = self.mechanism in QUERIED
-        n_maps = len(self.map_names)
-        self.attention_branch: AttentionBranch | None = None
-        if n_maps and not queried:
-            self.attention_branch = AttentionBranch(
-                channels,
-                self.n_actions + 1 if self.branch_answers else 0,
-                n_maps=n_maps,
-                # The published masks come straight from the features; ABN's from a copy of the
-                # next stage.
-                body=plan.branch_body(channels) if self.branch_answers else None,
+        abilities, has_lstm = settings.abilities, settings.memory == "lstm"
+        n_maps = len(settings.map_names)
+        mechanism = partial(MECHANISMS[settings.mechanism], **settings.mechanism_options)
+        self.attention_branch = (
+            None
+            if abilities.queries
+            else mechanism(
+                AttentionSite(
+                    channels,
+                    n_maps=n_maps,
+                    n_outputs=self.n_actions + 1 if settings.answers else 0,
+                    body=partial(plan.branch_body, channels),
+                )
             )
-        n_stages = 0 if queried else max(n_maps, 1)
+        )
+        n_stages = 0 if abilities.queries else max(n_maps, 1)
         self.before_gates = nn.ModuleList(plan.before_gate(channels) for _ in range(n_stages))
         self.perceptions = nn.ModuleList(plan.perception() for _ in range(n_stages))
-        self.feature_memory = Lstm(channels, channels, 3) if self.memory == "convlstm" else None
+        self.feature_memory = Lstm(channels, channels, 3) if settings.memory == "convlstm" else None
         self.latent_memories = nn.ModuleList(
-            Lstm(plan.features_dim, self.memory_size)
-            for _ in (self.perceptions if self.memory == "lstm" else ())
+            Lstm(plan.features_dim, settings.memory_size)
+            for _ in (self.perceptions if has_lstm else ())
         )
-        self.gaze = (
-            RecurrentAttention(self.mechanism, channels, self.memory_size) if queried else None
-        )
-        if self.mechanism == "hard":
+        self.gaze: RecurrentAttention | None = None
+        if abilities.queries:
+            site = AttentionSite(channels + N_COORDINATES, query_size=settings.memory_size)
+            queried = mechanism(site)
+            assert isinstance(queried, QueriedMechanism)
+            self.gaze = RecurrentAttention(queried, channels, settings.memory_size)
+        if abilities.samples:
             self.register_buffer("place_baseline", torch.zeros(()))
-        self.features_dim = self.memory_size if self.memory == "lstm" else plan.features_dim
+        self.features_dim = settings.memory_size if has_lstm else plan.features_dim
         self.action_net = nn.Linear(self.features_dim, self.n_actions)
         self.value_net = nn.Linear(self.features_dim, 1)
         self._initialise()
@@ -427,11 +294,9 @@ class AttentionPolicy(ActorCriticPolicy):
             self.action_net: 0.01,
             self.value_net: 1.0,
         }
-        if self.attention_branch is not None:
-            gains[self.attention_branch.map_head] = 0.1
-            gains[self.attention_branch.evidence_head] = 0.1
-        if self.gaze is not None:
-            gains[self.gaze.glimpses.score] = 0.1
+        mechanism = self.attention_branch if self.gaze is None else self.gaze.glimpses
+        assert mechanism is not None
+        gains |= dict.fromkeys(mechanism.quiet_layers(), 0.1)
         for module, gain in gains.items():
             if module is not None:
                 module.apply(partial(self.init_weights, gain=gain))
@@ -444,17 +309,7 @@ class AttentionPolicy(ActorCriticPolicy):
             "observation_space": self.observation_space,
             "action_space": self.action_space,
             "lr_schedule": self._dummy_schedule,
-            "extractor": self.extractor_name,
-            "attention_at": self.attention_at,
-            "mechanism": self.mechanism,
-            "maps": self.maps,
-            "branch_answers": self.branch_answers,
-            "memory": self.memory,
-            "memory_size": self.memory_size,
-            "forget_at": self.forget_at,
-            "precision": self.compute.precision,
-            "compiled": self.compute.compiled,
-            "graphs": self.compute.graphs,
+            **self.settings.as_kwargs(),
             "optimizer_class": self.optimizer_class,
             "optimizer_kwargs": self.optimizer_kwargs,
         }

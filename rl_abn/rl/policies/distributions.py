@@ -12,10 +12,10 @@ def sample(logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
 
 
 def sample_with_noise(logits: Tensor, noise: Tensor) -> Tensor:
-    """Returns the winners, int64 [B], of exponential noise [B, A]: a draw without a GPU's wait.
+    """Samples actions, int64 [B], with exponential noise [B, A] drawn before; no GPU synchronises.
 
-    The noise' times, drawn from Exp(1), are divided by the probabilities; the first to arrive is
-    distributed as the policy says.
+    The index of the smallest noise / probability is distributed as the policy says (the
+    exponential form of the Gumbel-max trick).
     """
     return (logits.softmax(dim=-1) / noise).argmax(dim=-1)
 

@@ -7,7 +7,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor
 
 from rl_abn.networks import NETWORKS, trace_shape
-from rl_abn.rl.policies.names import expect
+from rl_abn.rl.policies.settings import expect
 
 
 class TrunkExtractor(BaseFeaturesExtractor):

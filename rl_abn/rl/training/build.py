@@ -13,14 +13,22 @@ from rl_abn.compute.background_threads import in_background
 from rl_abn.errors import RlAbnError
 from rl_abn.recipes import A2C, PPO, AgentRecipe, Protocol, RunRecipe, schedule
 from rl_abn.rl.algorithms.a2c import AttentionA2C
+from rl_abn.rl.algorithms.losses import (
+    AuxiliaryLoss,
+    BranchActorCritic,
+    BranchDistillation,
+    GlimpseLoss,
+)
 from rl_abn.rl.algorithms.ppo import AttentionPPO
 from rl_abn.rl.envs.ale_vec_env import AleVecEnv
 from rl_abn.rl.envs.env_parts import PartitionedVecEnv
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
+from rl_abn.rl.policies.settings import PolicySettings
 from rl_abn.rl.training.distributed import Ranks
 from rl_abn.runs import Checkpoint, Run
 
 Model = AttentionPPO | AttentionA2C
+BRANCH_LOSSES = {"actor_critic": BranchActorCritic, "distillation": BranchDistillation}
 TrainingEnv = AleVecEnv | PartitionedVecEnv
 
 
@@ -62,21 +70,34 @@ def make_training_env(recipe: RunRecipe, ranks: Ranks | None = None) -> Training
     return PartitionedVecEnv([in_background(make_part, idle=idle) for _ in range(train.env_parts)])
 
 
-def policy_kwargs(agent: AgentRecipe) -> dict[str, Any]:
-    """Returns `AttentionPolicy`'s arguments as a recipe has them."""
-    return {
-        "extractor": agent.network.extractor,
-        "attention_at": agent.network.attention_at,
-        "mechanism": agent.attention.mechanism,
-        "maps": agent.attention.maps,
-        "branch_answers": agent.algorithm.branch_loss != "none",
-        "memory": agent.network.memory,
-        "memory_size": agent.network.memory_size,
-        "forget_at": agent.network.forget_at,
-        "precision": agent.train.precision,
-        "compiled": agent.train.compile,
-        "graphs": agent.train.graphs,
-    }
+def policy_settings(agent: AgentRecipe) -> PolicySettings:
+    """Returns the policy's settings as a recipe has them."""
+    network, attention, train = agent.network, agent.attention, agent.train
+    return PolicySettings(
+        extractor=network.extractor,
+        attention_at=network.attention_at,
+        mechanism=attention.mechanism,
+        mechanism_options=attention.options,
+        maps=attention.maps,
+        branch_answers=agent.algorithm.branch_loss != "none",
+        memory=network.memory,
+        memory_size=network.memory_size,
+        forget_at=network.forget_at,
+        precision=train.precision,
+        compiled=train.compile,
+        graphs=train.graphs,
+    )
+
+
+def auxiliary_losses(agent: AgentRecipe) -> list[AuxiliaryLoss]:
+    """Returns what an agent learns beside the algorithm's own loss, as its recipe has it."""
+    algorithm = agent.algorithm
+    losses: list[AuxiliaryLoss] = []
+    if agent.attention.abilities.samples:
+        losses.append(GlimpseLoss(algorithm.glimpse_coef, algorithm.glimpse_ent_coef))
+    if algorithm.branch_loss != "none":
+        losses.append(BRANCH_LOSSES[algorithm.branch_loss](algorithm.branch_coef))
+    return losses
 
 
 def make_model(
@@ -101,16 +122,13 @@ def make_model(
         "vf_coef": algorithm.vf_coef,
         "max_grad_norm": algorithm.max_grad_norm,
         "clip_reward": algorithm.clip_reward,
-        "branch_loss": algorithm.branch_loss,
-        "branch_coef": algorithm.branch_coef,
-        "glimpse_coef": algorithm.glimpse_coef,
-        "glimpse_ent_coef": algorithm.glimpse_ent_coef,
+        "auxiliary_losses": auxiliary_losses(recipe.agent),
         "normalize_advantage": algorithm.normalize_advantage,
         "seed": recipe.seed,
         "device": device,
         "ranks": ranks,
     }
-    kwargs = policy_kwargs(recipe.agent)
+    kwargs = policy_settings(recipe.agent).as_kwargs()
     if isinstance(algorithm, PPO):
         # In sequences: a rank learns from whole ones.
         n_sequences = algorithm.batch_size // algorithm.sequence_length
@@ -156,5 +174,8 @@ def make_policy(recipe: RunRecipe) -> AttentionPolicy:
     env = AleVecEnv(recipe.env.game, training_protocol(recipe), 1)
     assert isinstance(env.observation_space, spaces.Box)
     return AttentionPolicy(
-        env.observation_space, env.action_space, lambda _: 0.0, **policy_kwargs(recipe.agent)
+        env.observation_space,
+        env.action_space,
+        lambda _: 0.0,
+        **policy_settings(recipe.agent).as_kwargs(),
     )

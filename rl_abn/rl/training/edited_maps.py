@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from rl_abn.attention import map_loss
 from rl_abn.errors import RlAbnError
 from rl_abn.files.text import read_json
+from rl_abn.rl.algorithms.losses import EditedMaps
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.training.probes import Probes
 from rl_abn.runs import META, Run, load_tensors, save_tensors
@@ -20,27 +18,6 @@ if TYPE_CHECKING:
     from rl_abn.map_editing.edits import Edits  # brings SciPy along, which few trainings need
 
 EDITS = "edits.safetensors"
-
-
-class EditedMaps(NamedTuple):
-    """Where an agent is to look.
-
-    Attributes:
-        observations: What it sees there, [E, C, H, W].
-        maps: The maps it is to have, [E, m, h, w], in 0..1.
-        coef: gamma, the weight of the loss that draws it there, [].
-    """
-
-    observations: Tensor
-    maps: Tensor
-    coef: Float[Tensor, ""]
-
-    def loss(self, policy: AttentionPolicy) -> tuple[Tensor, Tensor]:
-        """Computes gamma * L_map and L_map (Mitsuhara et al. 2019) of the agent's first looks."""
-        attention, _ = policy.attend(self.observations)
-        everyone = torch.ones(len(self.maps), dtype=torch.bool, device=self.maps.device)
-        distance = map_loss(attention.map, self.maps, everyone)
-        return self.coef * distance, distance
 
 
 def edited_maps(
@@ -67,11 +44,12 @@ def edited_maps(
     """
     if edits is None:
         return _kept(run) if has_edits(run) else None
-    if policy.mechanism in ("none", "hard") or probes is None:
+    abilities = policy.settings.abilities
+    if not abilities.editable or probes is None:
         why = (
             "keeps no positions (train.n_probes = 0)"
-            if probes is None and policy.mechanism != "none"
-            else f"has mechanism '{policy.mechanism}'"
+            if probes is None and abilities.maps is not None
+            else f"has mechanism '{policy.settings.mechanism}'"
         )
         raise RlAbnError(
             f"{run.path}: expected an agent whose maps can be edited, got one that {why}"
@@ -109,6 +87,6 @@ def _kept(run: Run) -> EditedMaps:
         raise RlAbnError(f"{path}: expected edited maps, got {sorted(tensors)}") from None
     fits = kept.observations.ndim == kept.maps.ndim == 4 and kept.coef.ndim == 0
     if not fits or len(kept.observations) != len(kept.maps):
-        shapes = [list(tensor.shape) for tensor in kept]
+        shapes = [list(tensor.shape) for tensor in tensors.values()]
         raise RlAbnError(f"{path}: expected edited maps of as many observations, got {shapes}")
     return kept

@@ -27,7 +27,7 @@ from rl_abn.rl.training.callbacks import (
     StopCallback,
 )
 from rl_abn.rl.training.distributed import Ranks
-from rl_abn.rl.training.edited_maps import EditedMaps, edited_maps, has_edits
+from rl_abn.rl.training.edited_maps import edited_maps, has_edits
 from rl_abn.rl.training.metrics import RunMetrics, make_logger
 from rl_abn.rl.training.probes import ProbeLog, collect_probes
 from rl_abn.runs import (
@@ -160,7 +160,8 @@ def train(
     probes = _probes(run, resume, model.num_timesteps)
     positions = None if probes is None else probes.probes
     edited = edited_maps(run, model.policy, positions, edits, edit_coef)
-    model.edited = edited and EditedMaps(*(part.to(model.device) for part in edited))
+    if edited is not None:
+        model.auxiliary_losses.append(edited.to(model.device))
     seen_rows = training_protocol(recipe).seen_rows
     callbacks.append(AttentionCallback(metrics, probes, log_interval, seen_rows))
     if report is not None:
@@ -216,7 +217,7 @@ class _RestoreRng(BaseCallback):
 def _probes(run: Run, resume: bool, step: int) -> ProbeLog | None:
     recipe = run.recipe
     count = recipe.agent.train.n_probes
-    if count == 0 or recipe.agent.attention.mechanism == "none":
+    if count == 0 or not recipe.agent.attention.has_maps:
         return None
     protocol = training_protocol(recipe)
     space = make_pipeline(protocol, 1).space

@@ -25,7 +25,7 @@ def read_interventions(words: Sequence[str], run: VisionRun, names: Sequence[str
     Raises:
         RlAbnError: If the network has no maps, or a name is unknown.
     """
-    if words and run.recipe.agent.attention.mechanism == "none":
+    if words and not run.recipe.agent.attention.has_maps:
         raise RlAbnError(
             f"expected a network with attention maps, got '{run.recipe.agent_name}', "
             "which has none to change"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from rl_abn.errors import RlAbnError, did_you_mean
+from rl_abn.recipes.options import check_option
 from rl_abn.vision.models.abn import AbnNetwork
 from rl_abn.vision.models.attach import attach_abn
 from rl_abn.vision.models.backbone import Backbone
@@ -21,22 +22,6 @@ from rl_abn.vision.models.ready_made import TimmBackbone, TorchvisionBackbone
 from rl_abn.vision.models.resnet import ResNet, ResNeXt, SeResNet
 from rl_abn.vision.models.vgg import Vgg
 from rl_abn.vision.models.wide_resnet import WideResNet
-
-# By the type of an option's default: what it takes, and how that is said.
-KINDS: Mapping[type, tuple[type, ...]] = {
-    int: (int,),
-    float: (int, float),
-    bool: (bool,),
-    str: (str,),
-    tuple: (list, tuple),
-}
-NAMED: Mapping[type, str] = {
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    str: "a word",
-    tuple: "a list",
-}
 
 
 class Model(NamedTuple):
@@ -58,14 +43,11 @@ class Model(NamedTuple):
 
     def check(self, name: str, option: str, value: object) -> None:
         """Raises RlAbnError unless the model of that name takes that option and such a value."""
-        if option not in self.options:
-            raise RlAbnError(
-                f"expected an option that {name} has, got '{option}': "
-                + (did_you_mean(option, self.options) if self.options else "it has none")
-            )
-        kind = type(inspect.signature(self.backbone).parameters[option].default)
-        if not isinstance(value, KINDS[kind]) or (kind is not bool and isinstance(value, bool)):
-            raise RlAbnError(f"expected {name}'s {option} to be {NAMED[kind]}, got {value!r}")
+        parameters = inspect.signature(self.backbone).parameters
+        try:
+            check_option(name, option, value, {o: parameters[o].default for o in self.options})
+        except ValueError as error:
+            raise RlAbnError(str(error)) from None
 
 
 MODELS: Mapping[str, Model] = {
@@ -99,6 +81,7 @@ def build_model(
     *,
     n_outputs: int,
     mechanism: str = "residual",
+    mechanism_options: Mapping[str, Any] | None = None,
     dropout: float = 0.0,
     answers: Answers | None = None,
     **options: Any,
@@ -108,8 +91,9 @@ def build_model(
     Args:
         name: A name in `MODELS`.
         n_outputs: K, the number of classes, tasks or controls.
-        mechanism: How the map gates the features, a name in `MECHANISMS`; "none" is the plain
-            twin: the same trunk without an attention branch.
+        mechanism: How the network attends, a name in `MECHANISMS`; "none" is the no-attention
+            baseline: the same trunk without maps.
+        mechanism_options: The mechanism's own options.
         dropout: Probability of MC dropout in both branches, 0 for none.
         answers: "classes", "tasks" (a `MultiTaskAbn`) or "controls"; None takes the model's
             default, which is controls for those that drive and classes for all others.
@@ -131,8 +115,21 @@ def build_model(
             f"expected answers of {list(backbone.answers)} for {name}, got '{answers}'"
         )
     if answers == "tasks":
-        return MultiTaskAbn(backbone, n_outputs, mechanism=mechanism, dropout=dropout)
-    return AbnNetwork(backbone, n_outputs, mechanism=mechanism, dropout=dropout, answers=answers)
+        return MultiTaskAbn(
+            backbone,
+            n_outputs,
+            mechanism=mechanism,
+            mechanism_options=mechanism_options,
+            dropout=dropout,
+        )
+    return AbnNetwork(
+        backbone,
+        n_outputs,
+        mechanism=mechanism,
+        mechanism_options=mechanism_options,
+        dropout=dropout,
+        answers=answers,
+    )
 
 
 __all__ = [

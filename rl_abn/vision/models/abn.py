@@ -1,8 +1,10 @@
-"""The Attention Branch Network over any backbone, and its plain twin."""
+"""An attention mechanism over any backbone, and the no-attention baseline of each."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -11,11 +13,10 @@ from torch.nn import functional as F
 
 from rl_abn.attention import (
     MECHANISMS,
-    QUERIED,
-    AttentionBranch,
+    AttentionSite,
     MapOverride,
+    Mechanism,
     WeightedGlobalPooling,
-    apply,
     override_map,
 )
 from rl_abn.errors import RlAbnError, did_you_mean
@@ -47,15 +48,16 @@ class BranchDropout(nn.Module):
 
 
 class AbnNetwork(VisionNetwork):
-    """Extractor, attention branch, gate, perception branch (Fukui et al., CVPR 2019).
+    """Extractor, attention mechanism, gate, perception branch (Fukui et al., CVPR 2019).
 
-    The plain twin (mechanism "none") is the same trunk without a branch. Its parameters carry the
-    same names, and the same seed gives both the same weights.
+    The no-attention baseline (mechanism "none") is the same trunk. Its parameters carry the same
+    names, and the same seed gives both the same weights.
 
     Args:
         backbone: What trunk it is.
         n_outputs: K, the number of answers.
-        mechanism: How the map gates the features, a name in `MECHANISMS` but those in `QUERIED`.
+        mechanism: A name in `MECHANISMS`, of one that needs no query.
+        mechanism_options: The mechanism's own options.
         dropout: Probability of MC dropout in both branches, in front of the last stage and, whole
             channels, in front of the answer (Tsukahara et al. take 0.3). 0 is none.
         answers: "classes" or "controls"; None takes the backbone's default. Controls go through
@@ -73,6 +75,7 @@ class AbnNetwork(VisionNetwork):
         n_outputs: int,
         *,
         mechanism: str = "residual",
+        mechanism_options: Mapping[str, Any] | None = None,
         dropout: float = 0.0,
         answers: Answers | None = None,
     ) -> None:
@@ -80,8 +83,10 @@ class AbnNetwork(VisionNetwork):
         _check(backbone, n_outputs, mechanism, dropout)
         self.answers = _choose(backbone, self.kinds, answers)
         self.mechanism = mechanism
+        self.abilities = MECHANISMS[mechanism].abilities
         self.n_outputs = n_outputs
-        self.n_maps = 0 if mechanism == "none" else n_outputs if self.answers == "tasks" else 1
+        has_maps = self.abilities.maps is not None
+        self.n_maps = (n_outputs if self.answers == "tasks" else 1) if has_maps else 0
         self.takes_speed = backbone.takes_speed
         self.size = backbone.size
         self.extractor = backbone.extractor()
@@ -89,8 +94,11 @@ class AbnNetwork(VisionNetwork):
             BranchDropout(dropout), backbone.perception(), BranchDropout(dropout)
         )
         self.head = backbone.head(backbone.features_dim + self.takes_speed, n_outputs)
-        # Last, so that the same seed gives the plain twin the same trunk.
-        self.branch = _branch(backbone, n_outputs, self.n_maps, dropout, self.answers)
+        # Last, so that the same seed gives the no-attention baseline the same trunk.
+        site = _site(self, backbone, dropout)
+        self.branch: Mechanism = MECHANISMS[mechanism](site, **(mechanism_options or {}))
+        for layer in self.branch.own_layers():
+            he_init(layer)
 
     def extract(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C h w"]:
         """Computes the features before the split, [B, C, h, w]."""
@@ -107,24 +115,19 @@ class AbnNetwork(VisionNetwork):
         map_override: MapOverride | None = None,
     ) -> VisionAttention:
         """Computes everything after the split; the arguments are those of `attend`."""
-        if self.branch is None:
-            if map_override is not None:
-                raise ValueError("expected a network with attention, got a map for its plain twin")
-            no_map = features[:, :0].float()
-            return VisionAttention(
-                self._answer(self._decide(features, speed)), None, no_map, no_map
-            )
+        if map_override is not None and not self.n_maps:
+            raise ValueError("expected a network with attention, got a map for one without")
         attention = self.branch(features)
         attention_map = override_map(attention.map, map_override)
         return VisionAttention(
             outputs=self._answer(self._perceive(features, attention_map, speed)),
-            branch_outputs=self._answer(attention.logits),
+            branch_outputs=self._answer(attention.logits) if self.abilities.answers else None,
             map=attention_map.float(),
             evidence=attention.evidence.float(),
         )
 
     def _perceive(self, features: Tensor, attention_map: Tensor, speed: Tensor | None) -> Tensor:
-        return self._decide(apply(self.mechanism, features, attention_map), speed)
+        return self._decide(self.branch.gate(features, attention_map), speed)
 
     def _decide(self, gated: Tensor, speed: Tensor | None) -> Tensor:
         """From gated features [B, C, h, w] to answers [B, K]."""
@@ -140,27 +143,26 @@ class AbnNetwork(VisionNetwork):
         return answer.float().tanh() if self.answers == "controls" else answer.float()
 
 
-def _branch(
-    backbone: Backbone, n_outputs: int, n_maps: int, dropout: float, answers: Answers
-) -> AttentionBranch | None:
-    if n_maps == 0:
-        return None
-    branch = AttentionBranch(
-        backbone.body_channels,
-        n_outputs,
-        n_maps=n_maps,
-        body=nn.Sequential(
+def _site(network: AbnNetwork, backbone: Backbone, dropout: float) -> AttentionSite:
+    """Describes the place after a backbone's extractor to the mechanism that attaches there."""
+
+    def body() -> nn.Module:
+        return nn.Sequential(
             BranchDropout(dropout),
             backbone.branch_body(),
             BranchDropout(dropout, whole_channels=True),
-        ),
+        )
+
+    n_outputs = network.n_outputs
+    return AttentionSite(
+        channels=backbone.channels,
+        n_maps=network.n_maps,
+        n_outputs=n_outputs if network.abilities.answers else 0,
+        body=body,
+        body_channels=backbone.body_channels,
         norm=nn.BatchNorm2d,
-        pool=_pool(backbone, n_outputs) if answers == "controls" else None,
+        pool=partial(_pool, backbone, n_outputs) if network.answers == "controls" else None,
     )
-    for part in branch.children():
-        if part is not branch.body:  # which a backbone makes ready itself, or brings trained
-            he_init(part)
-    return branch
 
 
 def _pool(backbone: Backbone, n_outputs: int) -> nn.Module:
@@ -172,17 +174,17 @@ def _pool(backbone: Backbone, n_outputs: int) -> nn.Module:
 def _check(backbone: Backbone, n_outputs: int, mechanism: str, dropout: float) -> None:
     if n_outputs < 1:
         raise RlAbnError(f"expected 1 or more outputs, got {n_outputs}")
-    if mechanism in QUERIED:
+    gates = [name for name in MECHANISMS if not MECHANISMS[name].abilities.queries]
+    if mechanism in MECHANISMS and mechanism not in gates:
         raise RlAbnError(
             f"expected a mechanism that asks no question, got '{mechanism}', which needs an "
             "agent's LSTM to ask it: the nearest is 'mask'"
         )
     if mechanism not in MECHANISMS:
-        gates = [name for name in MECHANISMS if name not in QUERIED]
         raise RlAbnError(
             f"expected a mechanism, got '{mechanism}': {did_you_mean(mechanism, gates)}"
         )
-    if mechanism != "none" and not backbone.attends:
+    if MECHANISMS[mechanism].abilities.maps is not None and not backbone.attends:
         name = type(backbone).__name__
         raise RlAbnError(
             f"expected mechanism 'none' for {name}, which has no attention, got '{mechanism}'"

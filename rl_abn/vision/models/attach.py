@@ -84,7 +84,7 @@ class AttachedBackbone(Backbone):
         self.after = stages[cut:]
         self.features_dim = fc.in_features
         self.body = _at_stride_1(self.after[0])
-        self.body_channels = _traced_channels(self.body, stage)
+        self.channels, self.body_channels = _traced_channels(self.body, stage)
 
     def extractor(self) -> nn.Module:
         """Gives the layers before the stage: [B, 3, H, W] -> [B, C, h, w]."""
@@ -135,8 +135,8 @@ def _at_stride_1(stage: nn.Module) -> nn.Module:
     return copy
 
 
-def _traced_channels(body: nn.Module, stage: str) -> int:
-    """Returns the channels that a stage at stride 1 puts out; it has to keep a map's size."""
+def _traced_channels(body: nn.Module, stage: str) -> tuple[int, int]:
+    """Returns the channels a stage at stride 1 takes and puts out; it has to keep a map's size."""
     first = next((layer for layer in body.modules() if isinstance(layer, nn.Conv2d)), None)
     if first is None:
         raise RlAbnError(f"expected convolutions in {stage}, got {_name(body)} without any")
@@ -153,7 +153,7 @@ def _traced_channels(body: nn.Module, stage: str) -> int:
             f"expected a {stage} that keeps the size of an 8x8 map at stride 1, got "
             + (out if isinstance(out, str) else f"{out[2]}x{out[3]}")
         )
-    return int(out[1])
+    return first.in_channels, int(out[1])
 
 
 def _name(module: nn.Module) -> str:

@@ -15,6 +15,7 @@ class Backbone:
     """A plan: its parts are built by whoever needs them, each with weights of its own.
 
     Attributes:
+        channels: C, channels of the features where attention attaches.
         body_channels: Channels of what the branch's body puts out.
         features_dim: D, the size of what the perception stage puts out.
         size: H and W of the pictures, where only one size will do; None takes any.
@@ -24,6 +25,7 @@ class Backbone:
         attends: Whether an attention branch can attach.
     """
 
+    channels: int
     body_channels: int
     features_dim: int
     size: tuple[int, int] | None = None

@@ -59,6 +59,7 @@ class PilotNet(Backbone):
                 f"expected frames of at least {SMALLEST}x{SMALLEST} (height x width), "
                 f"got {size[0]}x{size[1]}"
             )
+        self.channels = CONVOLUTIONS[N_BEFORE - 1].n_out
         self.body_channels = CONVOLUTIONS[-1].n_out
         self.features_dim = self.body_channels * height * width
 

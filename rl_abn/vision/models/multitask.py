@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from rl_abn.attention import apply
 from rl_abn.vision.models.abn import AbnNetwork
 from rl_abn.vision.models.backbone import Backbone
 from rl_abn.vision.models.network import Answers
@@ -30,7 +30,8 @@ class MultiTaskAbn(AbnNetwork):
     Args:
         backbone: What trunk it is.
         n_tasks: T.
-        mechanism: How a map gates the features, a name in `MECHANISMS`.
+        mechanism: A name in `MECHANISMS`, of one that needs no query.
+        mechanism_options: The mechanism's own options.
         dropout: Probability of MC dropout in both branches, 0 for none.
 
     Raises:
@@ -45,12 +46,20 @@ class MultiTaskAbn(AbnNetwork):
         n_tasks: int,
         *,
         mechanism: str = "residual",
+        mechanism_options: Mapping[str, Any] | None = None,
         dropout: float = 0.0,
     ) -> None:
-        super().__init__(backbone, n_tasks, mechanism=mechanism, dropout=dropout, answers="tasks")
+        super().__init__(
+            backbone,
+            n_tasks,
+            mechanism=mechanism,
+            mechanism_options=mechanism_options,
+            dropout=dropout,
+            answers="tasks",
+        )
 
     def _perceive(self, features: Tensor, attention_map: Tensor, speed: Tensor | None) -> Tensor:
-        gated = [apply(self.mechanism, features, one) for one in attention_map.split(1, dim=1)]
+        gated = [self.branch.gate(features, one) for one in attention_map.split(1, dim=1)]
         every = self._decide(torch.cat(gated), speed)  # [T * B, T], first task first
         own: Tensor = every.unflatten(0, (len(gated), -1)).diagonal(dim1=0, dim2=2)
         return own

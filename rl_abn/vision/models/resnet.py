@@ -7,6 +7,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from rl_abn.attention import AttentionSite, SqueezeExcitation
 from rl_abn.errors import RlAbnError
 from rl_abn.vision.models.backbone import Backbone, he_init, pooled
 
@@ -23,24 +24,12 @@ def conv_norm(
     return nn.Sequential(convolution, nn.BatchNorm2d(n_out))
 
 
-class SqueezeExcitation(nn.Module):
-    """Weighs channels by what they hold on average (Hu et al., CVPR 2018)."""
+class SqueezeExcitationLayer(SqueezeExcitation):
+    """Squeeze-and-excitation inside a trunk: features in, features with weighted channels out."""
 
-    def __init__(self, channels: int, reduction: int = 16) -> None:
-        super().__init__()
-        squeezed = max(channels // reduction, 1)
-        self.layers = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1),
-            nn.Conv2d(channels, squeezed, 1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(squeezed, channels, 1),
-            nn.Sigmoid(),
-        )
-
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, features: Tensor) -> Tensor:  # type: ignore[override]
         """[B, C, h, w] -> the same shape."""
-        out: Tensor = inputs * self.layers(inputs)
-        return out
+        return self.gate(features, self.attend(features).map)
 
 
 class ResidualBlock(nn.Module):
@@ -89,6 +78,7 @@ class ThreeStages(Backbone):
         self.make_block = make_block
         self.n_blocks = n_blocks
         self.widths = widths
+        self.channels = widths[2]
         self.body_channels = self.features_dim = widths[3]
 
     def extractor(self) -> nn.Module:
@@ -142,7 +132,7 @@ class ResNet(ThreeStages):
         def make_block(n_in: int, n_out: int, stride: int) -> nn.Module:
             layers = _basic(n_in, n_out, stride) if expansion == 1 else _narrow(n_in, n_out, stride)
             if squeeze:
-                layers.append(SqueezeExcitation(n_out))
+                layers.append(SqueezeExcitationLayer(AttentionSite(n_out)))
             return ResidualBlock(layers, n_in, n_out, stride)
 
         super().__init__(make_block, n_blocks, (16, 16 * expansion, 32 * expansion, 64 * expansion))

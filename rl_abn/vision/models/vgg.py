@@ -36,6 +36,7 @@ class Vgg(Backbone):
                 f"the nearest is {nearest}"
             )
         self.counts = CONVOLUTIONS[depth]
+        self.channels = WIDTHS[N_BEFORE]
         self.body_channels = self.features_dim = WIDTHS[-1]
 
     def extractor(self) -> nn.Module:

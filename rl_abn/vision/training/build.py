@@ -153,6 +153,7 @@ def _build(
         table.name,
         n_outputs=n_outputs,
         mechanism=recipe.agent.attention.mechanism,
+        mechanism_options=recipe.agent.attention.options,
         dropout=table.dropout,
         answers=answers,  # type: ignore[arg-type]
         **options,

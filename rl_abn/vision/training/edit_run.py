@@ -186,7 +186,7 @@ def check_has_maps(run: VisionRun) -> None:
     Raises:
         RlAbnError: If it is a plain twin.
     """
-    if run.recipe.agent.attention.mechanism == "none":
+    if not run.recipe.agent.attention.has_maps:
         raise RlAbnError(
             f"expected a network with attention maps, got '{run.recipe.agent_name}', "
             "which has none to edit"

@@ -101,7 +101,7 @@ def make_probes(run: VisionRun, data: DataSet, epoch: int) -> PictureProbes | No
         epoch: Epochs done; the maps of later ones are dropped, as they will be made again.
     """
     count = run.recipe.agent.train.n_probes
-    if count == 0 or run.recipe.agent.attention.mechanism == "none":
+    if count == 0 or not run.recipe.agent.attention.has_maps:
         return None
     probes = None
     if epoch > 0:

@@ -6,8 +6,9 @@ import torch
 from stable_baselines3.common.vec_env import VecMonitor
 from torch.nn import functional as F
 
-from rl_abn.rl.algorithms.losses import distillation_loss
-from rl_abn.rl.algorithms.on_policy import MeanMetrics, explained_variance
+from rl_abn.rl.algorithms.advantages import explained_variance
+from rl_abn.rl.algorithms.losses import BranchActorCritic, BranchDistillation, GlimpseLoss
+from rl_abn.rl.algorithms.on_policy import MeanMetrics
 from rl_abn.rl.policies import distributions
 from rl_abn.rl.training.distributed import Ranks
 from tests.rl.conftest import ProbeGame, make_algorithm, make_probe
@@ -29,18 +30,18 @@ class FirstMinibatch:
                     samples.observations,
                     samples.state,
                     reset_mask=samples.reset_mask,
-                    glimpses=samples.glimpses,
+                    glimpses=samples.old.glimpse,
                 )
             for logits, old in (
-                (attention.action_logits, samples.old_log_prob),
-                (attention.branch_logits, samples.old_branch_log_prob),
+                (attention.action_logits, samples.old.log_prob),
+                (attention.branch_logits, samples.old.branch_log_prob),
             ):
                 if logits is not None:
                     new = distributions.log_prob(logits, samples.actions)
                     self.ratios.append((new - old).exp())
             if attention.glimpse_logits is not None:
-                new = distributions.log_prob(attention.glimpse_logits, samples.glimpses)
-                self.ratios.append((new - samples.old_glimpse_log_prob).exp())
+                new = distributions.log_prob(attention.glimpse_logits, samples.old.glimpse)
+                self.ratios.append((new - samples.old.glimpse_log_prob).exp())
         return self.loss(samples, clip_range)
 
 
@@ -66,12 +67,14 @@ def one_rollout(name, **kwargs):
 
 @pytest.mark.parametrize("branch_coef", [0.0, 0.7])
 def test_ppo_loss_is_that_of_the_paper_for_both_branches(branch_coef):
-    model, samples = one_rollout("ppo", branch_coef=branch_coef, vf_coef=0.4)
-    samples = samples._replace(
-        old_log_prob=samples.old_log_prob + 0.3 * torch.randn(256),
-        old_branch_log_prob=samples.old_branch_log_prob + 0.3 * torch.randn(256),
-        advantages=torch.randn(256),
+    model, samples = one_rollout(
+        "ppo", auxiliary_losses=[BranchActorCritic(branch_coef)], vf_coef=0.4
     )
+    old = samples.old._replace(
+        log_prob=samples.old.log_prob + 0.3 * torch.randn(256),
+        branch_log_prob=samples.old.branch_log_prob + 0.3 * torch.randn(256),
+    )
+    samples = samples._replace(old=old, advantages=torch.randn(256))
     advantages = samples.advantages
     attention, _ = model.policy.attend(samples.observations)
 
@@ -85,15 +88,15 @@ def test_ppo_loss_is_that_of_the_paper_for_both_branches(branch_coef):
             - 0.01 * distribution.entropy().mean()
         )
 
-    agent = expected(attention.action_logits, attention.value, samples.old_log_prob)
-    branch = expected(attention.branch_logits, attention.branch_value, samples.old_branch_log_prob)
-    loss, terms = model.loss(samples, clip_range=0.2)
+    agent = expected(attention.action_logits, attention.value, samples.old.log_prob)
+    branch = expected(attention.branch_logits, attention.branch_value, samples.old.branch_log_prob)
+    loss, terms = model.loss(samples, torch.tensor(0.2))
     torch.testing.assert_close(loss, agent + branch_coef * branch)
     torch.testing.assert_close(terms["branch_loss"], branch)
 
 
 def test_a2c_loss_is_that_of_the_paper_for_both_branches():
-    model, samples = one_rollout("a2c", branch_coef=0.7, vf_coef=0.4)
+    model, samples = one_rollout("a2c", auxiliary_losses=[BranchActorCritic(0.7)], vf_coef=0.4)
     attention, _ = model.policy.attend(samples.observations)
 
     def expected(logits, value):
@@ -119,7 +122,7 @@ def test_a_minibatchs_advantages_have_mean_0_and_deviation_1_if_asked(name, norm
         used.append(samples.advantages) or loss(samples, *settings)
     )
     indices = torch.arange(0, len(samples.actions), 2)
-    model.accumulate(indices, *([torch.tensor(0.1)] if name == "ppo" else []))
+    model.accumulate_gradients(indices, *([torch.tensor(0.1)] if name == "ppo" else []))
     expected = samples.advantages[indices]
     if normalise:
         expected = (expected - expected.mean()) / (expected.std() + 1e-8)
@@ -128,13 +131,17 @@ def test_a_minibatchs_advantages_have_mean_0_and_deviation_1_if_asked(name, norm
 
 @pytest.mark.parametrize("name", ["ppo", "a2c"])
 def test_distillation_teaches_the_branch_and_leaves_the_agent_alone(name):
-    model, samples = one_rollout(name, branch_loss="distillation")
+    distillation = BranchDistillation(0.7)
+    model, samples = one_rollout(name, auxiliary_losses=[distillation], vf_coef=0.5)
     attention, _ = model.policy.attend(samples.observations)
-    loss, terms = distillation_loss(attention, vf_coef=0.5)
+    objective = model.objective(samples, torch.tensor(0.2))
+    loss, terms = distillation(model.policy, attention, samples, objective)
     teacher = torch.distributions.Categorical(logits=attention.action_logits)
     student = torch.distributions.Categorical(logits=attention.branch_logits)
     kl = torch.distributions.kl_divergence(teacher, student).mean()
-    torch.testing.assert_close(terms["distillation_kl"], kl)
+    torch.testing.assert_close(terms["branch_distillation_kl"], kl)
+    value_loss = F.mse_loss(attention.branch_value, attention.value)
+    torch.testing.assert_close(loss, 0.7 * (kl + 0.5 * value_loss))
     loss.backward()
     assert model.policy.action_net.weight.grad is None
     assert model.policy.attention_branch.evidence_head.weight.grad.abs().sum() > 0
@@ -142,7 +149,7 @@ def test_distillation_teaches_the_branch_and_leaves_the_agent_alone(name):
 
 @pytest.mark.parametrize("name", ["ppo", "a2c"])
 def test_without_a_branch_loss_the_branchs_answer_does_not_learn(name):
-    model = make_algorithm(name, make_probe(ProbeGame), branch_loss="none")
+    model = make_algorithm(name, make_probe(ProbeGame), auxiliary_losses=[])
     head = model.policy.attention_branch.evidence_head
     before = head.weight.clone()
     model.learn(256)
@@ -152,8 +159,14 @@ def test_without_a_branch_loss_the_branchs_answer_does_not_learn(name):
 @pytest.mark.parametrize("name", ["ppo", "a2c"])
 def test_a_branch_loss_needs_a_branch_that_answers(name):
     """Said when the algorithm is made, not when the first update fails."""
-    with pytest.raises(ValueError, match="branch_loss='none'"):
-        make_algorithm(name, make_probe(ProbeGame), policy_kwargs={"branch_answers": False})
+    env, kwargs = make_probe(ProbeGame), {"policy_kwargs": {"branch_answers": False}}
+    with pytest.raises(ValueError, match="whose attention branch answers for BranchActorCritic"):
+        make_algorithm(
+            name, make_probe(ProbeGame), auxiliary_losses=[BranchActorCritic()], **kwargs
+        )
+    with pytest.raises(ValueError, match="that samples where it looks"):
+        make_algorithm(name, env, auxiliary_losses=[GlimpseLoss()], **kwargs)
+    assert make_algorithm(name, env, **kwargs).auxiliary_losses == []
 
 
 class Endless(ProbeGame):

@@ -96,7 +96,7 @@ def test_a_compiled_network_sees_what_a_plain_one_does(monkeypatch):
         make_algorithm(
             "ppo",
             make_probe(ProbeGame),
-            branch_loss="none",
+            auxiliary_losses=[],
             policy_kwargs={**kwargs, "compiled": compiled},
         ).policy
         for compiled in (False, True)
@@ -121,13 +121,10 @@ def test_packed_weights_learn_the_same_weights(name, mechanism, monkeypatch):
         kwargs |= {"memory": "lstm", "memory_size": 16}
     if mechanism != "residual":
         kwargs["branch_answers"] = False
-    branch_loss = "actor_critic" if mechanism == "residual" else "none"
     models, counts = [], []
     for can in (False, True):
         monkeypatch.setattr(packed, "can_pack", lambda can=can: can)
-        model = make_algorithm(
-            name, make_probe(PatchSignal), branch_loss=branch_loss, policy_kwargs=kwargs
-        )
+        model = make_algorithm(name, make_probe(PatchSignal), policy_kwargs=kwargs)
         model.learn(3 * 256)
         models.append(weights(model))
         counts.append(len(made))
@@ -142,10 +139,10 @@ def test_learners_find_the_gradients_of_the_whole_minibatch(batch):
     model._setup_learn(10_000)
     model.collect_rollouts(model.env, model._init_callback(None), model.rollout_buffer, 32)
     indices, clip = torch.randperm(256)[:batch], torch.tensor(0.2)
-    terms = model.accumulate(indices, clip)
+    terms = model.accumulate_gradients(indices, clip)
     gradients = [parameter.grad.clone() for parameter in model.policy.parameters()]
     model._threads = MinibatchThreads(3)
-    shared = model.accumulate(indices, clip)
+    shared = model.accumulate_gradients(indices, clip)
     assert shared.keys() == terms.keys()
     for name in terms:
         torch.testing.assert_close(shared[name], terms[name], atol=1e-6, rtol=1e-4)
@@ -158,7 +155,7 @@ def test_learners_find_the_gradients_of_the_whole_minibatch(batch):
 def test_learners_end_with_the_same_bytes_every_time(name):
     ends = []
     for _ in range(2):
-        model = make_algorithm(name, make_probe(PatchSignal), branch_loss="none")
+        model = make_algorithm(name, make_probe(PatchSignal), auxiliary_losses=[])
         model._threads = MinibatchThreads(2)
         model.learn(512)
         ends.append(weights(model))

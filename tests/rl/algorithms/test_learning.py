@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from rl_abn.rl.algorithms.losses import BranchDistillation
 from tests.rl.conftest import (
     SIZE,
     STRIPES,
@@ -44,7 +45,8 @@ def test_a_reward_one_step_later_is_worth_gamma(name):
 def test_the_action_depends_on_the_observation(name):
     """And a distilled branch says so too."""
     n_steps = 24_576 if name == "a2c" else 8192
-    model = make_algorithm(name, make_probe(Signal), branch_loss="distillation").learn(n_steps)
+    losses = [BranchDistillation()]
+    model = make_algorithm(name, make_probe(Signal), auxiliary_losses=losses).learn(n_steps)
     for right, picture in enumerate(STRIPES):
         attention = look(model, picture)
         assert attention.action_logits.softmax(-1)[0, right] > 0.95

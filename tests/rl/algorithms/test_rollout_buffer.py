@@ -5,9 +5,10 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from rl_abn.rl.algorithms.rollout_buffer import AttentionRolloutBuffer, Thought, gae
+from rl_abn.rl.algorithms.advantages import gae
+from rl_abn.rl.algorithms.rollout_buffer import AttentionRolloutBuffer
 from rl_abn.rl.policies import distributions
-from rl_abn.rl.policies.attention_policy import PolicyOutput
+from rl_abn.rl.policies.outputs import PolicyOutput
 
 PIXELS = spaces.Box(0, 255, (2, 5, 6), np.uint8)
 
@@ -68,14 +69,14 @@ def filled_buffer(steps=4, n_envs=3):
         seen = buffer.observe(t, slice(0, n_envs), obs)
         assert np.array_equal(seen.numpy(), obs)
         logits = torch.randn(n_envs, 2)
-        attention = PolicyOutput(
+        output = PolicyOutput(
             logits, torch.full((n_envs,), float(t)), *[torch.zeros(0)] * 2, -logits, logits[:, 0]
         )
         actions = torch.tensor([t % 2] * n_envs)
-        buffer.think(slice(0, n_envs), Thought.of(attention, actions))
+        buffer.record(slice(0, n_envs), {"actions": actions, **output.recorded()})
         buffer.add_step(np.arange(3.0) + 10 * t, np.zeros(n_envs, bool))
-        written.append((obs, actions, attention))
-    buffer.write_thoughts()
+        written.append((obs, actions, output))
+    buffer.write_recorded()
     buffer.compute_returns_and_advantage(torch.zeros(n_envs), np.zeros(n_envs, bool))
     return buffer, written
 
@@ -84,14 +85,15 @@ def test_a_minibatch_holds_what_was_written():
     buffer, written = filled_buffer()
     samples = buffer.samples()
     assert samples.observations.is_contiguous(memory_format=torch.channels_last)
-    for t, (obs, actions, attention) in enumerate(written):
+    for t, (obs, actions, output) in enumerate(written):
         rows = slice(3 * t, 3 * t + 3)
         assert np.array_equal(samples.observations[rows].numpy(), obs)
         assert torch.equal(samples.actions[rows], actions)
-        expected = distributions.log_prob(attention.branch_logits, actions)
-        torch.testing.assert_close(samples.old_branch_log_prob[rows], expected)
-        torch.testing.assert_close(samples.old_branch_values[rows], attention.branch_value)
-    torch.testing.assert_close(samples.returns, samples.advantages + samples.old_values)
+        expected = distributions.log_prob(output.branch_logits, actions)
+        torch.testing.assert_close(samples.old.branch_log_prob[rows], expected)
+        torch.testing.assert_close(samples.old.branch_value[rows], output.branch_value)
+    assert samples.old.glimpse is None
+    torch.testing.assert_close(samples.returns, samples.advantages + samples.old.value)
 
 
 def test_minibatches_hold_every_step_once():

@@ -7,7 +7,7 @@ from stable_baselines3 import A2C, PPO
 from rl_abn.networks import NETWORKS
 from rl_abn.recipes import list_recipes, load_agent
 from rl_abn.rl import AttentionPolicy
-from rl_abn.rl.training.build import make_model, policy_kwargs
+from rl_abn.rl.training.build import make_model, policy_settings
 
 PIXELS = spaces.Box(0, 255, (4, 84, 84), np.uint8)
 ACTIONS = spaces.Discrete(6)
@@ -124,8 +124,8 @@ def test_every_parameter_of_every_agent_gets_a_gradient(name, space_invaders):
 
 
 def test_recipes_name_what_they_build():
-    policy = make(**policy_kwargs(load_agent("ppo_mask")))
-    assert (policy.mechanism, policy.map_names) == ("mask", ("policy", "value"))
+    policy = make(**policy_settings(load_agent("ppo_mask")).as_kwargs())
+    assert (policy.settings.mechanism, policy.map_names) == ("mask", ("policy", "value"))
     assert policy.attend(OBS)[0].branch_logits is None
     assert len(policy.perceptions) == 2
 

@@ -9,6 +9,7 @@ from gymnasium import spaces
 
 from rl_abn.attention import Intervention
 from rl_abn.rl import AttentionPolicy
+from rl_abn.rl.algorithms.losses import GlimpseLoss
 from rl_abn.rl.envs.env_parts import PartitionedVecEnv
 from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.policies import distributions
@@ -24,7 +25,7 @@ OBS = torch.randint(
 
 def make(name, mechanism, env, **kwargs):
     policy_kwargs = {"mechanism": mechanism, "memory": "lstm", "memory_size": 32}
-    return make_algorithm(name, env, policy_kwargs=policy_kwargs, branch_loss="none", **kwargs)
+    return make_algorithm(name, env, policy_kwargs=policy_kwargs, **kwargs)
 
 
 def collect(model):
@@ -45,10 +46,16 @@ def test_one_map_that_sums_to_1_and_no_answer_of_a_branch(mechanism):
     assert [part.shape for part in state] == [(6, 24)] * 2
 
 
-@pytest.mark.parametrize("kwargs", [{"memory": "none"}, {"memory": "lstm", "maps": "split"}])
-def test_an_lstm_has_to_ask_and_there_is_one_map(kwargs):
+@pytest.mark.parametrize(
+    ("kwargs", "expected"),
+    [
+        ({"memory": "none"}, "expected memory='lstm'"),
+        ({"memory": "lstm", "maps": "split"}, "expected maps='shared'"),
+    ],
+)
+def test_an_lstm_has_to_ask_and_there_is_one_map(kwargs, expected):
     pixels = spaces.Box(0, 255, (1, SIZE, SIZE), np.uint8)
-    with pytest.raises(ValueError, match="expected memory='lstm' and maps='shared'"):
+    with pytest.raises(ValueError, match=expected):
         AttentionPolicy(
             pixels, spaces.Discrete(2), lambda _: 0.0, extractor="tiny", mechanism="soft", **kwargs
         )
@@ -94,7 +101,14 @@ def test_the_baseline_moves_a_tenth_of_the_way_to_the_mean_return(name):
 @pytest.mark.parametrize("name", ["ppo", "a2c"])
 def test_places_learn_by_reinforce(name):
     """The gradient at the logits is (R - b) (p - onehot) / B, and that of the entropy."""
-    model = make(name, "hard", make_probe(Noise), ent_coef=0.0, vf_coef=0.0, glimpse_ent_coef=0.3)
+    model = make(
+        name,
+        "hard",
+        make_probe(Noise),
+        ent_coef=0.0,
+        vf_coef=0.0,
+        auxiliary_losses=[GlimpseLoss(1.0, 0.3)],
+    )
     samples = collect(model).samples()
     settings = (torch.tensor(0.2),) if name == "ppo" else ()
     samples = samples._replace(advantages=torch.zeros_like(samples.advantages))
@@ -112,7 +126,7 @@ def test_places_learn_by_reinforce(name):
     loss.backward()
     (logits,) = kept
     p = logits.detach().exp()
-    onehot = torch.nn.functional.one_hot(samples.glimpses, 36)
+    onehot = torch.nn.functional.one_hot(samples.old.glimpse, 36)
     signal = samples.returns - model.policy.place_baseline
     entropy = -(p * p.log()).sum(dim=1, keepdim=True)
     expected = (signal[:, None] * (p - onehot) + 0.3 * p * (p.log() + entropy)) / len(p)

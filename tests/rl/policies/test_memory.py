@@ -9,9 +9,11 @@ from gymnasium import spaces
 from stable_baselines3 import PPO
 
 from rl_abn.rl import AleVecEnv, AttentionPolicy
+from rl_abn.rl.algorithms.collector import Collector
 from rl_abn.rl.algorithms.rollout_buffer import AttentionRolloutBuffer
 from rl_abn.rl.envs.env_parts import PartitionedVecEnv
 from rl_abn.rl.evaluation.players import AgentPlayer
+from rl_abn.rl.training.distributed import Ranks
 from tests.rl.algorithms.test_algorithms import FirstMinibatch
 from tests.rl.conftest import SIZE, STRIPES, ProbeGame, make_algorithm, make_probe
 
@@ -139,6 +141,10 @@ def test_the_buffer_hands_out_what_was_remembered_before_each_sequence():
             number = 10.0 * t + torch.arange(games.start, games.stop)
             state = (number[:, None].expand(-1, 5),)
             buffer.remember(t, games, state, np.array([t == 1] * (games.stop - games.start)))
+        step = {name: torch.zeros(3) for name in ("value", "actions")}
+        step["actions"] = step["actions"].long()
+        buffer.record(slice(0, 3), {**step, "action_logits": torch.zeros(3, 2)})
+    buffer.write_recorded()
     samples = buffer.samples(torch.tensor([8, 0, 11, 3]))  # of game 2 from t = 2, of game 0
     assert samples.state[0][:, 0].tolist() == [22.0, 0.0]
     assert samples.reset_mask.tolist() == [[False, False], [False, True]]
@@ -151,28 +157,65 @@ def test_sequences_have_to_divide_the_rollout():
         make_algorithm("ppo", make_probe(ProbeGame), sequence_length=5)
 
 
+class OneStep:
+    """A vector environment whose one step is given."""
+
+    num_envs = 2
+
+    def __init__(self, dones, infos):
+        self.outcome = np.zeros((2, 1, SIZE, SIZE), np.uint8), np.zeros(2), dones, infos
+
+    def step_async(self, actions):
+        pass
+
+    def step_wait(self):
+        return self.outcome
+
+
+def collector_of(model, dones, infos):
+    """A collector whose games end as given at the one step of a rollout, and its buffer."""
+    collector = Collector(
+        OneStep(np.array(dones), infos),
+        model.policy,
+        model.act,
+        ranks=Ranks(),
+        gamma=0.9,
+        clip_reward=False,
+    )
+    collector.start(np.ones((2, 1, SIZE, SIZE), np.uint8))
+    pixels = spaces.Box(0, 255, (1, SIZE, SIZE), np.uint8)
+    buffer = AttentionRolloutBuffer(1, pixels, spaces.Discrete(2), "cpu", n_envs=2)
+    buffer.hold_states(model.policy.initial_state(1))
+    return collector, buffer
+
+
 @pytest.mark.parametrize(
     ("forget_at", "expected"), [("game", [False, True]), ("life", [True, True])]
 )
-def test_a_lost_life_is_forgotten_where_the_agent_is_told_to(forget_at, expected):
+def test_memory_is_emptied_at_lost_lives_where_it_is_set_to(forget_at, expected):
     kwargs = {"memory": "lstm", "forget_at": forget_at}
     model = make_algorithm("ppo", make_probe(ProbeGame, 2), policy_kwargs=kwargs)
-    outcome = np.zeros(2, np.float32), np.ones(2, bool), [{"lost_life": True}, {}]
-    assert model._arrive(outcome, model.policy.initial_state(2)).reset_mask.tolist() == expected
+    collector, buffer = collector_of(model, [True, True], [{"lost_life": True}, {}])
+    collector.collect(buffer, lambda rewards, dones, infos: True)
+    emptied = ~collector._states[0][0].any(dim=1)
+    assert emptied.tolist() == expected
 
 
-def test_a_game_that_is_cut_off_is_worth_what_the_remembering_agent_expects():
+def test_a_truncated_game_is_bootstrapped_with_the_memory_before_it_is_emptied():
     model = make_algorithm("ppo", make_probe(Noise, 2), policy_kwargs={"memory": "lstm"})
     torch.nn.init.normal_(model.policy.value_net.weight)
     final = np.full((1, SIZE, SIZE), 7, np.uint8)
     infos = [{}, {"TimeLimit.truncated": True, "terminal_observation": final}]
-    state = tuple(torch.randn_like(part) for part in model.policy.initial_state(2))
+    collector, buffer = collector_of(model, [False, True], infos)
+    collector.collect(buffer, lambda rewards, dones, infos: True)
     with torch.no_grad():
-        arrived = model._arrive((np.zeros(2, np.float32), np.array([False, True]), infos), state)
-        mine = tuple(part[1:] for part in state)
-        value = model.policy.attend(torch.as_tensor(final[None]), mine)[0].value.item()
-    assert arrived.truncation_bootstrap.tolist() == [0.0, pytest.approx(value)]
-    assert abs(value - model.policy.attend(torch.as_tensor(final[None]))[0].value.item()) > 1e-4
+        first = torch.ones(2, 1, SIZE, SIZE, dtype=torch.uint8)
+        _, memory = model.policy.attend(first, model.policy.initial_state(2))
+        own = tuple(part[1:] for part in memory)
+        value = model.policy.attend(torch.as_tensor(final[None]), own)[0].value.item()
+        without = model.policy.attend(torch.as_tensor(final[None]))[0].value.item()
+    assert buffer.rewards[0].tolist() == [0.0, pytest.approx(0.9 * value)]
+    assert abs(value - without) > 1e-4
 
 
 def test_ale_says_which_ends_are_lost_lives(space_invaders):
@@ -192,7 +235,7 @@ def test_ale_says_which_ends_are_lost_lives(space_invaders):
 def test_learning_once_more_begins_with_nothing_remembered():
     model = make_algorithm("a2c", make_probe(Noise), policy_kwargs={"memory": "lstm"})
     model.learn(64)
-    assert any(part.any() for part in model._states[0])
+    assert any(part.any() for part in model._collector._states[0])
     model.learn(64, reset_num_timesteps=False)
     assert model.rollout_buffer.states[0][0].any()
     model.learn(64)

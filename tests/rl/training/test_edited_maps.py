@@ -10,7 +10,7 @@ from rl_abn.cli.main import main
 from rl_abn.errors import RlAbnError
 from rl_abn.map_editing.edit_files import write_edits
 from rl_abn.map_editing.edits import Box, Edit, Edits
-from rl_abn.rl.training.edited_maps import EditedMaps
+from rl_abn.rl.algorithms.losses import EditedMaps
 from rl_abn.rl.training.metrics import read_metrics
 from rl_abn.rl.training.train import train
 from rl_abn.runs import METRICS, load_tensors
@@ -27,18 +27,19 @@ def marked(n):
     observations = torch.as_tensor(env.reset())
     maps = torch.zeros(n, 1, 6, 6)
     for one, game in zip(maps, env.envs, strict=True):
-        one[0][game.place] = 1.0
+        one[0][game.location] = 1.0
     return EditedMaps(observations, maps, torch.tensor(0.3))
 
 
 @pytest.mark.parametrize(("name", "mechanism"), [("ppo", "mask"), ("a2c", "residual")])
 def test_maps_are_drawn_to_edited_ones_and_the_agent_learns_beside(name, mechanism):
     model = make_algorithm(name, make_probe(PatchSignal), policy_kwargs={"mechanism": mechanism})
-    model.edited = marked(16)
+    edited = marked(16)
+    model.auxiliary_losses.append(edited)
 
     def distance():
         with torch.no_grad():
-            return model.edited.loss(model.policy)[1].item()
+            return edited.distance(model.policy).item()
 
     assert distance() == pytest.approx(6 * 0.5, abs=0.2)  # an even map of 0.5, 36 places
     model.learn(32_768 if name == "a2c" else 16_384)
@@ -56,12 +57,12 @@ def test_the_loss_is_the_algorithms_plus_gamma_times_the_distance(threads, monke
         patch.setattr(torch, "get_num_threads", lambda: threads)
         model = make_algorithm("a2c", make_probe(PatchSignal))
     model.learn(64)
-    plain = model.accumulate(None)
+    plain = model.accumulate_gradients(None)
     gradients = [p.grad.clone() for p in model.policy.parameters()]
     pictures = torch.randint(0, 256, (3, 2, SIZE, SIZE), dtype=torch.uint8)
     edited = EditedMaps(pictures, LEFT.expand(3, -1, -1, -1), torch.tensor(2.0))
-    model.edited = edited
-    both = model.accumulate(None)
+    model.auxiliary_losses.append(edited)
+    both = model.accumulate_gradients(None)
     own = model.policy.attend(pictures)[0].map
     norms = (own - edited.maps).square().sum(dim=(1, 2, 3)).sqrt()
     assert both["map_loss"].item() == pytest.approx(norms.mean().item(), rel=1e-5)

@@ -1,0 +1,148 @@
+"""What every attention mechanism is: what it needs, what maps it makes, how it gates features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+MapKind = Literal["spatial", "channel", "pairwise", "temporal"]
+"""What the rows and columns of a map [B, m, rows, columns] are.
+
+"spatial": height and width of the features. "channel": one row a channel, one column. "pairwise":
+from every location to every location. "temporal": one row a step of the past, one column.
+"""
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a mechanism can do and what it needs, known without building one.
+
+    Attributes:
+        maps: What kind of maps it makes; None for a mechanism without maps.
+        answers: Whether it can state an answer of its own (a policy and a value, or classes).
+        splits: Whether it can make two maps, one for the policy and one for the value.
+        queries: Whether its maps answer a query: the state of an LSTM has to be there to ask.
+        samples: Whether it samples the location to look at.
+    """
+
+    maps: MapKind | None = "spatial"
+    answers: bool = False
+    splits: bool = True
+    queries: bool = False
+    samples: bool = False
+
+    @property
+    def editable(self) -> bool:
+        """Whether a loss can draw its maps to others: it has maps, and gradients reach them."""
+        return self.maps is not None and not self.samples
+
+    def map_names(self, maps: str) -> tuple[str, ...]:
+        """Returns the names of the maps: none, ("shared",) or ("policy", "value").
+
+        Args:
+            maps: "shared" or "split".
+        """
+        if self.maps is None:
+            return ()
+        return ("policy", "value") if maps == "split" else ("shared",)
+
+
+@dataclass(frozen=True)
+class AttentionSite:
+    """What a network offers a mechanism at the place where it attaches.
+
+    Attributes:
+        channels: C, channels of the features.
+        n_maps: m, how many maps are wanted.
+        n_outputs: K, how many answers of its own the mechanism is to give; 0 for none.
+        body: Builds the layers before the mechanism's answers, features of the same height and
+            width in and out; None for none. A mechanism that does not need them builds none.
+        body_channels: Channels of what `body` puts out; None is C.
+        norm: Makes a normalisation layer for a channel count; None leaves normalisation out, as
+            actor-critic training needs.
+        pool: Builds what turns evidence [B, K, h, w] into answers [B, K]; None is average pooling.
+        query_size: Size of the query; None where nothing asks.
+    """
+
+    channels: int
+    n_maps: int = 1
+    n_outputs: int = 0
+    body: Callable[[], nn.Module] | None = None
+    body_channels: int | None = None
+    norm: Callable[[int], nn.Module] | None = None
+    pool: Callable[[], nn.Module] | None = None
+    query_size: int | None = None
+
+
+class Attention(NamedTuple):
+    """What a mechanism computes for one batch of features.
+
+    Attributes:
+        map: Attention maps, [B, m, rows, columns], each value in 0..1; spatial maps are
+            [B, m, h, w].
+        evidence: The response map of every answer before pooling, [B, K, h, w]: what speaks for
+            LEFT, what for FIRE. K is 0 where the mechanism gives no answer.
+        logits: The mechanism's own answer, [B, K]: the evidence, pooled.
+    """
+
+    map: Float[Tensor, "B m rows columns"]
+    evidence: Float[Tensor, "B K h w"]
+    logits: Float[Tensor, "B K"]
+
+
+class Mechanism(nn.Module):
+    """Makes attention maps of features, and gates the features by them.
+
+    A subclass declares its `abilities` and takes a site first; keyword-only arguments with
+    defaults are its options, which a recipe sets in its `[attention]` table. `register_mechanism`
+    gives it a name. Maps are returned and never kept on `self`.
+
+    Example:
+        >>> import torch
+        >>> class Brightness(Mechanism):
+        ...     abilities = Abilities(maps="spatial", splits=False)
+        ...
+        ...     def __init__(self, site: AttentionSite, *, steepness: float = 1.0) -> None:
+        ...         super().__init__()
+        ...         self.steepness = steepness
+        ...
+        ...     def forward(self, features):
+        ...         brightness = features.mean(dim=1, keepdim=True)
+        ...         return no_answer(features, torch.sigmoid(self.steepness * brightness))
+        ...
+        ...     def gate(self, features, attention_map):
+        ...         return features * attention_map
+        >>> mechanism = Brightness(AttentionSite(channels=8))
+        >>> mechanism(torch.zeros(2, 8, 9, 9)).map.shape
+        torch.Size([2, 1, 9, 9])
+    """
+
+    abilities: ClassVar[Abilities]
+
+    def forward(self, features: Float[Tensor, "B C h w"]) -> Attention:
+        """Computes the maps and, where the mechanism gives one, its own answer."""
+        raise NotImplementedError
+
+    def gate(
+        self, features: Float[Tensor, "B c h w"], attention_map: Float[Tensor, "B 1 rows columns"]
+    ) -> Float[Tensor, "B c _h _w"]:
+        """Gates features with one map; the map may be another than the mechanism's own."""
+        raise NotImplementedError
+
+    def own_layers(self) -> Iterable[nn.Module]:
+        """Returns the layers a network initialises: all but those that came with the site."""
+        return self.children()
+
+    def quiet_layers(self) -> Iterable[nn.Module]:
+        """Returns the layers whose outputs should be small at first, for even maps and answers."""
+        return ()
+
+
+def no_answer(features: Tensor, attention_map: Tensor) -> Attention:
+    """Returns the attention of a mechanism that makes maps and gives no answer of its own."""
+    nothing = features[:, :0]
+    return Attention(attention_map, nothing, nothing.mean(dim=(2, 3)))

@@ -1,0 +1,101 @@
+"""The mechanisms there are, by name: those of the package, and those that users register."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from importlib.metadata import EntryPoint, entry_points
+
+from rl_abn.attention.mechanism import Mechanism
+from rl_abn.attention.mechanisms.hard import HardAttention
+from rl_abn.attention.mechanisms.mask import MaskAttention
+from rl_abn.attention.mechanisms.none import NoAttention
+from rl_abn.attention.mechanisms.residual import ResidualAttention
+from rl_abn.attention.mechanisms.soft import SoftAttention
+from rl_abn.attention.mechanisms.squeeze_excitation import SqueezeExcitation
+
+ENTRY_POINTS = "rl_abn.mechanisms"
+"""The group in which another package's metadata names its mechanisms."""
+
+MechanismClass = type[Mechanism]
+
+
+class MechanismRegistry(Mapping[str, MechanismClass]):
+    """Mechanisms by name. Installed packages are asked for a name only if nobody here has it."""
+
+    def __init__(self, classes: Mapping[str, MechanismClass]) -> None:
+        self._classes = dict(classes)
+        self._installed: dict[str, EntryPoint] | None = None
+
+    def register(self, name: str, mechanism: type) -> None:
+        """Gives a mechanism a name; the same class may be registered again.
+
+        Raises:
+            TypeError: If it is no subclass of `Mechanism` or declares no abilities.
+            ValueError: If the name belongs to another mechanism.
+        """
+        if not (isinstance(mechanism, type) and issubclass(mechanism, Mechanism)):
+            raise TypeError(f"expected a subclass of Mechanism for '{name}', got {mechanism!r}")
+        if getattr(mechanism, "abilities", None) is None:
+            raise TypeError(f"expected {mechanism.__name__} to declare its abilities, got none")
+        known = self._classes.get(name)
+        if known is not None and known is not mechanism:
+            raise ValueError(f"expected a new name, got '{name}', which is {known.__qualname__}")
+        self._classes[name] = mechanism
+
+    def __getitem__(self, name: str) -> MechanismClass:
+        """Returns the mechanism of a name, loaded from the package that has it."""
+        if name not in self._classes:
+            self.register(name, self._entry_points()[name].load())
+        return self._classes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yields all names, those of installed packages last."""
+        yield from list(self._classes)
+        yield from (name for name in self._entry_points() if name not in self._classes)
+
+    def __len__(self) -> int:
+        """Returns how many there are."""
+        return len(set(self._classes) | set(self._entry_points()))
+
+    def _entry_points(self) -> dict[str, EntryPoint]:
+        if self._installed is None:
+            self._installed = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+        return self._installed
+
+
+MECHANISMS = MechanismRegistry(
+    {
+        "residual": ResidualAttention,
+        "mask": MaskAttention,
+        "se": SqueezeExcitation,
+        "soft": SoftAttention,
+        "hard": HardAttention,
+        "none": NoAttention,
+    }
+)
+
+
+def register_mechanism(name: str, mechanism: type) -> None:
+    """Gives a mechanism of one's own a name, which recipes of both tracks can use from then on.
+
+    A package does it without being imported, by an entry point in its pyproject.toml:
+
+        [project.entry-points."rl_abn.mechanisms"]
+        brightness = "my_package:Brightness"
+
+    Args:
+        name: What `attention.mechanism` calls it.
+        mechanism: The class.
+
+    Raises:
+        TypeError: If it is no subclass of `Mechanism` or declares no abilities.
+        ValueError: If the name belongs to another mechanism.
+    """
+    MECHANISMS.register(name, mechanism)
+
+
+def mechanism_options(name: str) -> dict[str, object]:
+    """Returns a mechanism's options, its keyword-only arguments, and their defaults."""
+    parameters = inspect.signature(MECHANISMS[name].__init__).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}

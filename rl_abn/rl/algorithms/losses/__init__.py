@@ -1,0 +1,31 @@
+"""Auxiliary losses: what is learned beside the algorithm's own loss, a file each."""
+
+from __future__ import annotations
+
+from rl_abn.rl.algorithms.losses.auxiliary import AuxiliaryLoss, LossTerms, Objective
+from rl_abn.rl.algorithms.losses.branch import BranchActorCritic, BranchDistillation
+from rl_abn.rl.algorithms.losses.edited_maps import EditedMaps
+from rl_abn.rl.algorithms.losses.glimpse import GlimpseLoss
+from rl_abn.rl.policies.settings import PolicySettings
+
+
+def default_losses(settings: PolicySettings) -> list[AuxiliaryLoss]:
+    """Returns what a policy's attention needs to learn: a branch's answer, a choice of location."""
+    losses: list[AuxiliaryLoss] = []
+    if settings.abilities.samples:
+        losses.append(GlimpseLoss())
+    if settings.answers:
+        losses.append(BranchActorCritic())
+    return losses
+
+
+__all__ = [
+    "AuxiliaryLoss",
+    "BranchActorCritic",
+    "BranchDistillation",
+    "EditedMaps",
+    "GlimpseLoss",
+    "LossTerms",
+    "Objective",
+    "default_losses",
+]

@@ -1,0 +1,95 @@
+"""What an attention policy is made of: one frozen record, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rl_abn.attention import MECHANISMS, Abilities
+from rl_abn.compute import Compute, Precision
+from rl_abn.networks import MEMORIES, NETWORKS
+
+
+@dataclass(frozen=True)
+class PolicySettings:
+    """The settings of an `AttentionPolicy`.
+
+    Attributes:
+        extractor: A name in `NETWORKS`.
+        attention_at: Map size for 84x84 observations; None takes the network's default.
+        mechanism: A name in `MECHANISMS`.
+        mechanism_options: The mechanism's own options.
+        maps: "shared" gives actor and critic one map, "split" one each.
+        branch_answers: Whether the mechanism states a policy and a value of its own, if it can.
+        memory: A name in `MEMORIES`: "none", "convlstm" on the features, or "lstm" after every
+            perception stage. A mechanism that needs a query needs "lstm", which takes the place of
+            the stage. stable-baselines3's own algorithms train agents without memory only.
+        memory_size: Size of an "lstm"; a "convlstm" has the features' channels.
+        forget_at: Whether memory is emptied at the end of a "game", or at every lost "life".
+        precision: "fp32" or "bf16".
+        compiled: Whether `torch.compile` compiles the network's parts.
+        graphs: Whether a GPU replays recorded CUDA graphs; nothing changes on a CPU.
+
+    Raises:
+        ValueError: If a name is unknown, or the mechanism cannot be used this way.
+    """
+
+    extractor: str = "nature"
+    attention_at: int | None = None
+    mechanism: str = "residual"
+    mechanism_options: Mapping[str, Any] = field(default_factory=dict)
+    maps: str = "shared"
+    branch_answers: bool = True
+    memory: str = "none"
+    memory_size: int = 256
+    forget_at: str = "game"
+    precision: Precision = "fp32"
+    compiled: bool = False
+    graphs: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks the settings against each other."""
+        expect("extractor", self.extractor, NETWORKS)
+        expect("mechanism", self.mechanism, MECHANISMS)
+        expect("maps", self.maps, ("shared", "split"))
+        expect("memory", self.memory, MEMORIES)
+        expect("forget_at", self.forget_at, ("game", "life"))
+        if self.maps == "split" and self.abilities.maps and not self.abilities.splits:
+            raise ValueError(
+                f"expected maps='shared' with mechanism='{self.mechanism}', got 'split'"
+            )
+        if self.abilities.queries and self.memory != "lstm":
+            raise ValueError(
+                f"expected memory='lstm' with mechanism='{self.mechanism}', got '{self.memory}'"
+            )
+
+    @property
+    def abilities(self) -> Abilities:
+        """What the mechanism can do and needs."""
+        return MECHANISMS[self.mechanism].abilities
+
+    @property
+    def answers(self) -> bool:
+        """Whether the mechanism states a policy and a value of its own."""
+        return self.branch_answers and self.abilities.answers
+
+    @property
+    def map_names(self) -> tuple[str, ...]:
+        """Names of the maps, in the order of `PolicyOutput.map`'s second dimension."""
+        return self.abilities.map_names(self.maps)
+
+    @property
+    def compute(self) -> Compute:
+        """How the networks compute."""
+        return Compute(self.precision, compiled=self.compiled, graphs=self.graphs)
+
+    def as_kwargs(self) -> dict[str, Any]:
+        """Returns the settings as `AttentionPolicy`'s keyword arguments, plain data."""
+        return asdict(self)
+
+
+def expect(name: str, value: str, choices: Iterable[str]) -> None:
+    """Raises ValueError unless a setting's value is one of the choices."""
+    if value not in choices:
+        raise ValueError(f"expected {name} of {sorted(choices)}, got '{value}'")
