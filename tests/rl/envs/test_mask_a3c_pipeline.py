@@ -16,7 +16,7 @@ from rl_abn.rl.envs.observations import MaskA3CPipeline, make_pipeline
 DECAY = 0.9999
 
 
-def published_picture(screen, rows, height):
+def published_crop(screen, rows, height):
     """The published steps, one numpy or OpenCV call each."""
     grey = screen[rows[0] : rows[1], :160].mean(2).astype(np.float32)
     grey *= 1.0 / 255.0
@@ -32,7 +32,7 @@ class Published:
         self.moments = []
 
     def see(self, screen):
-        picture = published_picture(screen, self.crop.rows, self.crop.height)
+        picture = published_crop(screen, self.crop.rows, self.crop.height)
         self.moments.append((float(picture.mean()), float(picture.std())))
         weights = DECAY ** np.arange(len(self.moments))[::-1]
         mean, deviation = weights @ np.array(self.moments) / weights.sum()
@@ -49,16 +49,16 @@ def noise(*shape, seed=0):
 
 
 @pytest.mark.parametrize("name", list_recipes("envs"))
-def test_the_picture_is_the_published_one(name):
+def test_the_crop_is_the_published_one(name):
     protocol = load_env(name).protocol["mask_a3c"]
     pipeline = make_pipeline(protocol, 1)
     assert isinstance(pipeline, MaskA3CPipeline)
     env = make_ale(load_env(name).game, protocol, 1)
     screens, _ = env.reset(seed=np.array([1], np.int32))
     for screen in (screens[0, 0], noise(), np.full((210, 160, 3), 255, np.uint8)):
-        expected = published_picture(screen, protocol.crop.rows, protocol.crop.height)
-        assert np.array_equal(pipeline.picture(screen), expected)
-        assert pipeline.picture(screen).dtype == np.float32
+        expected = published_crop(screen, protocol.crop.rows, protocol.crop.height)
+        assert np.array_equal(pipeline.grey_crop(screen), expected)
+        assert pipeline.grey_crop(screen).dtype == np.float32
 
 
 def test_every_sum_of_three_channels_gives_the_published_mean(pipeline):
@@ -70,12 +70,12 @@ def test_every_sum_of_three_channels_gives_the_published_mean(pipeline):
         patch.setattr(cv2, "resize", lambda picture, dsize: picture)
         expected = screen[slice(*crop.rows)].mean(2).astype(np.float32)
         expected *= 1.0 / 255.0
-        assert np.array_equal(pipeline.picture(screen), expected)
+        assert np.array_equal(pipeline.grey_crop(screen), expected)
     assert size == 80
 
 
 def test_the_first_screen_has_mean_0_and_deviation_1(pipeline):
-    seen = pipeline.look(noise(3, 1), range(3))
+    seen = pipeline.observe(noise(3, 1), range(3))
     assert seen.shape == (3, 1, 80, 80)
     assert seen.dtype == np.float32
     np.testing.assert_allclose(seen.mean((1, 2, 3)), 0, atol=1e-5)
@@ -86,25 +86,25 @@ def test_the_statistics_are_those_of_the_closed_form(pipeline):
     published = Published(pipeline.crop)
     for t in range(60):
         screen = noise(1, 1, seed=t) // (1 + t % 5)
-        seen = pipeline.look(screen, [1])[0, 0]
+        seen = pipeline.observe(screen, [1])[0, 0]
         np.testing.assert_allclose(seen, published.see(screen[0, 0]), atol=2e-5)
 
 
 def test_a_black_screen_is_zero_everywhere(pipeline):
-    assert (pipeline.look(np.zeros((1, 1, 210, 160, 3), np.uint8), [0]) == 0).all()
+    assert (pipeline.observe(np.zeros((1, 1, 210, 160, 3), np.uint8), [0]) == 0).all()
 
 
-def test_every_game_has_statistics_of_its_own_and_forgets_when_told(pipeline):
+def test_every_game_has_statistics_of_its_own_until_the_pipeline_is_reset(pipeline):
     screens = noise(3, 1)
-    first = pipeline.look(screens, range(3))
-    pipeline.look(screens[:1] // 3, [1])
+    first = pipeline.observe(screens, range(3))
+    pipeline.observe(screens[:1] // 3, [1])
     changed = [
         not np.array_equal(a, b)
-        for a, b in zip(first, pipeline.look(screens, range(3)), strict=True)
+        for a, b in zip(first, pipeline.observe(screens, range(3)), strict=True)
     ]
     assert changed == [False, True, False]
-    pipeline.forget()
-    assert np.array_equal(pipeline.look(screens, range(3)), first)
+    pipeline.reset()
+    assert np.array_equal(pipeline.observe(screens, range(3)), first)
 
 
 @pytest.mark.parametrize("name", list_recipes("envs"))
@@ -113,11 +113,11 @@ def test_only_the_rows_of_the_crop_are_seen(name):
     top, end = protocol.seen_rows
     pipeline = make_pipeline(protocol, 1)
     screen = noise()
-    seen = pipeline.picture(screen)
+    seen = pipeline.grey_crop(screen)
     for row, is_seen in ((top - 1, False), (top, True), (end - 1, True), (end, False)):
         other = screen.copy()
         other[row] = 255 - other[row]
-        assert np.array_equal(pipeline.picture(other), seen) != is_seen
+        assert np.array_equal(pipeline.grey_crop(other), seen) != is_seen
 
 
 def test_the_space_is_one_of_floats(space_invaders):
