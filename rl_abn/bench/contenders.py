@@ -1,4 +1,4 @@
-"""The rows of the benchmark: who is measured, in which group, against whom."""
+"""The rows of the benchmark: what is measured, in which group, compared with what."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ MOST_ENVS = 256
 
 
 class Contender(Record):
-    """A row.
+    """A row of the benchmark.
 
     Attributes:
         name: Its name.
         group: Its group, a key of `GROUPS`.
-        text: What it is, for people.
-        baselines: Names of the rows it is compared with, in the same group.
-        spec: What the worker is told.
-        requires: A module it cannot do without and the package does not bring.
+        text: Description.
+        baselines: Names of the rows of the same group that it is compared with.
+        spec: The measurement.
+        requires: A module that it needs and the package does not install.
         quick: Whether `--quick` measures it.
     """
 
@@ -54,10 +54,10 @@ class Setting:
     Attributes:
         env: Name or path of the env recipe.
         device: Where the networks run.
-        torch_threads: Threads of PyTorch; 0 is its own choice.
-        seconds: Seconds to time, at least.
-        settings: Overrides for all rows of ours; a row's own come after them.
-        cores: How far the rows go that grow with the cores.
+        torch_threads: PyTorch's threads; 0 is PyTorch's default.
+        seconds: Minimum time of a measurement, in seconds.
+        settings: Overrides for all rows of ours, applied before a row's own.
+        cores: Largest number of threads in the rows that grow with them.
     """
 
     env: str = "space_invaders"
@@ -68,7 +68,7 @@ class Setting:
     cores: int = os.cpu_count() or 1
 
     def spec(self, kind: str, **fields: Any) -> Spec:
-        """Returns a spec that measures in this setting."""
+        """Returns a measurement in this setting."""
         mine = {
             "env": self.env,
             "device": self.device,
@@ -81,7 +81,7 @@ class Setting:
 
 
 def all_contenders(setting: Setting) -> list[Contender]:
-    """Returns every row there is, group by group."""
+    """Returns all rows, group by group."""
     return [
         *_emulators(setting),
         *_algorithm(setting, "ppo"),
@@ -94,15 +94,15 @@ def all_contenders(setting: Setting) -> list[Contender]:
 
 
 def select(contenders: Sequence[Contender], patterns: Iterable[str]) -> list[Contender]:
-    """Returns the rows that are asked for, in their order; all of them without a pattern.
+    """Returns the rows that match, in their order; all of them without a pattern.
 
     Args:
         contenders: All rows.
-        patterns: Names of rows or groups, "growth" for all groups that begin so, or shell
+        patterns: Names of rows or groups, "growth" for all groups that start with it, or shell
             patterns such as "ppo_*".
 
     Raises:
-        RlAbnError: If a pattern fits no row.
+        RlAbnError: If a pattern matches no row.
     """
     patterns = list(patterns)
     for pattern in patterns:
@@ -120,7 +120,7 @@ def _fits(contender: Contender, pattern: str) -> bool:
 
 
 def ladder(most: int, start: int = 1) -> list[int]:
-    """Returns start, its doubles up to `most`, and `most`: 1, 2, 4, 6 for 6."""
+    """Returns start, its doublings up to `most`, and `most`: 1, 2, 4, 6 for 6."""
     steps = []
     while start < most:
         steps.append(start)

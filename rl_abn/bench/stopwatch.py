@@ -1,4 +1,4 @@
-"""Times whole units of work after a warm-up, and ends a training once enough is timed."""
+"""Times whole units of work after a warm-up, and stops a training when enough is timed."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from rl_abn.bench.spec import Spec
 
 
 class Stopwatch:
-    """Times from the first boundary after the warm-up to the first at which enough is timed.
+    """Times from the first unit after the warm-up until the spec's minimum is reached.
 
     Args:
-        spec: How long the warm-up and the timing are.
-        stride: Units that belong together: the timing ends after a multiple of them.
-        on_begin: Called when the timing begins.
+        spec: Lengths of the warm-up and of the timing.
+        stride: The timing ends only after a multiple of this many units.
+        on_begin: Called when the timing starts.
 
     Attributes:
-        steps: Agent steps timed so far, up to the last boundary.
-        seconds: How long they took.
+        steps: Agent steps timed up to the last unit.
+        seconds: Time they took.
     """
 
     def __init__(
@@ -38,9 +38,13 @@ class Stopwatch:
         self._on_gpu = spec.device != "cpu" and torch.cuda.is_available()
 
     def boundary(self, steps: int) -> bool:
-        """Takes note that a unit begins, after `steps` agent steps in all; says whether it ends."""
+        """Marks the boundary between two units; returns whether the timing is over.
+
+        Args:
+            steps: Agent steps in total so far.
+        """
         if self._on_gpu:
-            torch.cuda.synchronize()  # what was asked of the GPU belongs to the unit that asked
+            torch.cuda.synchronize()  # queued GPU work belongs to the unit that queued it
         now = time.perf_counter()
         if self._begun is None:
             if steps >= self.spec.warm_up:
@@ -57,7 +61,7 @@ class Stopwatch:
 
 
 class StopwatchCallback(BaseCallback):
-    """Lets a stopwatch run over rollouts, each with the update after it, and ends the training.
+    """Times rollouts, each with the update after it, and stops the training.
 
     Args:
         stopwatch: The stopwatch.
@@ -76,5 +80,5 @@ class StopwatchCallback(BaseCallback):
             self.on_end()
 
     def _on_step(self) -> bool:
-        # SB3 asks whether to go on after a step only: one more is played, which does not count.
+        # SB3 can stop only after a step, so one more is played; it is not timed.
         return not self._done
