@@ -1,4 +1,4 @@
-"""Finds and reads recipes, by name or by path."""
+"""Finds and reads recipes by name or path."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def recipe_folder(kind: Kind) -> Path:
-    """Returns the folder the recipes lie in: beside the package in a checkout, inside a wheel."""
+    """Returns the recipes' folder: beside the package in a checkout, inside it in a wheel."""
     beside = PACKAGE.parent / kind
     return beside if (PACKAGE.parent / "pyproject.toml").is_file() else PACKAGE / "_recipes" / kind
 
@@ -76,7 +76,7 @@ def recipe_path(kind: Kind, name_or_path: str) -> Path:
 
 
 def recipe_summary(kind: Kind, name: str) -> str:
-    """Returns what the comment at the top of a recipe says, up to its first full stop or colon."""
+    """Returns a recipe's opening comment up to the first full stop, colon or semicolon."""
     lines = recipe_path(kind, name).read_text("utf-8").splitlines()
     comment = list(takewhile(lambda line: line.startswith("#"), lines))
     text = " ".join(line.removeprefix("#").strip() for line in comment)
@@ -87,7 +87,7 @@ def load_agent(name_or_path: str) -> AgentRecipe:
     """Reads an agent recipe.
 
     Raises:
-        RlAbnError: If it is missing or wrong.
+        RlAbnError: If it is missing or invalid.
     """
     return _load(AgentRecipe, "agents", name_or_path)
 
@@ -96,7 +96,7 @@ def load_env(name_or_path: str) -> EnvRecipe:
     """Reads an env recipe.
 
     Raises:
-        RlAbnError: If it is missing or wrong.
+        RlAbnError: If it is missing or invalid.
     """
     return _load(EnvRecipe, "envs", name_or_path)
 
@@ -105,7 +105,7 @@ def load_model(name_or_path: str) -> ModelRecipe:
     """Reads a model recipe of the vision track.
 
     Raises:
-        RlAbnError: If it is missing or wrong.
+        RlAbnError: If it is missing or invalid.
     """
     return _load(ModelRecipe, "agents/vision", name_or_path)
 
@@ -114,13 +114,13 @@ def load_data(name_or_path: str) -> DataRecipe:
     """Reads a data recipe of the vision track.
 
     Raises:
-        RlAbnError: If it is missing or wrong.
+        RlAbnError: If it is missing or invalid.
     """
     return _load(DataRecipe, "envs/vision", name_or_path)
 
 
 def make_run_recipe(env: str, agent: str, seed: int, settings: Iterable[str] = ()) -> RunRecipe:
-    """Resolves what a run is made of.
+    """Resolves a run's recipe from an env recipe, an agent recipe and overrides.
 
     Args:
         env: Name or path of the env recipe.
@@ -129,7 +129,7 @@ def make_run_recipe(env: str, agent: str, seed: int, settings: Iterable[str] = (
         settings: Overrides such as "algorithm.gamma=0.995".
 
     Raises:
-        RlAbnError: If something is missing or wrong.
+        RlAbnError: If something is missing or invalid.
     """
     recipes = override(load_agent(agent), load_env(env), settings)
     names = recipe_path("agents", agent).stem, recipe_path("envs", env).stem
@@ -139,7 +139,7 @@ def make_run_recipe(env: str, agent: str, seed: int, settings: Iterable[str] = (
 def make_vision_recipe(
     env: str, agent: str, seed: int, settings: Iterable[str] = ()
 ) -> VisionRunRecipe:
-    """Resolves what a run of the vision track is made of.
+    """Resolves a vision run's recipe from a data recipe, a model recipe and overrides.
 
     Args:
         env: Name or path of the data recipe.
@@ -148,7 +148,7 @@ def make_vision_recipe(
         settings: Overrides such as "optimizer.learning_rate=0.05".
 
     Raises:
-        RlAbnError: If something is missing or wrong.
+        RlAbnError: If something is missing or invalid.
     """
     recipes = override(load_model(agent), load_data(env), settings)
     names = recipe_path("agents/vision", agent).stem, recipe_path("envs/vision", env).stem
@@ -160,10 +160,10 @@ def load_run(path: Path, track: type[RunT]) -> RunT:
 
     Args:
         path: The file in the run's folder.
-        track: Which track's run it has to be.
+        track: The expected track's recipe class.
 
     Raises:
-        RlAbnError: If it is missing or wrong, or the other track's.
+        RlAbnError: If it is missing, invalid or of the other track.
     """
     data = read_toml(path)
     env = data.get("env")
@@ -179,7 +179,7 @@ def load_run(path: Path, track: type[RunT]) -> RunT:
 
 
 def track_of(data: Mapping[str, Any]) -> type[RunRecipe] | type[VisionRunRecipe]:
-    """Returns whose run a resolved recipe describes."""
+    """Returns the recipe class of the track that a resolved recipe belongs to."""
     env = data.get("env")
     kind = env.get("kind") if isinstance(env, dict) else None
     return VisionRunRecipe if kind in DATA_KINDS else RunRecipe
@@ -189,7 +189,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Reads a TOML file.
 
     Raises:
-        RlAbnError: If it cannot be read or is no TOML.
+        RlAbnError: If it cannot be read or is not TOML.
     """
     try:
         return tomllib.loads(read_text(path, MOST_BYTES))
@@ -207,7 +207,7 @@ def _load(recipe: type[RecipeT], kind: Kind, name_or_path: str) -> RecipeT:
 def _resolved(
     run: type[RunT], names: tuple[str, str], recipes: tuple[BaseModel, BaseModel], seed: int
 ) -> RunT:
-    """Puts a run's recipe together of an agent's and an env's, names and recipes."""
+    """Combines an agent's and an env's names and recipes into a run's recipe."""
     data = {
         "agent_name": names[0],
         "env_name": names[1],
