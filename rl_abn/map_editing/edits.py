@@ -1,4 +1,4 @@
-"""What a person says of where a network should look: edits of its maps, kept in a file."""
+"""Edits that a person made to a network's attention maps."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from torch.nn import functional as F
 from rl_abn.errors import RlAbnError, did_you_mean, printable
 
 BANDWIDTH = 4.0
-"""Standard deviation of a click's kernel where the file does not say, in pixels."""
+"""Default standard deviation of a click's kernel, in pixels."""
 
 
 class Box(NamedTuple):
-    """A rectangle of a picture, in pixels as the network sees it, from its upper left corner.
+    """A rectangle of an image, in pixels of the network's input, from the upper left corner.
 
     Attributes:
         left: First column.
@@ -37,7 +37,7 @@ class Box(NamedTuple):
 
 
 class Click(NamedTuple):
-    """A place in a picture somebody pointed at, in pixels as the network sees it.
+    """A point of an image that a person clicked, in pixels of the network's input.
 
     Attributes:
         x: Column.
@@ -50,17 +50,17 @@ class Click(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Edit:
-    """What is to become of one picture's maps.
+    """The edit of one image's maps.
 
-    It starts at the map that is given, else at the density of the clicks, else at the network's
-    own. Then boxes are removed, and then boxes are added.
+    It starts from the given map, else from the density of the clicks, else from the network's own
+    map. Then the `remove` boxes are set to 0, and after them the `add` boxes to 1.
 
     Attributes:
         map: In 0..1, float32 [1, h, w], or [m, h, w] with one for each of the network's maps; of
-            any resolution. None gives none.
-        clicks: Where it should look.
-        remove: Boxes that become 0.
-        add: Boxes that become 1.
+            any resolution. None if no map is given.
+        clicks: Points of high attention.
+        remove: Boxes set to 0.
+        add: Boxes set to 1.
     """
 
     map: Float32[np.ndarray, "m h w"] | None = None
@@ -71,12 +71,12 @@ class Edit:
 
 @dataclass(frozen=True, eq=False)
 class Edits:
-    """Edits of some pictures of a set.
+    """Edits of some images of a data set.
 
     Attributes:
-        of: By the picture's name.
+        of: Edits by the image's name.
         bandwidth: Standard deviation of a click's Gaussian kernel, in pixels.
-        place: What the file is called in a message.
+        place: The file's name in messages.
     """
 
     of: Mapping[str, Edit] = field(default_factory=dict)
@@ -85,7 +85,7 @@ class Edits:
 
     @property
     def digest(self) -> str:
-        """A fingerprint: another one for other edits."""
+        """SHA-256 of all edits, in hexadecimal."""
         everything = hashlib.sha256(repr(self.bandwidth).encode())
         for name, edit in self.of.items():
             everything.update(repr((name, edit.clicks, edit.remove, edit.add)).encode())
@@ -94,13 +94,13 @@ class Edits:
         return everything.hexdigest()
 
     def numbers(self, names: Sequence[str]) -> Int64[Tensor, " E"]:
-        """Returns the numbers of the edited pictures in a set, in the edits' order.
+        """Returns the indices of the edited images in a data set, in the edits' order.
 
         Args:
-            names: What the set's pictures are called, in their order.
+            names: Names of the data set's images, in its order.
 
         Raises:
-            RlAbnError: If an edit's picture is not in the set; with the nearest name.
+            RlAbnError: If an image is not in the data set; with the nearest name.
         """
         number = {name: i for i, name in enumerate(names)}
         missing = [name for name in self.of if name not in number]
@@ -119,11 +119,11 @@ class Edits:
         """Returns the edited maps M'.
 
         Args:
-            own: The network's own maps of the edited pictures, in the edits' order, [E, m, h, w].
-            size: Height and width of the pictures as the network sees them.
+            own: The network's own maps of the edited images, in the edits' order, [E, m, h, w].
+            size: Height and width of the network's input.
 
         Raises:
-            RlAbnError: If a map is for another number of maps, or a box or click lies outside.
+            RlAbnError: If the number of given maps does not fit, or a box or click lies outside.
         """
         edited = []
         for (name, edit), maps in zip(self.of.items(), own, strict=True):
@@ -150,15 +150,15 @@ def _edited(
 
 
 def covered(box: Box, size: tuple[int, int], map_size: tuple[int, int]) -> Float[Tensor, "h w"]:
-    """Returns how much of each place of a map a box covers, 0..1.
+    """Returns the fraction of each map cell that a box covers, 0..1.
 
     Args:
-        box: In pixels of the picture.
-        size: Height and width of the picture.
+        box: In pixels of the image.
+        size: Height and width of the image.
         map_size: Height and width of the map.
 
     Raises:
-        ValueError: If nothing of the picture is in the box.
+        ValueError: If the box lies outside the image.
     """
     inside = box.left < min(box.right, size[1]) and box.top < min(box.bottom, size[0])
     if not inside or min(box.right, box.bottom) <= 0:
@@ -174,18 +174,18 @@ def covered(box: Box, size: tuple[int, int], map_size: tuple[int, int]) -> Float
 def density(
     clicks: Sequence[Click], size: tuple[int, int], map_size: tuple[int, int], bandwidth: float
 ) -> Float[Tensor, "h w"]:
-    """Returns where clicks lie dense: a Gaussian kernel on each, scaled to a maximum of 1.
+    """Returns the density of clicks: a sum of Gaussian kernels, scaled to a maximum of 1.
 
-    As the "bubbles" that people uncover to tell what they see (Mitsuhara et al. 2019).
+    As with the "bubbles" that people uncover to recognise an image (Mitsuhara et al. 2019).
 
     Args:
-        clicks: In pixels of the picture, at least one.
-        size: Height and width of the picture.
+        clicks: In pixels of the image, at least one.
+        size: Height and width of the image.
         map_size: Height and width of the map.
         bandwidth: The kernel's standard deviation in pixels.
 
     Raises:
-        ValueError: If a click lies outside the picture.
+        ValueError: If a click lies outside the image.
     """
     counts = np.zeros(size, np.float64)
     for x, y in clicks:
@@ -201,7 +201,7 @@ def density(
 
 
 def _overlap(low: float, high: float, length: int, cells: int) -> Float[Tensor, " cells"]:
-    """Returns the share of each of the cells along a side that lies from low to high."""
+    """Returns for each cell along a side the fraction that lies between low and high."""
     edges = torch.linspace(0, length, cells + 1)
     inside = edges[1:].clamp(max=high) - edges[:-1].clamp(min=low)
     return (inside * cells / length).clamp(0, 1)
