@@ -69,7 +69,7 @@ class Setting:
 
     def spec(self, kind: str, **fields: Any) -> Spec:
         """Returns a measurement in this setting."""
-        mine = {
+        common = {
             "env": self.env,
             "device": self.device,
             "torch_threads": self.torch_threads,
@@ -77,7 +77,7 @@ class Setting:
         }
         if kind in ("ours", "run"):
             fields["settings"] = (*self.settings, *fields.get("settings", ()))
-        return Spec.model_validate({"kind": kind, **mine, **fields})
+        return Spec.model_validate({"kind": kind, **common, **fields})
 
 
 def all_contenders(setting: Setting) -> list[Contender]:
@@ -159,20 +159,20 @@ def _emulators(setting: Setting) -> Iterator[Contender]:
 
 
 def _algorithm(setting: Setting, name: str) -> Iterator[Contender]:
-    theirs, passive = f"sb3_{name}", f"sb3_{name}_passive"
+    sb3_row, passive_row = f"sb3_{name}", f"sb3_{name}_passive"
     yield Contender(
-        name=theirs,
+        name=sb3_row,
         group=name,
         text=f"SB3's {name.upper()}, rl-zoo's settings, as its users run it",
-        baselines=(theirs,),
+        baselines=(sb3_row,),
         spec=setting.spec("sb3", agent=name, wait_policy="default"),
         quick=True,
     )
     yield Contender(
-        name=passive,
+        name=passive_row,
         group=name,
         text="the same with OMP_WAIT_POLICY=passive, as rl-abn sets it",
-        baselines=(theirs,),
+        baselines=(sb3_row,),
         spec=setting.spec("sb3", agent=name),
         quick=True,
     )
@@ -187,7 +187,7 @@ def _algorithm(setting: Setting, name: str) -> Iterator[Contender]:
                 name=agent + suffix,
                 group=name,
                 text=f"{agent}, {precision}",
-                baselines=(theirs, passive),
+                baselines=(sb3_row, passive_row),
                 spec=setting.spec("ours", agent=agent, settings=(f"train.precision={precision}",)),
                 quick=form == "abn",
             )
@@ -197,7 +197,7 @@ def _algorithm(setting: Setting, name: str) -> Iterator[Contender]:
             name=f"{agent}_bf16_halves",
             group=name,
             text=f"{agent}, bf16, games in two halves, emulators at idle priority",
-            baselines=(theirs, passive),
+            baselines=(sb3_row, passive_row),
             spec=setting.spec("ours", agent=agent, settings=_HALVES),
         )
     if name == "ppo":
@@ -205,7 +205,7 @@ def _algorithm(setting: Setting, name: str) -> Iterator[Contender]:
             name="ppo_abn_fast",
             group=name,
             text="ppo_abn_fast: 64 games × 32 steps, bf16",
-            baselines=(theirs, passive),
+            baselines=(sb3_row, passive_row),
             spec=setting.spec("ours", agent="ppo_abn_fast"),
         )
 

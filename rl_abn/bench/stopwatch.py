@@ -33,7 +33,7 @@ class Stopwatch:
         self.steps = 0
         self.seconds = 0.0
         self._units = 0
-        self._begun: float | None = None
+        self._started: float | None = None
         self._steps_before = 0
         self._on_gpu = spec.device != "cpu" and torch.cuda.is_available()
 
@@ -46,13 +46,13 @@ class Stopwatch:
         if self._on_gpu:
             torch.cuda.synchronize()  # queued GPU work belongs to the unit that queued it
         now = time.perf_counter()
-        if self._begun is None:
+        if self._started is None:
             if steps >= self.spec.warm_up:
                 self.on_begin()
-                self._begun, self._steps_before = time.perf_counter(), steps
+                self._started, self._steps_before = time.perf_counter(), steps
             return False
         self._units += 1
-        self.steps, self.seconds = steps - self._steps_before, now - self._begun
+        self.steps, self.seconds = steps - self._steps_before, now - self._started
         return (
             self._units % self.stride == 0
             and self.steps >= self.spec.steps

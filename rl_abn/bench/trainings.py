@@ -85,9 +85,9 @@ def time_run(spec: Spec) -> tuple[Timed, float]:
 
     def timed_save(save: Callable[..., None]) -> Callable[..., None]:
         def save_timed(*args: Any) -> None:
-            begun = time.perf_counter()
+            start = time.perf_counter()
             save(*args)
-            saves.append(time.perf_counter() - begun)
+            saves.append(time.perf_counter() - start)
 
         return save_timed
 

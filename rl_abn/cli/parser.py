@@ -228,10 +228,10 @@ def add_epoch(parser: argparse.ArgumentParser, of: str = "the") -> None:
 
 def add_data(
     parser: argparse.ArgumentParser,
-    said: str = "where the data lies (default: where it lay in training)",
+    help_text: str = "where the data lies (default: where it lay in training)",
 ) -> None:
     """Adds --data."""
-    parser.add_argument("--data", type=Path, metavar="PATH", help=said)
+    parser.add_argument("--data", type=Path, metavar="PATH", help=help_text)
 
 
 def add_split(parser: argparse.ArgumentParser) -> None:
@@ -244,7 +244,7 @@ def add_split(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_interventions(parser: argparse.ArgumentParser, said: str) -> None:
+def add_interventions(parser: argparse.ArgumentParser, help_text: str) -> None:
     """Adds --intervention, as `interventions`."""
     parser.add_argument(
         "--intervention",
@@ -253,7 +253,7 @@ def add_interventions(parser: argparse.ArgumentParser, said: str) -> None:
         default=[],
         metavar="NAME",
         dest="interventions",
-        help=said,
+        help=help_text,
     )
 
 

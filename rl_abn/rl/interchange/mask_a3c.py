@@ -21,7 +21,7 @@ from rl_abn.runs import OnExists, Run, check_weights
 AGENT = "a2c_mask_a3c"
 MOST_BYTES = 64 * 2**20  # the published files have 1.4 MB
 PARTS = ("weight", "bias")
-# Names of the published layers and of ours.
+# Names of the published layers, and of the same layers here.
 _LAYERS = {
     "conv1": "features_extractor.layers.0.0",
     "conv2": "features_extractor.layers.1.0",

@@ -133,8 +133,8 @@ def _from_cnn_policy(
         )
     ours = (name for name in policy.state_dict() if name.endswith(".weight"))
     renamed = {
-        f"{theirs}.{part}": f"{mine.removesuffix('.weight')}.{part}"
-        for theirs, mine in zip(_CNN_POLICY, ours, strict=True)
+        f"{sb3_name}.{part}": f"{name_here.removesuffix('.weight')}.{part}"
+        for sb3_name, name_here in zip(_CNN_POLICY, ours, strict=True)
         for part in ("weight", "bias")
     }
     # SB3 keeps the shared extractor under three names.

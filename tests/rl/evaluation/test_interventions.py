@@ -259,7 +259,7 @@ def test_an_intervention_on_the_value_map_leaves_the_games_the_same(run):
         assert not evaluation.difference.excludes_zero
 
 
-def test_without_a_random_player_nobody_is_taken_for_one(run):
+def test_without_a_random_player_there_is_no_random_evaluation(run):
     result = evaluate_run(run, n_games=1, interventions=[InterventionSpec("zero")], max_steps=3)
     assert result.random is None
     assert result.beats_random is None
@@ -284,7 +284,7 @@ def test_an_evaluation_with_interventions_is_plain_json(run):
     assert (data["max_steps"], intervened["max_frames"]) == (3, 12)
 
 
-def test_no_kept_file_takes_anothers_place(run):
+def test_no_saved_file_replaces_another(run):
     alone = evaluate_run(run, n_games=1, max_steps=2)
 
     def save(*specs):
