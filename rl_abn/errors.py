@@ -19,13 +19,7 @@ def warn(message: str) -> None:
 
 
 def did_you_mean(got: str, choices: Iterable[str], otherwise: str | None = None) -> str:
-    """Returns a phrase with the nearest valid choice, or with a list if none is near.
-
-    Args:
-        got: The name given.
-        choices: The valid names.
-        otherwise: Phrase to return instead of a list.
-    """
+    """Returns a phrase with the nearest valid choice; if none is near, `otherwise` or a list."""
     names = sorted(choices)
     near = get_close_matches(got, names, n=1, cutoff=0.5)
     if near:

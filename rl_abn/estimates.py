@@ -41,12 +41,9 @@ def mean(values: np.ndarray, seed: int = 0) -> Estimate:
 
 
 def estimate(values: np.ndarray, statistic: Callable[..., Any], seed: int = 0) -> Estimate:
-    """Estimates a statistic of values [N]; without an interval if N is 1.
+    """Estimates a statistic, which takes an array and an `axis`, of independent values [N].
 
-    Args:
-        values: Independent samples, N >= 1.
-        statistic: Takes an array and an `axis`.
-        seed: Of the bootstrap.
+    There is no interval if N is 1; `seed` is the bootstrap's.
     """
     value = float(statistic(values))
     if len(values) < 2:

@@ -94,12 +94,10 @@ def all_contenders(setting: Setting) -> list[Contender]:
 
 
 def select(contenders: Sequence[Contender], patterns: Iterable[str]) -> list[Contender]:
-    """Returns the rows that match, in their order; all of them without a pattern.
+    """Returns the rows that match any pattern, in their order; all of them without a pattern.
 
-    Args:
-        contenders: All rows.
-        patterns: Names of rows or groups, "growth" for all groups that start with it, or shell
-            patterns such as "ppo_*".
+    A pattern is a row's or group's name, "growth" for all groups that start with it, or a shell
+    pattern such as "ppo_*".
 
     Raises:
         RlAbnError: If a pattern matches no row.

@@ -18,14 +18,7 @@ PHASES = ("emulator", "acting", "learning", "logging", "other")
 
 
 class PhaseTimer:
-    """Adds up the time spent in each phase.
-
-    Args:
-        clock: Returns the time in seconds.
-
-    Attributes:
-        current: The current phase, a name in `PHASES`.
-    """
+    """Adds up the time spent in each phase; `current` is the current one, a name in `PHASES`."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
@@ -53,11 +46,7 @@ class PhaseTimer:
     def time_method(self, owner: Any, method: str, phase: str, *, then: str | None = None) -> None:
         """Wraps an object's method so that its run time counts for a phase.
 
-        Args:
-            owner: The object.
-            method: The method's name.
-            phase: The phase while it runs.
-            then: The phase after it; None returns to the phase before it.
+        After it the phase is `then`, or the one before it.
         """
         plain = getattr(owner, method)
 

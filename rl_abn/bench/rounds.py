@@ -27,10 +27,7 @@ def measure_in_turn(
 ) -> Iterator[Measurement]:
     """Measures A B C, A B C, …: slow changes of the machine's speed affect all rows alike.
 
-    Args:
-        contenders: The rows.
-        repeats: Number of rounds.
-        run: Takes a measurement, or returns in one line why it failed; None is `run_worker`.
+    `run` takes a measurement, or returns in one line why it failed; the default is `run_worker`.
     """
     run = run or run_worker
     for number in range(repeats):

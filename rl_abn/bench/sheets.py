@@ -15,14 +15,7 @@ NOTHING = "-"
 
 
 class Sheet(NamedTuple):
-    """A table of text; the first two columns are names, the others numbers.
-
-    Attributes:
-        title: Title.
-        headings: One per column.
-        rows: Cells of each row, one per column.
-        notes: Sentences below the table.
-    """
+    """A titled table of text with notes; the first two columns are names, the others numbers."""
 
     title: str
     headings: tuple[str, ...]

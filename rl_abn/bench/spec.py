@@ -86,14 +86,7 @@ class Measured(Record):
 
 
 class Measurement(Record):
-    """A row's measurement in one round.
-
-    Attributes:
-        row: Name of the row.
-        round: Number of the round, from 0.
-        measured: The result, or None.
-        failure: Why it failed, in one line, or None.
-    """
+    """A row's measurement in one round, from 0: the result, or in one line why it failed."""
 
     row: str
     round: int

@@ -25,10 +25,6 @@ def ratios(row: Mapping[int, float], baseline: Mapping[int, float]) -> list[floa
     """Divides a row's numbers by its baseline's of the same round.
 
     The speed of a shared machine drifts slowly compared with a round, so these ratios vary less
-    than a ratio of two medians.
-
-    Args:
-        row: Numbers by round.
-        baseline: The baseline's numbers by round; rounds missing in one of them are left out.
+    than a ratio of two medians. Rounds missing in one of them are left out.
     """
     return [row[r] / baseline[r] for r in sorted(row.keys() & baseline.keys())]

@@ -38,11 +38,7 @@ class Stopwatch:
         self._on_gpu = spec.device != "cpu" and torch.cuda.is_available()
 
     def boundary(self, steps: int) -> bool:
-        """Marks the boundary between two units; returns whether the timing is over.
-
-        Args:
-            steps: Agent steps in total so far.
-        """
+        """Ends a unit, after `steps` agent steps in total; returns whether the timing is over."""
         if self._on_gpu:
             torch.cuda.synchronize()  # queued GPU work belongs to the unit that queued it
         now = time.perf_counter()
@@ -61,12 +57,7 @@ class Stopwatch:
 
 
 class StopwatchCallback(BaseCallback):
-    """Times rollouts, each with the update after it, and stops the training.
-
-    Args:
-        stopwatch: The stopwatch.
-        on_end: Called when the timing ends.
-    """
+    """Times rollouts, each with the update after it; then calls `on_end` and stops the training."""
 
     def __init__(self, stopwatch: Stopwatch, on_end: Callable[[], None]) -> None:
         super().__init__()

@@ -27,12 +27,7 @@ STEPS = 10_000_000
 
 
 class Timed(NamedTuple):
-    """A training's timing.
-
-    Attributes:
-        stopwatch: Steps and seconds.
-        shares: Share of the time per phase.
-    """
+    """A training's timing: steps and seconds, and the share of the time per phase."""
 
     stopwatch: Stopwatch
     shares: dict[str, float]

@@ -25,11 +25,7 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command line and exits: 0 done, 2 a user's mistake, 130 interrupted.
-
-    Args:
-        arguments: The words after `rl-abn`; None takes those of this process.
-    """
+    """Runs a command line and exits: 0 done, 2 a user's mistake, 130 interrupted."""
     # Before torch loads: OpenMP threads that wait by spinning take the cores from each other and
     # from the emulators when anything else runs on the machine (33 steps/s instead of 351,
     # measured on two cores).

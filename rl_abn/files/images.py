@@ -50,10 +50,7 @@ class Framing:
             )
 
     def apply(self, picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "H W 3"]:
-        """Crops and resizes an image.
-
-        Args:
-            picture: uint8 [h, w, 3].
+        """Crops and resizes an image, uint8 [h, w, 3].
 
         Raises:
             ValueError: If the image does not have these rows.
@@ -86,10 +83,9 @@ class Framing:
 
 
 def decode(data: bytes) -> UInt8[np.ndarray, "h w 3"]:
-    """Decodes an image of limited size to RGB; grey is repeated, transparency ignored.
+    """Decodes a JPEG, PNG, BMP, PPM, TIFF or WebP file of limited size to RGB.
 
-    Args:
-        data: A JPEG, PNG, BMP, PPM, TIFF or WebP file.
+    Grey is repeated, transparency ignored.
 
     Raises:
         ValueError: If it is damaged, of another format, or too large.

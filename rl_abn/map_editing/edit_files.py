@@ -42,13 +42,10 @@ _COLUMNS = ["picture", "x", "y"]
 
 
 def read_edits(path: str | Path) -> Edits:
-    """Reads edited maps. Nothing is unpickled.
+    """Reads edited maps from a folder with edits.toml, that file itself, or a .zip of the folder.
 
     Whether the images exist in a data set, and boxes and clicks lie inside the images, is checked
-    when the edits are applied.
-
-    Args:
-        path: A folder with edits.toml, that file itself, or a .zip of such a folder.
+    when the edits are applied. Nothing is unpickled.
 
     Raises:
         RlAbnError: If there are no edits, or something in them is invalid.
@@ -86,11 +83,7 @@ def read_edits(path: str | Path) -> Edits:
 
 
 def write_edits(folder: str | Path, edits: Edits) -> None:
-    """Writes edits in the format of `read_edits`: edits.toml, maps as .npy, clicks.csv.
-
-    Args:
-        folder: Created if missing. Files of these names are replaced.
-        edits: At least one.
+    """Writes one or more edits in the format of `read_edits`; existing files are replaced.
 
     Raises:
         RlAbnError: If the files cannot be written.

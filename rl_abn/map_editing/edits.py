@@ -21,14 +21,7 @@ BANDWIDTH = 4.0
 
 
 class Box(NamedTuple):
-    """A rectangle of an image, in pixels of the network's input, from the upper left corner.
-
-    Attributes:
-        left: First column.
-        top: First row.
-        right: Column after the last.
-        bottom: Row after the last.
-    """
+    """A rectangle [left, right) x [top, bottom) of an image, in pixels of the network's input."""
 
     left: float
     top: float
@@ -37,12 +30,7 @@ class Box(NamedTuple):
 
 
 class Click(NamedTuple):
-    """A point of an image that a person clicked, in pixels of the network's input.
-
-    Attributes:
-        x: Column.
-        y: Row.
-    """
+    """A point of an image that a person clicked: column and row in pixels of the input."""
 
     x: float
     y: float
@@ -94,10 +82,7 @@ class Edits:
         return everything.hexdigest()
 
     def numbers(self, names: Sequence[str]) -> Int64[Tensor, " E"]:
-        """Returns the indices of the edited images in a data set, in the edits' order.
-
-        Args:
-            names: Names of the data set's images, in its order.
+        """Returns the indices of the edited images among a data set's `names`, in the edits' order.
 
         Raises:
             RlAbnError: If an image is not in the data set; with the nearest name.
@@ -116,11 +101,9 @@ class Edits:
     def apply(
         self, own: Float[Tensor, "E m h w"], size: tuple[int, int]
     ) -> Float[Tensor, "E m h w"]:
-        """Returns the edited maps M'.
+        """Returns the edited maps M' of the edited images, in the edits' order.
 
-        Args:
-            own: The network's own maps of the edited images, in the edits' order, [E, m, h, w].
-            size: Height and width of the network's input.
+        `own` are the network's own maps, `size` is height and width of the network's input.
 
         Raises:
             RlAbnError: If the number of given maps does not fit, or a box or click lies outside.
@@ -152,10 +135,7 @@ def _edited(
 def covered(box: Box, size: tuple[int, int], map_size: tuple[int, int]) -> Float[Tensor, "h w"]:
     """Returns the fraction of each map cell that a box covers, 0..1.
 
-    Args:
-        box: In pixels of the image.
-        size: Height and width of the image.
-        map_size: Height and width of the map.
+    `size` and `map_size` are height and width of the image and of the map.
 
     Raises:
         ValueError: If the box lies outside the image.
@@ -174,15 +154,11 @@ def covered(box: Box, size: tuple[int, int], map_size: tuple[int, int]) -> Float
 def density(
     clicks: Sequence[Click], size: tuple[int, int], map_size: tuple[int, int], bandwidth: float
 ) -> Float[Tensor, "h w"]:
-    """Returns the density of clicks: a sum of Gaussian kernels, scaled to a maximum of 1.
+    """Returns the density of one or more clicks: Gaussian kernels, scaled to a maximum of 1.
 
-    As with the "bubbles" that people uncover to recognise an image (Mitsuhara et al. 2019).
-
-    Args:
-        clicks: In pixels of the image, at least one.
-        size: Height and width of the image.
-        map_size: Height and width of the map.
-        bandwidth: The kernel's standard deviation in pixels.
+    As with the "bubbles" that people uncover to recognise an image (Mitsuhara et al. 2019). `size`
+    and `map_size` are height and width of the image and of the map; `bandwidth` is the kernel's
+    standard deviation in pixels.
 
     Raises:
         ValueError: If a click lies outside the image.

@@ -48,11 +48,7 @@ def list_recipes(kind: Kind) -> list[str]:
 
 
 def recipe_path(kind: Kind, name_or_path: str) -> Path:
-    """Returns the file of a recipe.
-
-    Args:
-        kind: "agents" or "envs", of either track.
-        name_or_path: A recipe's name, or the path of a TOML file.
+    """Returns the file of a recipe, given its name or the path of a TOML file.
 
     Raises:
         RlAbnError: If there is no such recipe or file.
@@ -122,11 +118,7 @@ def load_data(name_or_path: str) -> DataRecipe:
 def make_run_recipe(env: str, agent: str, seed: int, settings: Iterable[str] = ()) -> RunRecipe:
     """Resolves a run's recipe from an env recipe, an agent recipe and overrides.
 
-    Args:
-        env: Name or path of the env recipe.
-        agent: Name or path of the agent recipe.
-        seed: 0 to 2**31 - 1.
-        settings: Overrides such as "algorithm.gamma=0.995".
+    Recipes are names or paths; `settings` are overrides such as "algorithm.gamma=0.995".
 
     Raises:
         RlAbnError: If something is missing or invalid.
@@ -141,11 +133,7 @@ def make_vision_recipe(
 ) -> VisionRunRecipe:
     """Resolves a vision run's recipe from a data recipe, a model recipe and overrides.
 
-    Args:
-        env: Name or path of the data recipe.
-        agent: Name or path of the model recipe.
-        seed: 0 to 2**31 - 1.
-        settings: Overrides such as "optimizer.learning_rate=0.05".
+    Recipes are names or paths; `settings` are overrides such as "optimizer.learning_rate=0.05".
 
     Raises:
         RlAbnError: If something is missing or invalid.
@@ -156,11 +144,7 @@ def make_vision_recipe(
 
 
 def load_run(path: Path, track: type[RunT]) -> RunT:
-    """Reads the resolved recipe of a run.
-
-    Args:
-        path: The file in the run's folder.
-        track: The expected track's recipe class.
+    """Reads the resolved recipe of a run of one track from its file in the run folder.
 
     Raises:
         RlAbnError: If it is missing, invalid or of the other track.

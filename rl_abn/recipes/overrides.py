@@ -20,12 +20,7 @@ EnvT = TypeVar("EnvT", EnvRecipe, DataRecipe)
 
 
 def validate(model: type[RecipeT], data: Mapping[str, Any], where: str) -> RecipeT:
-    """Makes a recipe from plain data.
-
-    Args:
-        model: The recipe's schema.
-        data: Content of the TOML file.
-        where: The file or flag to name in an error.
+    """Makes a recipe from plain data; `where` is the file or flag to name in an error.
 
     Raises:
         RlAbnError: If a key is unknown, missing or out of range: the first mistake, in one line.

@@ -67,12 +67,7 @@ class Table(BaseModel):
 
 
 def with_new_names(table: object, names: Mapping[str, str]) -> object:
-    """Returns a table with renamed fields under their new names.
-
-    Args:
-        table: The table as read.
-        names: From old to new names.
-    """
+    """Returns a table with renamed fields under their new names; `names` maps old to new."""
     if not isinstance(table, dict):
         return table
     return {names.get(key, key): value for key, value in table.items()}
@@ -339,13 +334,7 @@ class AgentRecipe(Table):
 
 
 class Game(Table):
-    """The game.
-
-    Attributes:
-        title: Name for display.
-        id: Gymnasium id.
-        rom: Name among ale_py's ROMs.
-    """
+    """The game: its name for display, its Gymnasium id and its name among ale_py's ROMs."""
 
     title: Label
     id: Label
@@ -463,13 +452,7 @@ class EnvRecipe(Table):
 
 
 class RunRecipe(Table):
-    """A run's resolved recipe.
-
-    Attributes:
-        agent_name: Name of the agent recipe.
-        env_name: Name of the env recipe.
-        seed: Seed of all random numbers.
-    """
+    """A run's resolved recipe: its recipes' names and contents, and the seed of the run."""
 
     agent_name: Label
     env_name: Label

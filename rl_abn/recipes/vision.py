@@ -121,11 +121,7 @@ class OptimizerTable(Table):
 
 
 class LossTable(Table):
-    """The training loss.
-
-    Attributes:
-        branch_coef: Weight of the attention branch's loss; the perception branch's has weight 1.
-    """
+    """The training loss: the perception branch's plus `branch_coef` times the attention branch's."""
 
     branch_coef: NotNegative = 1.0
 
@@ -303,13 +299,7 @@ class DataRecipe(Table):
 
 
 class VisionRunRecipe(Table):
-    """A vision run's resolved recipe.
-
-    Attributes:
-        agent_name: Name of the model recipe.
-        env_name: Name of the data recipe.
-        seed: Seed of all random numbers.
-    """
+    """A vision run's resolved recipe: the recipes' names and contents, and the seed."""
 
     agent_name: Label
     env_name: Label

@@ -17,15 +17,8 @@ _HEADER = 34
 class ActionBars:
     """A panel with one row per action or class: its name, a bar over 0..1 and the percentage.
 
-    Args:
-        names: Names of the actions, in the order of the probabilities.
-        width: The panel's width in pixels.
-        height: The available height in pixels; rows shrink to fit.
-        heading: Text above the rows.
-        source: Legend of the probabilities, beside the attention branch's.
-
-    Attributes:
-        height: The height the panel takes, in pixels.
+    The probabilities' legend is `source`, beside the attention branch's. Rows shrink to fit
+    `height`; the attribute `height` is what the panel takes, in pixels.
     """
 
     def __init__(
@@ -69,15 +62,10 @@ class ActionBars:
         branch: Float[np.ndarray, " actions"] | None,
         action: int,
     ) -> None:
-        """Paints the bars of one step over the static part.
+        """Paints the bars of one step over the static part at the same position.
 
-        Args:
-            canvas: The image, with the static part painted at the same position.
-            x: The panel's left column.
-            y: The panel's top row.
-            probabilities: Floats [A] in 0..1.
-            branch: The attention branch's, floats [A] in 0..1, or None.
-            action: Index of the highlighted action.
+        `probabilities` and the attention branch's, `branch`, are floats [A] in 0..1; the action
+        with the index `action` is highlighted.
         """
         if branch is not None:
             keys = ((self._source, draw.POLICY), ("attention branch", draw.ATTENTION))

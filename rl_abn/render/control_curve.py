@@ -32,16 +32,9 @@ class _SymmetricRange(SteadyRange):
 
 
 class ControlCurve:
-    """A panel with one control over the last steps; the newest is at the right edge.
+    """A panel with one control over the last `history` steps, which are `seconds` long.
 
-    The axis is symmetric about 0.
-
-    Args:
-        name: The heading.
-        width: The panel's width in pixels.
-        height: The panel's height in pixels.
-        history: Number of steps shown.
-        seconds: Duration of these steps.
+    The newest step is at the right edge; the axis is symmetric about 0. Sizes are in pixels.
     """
 
     def __init__(self, name: str, width: int, height: int, history: int, seconds: float) -> None:

@@ -29,18 +29,11 @@ def nice_step(span: float, intervals: int) -> float:
 
 
 class SteadyRange:
-    """An axis range that covers the data and changes rarely.
+    """An axis range, `low` to `high`, that covers the data and changes rarely.
 
     It grows, with a margin, when the data leave it, and shrinks only when they fill less than a
-    third of it. So the curve does not jump at every step.
-
-    Args:
-        intervals: Approximate number of intervals between axis labels.
-
-    Attributes:
-        low: Lower end of the axis.
-        high: Upper end of the axis.
-        step: Distance between axis labels.
+    third of it. So the curve does not jump at every step. Labels are `step` apart, in about
+    `intervals` intervals.
     """
 
     def __init__(self, intervals: int = 5) -> None:
@@ -73,13 +66,7 @@ class SteadyRange:
 
 
 class Plot:
-    """The plot area of a curve; the newest step is at the right edge.
-
-    Args:
-        width: Width in pixels.
-        height: Height in pixels.
-        history: Number of steps shown.
-    """
+    """The plot area, in pixels, of a curve of `history` steps; the newest is at the right edge."""
 
     def __init__(self, width: int, height: int, history: int) -> None:
         self.width, self.height, self._history = width, height, history
@@ -142,13 +129,7 @@ class Plot:
 
 
 class ValueCurve:
-    """A panel with the value estimate over the last steps; the newest is at the right edge.
-
-    Args:
-        width: The panel's width in pixels.
-        height: The panel's height in pixels.
-        history: Number of steps shown.
-    """
+    """A panel with the value estimate over the last `history` steps; the newest is at the right."""
 
     def __init__(self, width: int, height: int, history: int) -> None:
         self._width, self._height, self._history = width, height, history

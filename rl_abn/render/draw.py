@@ -92,15 +92,8 @@ def draw_text(
 ) -> None:
     """Paints one line of text; parts outside the canvas are cut off.
 
-    Args:
-        canvas: The image, changed in place.
-        text: The line.
-        x: Column of its left end, centre or right end, see `anchor`.
-        baseline: Row of the baseline.
-        size: Font size in pixels.
-        colour: Text colour.
-        bold: Whether the text is bold.
-        anchor: Which point of the line `x` is.
+    `x` is the column of its left end, centre or right end, see `anchor`; `baseline` is the row of
+    its baseline, `size` the font size in pixels.
     """
     if not text:
         return
@@ -131,14 +124,7 @@ def paste(canvas: Canvas, picture: Canvas, x: int, y: int) -> None:
 def draw_keys(
     canvas: Canvas, keys: Sequence[tuple[str, Colour]], right: int, baseline: int
 ) -> None:
-    """Paints a legend in one line: coloured squares with labels.
-
-    Args:
-        canvas: The image, changed in place.
-        keys: Labels and colours, from left to right.
-        right: Column where the line ends.
-        baseline: Row of the baseline.
-    """
+    """Paints a legend in one line that ends at column `right`: coloured squares with labels."""
     for label, colour in reversed(keys):
         draw_text(canvas, label, right, baseline, size=12, colour=MUTED, anchor="right")
         right -= text_width(label, 12) + 14

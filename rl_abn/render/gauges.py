@@ -17,13 +17,7 @@ _BRANCH = 5
 
 
 class Control(NamedTuple):
-    """A control and its range.
-
-    Attributes:
-        name: Its name.
-        low: Value at the gauge's left end.
-        high: Value at its right end.
-    """
+    """A control and its range, which is the range of its gauge."""
 
     name: str
     low: float = -1.0
@@ -33,12 +27,7 @@ class Control(NamedTuple):
 class Gauges:
     """A panel with one gauge per control: a bar from 0 to the network's value, and the number.
 
-    Args:
-        controls: The controls.
-        width: The panel's width in pixels.
-
-    Attributes:
-        height: The height the panel takes, in pixels.
+    The attribute `height` is what the panel takes, in pixels.
     """
 
     def __init__(self, controls: Sequence[Control], width: int) -> None:
@@ -74,15 +63,10 @@ class Gauges:
         branch: Float[np.ndarray, " controls"] | None,
         driven: Float[np.ndarray, " controls"] | None,
     ) -> None:
-        """Paints one step's controls over the static part.
+        """Paints one step's controls, floats [C], over the static part at the same position.
 
-        Args:
-            canvas: The image, with the static part painted at the same position.
-            x: The panel's left column.
-            y: The panel's top row.
-            controls: The network's, floats [C]; clipped to the gauges' ranges.
-            branch: The attention branch's, floats [C], or None.
-            driven: The driver's, floats [C], or None.
+        `controls` are the network's, `branch` the attention branch's, `driven` the driver's; all
+        are clipped to the gauges' ranges.
         """
         keys = [("network", draw.TAKEN)]
         keys += [("attention branch", draw.ATTENTION)] if branch is not None else []

@@ -17,16 +17,16 @@ _MAX_ENLARGE = 3
 
 @dataclass(frozen=True)
 class Grid:
-    """The layout of a grid of cells.
+    """The layout of a grid of cells; lengths are in pixels.
 
     Attributes:
         n_cells: Cells per block.
         n_blocks: Number of blocks, one below the other.
         columns: Cells per row.
-        cell: A cell's height and width in pixels.
-        gap: Distance between cells in pixels.
-        label: Height of the line of text above each block, in pixels.
-        block_gap: Distance between blocks in pixels.
+        cell: A cell's height and width.
+        gap: Distance between cells.
+        label: Height of the line of text above each block.
+        block_gap: Distance between blocks.
     """
 
     n_cells: int
@@ -73,17 +73,16 @@ class Grid:
 def largest_grid(
     n_cells: int, n_blocks: int, frame_size: tuple[int, int], room: tuple[int, int]
 ) -> tuple[Grid, int]:
-    """Returns the grid with the largest frames; among those the fullest, then the nearest to 16:9.
+    """Returns the grid with the largest frames that fits `room`, and its enlargement factor.
+
+    Among those it takes the fullest, then the one nearest to 16:9. If even frames at their own size
+    do not fit, that grid is returned.
 
     Args:
         n_cells: Cells per block.
         n_blocks: Number of blocks.
         frame_size: Height and width of a frame.
-        room: Available width and height; if even frames at their own size do not fit, that grid is
-            returned anyway.
-
-    Returns:
-        The grid and the integer enlargement factor of its frames.
+        room: Available width and height.
     """
     best: tuple[tuple[int, int, float], Grid, int] | None = None
     for enlarge in range(1, _MAX_ENLARGE + 1):
@@ -111,17 +110,10 @@ def paint_cells(
     enlarge: int,
     seen_rows: tuple[int, int] | None = None,
 ) -> None:
-    """Paints P frames overlaid with their maps into the cells.
+    """Paints P frames, overlaid with their maps, into the cells of a grid with one block per map.
 
-    Args:
-        canvas: The image, changed in place.
-        grid: The layout; one block per map.
-        corner: The grid's left column and top row in the image.
-        frames: uint8 [P, H, W, 3].
-        maps: Floats [P, m, h, w] in 0..1.
-        scale: "fixed" or "frame", as in `overlay`.
-        enlarge: Integer enlargement factor of the frames.
-        seen_rows: Rows of the frames that the maps cover; None is all.
+    `frames` are uint8 [P, H, W, 3], `maps` floats [P, m, h, w] in 0..1; `corner` is the grid's left
+    column and top row. The other arguments are those of `overlay`.
     """
     for block, i, x, y in grid.cells():
         picture = overlay(

@@ -88,10 +88,6 @@ def scaled(attention_map: Float[np.ndarray, "h w"], scale: Scale) -> Float32[np.
 def enlarged(frame: UInt8[np.ndarray, "H W 3"], factor: int) -> UInt8[np.ndarray, "H2 W2 3"]:
     """Returns the frame with each pixel as a square of `factor` by `factor` pixels.
 
-    Args:
-        frame: uint8 [H, W, 3].
-        factor: An integer >= 1.
-
     Raises:
         RlAbnError: If the factor is no integer >= 1.
     """
@@ -151,19 +147,12 @@ def overlay(
 def colour_bar(height: int, width: int, scale: Scale = "fixed") -> draw.Canvas:
     """Returns a legend of the tint from the lowest map value to the highest.
 
-    The upper half shows the tint on black, the lower half on grey, because it looks different on
-    each. The ends are labelled 0 and 1, or min and max for the scale "frame".
-
-    Args:
-        height: In pixels, at least 8.
-        width: In pixels, at least 64.
-        scale: Meaning of the ends.
-
-    Returns:
-        uint8 [height, width, 3].
+    It is uint8 [height, width, 3]. The upper half shows the tint on black, the lower half on grey,
+    because it looks different on each. The ends are labelled 0 and 1, or min and max for the scale
+    "frame".
 
     Raises:
-        RlAbnError: If the bar is too small or the scale is unknown.
+        RlAbnError: If the bar is smaller than 8×64 pixels or the scale is unknown.
     """
     check_scale(scale)
     if height < 8 or width < 64:

@@ -41,12 +41,9 @@ def clock(seconds: float) -> str:
 
 
 class Header:
-    """The line at the top: a title at the left and labelled values at the right.
+    """The line at the top: a title, shortened if too long, and labelled values at the right.
 
-    Args:
-        title: Shortened if it is too long.
-        status: Labels of the values, and the width of each label with its value in pixels.
-        width: The image's width in pixels.
+    `status` has each value's label, and the width of the label with its value in pixels.
     """
 
     def __init__(self, title: str, status: Sequence[tuple[str, int]], width: int) -> None:
@@ -151,14 +148,9 @@ class Panels:
         frame: UInt8[np.ndarray, "H W 3"],
         maps: Float[np.ndarray, "m h w"],
     ) -> None:
-        """Paints one frame and its maps, with each map's range above it.
+        """Paints one frame and its maps over the static part, each map's range above it.
 
-        Args:
-            canvas: The image, with the static part painted at the same position.
-            x: The panels' left column.
-            y: The panels' top row.
-            frame: uint8 [H, W, 3].
-            maps: Floats [m, h, w] in 0..1.
+        `frame` is uint8 [H, W, 3], `maps` floats [m, h, w] in 0..1.
         """
         draw.paste(canvas, enlarged(frame, self._enlarge), x, y + _LABEL)
         for i, attention_map in enumerate(maps, start=1):

@@ -149,13 +149,7 @@ class PictureScene:
         return self._width, self._height
 
     def render(self, moment: PictureMoment) -> UInt8[np.ndarray, "height width 3"]:
-        """Returns the image of one moment.
-
-        Args:
-            moment: What is shown; call in the order of the recording.
-
-        Returns:
-            uint8 [height, width, 3], a new array each time.
+        """Returns the image of one moment, a new array; call it in the order of the recording.
 
         Raises:
             RlAbnError: If a shape does not fit the scene, or a number is not finite.

@@ -48,10 +48,6 @@ class ReliabilityPanel:
 def draw_reliability(panels: Sequence[ReliabilityPanel], title: str) -> bytes:
     """Draws reliability diagrams side by side, as a PNG.
 
-    Args:
-        panels: One or more.
-        title: Text at the top.
-
     Raises:
         RlAbnError: If there is no panel.
     """
@@ -71,10 +67,6 @@ def reliability_figure(panels: Sequence[ReliabilityPanel], title: str) -> Figure
     Each diagram has two axes. Above: a bar per bin as high as its accuracy, with the gap to its
     mean confidence; a calibrated network lies on the diagonal. Below: each bin's share of all
     predictions. The mean of the gaps, weighted by these shares, is the expected calibration error.
-
-    Args:
-        panels: One or more.
-        title: Text at the top, shortened if it is too long.
 
     Returns:
         The figure; its axes are the upper ones, then the lower ones.

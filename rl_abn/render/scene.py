@@ -124,13 +124,7 @@ class GameScene:
         return self._width, self._height
 
     def render(self, moment: Moment) -> UInt8[np.ndarray, "height width 3"]:
-        """Returns the image of one step.
-
-        Args:
-            moment: What is shown; call in the order of the steps.
-
-        Returns:
-            uint8 [height, width, 3], a new array each time.
+        """Returns the image of one step, a new array; call it in the order of the steps.
 
         Raises:
             RlAbnError: If a shape does not fit the scene, or a number is not finite.

@@ -76,12 +76,7 @@ def draw_sheet(
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Draws examples: each image, and beside it the same image under its maps.
 
-    Correct predictions come first, wrong ones below.
-
-    Args:
-        examples: At least one; all of one size, with the same number of maps.
-        title: Text at the top.
-        scale: "fixed" shows map values as they are; "frame" stretches each map to its own range.
+    Correct predictions come first, wrong ones below. `scale` is that of `overlay`.
 
     Raises:
         RlAbnError: If there is no example, or they differ in size or number of maps.
@@ -110,7 +105,7 @@ def draw_cells(
     scale: Scale,
     labels: tuple[str, str] = ("Right", "Wrong"),
 ) -> draw.Canvas:
-    """Lays examples out under a title: correct ones first, wrong ones below.
+    """Lays examples out under a title: correct ones first, wrong ones below, headed by `labels`.
 
     Args:
         examples: At least one, all alike.

@@ -77,12 +77,8 @@ def draw_task_sheet(
     """Draws examples: each image, and beside it the same image under each task's map.
 
     Below a map are the task's name, the prediction and the true label. Without maps they form a
-    list beside the image. Examples with only correct predictions come first.
-
-    Args:
-        examples: At least one; all of one size, with the same tasks.
-        title: Text at the top.
-        scale: "fixed" shows map values as they are; "frame" stretches each map to its own range.
+    list beside the image. Examples with only correct predictions come first. `scale` is that of
+    `overlay`.
 
     Raises:
         RlAbnError: If there is no example, or they differ in size, maps or tasks.
@@ -96,11 +92,7 @@ def draw_task_sheet(
 
 
 class _List:
-    """An image, and beside it one line per task.
-
-    Attributes:
-        cell: Width and height in pixels.
-    """
+    """An image, and beside it one line per task; `cell` is its width and height in pixels."""
 
     def __init__(self, example: TaskExample, scale: Scale) -> None:
         self._factor = enlargement(example.frame)
@@ -118,11 +110,7 @@ class _List:
 
 
 class _Panels:
-    """An image, and beside it one panel per task, in as many rows as needed.
-
-    Attributes:
-        cell: Width and height in pixels.
-    """
+    """An image, and beside it rows with a panel per task; `cell` is width and height in pixels."""
 
     def __init__(self, example: TaskExample, scale: Scale) -> None:
         self._factor, self._scale = enlargement(example.frame), scale

@@ -82,10 +82,7 @@ class VideoWriter:
         return self._n_frames
 
     def write(self, frame: UInt8[np.ndarray, "height width 3"]) -> None:
-        """Appends one frame.
-
-        Args:
-            frame: uint8 RGB [height, width, 3].
+        """Appends one frame, uint8 RGB [height, width, 3].
 
         Raises:
             RlAbnError: If the frame has another shape or dtype, the writer is closed, or ffmpeg
@@ -177,9 +174,6 @@ class VideoWriter:
 
 def read_video(path: Path) -> tuple[int, tuple[int, int], float]:
     """Decodes a video file completely.
-
-    Args:
-        path: The file.
 
     Returns:
         The number of frames, width and height in pixels, and the frames per second.

@@ -13,12 +13,7 @@ from rl_abn.seeds import derive_seeds
 
 
 class Part(NamedTuple):
-    """One part of a vector environment, stepped as a whole.
-
-    Attributes:
-        env: The part.
-        games: Its indices among all games.
-    """
+    """One part of a vector environment, and its indices among all games."""
 
     env: VecEnv
     games: slice

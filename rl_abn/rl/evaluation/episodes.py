@@ -40,14 +40,9 @@ def play_games(
     report: ProgressReport | None = None,
     done_before: int = 0,
 ) -> list[GameResult]:
-    """Plays whole games, a fixed number in each environment.
+    """Resets the environments and plays whole games, a fixed number in each environment.
 
-    Args:
-        player: Chooses the actions.
-        env: The environments; they are reset first.
-        n_games: Number of games.
-        report: Progress display.
-        done_before: Games of other players already counted in the report.
+    `done_before` are games of other players already counted in the report.
     """
     quota = split_quota(n_games, env.num_envs)
     results: list[list[GameResult]] = [[] for _ in quota]

@@ -19,12 +19,7 @@ _SEED_STREAM = 5  # an intervention's random numbers; games and actions use othe
 
 
 class InterventionSpec(NamedTuple):
-    """An intervention on all of an agent's attention maps, or on one of them.
-
-    Attributes:
-        intervention: A name in `INTERVENTIONS`.
-        map_name: The map it replaces; None is all of them.
-    """
+    """An intervention, a name in `INTERVENTIONS`, on one of an agent's maps; None is all maps."""
 
     intervention: str
     map_name: str | None = None
@@ -49,11 +44,6 @@ def read_interventions(
     labels: Sequence[str], agent_name: str, agent: AgentRecipe
 ) -> list[InterventionSpec]:
     """Reads labels of the form NAME, NAME:MAP or NAME:each; NAME may be "all".
-
-    Args:
-        labels: From the command line.
-        agent_name: The agent's name.
-        agent: Its recipe.
 
     Returns:
         Each intervention once, in the order given.

@@ -19,7 +19,7 @@ class Step(NamedTuple):
         t: Index of the step, from 0.
         frame: The colour frame before the action, uint8 [210, 160, 3].
         observation: The agent's observation before the action, [C, H, W].
-        attention: The policy output, a batch of one; None for a player without a network.
+        output: The policy output, a batch of one; None for a player without a network.
         action: Index of the action taken.
         reward: Raw reward of the step.
         score: Raw score after the step.
@@ -31,7 +31,7 @@ class Step(NamedTuple):
     t: int
     frame: np.ndarray
     observation: np.ndarray
-    attention: PolicyOutput | None
+    output: PolicyOutput | None
     action: int
     reward: float
     score: float
@@ -54,32 +54,19 @@ def play_game(
     observers: Sequence[Observer],
     max_steps: int | None = None,
 ) -> Step:
-    """Plays a game to its end, or for `max_steps` steps.
-
-    Args:
-        player: Chooses the actions.
-        env: The environment.
-        seed: Of the game.
-        observers: Receive every step.
-        max_steps: At most this many steps; None is the whole game.
-
-    Returns:
-        The last step.
-    """
+    """Plays the game of a seed to its end, or for `max_steps` steps; returns its last step."""
     observation = env.reset(seed)
     score, t, lost_life = 0.0, 0, False
     while True:
         frame, lives = env.frame.copy(), env.lives
-        actions, attention = player.act(
-            observation[None], np.array([t == 0]), np.array([lost_life])
-        )
+        actions, output = player.act(observation[None], np.array([t == 0]), np.array([lost_life]))
         outcome = env.step(int(actions[0]))
         score += outcome.reward
         step = Step(
             t=t,
             frame=frame,
             observation=observation,
-            attention=attention,
+            output=output,
             action=int(actions[0]),
             reward=outcome.reward,
             score=score,

@@ -22,14 +22,7 @@ _SEED_STREAM = 4  # games of videos; training, probes and evaluation use other s
 
 
 class Video(NamedTuple):
-    """A video that was written.
-
-    Attributes:
-        path: The file.
-        n_frames: Number of frames.
-        seconds: Duration.
-        score: Raw score of the game; 0 for a video of the training.
-    """
+    """A video that was written; `score` is the game's raw score, 0 for a video of the training."""
 
     path: Path
     n_frames: int
@@ -38,13 +31,7 @@ class Video(NamedTuple):
 
 
 class VideoRecorder:
-    """Writes every step of a game into a video.
-
-    Args:
-        scene: Renders a step as an image.
-        writer: Receives the images.
-        report: Progress display.
-    """
+    """Renders every step of a game and writes it into a video."""
 
     def __init__(
         self, scene: GameScene, writer: VideoWriter, report: ProgressReport | None = None
@@ -62,15 +49,15 @@ class VideoRecorder:
 
 def moment_of(step: Step) -> Moment:
     """Returns what is shown of an agent's step."""
-    assert step.attention is not None
-    branch = step.attention.branch_logits
+    assert step.output is not None
+    branch = step.output.branch_logits
     return Moment(
         frame=step.frame,
-        maps=step.attention.map[0].cpu().numpy(),
-        action_probabilities=step.attention.action_logits[0].softmax(dim=-1).cpu().numpy(),
+        maps=step.output.map[0].cpu().numpy(),
+        action_probabilities=step.output.action_logits[0].softmax(dim=-1).cpu().numpy(),
         branch_probabilities=None if branch is None else branch[0].softmax(dim=-1).cpu().numpy(),
         action=step.action,
-        value=float(step.attention.value[0]),
+        value=float(step.output.value[0]),
         reward=step.reward,
         score=step.score,
         lives=step.lives,
@@ -146,11 +133,7 @@ def watch_training(
 ) -> Video:
     """Records how the maps of a run's probe observations formed over training.
 
-    Args:
-        run: A run that logged probes.
-        out: The video; None is videos/ in the run folder.
-        scale: "fixed" shows map values as they are, "frame" stretches each map to its own range.
-        report: Progress display.
+    The video goes to `out`, or to videos/ in the run folder.
 
     Raises:
         RlAbnError: If the run logged no probes, or the video cannot be written.

@@ -22,14 +22,11 @@ _LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 
 
 def read_torch(content: bytes, most_bytes: int) -> dict[str, Tensor]:
-    """Reads a dictionary of tensors, in either of torch's formats.
-
-    Args:
-        content: The file.
-        most_bytes: A zip whose members would be larger is refused.
+    """Reads a dictionary of tensors in either of torch's formats.
 
     Raises:
-        Exception: Of any kind, if the file is damaged or contains something else.
+        Exception: Of any kind, if the file is damaged, contains something else, or is a zip whose
+            members are larger than `most_bytes`.
     """
     if content.startswith(_LEGACY):
         return _read(content)
@@ -41,12 +38,8 @@ def read_torch(content: bytes, most_bytes: int) -> dict[str, Tensor]:
 def read_torch_zip(content: bytes, most_bytes: int) -> dict[str, Tensor]:
     """Reads a dictionary of tensors in torch's zip format (since 1.6).
 
-    Args:
-        content: The file.
-        most_bytes: A zip whose members would be larger is refused.
-
     Raises:
-        Exception: Of any kind, if the file is damaged or contains something else.
+        Exception: As `read_torch`.
     """
     # torch does not compress its members; a zip bomb does.
     with zipfile.ZipFile(io.BytesIO(content)) as archive:

@@ -116,7 +116,7 @@ class Ranks:
         return tensor
 
     def normalise(self, values: Tensor, eps: float = 1e-8) -> Tensor:
-        """Normalises values [B], same B on every rank, to mean 0 and deviation 1 over all."""
+        """Normalises values [B] over all ranks to mean 0 and deviation 1; B is equal on all."""
         if self.count == 1:
             return (values - values.mean()) / (values.std() + eps)
         n = len(values) * self.count
