@@ -121,7 +121,7 @@ class OptimizerTable(Table):
 
 
 class LossTable(Table):
-    """The training loss: the perception branch's plus `branch_coef` times the attention branch's."""
+    """The training loss: perception branch plus `branch_coef` times attention branch."""
 
     branch_coef: NotNegative = 1.0
 
