@@ -1,4 +1,4 @@
-"""The one error a user's mistake raises, in one line; the command line prints it and exits 2."""
+"""The error for a user's mistake; the command line prints it in one line and exits 2."""
 
 from __future__ import annotations
 
@@ -10,22 +10,16 @@ MOST_NAMED = 24
 
 
 class RlAbnError(Exception):
-    """A mistake in what the user gave us: what was expected, what was got, the nearest choice."""
+    """A user's mistake: what was expected, what was given, the nearest valid choice."""
 
 
 def warn(message: str) -> None:
-    """Says on standard error, in one line, what went wrong and was got round."""
+    """Prints a warning on standard error, in one line."""
     print(f"rl-abn: warning: {' '.join(message.split())}", file=sys.stderr, flush=True)
 
 
 def did_you_mean(got: str, choices: Iterable[str], otherwise: str | None = None) -> str:
-    """Returns a phrase that names the nearest valid choice, or lists them where none is near.
-
-    Args:
-        got: The name that was given.
-        choices: The names that exist.
-        otherwise: What to say instead of a list where none is near.
-    """
+    """Returns a phrase with the nearest valid choice; if none is near, `otherwise` or a list."""
     names = sorted(choices)
     near = get_close_matches(got, names, n=1, cutoff=0.5)
     if near:
@@ -37,5 +31,5 @@ def did_you_mean(got: str, choices: Iterable[str], otherwise: str | None = None)
 
 
 def printable(text: str) -> str:
-    """Returns text without what a terminal would take for a command."""
+    """Escapes a text with unprintable characters, which could control a terminal."""
     return text if text.isprintable() else ascii(text)

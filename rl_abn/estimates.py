@@ -1,4 +1,4 @@
-"""Numbers with 95% intervals, and the bootstrap that gives intervals."""
+"""Estimates with 95% bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ N_RESAMPLES = 10_000
 
 
 class Estimate(NamedTuple):
-    """A number and its 95% interval; a format such as ".1f" is one for all three.
+    """A number and its 95% interval; a format such as ".1f" applies to all three numbers.
 
     Attributes:
         value: The number.
-        low: Lower end; None from too little.
-        high: Upper end; None from too little.
+        low: Lower end; None if there are too few samples.
+        high: Upper end; None if there are too few samples.
     """
 
     value: float
@@ -25,7 +25,7 @@ class Estimate(NamedTuple):
     high: float | None
 
     def each(self, function: Callable[[float], float]) -> Estimate:
-        """Returns what a rising function makes of the number and of both ends."""
+        """Applies an increasing function to the number and both ends."""
         ends = (None if end is None else function(end) for end in (self.low, self.high))
         return Estimate(function(self.value), *ends)
 
@@ -36,17 +36,14 @@ class Estimate(NamedTuple):
 
 
 def mean(values: np.ndarray, seed: int = 0) -> Estimate:
-    """Estimates the mean of values [N]; one has no interval."""
+    """Estimates the mean of values [N]; without an interval if N is 1."""
     return estimate(values, np.mean, seed)
 
 
 def estimate(values: np.ndarray, statistic: Callable[..., Any], seed: int = 0) -> Estimate:
-    """Estimates a statistic of values [N]; one value has no interval.
+    """Estimates a statistic, which takes an array and an `axis`, of independent values [N].
 
-    Args:
-        values: At least one, independent of each other.
-        statistic: Of an array, along an `axis`.
-        seed: Of the bootstrap.
+    There is no interval if N is 1; `seed` is the bootstrap's.
     """
     value = float(statistic(values))
     if len(values) < 2:
@@ -60,10 +57,10 @@ def bootstrap(
     """Returns the ends of a statistic's 95% percentile bootstrap interval.
 
     Args:
-        samples: Arrays of two values or more, each drawn again.
-        statistic: Of as many arrays, along an `axis`.
-        seed: Of what is drawn.
-        options: More of `scipy.stats.bootstrap`, such as `paired`.
+        samples: Arrays of two values or more, each resampled.
+        statistic: Takes as many arrays, and an `axis`.
+        seed: Of the resampling.
+        options: Further arguments of `scipy.stats.bootstrap`, such as `paired`.
     """
     interval = stats.bootstrap(
         samples,

@@ -1,4 +1,4 @@
-"""How far a long job is: a live line on a terminal, plain lines elsewhere."""
+"""Progress of a long job: a live line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ PLAIN_EVERY_S = 10.0
 
 
 class ProgressReport:
-    """Shows done, total, an ETA and a few numbers. A context manager.
+    """Shows units done, total, ETA and a few numbers. A context manager.
 
     Args:
-        label: What is going on.
-        total: How many units there are to do; None where nobody can know.
-        unit: What one is called.
-        start: Units done before now; they do not count towards the ETA.
+        label: Name of the job.
+        total: Number of units; None if unknown.
+        unit: Name of the units.
+        start: Units done before this process; they do not count towards the ETA.
         console: Where to print; None is standard error.
     """
 
@@ -63,7 +63,7 @@ class ProgressReport:
             self._live.stop()
 
     def update(self, done: int, **numbers: object) -> None:
-        """Shows that `done` units are done; `numbers` are shown beside it."""
+        """Shows that `done` units are done, with `numbers` beside it."""
         shown = "  ".join(f"{name.replace('_', ' ')} {value}" for name, value in numbers.items())
         now = time.monotonic()
         if self._live is not None:

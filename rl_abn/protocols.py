@@ -1,4 +1,4 @@
-"""The names of the protocols a game can be played under; env recipes say what each one is."""
+"""Names of the protocols under which a game can be played; env recipes define them."""
 
 from __future__ import annotations
 

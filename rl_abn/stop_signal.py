@@ -1,4 +1,4 @@
-"""A clean stop: a signal that is remembered until the work in hand is done."""
+"""Stops a training cleanly: a signal is recorded and handled after the current update."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import FrameType
 
 
 class StopSignal:
-    """Remembers a Ctrl-C (or a polite kill) until the training can stop between two updates.
+    """Records SIGINT or SIGTERM, so that the training can stop between two updates.
 
     Attributes:
         received: The signal's number, or None.
@@ -20,7 +20,7 @@ class StopSignal:
 
     @contextmanager
     def catching(self) -> Iterator[StopSignal]:
-        """Listens for the first signal; a second one interrupts at once."""
+        """Records the first signal; a second one raises KeyboardInterrupt."""
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         for number in handlers:
             signal.signal(number, self._remember)

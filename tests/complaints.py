@@ -1,4 +1,4 @@
-"""What a user is told of a mistake."""
+"""Checks for the one-line message of a user's mistake."""
 
 from __future__ import annotations
 

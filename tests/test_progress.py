@@ -115,10 +115,10 @@ def test_there_is_no_eta_before_anything_is_done(
 def test_there_is_no_eta_and_no_total_where_nobody_knows(
     plain: Report, clock: Clock, screen: io.StringIO
 ) -> None:
-    report = plain("filming", None, "steps")
+    report = plain("recording", None, "steps")
     clock.now += 100
     report.update(1_500, score=20)
-    assert screen.getvalue() == "filming: 1,500 steps  score 20\n"
+    assert screen.getvalue() == "recording: 1,500 steps  score 20\n"
 
 
 def test_plain_lines_come_every_ten_seconds_and_at_the_end(

@@ -1,5 +1,5 @@
-"""The benchmark: emulators, stable-baselines3 and ours side by side in one run.
+"""The benchmark: emulators, stable-baselines3 and our agents, measured side by side.
 
-Every measurement is a process of its own (`worker`), taken in turn with the others (`rounds`);
-what is compared is the median of neighbouring measurements' ratios (`statistics`).
+Each measurement runs in its own process (`worker`); the rows take turns (`rounds`). Rows are
+compared by the median of the ratios within each round (`statistics`).
 """

@@ -1,4 +1,4 @@
-"""The rows of the benchmark: who is measured, in which group, against whom."""
+"""The rows of the benchmark: what is measured, in which group, compared with what."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ MOST_ENVS = 256
 
 
 class Contender(Record):
-    """A row.
+    """A row of the benchmark.
 
     Attributes:
         name: Its name.
         group: Its group, a key of `GROUPS`.
-        text: What it is, for people.
-        baselines: Names of the rows it is compared with, in the same group.
-        spec: What the worker is told.
-        requires: A module it cannot do without and the package does not bring.
+        text: Description.
+        baselines: Names of the rows of the same group that it is compared with.
+        spec: The measurement.
+        requires: A module that it needs and the package does not install.
         quick: Whether `--quick` measures it.
     """
 
@@ -54,10 +54,10 @@ class Setting:
     Attributes:
         env: Name or path of the env recipe.
         device: Where the networks run.
-        torch_threads: Threads of PyTorch; 0 is its own choice.
-        seconds: Seconds to time, at least.
-        settings: Overrides for all rows of ours; a row's own come after them.
-        cores: How far the rows go that grow with the cores.
+        torch_threads: PyTorch's threads; 0 is PyTorch's default.
+        seconds: Minimum time of a measurement, in seconds.
+        settings: Overrides for all rows of ours, applied before a row's own.
+        cores: Largest number of threads in the rows that grow with them.
     """
 
     env: str = "space_invaders"
@@ -68,8 +68,8 @@ class Setting:
     cores: int = os.cpu_count() or 1
 
     def spec(self, kind: str, **fields: Any) -> Spec:
-        """Returns a spec that measures in this setting."""
-        mine = {
+        """Returns a measurement in this setting."""
+        common = {
             "env": self.env,
             "device": self.device,
             "torch_threads": self.torch_threads,
@@ -77,11 +77,11 @@ class Setting:
         }
         if kind in ("ours", "run"):
             fields["settings"] = (*self.settings, *fields.get("settings", ()))
-        return Spec.model_validate({"kind": kind, **mine, **fields})
+        return Spec.model_validate({"kind": kind, **common, **fields})
 
 
 def all_contenders(setting: Setting) -> list[Contender]:
-    """Returns every row there is, group by group."""
+    """Returns all rows, group by group."""
     return [
         *_emulators(setting),
         *_algorithm(setting, "ppo"),
@@ -94,15 +94,13 @@ def all_contenders(setting: Setting) -> list[Contender]:
 
 
 def select(contenders: Sequence[Contender], patterns: Iterable[str]) -> list[Contender]:
-    """Returns the rows that are asked for, in their order; all of them without a pattern.
+    """Returns the rows that match any pattern, in their order; all of them without a pattern.
 
-    Args:
-        contenders: All rows.
-        patterns: Names of rows or groups, "growth" for all groups that begin so, or shell
-            patterns such as "ppo_*".
+    A pattern is a row's or group's name, "growth" for all groups that start with it, or a shell
+    pattern such as "ppo_*".
 
     Raises:
-        RlAbnError: If a pattern fits no row.
+        RlAbnError: If a pattern matches no row.
     """
     patterns = list(patterns)
     for pattern in patterns:
@@ -120,7 +118,7 @@ def _fits(contender: Contender, pattern: str) -> bool:
 
 
 def ladder(most: int, start: int = 1) -> list[int]:
-    """Returns start, its doubles up to `most`, and `most`: 1, 2, 4, 6 for 6."""
+    """Returns start, its doublings up to `most`, and `most`: 1, 2, 4, 6 for 6."""
     steps = []
     while start < most:
         steps.append(start)
@@ -159,20 +157,20 @@ def _emulators(setting: Setting) -> Iterator[Contender]:
 
 
 def _algorithm(setting: Setting, name: str) -> Iterator[Contender]:
-    theirs, passive = f"sb3_{name}", f"sb3_{name}_passive"
+    sb3_row, passive_row = f"sb3_{name}", f"sb3_{name}_passive"
     yield Contender(
-        name=theirs,
+        name=sb3_row,
         group=name,
         text=f"SB3's {name.upper()}, rl-zoo's settings, as its users run it",
-        baselines=(theirs,),
+        baselines=(sb3_row,),
         spec=setting.spec("sb3", agent=name, wait_policy="default"),
         quick=True,
     )
     yield Contender(
-        name=passive,
+        name=passive_row,
         group=name,
         text="the same with OMP_WAIT_POLICY=passive, as rl-abn sets it",
-        baselines=(theirs,),
+        baselines=(sb3_row,),
         spec=setting.spec("sb3", agent=name),
         quick=True,
     )
@@ -187,7 +185,7 @@ def _algorithm(setting: Setting, name: str) -> Iterator[Contender]:
                 name=agent + suffix,
                 group=name,
                 text=f"{agent}, {precision}",
-                baselines=(theirs, passive),
+                baselines=(sb3_row, passive_row),
                 spec=setting.spec("ours", agent=agent, settings=(f"train.precision={precision}",)),
                 quick=form == "abn",
             )
@@ -197,7 +195,7 @@ def _algorithm(setting: Setting, name: str) -> Iterator[Contender]:
             name=f"{agent}_bf16_halves",
             group=name,
             text=f"{agent}, bf16, games in two halves, emulators at idle priority",
-            baselines=(theirs, passive),
+            baselines=(sb3_row, passive_row),
             spec=setting.spec("ours", agent=agent, settings=_HALVES),
         )
     if name == "ppo":
@@ -205,7 +203,7 @@ def _algorithm(setting: Setting, name: str) -> Iterator[Contender]:
             name="ppo_abn_fast",
             group=name,
             text="ppo_abn_fast: 64 games × 32 steps, bf16",
-            baselines=(theirs, passive),
+            baselines=(sb3_row, passive_row),
             spec=setting.spec("ours", agent="ppo_abn_fast"),
         )
 

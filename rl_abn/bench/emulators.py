@@ -1,4 +1,4 @@
-"""Emulators alone: random actions drawn beforehand, all games stepped together."""
+"""Emulators without an agent: random actions drawn in advance, all games stepped together."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Step = Callable[[np.ndarray], Any]
 
 
 def time_emulator(spec: Spec) -> Stopwatch:
-    """Steps an emulator until enough is timed."""
+    """Steps an emulator until the measurement is long enough."""
     recipe = load_env(spec.env)
     n_envs = spec.n_envs or N_ENVS
     threads = spec.emulator_threads or min(n_envs, os.cpu_count() or 1)

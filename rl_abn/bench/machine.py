@@ -1,4 +1,4 @@
-"""What machine it was."""
+"""Describes the machine that a benchmark ran on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
 
 
 def machine_line(machine: dict[str, Any]) -> str:
-    """Returns a machine in one line."""
+    """Returns the description as one line."""
     versions = machine["versions"]
     packages = ("torch", "stable-baselines3", "ale-py")
     return (
@@ -38,7 +38,7 @@ def machine_line(machine: dict[str, Any]) -> str:
 
 
 def cpu_model() -> str:
-    """Returns the processor's name as the system has it."""
+    """Returns the processor's name as reported by the system."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text("utf-8", errors="replace").splitlines():
@@ -49,7 +49,7 @@ def cpu_model() -> str:
 
 
 def usable_cores() -> int:
-    """Returns how many cores this process may use."""
+    """Returns the number of cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""A benchmark's result: all that was measured, and what it comes to."""
+"""A benchmark's result: all measurements, and their summary per row."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from rl_abn.runs import read_json, write_output
 
 
 class Result(Record):
-    """What a benchmark measured.
+    """All measurements of a benchmark.
 
     Attributes:
-        format: Says that a file is one of these.
-        machine: Where it ran, as `describe_machine` says it.
-        repeats: Rounds asked for.
+        format: Marks a file as a benchmark result.
+        machine: Where it ran, see `describe_machine`.
+        repeats: Rounds requested.
         contenders: The rows.
-        measurements: Every measurement, in the order they were taken.
-        interrupted: Whether it was ended early.
+        measurements: All measurements, in the order they were taken.
+        interrupted: Whether it was stopped early.
     """
 
     format: Literal["rl-abn bench 1"] = "rl-abn bench 1"
@@ -36,14 +36,14 @@ class Result(Record):
         """Reads a result.
 
         Raises:
-            RlAbnError: If the file holds none.
+            RlAbnError: If the file contains none.
         """
         data = read_json(path)
         data.pop("summary", None)
         return validate(cls, data, str(path))
 
     def write(self, path: Path) -> None:
-        """Writes the result as JSON, with every row's summary for other readers.
+        """Writes the result as JSON, with every row's summary for other programs.
 
         Raises:
             RlAbnError: If the file cannot be written.
@@ -52,12 +52,12 @@ class Result(Record):
         write_output(path, {**self.model_dump(mode="json"), "summary": rows})
 
     def of(self, name: str) -> dict[int, Measured]:
-        """Returns what was measured of a row, by round."""
+        """Returns a row's measurements, by round."""
         found = (m for m in self.measurements if m.row == name)
         return {m.round: m.measured for m in found if m.measured is not None}
 
     def row(self, contender: Contender) -> Row:
-        """Sums a row up."""
+        """Summarises a row's measurements."""
         found = self.of(contender.name)
         sps = _sps(found)
         compared = {
@@ -84,17 +84,17 @@ class Result(Record):
 
 
 class Row(NamedTuple):
-    """What a row's measurements come to.
+    """The summary of a row's measurements.
 
     Attributes:
-        sps: Agent steps a second.
-        ratios: Times each baseline's that was measured, each round for itself.
+        sps: Agent steps per second.
+        ratios: Speed relative to each measured baseline, computed within each round.
         peak_rss_mib: Highest peak memory of its processes, MiB.
-        peak_cuda_mib: The same of PyTorch on the GPU, or None.
-        shares: Mean shares of the time, by account; empty for an emulator alone.
-        logging_cost: Share of a whole training that logging takes, or None.
+        peak_cuda_mib: Highest peak memory of PyTorch on the GPU, MiB, or None.
+        shares: Mean share of the time per phase; empty for an emulator alone.
+        logging_cost: Share of a whole training spent on logging, or None.
         failure: Why nothing was measured, or None.
-        n_failed: How many measurements failed.
+        n_failed: Number of failed measurements.
     """
 
     sps: Spread | None
@@ -112,7 +112,7 @@ def _sps(found: dict[int, Measured]) -> dict[int, float]:
 
 
 def _plain(value: Any) -> Any:
-    """Turns named tuples into objects, all the way down."""
+    """Turns named tuples into dictionaries, recursively."""
     if isinstance(value, Row | Spread):
         return _plain(value._asdict())
     return {key: _plain(v) for key, v in value.items()} if isinstance(value, dict) else value

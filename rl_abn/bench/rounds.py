@@ -1,4 +1,4 @@
-"""Takes the rows' measurements in turn, each in a process of its own."""
+"""Measures the rows in turn, each measurement in its own process."""
 
 from __future__ import annotations
 
@@ -25,12 +25,9 @@ Run = Callable[[Spec], Measured | str]
 def measure_in_turn(
     contenders: Sequence[Contender], repeats: int, run: Run | None = None
 ) -> Iterator[Measurement]:
-    """Measures A B C, A B C, …: what drifts on the machine drifts for all of them.
+    """Measures A B C, A B C, …: slow changes of the machine's speed affect all rows alike.
 
-    Args:
-        contenders: The rows.
-        repeats: Rounds.
-        run: Takes a measurement, or says in one line why not; None is `run_worker`.
+    `run` takes a measurement, or returns in one line why it failed; the default is `run_worker`.
     """
     run = run or run_worker
     for number in range(repeats):
@@ -48,9 +45,9 @@ def measure_in_turn(
 
 
 def run_worker(spec: Spec) -> Measured | str:
-    """Takes a measurement in a process of its own; returns the reason if that fails.
+    """Takes a measurement in its own process; returns the reason if that fails.
 
-    An interrupt ends the process too.
+    An interrupt kills the process.
     """
     environment = dict(os.environ)
     environment.pop(WAIT_POLICY, None)
@@ -63,7 +60,7 @@ def run_worker(spec: Spec) -> Measured | str:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # a Ctrl-C comes to us alone, and whatever it starts goes with it
+        start_new_session=True,  # Ctrl-C reaches only us; we then kill the worker's whole group
     )
     try:
         out, err = worker.communicate()
@@ -72,11 +69,11 @@ def run_worker(spec: Spec) -> Measured | str:
             with suppress(ProcessLookupError):
                 os.killpg(worker.pid, signal.SIGKILL)
             worker.communicate()
-    return _understand(worker.returncode, out, err)
+    return _parse_output(worker.returncode, out, err)
 
 
-def _understand(code: int, out: str, err: str) -> Measured | str:
-    """Reads a worker's last line; a worker that left none failed."""
+def _parse_output(code: int, out: str, err: str) -> Measured | str:
+    """Parses a worker's last line; without one the worker failed."""
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
     try:

@@ -1,4 +1,4 @@
-"""stable-baselines3 as its users run it: rl-zoo's settings for Atari, its own wrappers."""
+"""stable-baselines3 as its users run it: rl-zoo's settings for Atari and SB3's wrappers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ N_ENVS = {"ppo": 8, "a2c": 16}
 
 
 def make_sb3_env(game: Game, n_envs: int, seed: int) -> VecEnv:
-    """Makes SB3's Atari games: one process, OpenCV wrappers, four frames stacked."""
+    """Makes SB3's Atari environment: one process, OpenCV wrappers, four stacked frames."""
     name = game.id.removeprefix("ALE/").removesuffix("-v5")
     env = make_atari_env(f"{name}NoFrameskip-v4", n_envs=n_envs, seed=seed)
     return VecFrameStack(env, n_stack=4)

@@ -1,13 +1,13 @@
-"""A result as tables of words, for the terminal and for Markdown alike."""
+"""A benchmark's result as text tables, for the terminal and for Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from rl_abn.bench.accounts import ACCOUNTS
 from rl_abn.bench.contenders import GROUPS, Contender
 from rl_abn.bench.machine import machine_line
+from rl_abn.bench.phases import PHASES
 from rl_abn.bench.result import Result, Row
 from rl_abn.bench.statistics import Spread
 
@@ -15,14 +15,7 @@ NOTHING = "-"
 
 
 class Sheet(NamedTuple):
-    """A table of words; the first two columns are text, the others numbers.
-
-    Attributes:
-        title: What it shows.
-        headings: A heading a column.
-        rows: A word a column, in each row.
-        notes: Sentences that belong below it.
-    """
+    """A titled table of text with notes; the first two columns are names, the others numbers."""
 
     title: str
     headings: tuple[str, ...]
@@ -31,30 +24,30 @@ class Sheet(NamedTuple):
 
 
 def sheets(result: Result) -> list[Sheet]:
-    """Lays a result out: a table of speeds a group, then where the time goes."""
+    """Returns a result's tables: speeds per group, then the shares of the phases."""
     tables = []
     for group, title in GROUPS.items():
         found = [(c, result.row(c)) for c in result.contenders if c.group == group]
         if found:
             tables.append(_speeds(f"{group}: {title}", found))
     costs = tuple(
-        (contender.name, contender.text, *(f"{row.shares[account]:.0%}" for account in ACCOUNTS))
+        (contender.name, contender.text, *(f"{row.shares[phase]:.0%}" for phase in PHASES))
         for contender in result.contenders
         if (row := result.row(contender)).shares
     )
     if costs:
-        headings = ("row", "what it is", *ACCOUNTS)
+        headings = ("row", "what it is", *PHASES)
         tables.append(Sheet("where the time goes", headings, costs))
     return tables
 
 
 def markdown(result: Result) -> str:
-    """Renders a result as Markdown."""
+    """Returns a result as Markdown."""
     return "\n".join(_markdown_lines(result))
 
 
 def summary_lines(result: Result) -> list[str]:
-    """Returns the sentences that stand above the tables."""
+    """Returns the lines above the tables."""
     return [
         machine_line(result.machine),
         f"{result.machine['command']}, {result.machine['started']}, "

@@ -1,4 +1,4 @@
-"""What a worker is told to measure, and what it tells back: plain data, JSON both ways."""
+"""Input and output of a benchmark worker, as data that converts to and from JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Seconds = Annotated[float, Field(ge=0)]
 
 
 class Record(BaseModel):
-    """Plain data that does not change; unknown keys are mistakes."""
+    """Immutable data; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -20,26 +20,26 @@ class Record(BaseModel):
 class Spec(Record):
     """One measurement to take.
 
-    It times whole units, a rollout with its update or one step of all games, and ends with the
-    first unit after which `steps` agent steps and `seconds` seconds are both full.
+    Whole units are timed: a rollout with its update, or one step of all games. The measurement ends
+    after the first unit at which both `steps` agent steps and `seconds` seconds have passed.
 
     Attributes:
-        kind: What is measured: an emulator alone ("ale", "ale_vec_env", "envpool",
-            "sb3_vec_env"), stable-baselines3's algorithm ("sb3"), one of our agents ("ours"), or
-            a whole training of ours into a run folder ("run").
+        kind: What is measured: an emulator alone ("ale", "ale_vec_env", "envpool", "sb3_vec_env"),
+            stable-baselines3's algorithm ("sb3"), one of our agents ("ours"), or a whole training
+            of ours with its run folder ("run").
         env: Name or path of the env recipe.
         agent: The agent recipe; for "sb3" the algorithm, ppo or a2c.
         settings: Overrides of the recipes' fields, for "ours" and "run".
-        n_envs: Games of an emulator or of "sb3"; 0 is 8, or what "sb3" takes.
-        emulator_threads: Threads of an emulator alone; 0 is one a core.
+        n_envs: Parallel games of an emulator or of "sb3"; 0 is the default, 8 or that of "sb3".
+        emulator_threads: Threads of an emulator alone; 0 is one per core.
         device: Where the networks run.
-        torch_threads: Threads of PyTorch; 0 is its own choice.
-        wait_policy: What OpenMP's threads do while they wait: "passive" as `rl-abn` sets it, or
-            "default", as in a Python started without it.
-        seed: Seed of everything random.
-        warm_up: Agent steps that come first and do not count.
-        steps: Agent steps to time, at least.
-        seconds: Seconds to time, at least.
+        torch_threads: PyTorch's threads; 0 is PyTorch's default.
+        wait_policy: OpenMP's wait policy: "passive", as `rl-abn` sets it, or "default", as in plain
+            Python.
+        seed: Seed of all random numbers.
+        warm_up: Agent steps before the timing starts.
+        steps: Minimum number of agent steps to time.
+        seconds: Minimum time in seconds.
     """
 
     kind: Kind
@@ -58,17 +58,17 @@ class Spec(Record):
 
 
 class Measured(Record):
-    """What one measurement found.
+    """The result of one measurement.
 
     Attributes:
         steps: Agent steps timed; one is four emulator frames.
-        seconds: How long they took.
+        seconds: Time they took.
         peak_rss_mib: The process's peak memory, MiB.
         peak_cuda_mib: PyTorch's peak memory on the GPU, MiB; None on a CPU.
         load: The machine's load average over the minute before.
-        shares: Where the time went, summing to 1; empty for an emulator alone.
-        logging_cost: Share of a whole training that metrics, maps and checkpoints take; None for
-            what is no whole training.
+        shares: Share of the time per phase, summing to 1; empty for an emulator alone.
+        logging_cost: Share of a whole training spent on metrics, maps and checkpoints; None for
+            other kinds.
     """
 
     steps: int
@@ -81,19 +81,12 @@ class Measured(Record):
 
     @property
     def sps(self) -> float:
-        """Agent steps a second."""
+        """Agent steps per second."""
         return self.steps / self.seconds
 
 
 class Measurement(Record):
-    """A row's measurement in one round.
-
-    Attributes:
-        row: Name of the contender.
-        round: Number of the round, from 0.
-        measured: What was found, or None.
-        failure: Why nothing was found, in one line, or None.
-    """
+    """A row's measurement in one round, from 0: the result, or in one line why it failed."""
 
     row: str
     round: int

@@ -1,4 +1,4 @@
-"""Medians of repeated measurements, and of the ratios between neighbouring ones."""
+"""Medians of repeated measurements, and ratios within rounds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, numbers: Iterable[float]) -> Self | None:
-        """Returns the spread of some numbers; None of none."""
+        """Returns the spread of some numbers, None if there are none."""
         found = sorted(numbers)
         return cls(statistics.median(found), found[0], found[-1]) if found else None
 
@@ -24,11 +24,7 @@ class Spread(NamedTuple):
 def ratios(row: Mapping[int, float], baseline: Mapping[int, float]) -> list[float]:
     """Divides a row's numbers by its baseline's of the same round.
 
-    Rounds are short against the drift of a machine that others use too, so that a ratio within
-    one is steadier than a ratio of two medians.
-
-    Args:
-        row: Numbers by round.
-        baseline: The baseline's numbers by round; rounds that one of them lacks are left out.
+    The speed of a shared machine drifts slowly compared with a round, so these ratios vary less
+    than a ratio of two medians. Rounds missing in one of them are left out.
     """
     return [row[r] / baseline[r] for r in sorted(row.keys() & baseline.keys())]

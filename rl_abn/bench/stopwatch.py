@@ -1,4 +1,4 @@
-"""Times whole units of work after a warm-up, and ends a training once enough is timed."""
+"""Times whole units of work after a warm-up, and stops a training when enough is timed."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from rl_abn.bench.spec import Spec
 
 
 class Stopwatch:
-    """Times from the first boundary after the warm-up to the first at which enough is timed.
+    """Times from the first unit after the warm-up until the spec's minimum is reached.
 
     Args:
-        spec: How long the warm-up and the timing are.
-        stride: Units that belong together: the timing ends after a multiple of them.
-        on_begin: Called when the timing begins.
+        spec: Lengths of the warm-up and of the timing.
+        stride: The timing ends only after a multiple of this many units.
+        on_begin: Called when the timing starts.
 
     Attributes:
-        steps: Agent steps timed so far, up to the last boundary.
-        seconds: How long they took.
+        steps: Agent steps timed up to the last unit.
+        seconds: Time they took.
     """
 
     def __init__(
@@ -33,22 +33,22 @@ class Stopwatch:
         self.steps = 0
         self.seconds = 0.0
         self._units = 0
-        self._begun: float | None = None
+        self._started: float | None = None
         self._steps_before = 0
         self._on_gpu = spec.device != "cpu" and torch.cuda.is_available()
 
     def boundary(self, steps: int) -> bool:
-        """Takes note that a unit begins, after `steps` agent steps in all; says whether it ends."""
+        """Ends a unit, after `steps` agent steps in total; returns whether the timing is over."""
         if self._on_gpu:
-            torch.cuda.synchronize()  # what was asked of the GPU belongs to the unit that asked
+            torch.cuda.synchronize()  # queued GPU work belongs to the unit that queued it
         now = time.perf_counter()
-        if self._begun is None:
+        if self._started is None:
             if steps >= self.spec.warm_up:
                 self.on_begin()
-                self._begun, self._steps_before = time.perf_counter(), steps
+                self._started, self._steps_before = time.perf_counter(), steps
             return False
         self._units += 1
-        self.steps, self.seconds = steps - self._steps_before, now - self._begun
+        self.steps, self.seconds = steps - self._steps_before, now - self._started
         return (
             self._units % self.stride == 0
             and self.steps >= self.spec.steps
@@ -57,12 +57,7 @@ class Stopwatch:
 
 
 class StopwatchCallback(BaseCallback):
-    """Lets a stopwatch run over rollouts, each with the update after it, and ends the training.
-
-    Args:
-        stopwatch: The stopwatch.
-        on_end: Called when the timing ends.
-    """
+    """Times rollouts, each with the update after it; then calls `on_end` and stops the training."""
 
     def __init__(self, stopwatch: Stopwatch, on_end: Callable[[], None]) -> None:
         super().__init__()
@@ -76,5 +71,5 @@ class StopwatchCallback(BaseCallback):
             self.on_end()
 
     def _on_step(self) -> bool:
-        # SB3 asks whether to go on after a step only: one more is played, which does not count.
+        # SB3 can stop only after a step, so one more is played; it is not timed.
         return not self._done

@@ -1,4 +1,4 @@
-"""Trainings: stable-baselines3's and ours bare, and ours whole, into a run folder."""
+"""Times trainings: SB3's and ours without a run folder, and a whole training of ours."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from rl_abn.bench.accounts import Accounts, keep_accounts, keep_callbacks_account
+from rl_abn.bench.phases import PhaseTimer, time_callbacks, time_phases
 from rl_abn.bench.sb3 import make_sb3_model
 from rl_abn.bench.spec import Spec
 from rl_abn.bench.stopwatch import Stopwatch, StopwatchCallback
@@ -22,31 +22,26 @@ from rl_abn.rl.training import checkpoint
 from rl_abn.rl.training import train as training
 from rl_abn.rl.training.build import Model, make_model, make_training_env
 
-# Far beyond what is timed, as rl-zoo has it: schedules stay at their beginning.
+# Much more than is timed, as in rl-zoo: learning rate schedules stay near their start.
 STEPS = 10_000_000
 
 
 class Timed(NamedTuple):
-    """A training's timing.
-
-    Attributes:
-        stopwatch: Steps and seconds.
-        shares: Where the time went, by account.
-    """
+    """A training's timing: steps and seconds, and the share of the time per phase."""
 
     stopwatch: Stopwatch
     shares: dict[str, float]
 
 
 def time_sb3(spec: Spec) -> Timed:
-    """Times SB3's algorithm, with SB3's own way of logging."""
+    """Times SB3's algorithm, with SB3's own logging."""
     probe = _Probe(make_sb3_model(spec), spec, acting="forward")
     probe.model.learn(STEPS, callback=probe.callback)
     return probe.timed()
 
 
 def time_ours(spec: Spec) -> Timed:
-    """Times one of our agents without a run folder: no metrics, maps or checkpoints are kept."""
+    """Times one of our agents without a run folder: no metrics, maps or checkpoints are written."""
     recipe = make_run_recipe(spec.env, spec.agent, spec.seed, spec.settings)
     env = make_training_env(recipe)
     model = make_model(recipe, env, device_of(spec.device))
@@ -56,11 +51,11 @@ def time_ours(spec: Spec) -> Timed:
 
 
 def time_run(spec: Spec) -> tuple[Timed, float]:
-    """Times a whole training, from one logging point's distance to the next.
+    """Times a whole training, between two logging points.
 
     Returns:
-        The timing; and the share of a training that logging, maps and checkpoints take. The
-        checkpoint at the end is timed, and counted as often as the recipe saves one.
+        The timing, and the share of a training spent on logging, maps and checkpoints. The final
+        checkpoint is timed and counted as often as the recipe saves one.
     """
     probes: list[_Probe] = []
     saves: list[float] = []
@@ -74,7 +69,7 @@ def time_run(spec: Spec) -> tuple[Timed, float]:
             learn = model.learn
 
             def timed_learn(total_timesteps: int, callback: BaseCallback, **kwargs: Any) -> Model:
-                keep_callbacks_account(callback, probe.accounts)
+                time_callbacks(callback, probe.timer)
                 both = CallbackList([callback, probe.callback])
                 return learn(total_timesteps, callback=both, **kwargs)
 
@@ -85,9 +80,9 @@ def time_run(spec: Spec) -> tuple[Timed, float]:
 
     def timed_save(save: Callable[..., None]) -> Callable[..., None]:
         def save_timed(*args: Any) -> None:
-            begun = time.perf_counter()
+            start = time.perf_counter()
             save(*args)
-            saves.append(time.perf_counter() - begun)
+            saves.append(time.perf_counter() - start)
 
         return save_timed
 
@@ -112,33 +107,36 @@ def time_run(spec: Spec) -> tuple[Timed, float]:
 
 
 class _Probe:
-    """Stopwatch and accounts, put on an algorithm."""
+    """A stopwatch and a phase timer attached to an algorithm."""
 
     def __init__(
         self, model: OnPolicyAlgorithm, spec: Spec, *, acting: str, stride: int = 1
     ) -> None:
         self.model = model
-        self.accounts = Accounts()
-        keep_accounts(model, self.accounts, acting)
-        self.stopwatch = Stopwatch(spec, stride=stride, on_begin=self.accounts.reset)
+        self.timer = PhaseTimer()
+        time_phases(model, self.timer, acting)
+        self.stopwatch = Stopwatch(spec, stride=stride, on_begin=self.timer.reset)
         self.callback = StopwatchCallback(self.stopwatch, on_end=self._end)
         self._shares: dict[str, float] = {}
 
     def _end(self) -> None:
-        self._shares = self.accounts.shares()
+        self._shares = self.timer.shares()
 
     def timed(self) -> Timed:
         return Timed(self.stopwatch, self._shares)
 
 
 def _log_interval(model: OnPolicyAlgorithm, recipe: RunRecipe) -> int:
-    """Returns the rollouts between two logging points, as a training counts them."""
+    """Returns the number of rollouts between two logging points of a training."""
     return max(1, recipe.agent.train.log_every // (model.n_envs * model.n_steps))
 
 
 @contextmanager
 def _replaced(owner: Any, name: str, wrap: Callable[[Any], Any]) -> Iterator[None]:
-    """Puts a wrapped function in a module's place: `train` takes no model and no callbacks."""
+    """Replaces a module's function by a wrapped one for the length of a `with` block.
+
+    `train` builds its own model and callbacks and takes none from outside.
+    """
     plain = getattr(owner, name)
     setattr(owner, name, wrap(plain))
     try:

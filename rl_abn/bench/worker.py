@@ -1,7 +1,7 @@
-"""Takes one measurement: `python -m rl_abn.bench.worker` reads a JSON spec, prints a JSON line.
+"""Takes one measurement: `python -m rl_abn.bench.worker` reads a JSON spec and prints a JSON line.
 
-The spec is the first argument, or comes on standard input. A failure is a line too, with its
-reason under "failure", and exit code 1.
+The spec is the first argument or comes from standard input. After a failure the line holds the
+reason under "failure", and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def measure(spec: Spec) -> Measured:
     """Takes a measurement in this process.
 
     Raises:
-        RlAbnError: If a recipe, setting or device of the spec will not do.
+        RlAbnError: If a recipe, setting or device of the spec cannot be used.
     """
     import torch
 
@@ -52,16 +52,16 @@ def measure(spec: Spec) -> Measured:
 
 
 def main() -> None:
-    """Reads the spec, prints the measurement."""
+    """Reads the spec and prints the measurement."""
     text = sys.argv[1] if len(sys.argv) > 1 else sys.stdin.read()
     try:
-        answer = measure(Spec.model_validate_json(text)).model_dump()
-    except Exception as error:  # whatever goes wrong in a contender is its row's affair alone
+        output = measure(Spec.model_validate_json(text)).model_dump()
+    except Exception as error:  # any failure is reported for this row; other rows go on
         kind = "" if isinstance(error, RlAbnError) else f"{type(error).__name__}: "
         reason = next(iter(str(error).splitlines()), "no reason given")
         print(json.dumps({"failure": kind + reason}))
         sys.exit(1)
-    print(json.dumps(answer))
+    print(json.dumps(output))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command line: parses, calls, prints; no logic of its own. One command a file."""
+"""The command line, one file per command: it parses, calls and prints, without logic of its own."""
 
 from rl_abn.cli.main import main
 

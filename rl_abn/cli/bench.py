@@ -39,7 +39,7 @@ def add(commands: Subparsers) -> None:
         "--seconds",
         type=whole_number(1),
         metavar="S",
-        help="seconds timed a measurement, at least (default: 10; quick: 2)",
+        help="seconds per measurement, at least (default: 10; quick: 2)",
     )
     add_env(parser, default="space_invaders")
     parser.add_argument(
@@ -47,7 +47,7 @@ def add(commands: Subparsers) -> None:
         type=whole_number(0),
         default=0,
         metavar="N",
-        help="threads of PyTorch; 0 is its own choice",
+        help="PyTorch's threads; 0 is PyTorch's default",
     )
     add_settings(parser)
     add_device(parser)
@@ -60,7 +60,7 @@ def add(commands: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Measures, or reads what was measured, and prints it."""
+    """Takes or reads measurements and prints them."""
     if arguments.source is not None:
         from rl_abn.bench.result import Result
 
@@ -120,24 +120,24 @@ def _measure(arguments: argparse.Namespace, contenders: list[Contender]) -> Resu
         contenders=tuple(contenders),
     )
 
-    def keep() -> None:
+    def save() -> None:
         if arguments.json is not None:
             result.write(arguments.json)
 
-    keep()  # a file that cannot be written is better known before than after
+    save()  # fails now, not after the measurements, if the file cannot be written
     total = len(contenders) * repeats
     try:
         with ProgressReport("measuring", total, "measurements") as report:
             for measurement in measure_in_turn(contenders, repeats):
                 so_far = (*result.measurements, measurement)
                 result = result.model_copy(update={"measurements": so_far})
-                keep()
+                save()
                 found = measurement.measured
                 sps = f"{found.sps:,.0f}" if found else measurement.failure
                 report.update(len(so_far), last=measurement.row, SPS=sps)
     except KeyboardInterrupt:
         result = result.model_copy(update={"interrupted": True})
-        keep()
+        save()
     return result
 
 

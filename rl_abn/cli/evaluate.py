@@ -43,11 +43,11 @@ def add(commands: Subparsers) -> None:
     add_greedy(parser)
     add_interventions(
         parser,
-        "let the agent play with changed maps too: zero, uniform, inverted, shuffled, frozen "
-        "or all of these; NAME:policy changes one of two maps, NAME:each both and then each alone",
+        "also play with attention maps replaced by: zero, uniform, inverted, shuffled, frozen "
+        "or all of these; NAME:policy replaces one of two maps, NAME:each both, then each alone",
     )
     parser.add_argument(
-        "--random", action="store_true", help="let a random player play as many games beside it"
+        "--random", action="store_true", help="also let a random player play as many games"
     )
     parser.add_argument(
         "--max-steps",
@@ -63,26 +63,28 @@ def add(commands: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Evaluates, prints the table and keeps the result."""
+    """Evaluates, prints the table and saves the result."""
     from rich.console import Console
 
     from rl_abn.cli.tables import evaluation_table
     from rl_abn.progress import ProgressReport
     from rl_abn.rl.evaluation.evaluate import evaluate_run
-    from rl_abn.rl.evaluation.interventions import read_changes
+    from rl_abn.rl.evaluation.interventions import read_interventions
     from rl_abn.runs import Run, write_output
 
     run = Run.open(arguments.path)
-    changes = read_changes(arguments.interventions, run.recipe.agent_name, run.recipe.agent)
-    n_players = 1 + len(changes) + arguments.random
+    interventions = read_interventions(
+        arguments.interventions, run.recipe.agent_name, run.recipe.agent
+    )
+    n_players = 1 + len(interventions) + arguments.random
     with ProgressReport("playing", arguments.episodes * n_players, "games") as report:
         result = evaluate_run(
             run,
             n_games=arguments.episodes,
             protocol=arguments.protocol,
             greedy=arguments.greedy,
-            changes=changes,
-            beside_random=arguments.random,
+            interventions=interventions,
+            with_random=arguments.random,
             max_steps=arguments.max_steps,
             step=arguments.checkpoint,
             seed=arguments.seed,
@@ -93,11 +95,11 @@ def run(arguments: argparse.Namespace) -> None:
     cut = sum(game.truncated for player in result.evaluations for game in player.games)
     if cut:
         print(f"{cut} of the games were cut off by the frame cap")
-    written = result.keep(run)
+    written = result.save(run)
     if arguments.json is not None:
         write_output(arguments.json, result.as_json())
     print(f"kept in {written}")
-    if result.changed:
+    if result.intervened:
         print(what_differs(result))
     if result.beats_random is not None:
         print(
@@ -109,15 +111,16 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def what_differs(result: RunEvaluation) -> str:
-    """Returns in a sentence which changed agents' scores these games tell from the intact one's."""
-    differences = {e.player: e.difference for e in result.changed if e.difference is not None}
+    """Returns a sentence: for which interventions the difference's interval excludes 0."""
+    differences = {e.player: e.difference for e in result.intervened if e.difference is not None}
     if any(difference.low is None for difference in differences.values()):
         return "one game has no interval: with more --episodes the differences can be judged"
     apart = [name for name, difference in differences.items() if difference.excludes_zero]
     alike = [name for name in differences if name not in apart]
-    said = [f"excludes 0 for {', '.join(apart)}"] if apart else []
+    parts = [f"excludes 0 for {', '.join(apart)}"] if apart else []
     if alike:
-        said.append(
-            f"holds 0 for {', '.join(alike)}: not to be told from the intact agent by these games"
+        names = ", ".join(alike)
+        parts.append(
+            f"includes 0 for {names}: these games show no difference from the intact agent"
         )
-    return f"the difference's interval {'; it '.join(said)}"
+    return f"the difference's interval {'; it '.join(parts)}"

@@ -22,7 +22,7 @@ def add(commands: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Exports, and says how the zip is loaded."""
+    """Exports and prints how to load the zip."""
     from rl_abn.rl.interchange.sb3_export import export_sb3
     from rl_abn.runs import Run
 

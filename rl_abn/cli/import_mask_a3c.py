@@ -9,14 +9,14 @@ from rl_abn.cli.parser import (
     Subparsers,
     add_agent,
     add_env,
-    add_import_place,
+    add_import_folder,
     add_settings,
     whole_number,
 )
 
 
 def add(kinds: Subparsers) -> None:
-    """Adds the kind."""
+    """Adds the subcommand."""
     parser = kinds.add_parser(
         "mask-a3c",
         help="weights published with Mask-Attention A3C",
@@ -33,13 +33,13 @@ def add(kinds: Subparsers) -> None:
         metavar="N",
         help="agent steps it was trained, for the record; the file does not say",
     )
-    add_import_place(parser, "mask-a3c")
+    add_import_folder(parser, "mask-a3c")
     add_settings(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Imports, and says where the run is."""
+    """Imports and prints the run folder."""
     from rl_abn.rl.interchange.mask_a3c import import_mask_a3c
 
     run = import_mask_a3c(

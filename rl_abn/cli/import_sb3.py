@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rl_abn.cli.parser import Subparsers, add_agent, add_env, add_import_place, add_settings
+from rl_abn.cli.parser import Subparsers, add_agent, add_env, add_import_folder, add_settings
 from rl_abn.errors import RlAbnError
 
 
 def add(kinds: Subparsers) -> None:
-    """Adds the kind."""
+    """Adds the subcommand."""
     parser = kinds.add_parser(
         "sb3",
         help="a stable-baselines3 zip",
@@ -25,16 +25,16 @@ def add(kinds: Subparsers) -> None:
         action="store_true",
         help="say that you trust the zip's author: its format is pickle",
     )
-    add_import_place(parser, "sb3")
+    add_import_folder(parser, "sb3")
     add_settings(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Imports, and says where the run is.
+    """Imports and prints the run folder.
 
     Raises:
-        RlAbnError: If nobody said that the zip's author is trusted.
+        RlAbnError: Without --trust-pickle.
     """
     if not arguments.trust_pickle:
         raise RlAbnError(

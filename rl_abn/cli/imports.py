@@ -1,4 +1,4 @@
-"""`rl-abn import`: one kind of file a module."""
+"""`rl-abn import`: one module per kind of file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ KINDS = (import_sb3, import_mask_a3c)
 
 
 def add(commands: Subparsers) -> None:
-    """Adds the command and what it can import."""
+    """Adds the command and its subcommands."""
     parser = commands.add_parser(
         "import",
         help="make a run of other people's weights",

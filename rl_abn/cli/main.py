@@ -1,4 +1,4 @@
-"""`rl-abn`: finds the command, runs it, and turns mistakes into one line."""
+"""`rl-abn`: finds the command, runs it, and prints a user's mistake as one line."""
 
 from __future__ import annotations
 
@@ -25,13 +25,10 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command line and exits: 0 done, 2 a mistake in it, 130 interrupted.
-
-    Args:
-        arguments: The words after `rl-abn`; None takes those of this process.
-    """
-    # Before torch loads: threads that wait by spinning starve each other and the emulator's when
-    # anything else runs on the machine (measured on two cores: 33 steps a second against 351).
+    """Runs a command line and exits: 0 done, 2 a user's mistake, 130 interrupted."""
+    # Before torch loads: OpenMP threads that wait by spinning take the cores from each other and
+    # from the emulators when anything else runs on the machine (33 steps/s instead of 351,
+    # measured on two cores).
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     keep_freed_memory()
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -46,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("rl-abn: interrupted", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
-        # The reader of a pipe left; Python would complain once more when it closes stdout.
+        # The pipe's reader has gone; without this Python prints another error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 

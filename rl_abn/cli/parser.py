@@ -1,4 +1,4 @@
-"""An `argparse` whose every complaint is one line: expected, got, nearest valid choice."""
+"""An `argparse` parser with one-line errors: expected, got, nearest valid choice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rl_abn.errors import RlAbnError, did_you_mean
 
 
 class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Shows defaults, and descriptions as they are written."""
+    """Shows defaults, and descriptions with their line breaks."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         if action.default is None or action.default is False or action.default == []:
@@ -21,14 +21,14 @@ class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionH
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises `RlAbnError` instead of printing a usage and exiting."""
+    """Raises `RlAbnError` instead of printing the usage and exiting."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("formatter_class", Formatter)
         super().__init__(**kwargs, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
-        """Raises the complaint.
+        """Raises the error.
 
         Raises:
             RlAbnError: Always.
@@ -41,13 +41,13 @@ class Parser(argparse.ArgumentParser):
             raise RlAbnError(f"unknown {str(action.metavar).lower()} '{value}': {hint}")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parses, and names the nearest option for one that there is not.
+        """Parses; for an unknown option the error names the nearest one.
 
         Raises:
-            RlAbnError: If an argument is not known.
+            RlAbnError: If an argument is unknown.
         """
         words = list(args or ())
-        # Looked at first: argparse would complain of what is missing before what is misspelt.
+        # Checked first: argparse reports missing arguments before misspelt ones.
         for word in words[: words.index("--") if "--" in words else None]:
             if not word.startswith("-"):
                 if self._subparsers is not None:
@@ -64,7 +64,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def number(low: float, *, above: bool = False) -> Callable[[str], float]:
-    """Returns an argument type that takes finite numbers from `low`, or above it."""
+    """Returns an argument type for finite numbers from `low`, or above it."""
     expected = f"a number {'above' if above else 'from'} {low:g}"
 
     def parse(text: str) -> float:
@@ -80,7 +80,7 @@ def number(low: float, *, above: bool = False) -> Callable[[str], float]:
 
 
 def one_of(choices: Iterable[str]) -> Callable[[str], str]:
-    """Returns an argument type that takes one of some names."""
+    """Returns an argument type that accepts one of some names."""
     names = tuple(choices)
 
     def parse(text: str) -> str:
@@ -94,7 +94,7 @@ def one_of(choices: Iterable[str]) -> Callable[[str], str]:
 
 
 def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
-    """Returns an argument type that takes whole numbers of a range; 1e6 and 1_000_000 are fine."""
+    """Returns an argument type for integers in a range; 1e6 and 1_000_000 are valid."""
     expected = f"a whole number from {low:,}" + ("" if high is None else f" to {high:,}")
 
     def parse(text: str) -> int:
@@ -136,8 +136,8 @@ def add_agent(parser: argparse.ArgumentParser, default: str | None = None) -> No
     )
 
 
-def add_training_place(parser: argparse.ArgumentParser) -> None:
-    """Adds --out, --on-exists and --keep of a run that is trained."""
+def add_training_folder(parser: argparse.ArgumentParser) -> None:
+    """Adds --out, --on-exists and --keep for a training run."""
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="run folder (default: runs/ENV/AGENT/seed-S)"
     )
@@ -155,8 +155,8 @@ def add_training_place(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_import_place(parser: argparse.ArgumentParser, kind: str) -> None:
-    """Adds --out and --on-exists of a run that is made of a file."""
+def add_import_folder(parser: argparse.ArgumentParser, kind: str) -> None:
+    """Adds --out and --on-exists for an imported run."""
     parser.add_argument(
         "--out",
         type=Path,
@@ -186,7 +186,9 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 def add_greedy(parser: argparse.ArgumentParser) -> None:
     """Adds --greedy."""
     parser.add_argument(
-        "--greedy", action="store_true", help="take the likeliest action instead of drawing one"
+        "--greedy",
+        action="store_true",
+        help="take the most probable action instead of sampling",
     )
 
 
@@ -215,7 +217,7 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
 
 
 def add_epoch(parser: argparse.ArgumentParser, of: str = "the") -> None:
-    """Adds --checkpoint of the vision track, whose checkpoints go by epochs."""
+    """Adds --checkpoint for the vision track, whose checkpoints are numbered by epoch."""
     parser.add_argument(
         "--checkpoint",
         type=whole_number(1),
@@ -226,10 +228,10 @@ def add_epoch(parser: argparse.ArgumentParser, of: str = "the") -> None:
 
 def add_data(
     parser: argparse.ArgumentParser,
-    said: str = "where the data lies (default: where it lay in training)",
+    help_text: str = "where the data lies (default: where it lay in training)",
 ) -> None:
     """Adds --data."""
-    parser.add_argument("--data", type=Path, metavar="PATH", help=said)
+    parser.add_argument("--data", type=Path, metavar="PATH", help=help_text)
 
 
 def add_split(parser: argparse.ArgumentParser) -> None:
@@ -242,7 +244,7 @@ def add_split(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_interventions(parser: argparse.ArgumentParser, said: str) -> None:
+def add_interventions(parser: argparse.ArgumentParser, help_text: str) -> None:
     """Adds --intervention, as `interventions`."""
     parser.add_argument(
         "--intervention",
@@ -251,7 +253,7 @@ def add_interventions(parser: argparse.ArgumentParser, said: str) -> None:
         default=[],
         metavar="NAME",
         dest="interventions",
-        help=said,
+        help=help_text,
     )
 
 
@@ -267,7 +269,7 @@ def parse(parser: Parser, arguments: Sequence[str] | None) -> argparse.Namespace
     """Parses a command line.
 
     Raises:
-        RlAbnError: If it is wrong.
+        RlAbnError: If it is invalid.
     """
     namespace: argparse.Namespace = parser.parse_args(arguments)
     return namespace

@@ -21,7 +21,7 @@ def add(commands: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Lists or shows."""
+    """Lists recipes or shows one."""
     from rl_abn.errors import RlAbnError, did_you_mean
     from rl_abn.recipes import Kind, list_recipes, recipe_path, recipe_summary
 

@@ -1,4 +1,4 @@
-"""Tables for people."""
+"""Tables for the terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rl_abn.rl.evaluation.evaluate import Evaluation, RunEvaluation
 
 
 def evaluation_table(result: RunEvaluation) -> Table:
-    """Lays an evaluation out: a line a player, beside its difference to the intact agent."""
+    """Returns an evaluation's table: a row per player, with its difference to the intact agent."""
     first = result.intact
     title = (
         f"{result.game}, {first.protocol} protocol, {first.n_actions} actions, "
@@ -23,7 +23,7 @@ def evaluation_table(result: RunEvaluation) -> Table:
         "raw scores of whole games; [ ]: 95% bootstrap interval over the games",
         "HNS: human-normalised score, 0 is a random player, 1 a person",
     ]
-    if result.changed:
+    if result.intervened:
         # The number of games, the same for all, and the extremes make room for the difference.
         title += f", {len(first.games)} games each"
         captions.append("difference: to the intact agent's mean, and as a share of it")
@@ -39,7 +39,7 @@ def evaluation_table(result: RunEvaluation) -> Table:
         padding=(0, 1, 0, 0),
     )
     for heading in headings:
-        # Where a terminal is too narrow, numbers go on in the next line; none is cut off.
+        # In a narrow terminal numbers wrap into the next line; none is cut off.
         whole = heading in ("player", "games", "share", "HNS")
         justify: Literal["left", "right"] = "left" if heading == "player" else "right"
         table.add_column(heading, justify=justify, no_wrap=whole, overflow="fold")
@@ -50,7 +50,7 @@ def evaluation_table(result: RunEvaluation) -> Table:
 
 
 def _cells(evaluation: Evaluation) -> dict[str, str]:
-    """What a player's line may say, by heading."""
+    """Returns the possible cells of a player's row, by heading."""
     scores, difference = evaluation.scores, evaluation.difference
     share = None if difference is None else difference.share
     return {
@@ -66,7 +66,7 @@ def _cells(evaluation: Evaluation) -> dict[str, str]:
 
 
 def sheet_table(sheet: Sheet) -> Table:
-    """Lays one of a benchmark's tables out."""
+    """Returns the table of a benchmark sheet."""
     table = Table(
         title=sheet.title,
         caption="\n".join(sheet.notes) or None,

@@ -15,7 +15,7 @@ from rl_abn.cli.parser import (
     add_env,
     add_seed,
     add_settings,
-    add_training_place,
+    add_training_folder,
     number,
     whole_number,
 )
@@ -40,12 +40,13 @@ def add(commands: Subparsers) -> None:
         help="agent steps, each 4 emulator frames (default: the recipe's train.steps)",
     )
     add_seed(parser, "everything random")
-    add_training_place(parser)
+    add_training_folder(parser)
     parser.add_argument(
         "--edits",
         type=Path,
         metavar="DIR",
-        help="draw the agent's maps to these edited ones of the run's kept positions (probe-0, …)",
+        help="train the agent's maps towards these edited maps of the run's probe observations "
+        "(probe-0, …)",
     )
     parser.add_argument(
         "--edit-coef",
@@ -60,7 +61,7 @@ def add(commands: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Trains, and says where the run is and what to type next."""
+    """Trains, and prints the run folder and the next command."""
     from rl_abn.compute.device import device_of
     from rl_abn.rl.training.distributed import Ranks
 

@@ -22,7 +22,7 @@ def add(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "watch",
         help="make an attention video",
-        description="Play a game and film it beside the maps, or film how the maps formed.",
+        description="Record a game beside its maps, or how the maps formed over training.",
     )
     add_run(parser)
     parser.add_argument(
@@ -31,7 +31,7 @@ def add(commands: Subparsers) -> None:
     parser.add_argument(
         "--over-training",
         action="store_true",
-        help="film how the maps of fixed game positions formed over training",
+        help="show how the maps of fixed observations formed over training",
     )
     parser.add_argument(
         "--scale",
@@ -45,28 +45,28 @@ def add(commands: Subparsers) -> None:
         "--max-steps",
         type=whole_number(1),
         metavar="N",
-        help="film at most this many steps (default: the whole game)",
+        help="record at most this many steps (default: the whole game)",
     )
     add_checkpoint(parser)
-    add_seed(parser, "the game and the draws")
+    add_seed(parser, "the game and the sampled actions")
     add_device(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Films, and says where the video is."""
+    """Records the video and prints its path."""
     from rl_abn.progress import ProgressReport
-    from rl_abn.rl.evaluation.watch import film_training, watch_game
+    from rl_abn.rl.evaluation.watch import watch_game, watch_training
     from rl_abn.runs import Run
 
     run = Run.open(arguments.path)
     if arguments.over_training:
-        with ProgressReport("filming", None, "logging points") as report:
-            video = film_training(run, out=arguments.out, scale=arguments.scale, report=report)
+        with ProgressReport("recording", None, "logging points") as report:
+            video = watch_training(run, out=arguments.out, scale=arguments.scale, report=report)
         print(f"{video.n_frames:,} frames, {video.seconds:.0f} s: {video.path}")
         print(f"next: tensorboard --logdir {run.path} --samples_per_plugin images=1000")
         return
-    with ProgressReport("filming", arguments.max_steps, "steps") as report:
+    with ProgressReport("recording", arguments.max_steps, "steps") as report:
         video = watch_game(
             run,
             out=arguments.out,

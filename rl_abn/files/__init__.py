@@ -1,1 +1,1 @@
-"""Files read and written safely: text and JSON, folders and zips of data, images."""
+"""Safe reading and writing of files: text and JSON, folders and zips of data, images."""

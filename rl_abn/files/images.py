@@ -1,4 +1,4 @@
-"""From the bytes of a picture to the pixels a network sees: decoded, cut and resized."""
+"""Decodes image files and crops and resizes them to a network's input."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _FORMATS = ("JPEG", "PNG", "BMP", "PPM", "TIFF", "WEBP")
 
 @dataclass(frozen=True)
 class Framing:
-    """What is made of a picture, in this order.
+    """Cropping and resizing of an image, in the order of the attributes.
 
     Attributes:
-        rows: First row that is kept and the row after the last; None keeps all.
-        size: Height and width in the end; None leaves them.
-        short_side: The short side is resized to this before `size` is cut from the centre; None
-            makes the picture as small as covers `size`.
-        stretch: Resizes height and width each to `size`; nothing is cut off.
+        rows: First row kept and the row after the last; None keeps all.
+        size: Final height and width; None keeps them.
+        short_side: The short side is resized to this before `size` is cropped from the centre; None
+            resizes the image to the smallest that covers `size`.
+        stretch: Resizes height and width separately to `size`, without cropping.
     """
 
     rows: tuple[int, int] | None = None
@@ -50,13 +50,10 @@ class Framing:
             )
 
     def apply(self, picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "H W 3"]:
-        """Cuts and resizes a picture.
-
-        Args:
-            picture: uint8 [h, w, 3].
+        """Crops and resizes an image, uint8 [h, w, 3].
 
         Raises:
-            ValueError: If it has no such rows.
+            ValueError: If the image does not have these rows.
         """
         if self.rows is not None:
             top, end = self.rows
@@ -78,7 +75,7 @@ class Framing:
             scale = max(self.size[0] / height, self.size[1] / width)
         else:
             scale = self.short_side / min(height, width)
-        # A picture a million times as wide as high is no reason to fill the memory.
+        # Bounded, because an extreme aspect ratio could otherwise fill the memory.
         longest = 64 * max(self.size)
         rows = min(max(round(height * scale), self.size[0]), longest)
         columns = min(max(round(width * scale), self.size[1]), longest)
@@ -86,19 +83,18 @@ class Framing:
 
 
 def decode(data: bytes) -> UInt8[np.ndarray, "h w 3"]:
-    """Decodes a picture of a bounded size to RGB; grey becomes grey RGB, transparency is ignored.
+    """Decodes a JPEG, PNG, BMP, PPM, TIFF or WebP file of limited size to RGB.
 
-    Args:
-        data: A JPEG, PNG, BMP, PPM, TIFF or WebP file.
+    Grey is repeated, transparency ignored.
 
     Raises:
-        ValueError: If it is damaged, none of these, or too large.
+        ValueError: If it is damaged, of another format, or too large.
     """
-    # A few bytes can claim to be any number of pixels, and OpenCV believes a thousand million.
+    # A small file can claim any number of pixels, and OpenCV accepts up to 2^30.
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as header:
             width, height = header.size
-    except Exception:  # decoders raise all kinds
+    except Exception:  # decoders raise many kinds
         raise _damaged(data) from None
     if width * height > MOST_PIXELS:
         raise ValueError(
@@ -114,7 +110,7 @@ def decode(data: bytes) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def is_picture(name: str) -> bool:
-    """Says whether a file is called like a picture."""
+    """Returns whether a file name has an image's suffix."""
     return name.lower().endswith(SUFFIXES)
 
 
@@ -124,7 +120,7 @@ def _damaged(data: bytes) -> ValueError:
 
 
 def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    # Averaging keeps a smaller picture from flickering; enlarged, it would be a mosaic.
+    # Area averaging avoids aliasing when shrinking; enlarging with it would show blocks.
     smaller = size[0] <= picture.shape[0] and size[1] <= picture.shape[1]
     how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(picture, (size[1], size[0]), interpolation=how))

@@ -1,4 +1,4 @@
-"""Where a data set's files lie: in a folder, or in a .zip that is read without unpacking it."""
+"""A data set's files: in a folder, or in a .zip that is read without unpacking it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, 
 
 
 class Entries(NamedTuple):
-    """What lies directly in a folder: names without the folder's, sorted; none that is hidden."""
+    """Names directly in a folder, sorted and without its path; hidden ones are left out."""
 
     folders: list[str]
     files: list[str]
 
 
 class Store(ABC):
-    """Files by their names: relative to the store, with "/" between the parts.
+    """Files by name: relative to the store, with "/" as separator.
 
     Attributes:
         path: The folder or the .zip.
@@ -45,7 +45,7 @@ class Store(ABC):
 
     @abstractmethod
     def has(self, name: str) -> bool:
-        """Says whether there is such a file."""
+        """Returns whether the file exists."""
 
     @abstractmethod
     def read(self, name: str, most_bytes: int) -> bytes:
@@ -56,18 +56,18 @@ class Store(ABC):
         """
 
     def below(self, folder: str) -> list[str]:
-        """Lists all files in a folder and in those within it, sorted, with their whole names."""
+        """Returns all files in a folder and its subfolders, sorted, with their full names."""
         folders, files = self.entries(folder)
         inner = (self.below(join(folder, name)) for name in folders)
         return sorted([*(join(folder, name) for name in files), *(n for ns in inner for n in ns)])
 
     def place(self, name: str) -> str:
-        """Returns how a file is called in a message."""
+        """Returns a file's path as shown in messages."""
         return printable(str(self.path / name))
 
 
 class FolderStore(Store):
-    """A folder. Links are followed, each folder once on the way down."""
+    """A folder. Links are followed, except one to a folder above itself."""
 
     def entries(self, folder: str) -> Entries:
         """Lists a folder."""
@@ -86,10 +86,10 @@ class FolderStore(Store):
         return Entries(sorted(folders), sorted(files))
 
     def has(self, name: str) -> bool:
-        """Says whether there is such a file."""
+        """Returns whether the file exists."""
         try:
             return (self.path / name).is_file()
-        except (OSError, ValueError):  # a name that no file system would take
+        except (OSError, ValueError):  # a name that is invalid in the file system
             return False
 
     def read(self, name: str, most_bytes: int) -> bytes:
@@ -97,7 +97,7 @@ class FolderStore(Store):
         path = self.path / name
         try:
             status = path.stat()
-            if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for for ever
+            if not stat.S_ISREG(status.st_mode):  # reading a pipe could block for ever
                 raise ValueError("it is no regular file")
             if status.st_size > most_bytes:
                 raise ValueError(f"it has {status.st_size:,} bytes, more than {most_bytes:,}")
@@ -108,7 +108,7 @@ class FolderStore(Store):
 
 
 class ZipStore(Store):
-    """A .zip. Nothing is unpacked, and no member is larger in memory than it is allowed to be."""
+    """A .zip, read without unpacking; the size of members in memory is limited."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -125,7 +125,7 @@ class ZipStore(Store):
             self._add(info)
 
     def _add(self, info: zipfile.ZipInfo) -> None:
-        # Some Windows programs write backslashes, against the format.
+        # Some Windows programs write backslashes, which the format forbids.
         name = info.filename.replace("\\", "/")
         is_folder = name.endswith("/")
         parts = name.removesuffix("/").split("/")
@@ -151,18 +151,18 @@ class ZipStore(Store):
         return Entries(sorted(folders), sorted(files))
 
     def has(self, name: str) -> bool:
-        """Says whether there is such a member."""
+        """Returns whether the member exists."""
         return name in self._members
 
     def read(self, name: str, most_bytes: int) -> bytes:
-        """Reads a member; its checksum is checked."""
+        """Reads a member and verifies its checksum."""
         try:
             info = self._members[name]
             if info.file_size > most_bytes:
                 raise ValueError(f"it has {info.file_size:,} bytes, more than {most_bytes:,}")
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise ValueError("expected a member stored or deflated, got another compression")
-            # zipfile unpacks no more than the size that was checked, whatever the data would give.
+            # zipfile never unpacks more than `file_size`, whatever the data contain.
             return self._zip.read(info)
         except KeyError:
             raise RlAbnError(f"{self.place(name)}: there is no such member") from None
@@ -176,7 +176,7 @@ def open_store(path: str | Path) -> Store:
     """Opens a folder or a .zip.
 
     Raises:
-        RlAbnError: If there is nothing, with the nearest name, or it is neither.
+        RlAbnError: If the path does not exist, with the nearest name, or is neither.
     """
     path = Path(path)
     kind = kind_of(path)
@@ -186,7 +186,7 @@ def open_store(path: str | Path) -> Store:
 
 
 def nearest(path: Path) -> str:
-    """Returns a phrase that names what lies beside a missing path and is called almost so."""
+    """Returns a phrase with the most similar name beside a missing path."""
     missing = "there is no such file or folder"
     try:
         beside = [entry.name for entry in os.scandir(path.parent)]
@@ -196,19 +196,19 @@ def nearest(path: Path) -> str:
 
 
 def join(*parts: str) -> str:
-    """Joins the parts of a name; empty ones are nothing."""
+    """Joins the parts of a name; empty parts are skipped."""
     return "/".join(filter(None, parts))
 
 
 def named(names: Iterable[str], most: int = 3) -> str:
-    """Returns the first few of some names."""
+    """Returns the first `most` names as text, and how many more there are."""
     names = list(names)
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(printable(name) for name in names[:most]) + more
 
 
 def _hidden(name: str) -> bool:
-    # macOS leaves ._0001.jpg beside 0001.jpg, and a folder of them in a .zip.
+    # macOS writes ._0001.jpg beside 0001.jpg, and a __MACOSX folder of these in a .zip.
     return name.startswith(".") or name == "__MACOSX"
 
 
@@ -221,7 +221,7 @@ def _harmless(parts: list[str]) -> bool:
 def _leads_down(entry: os.DirEntry[str]) -> bool:
     if not entry.is_dir():
         return False
-    # A link to a folder above itself would lead round and round.
+    # A link to a folder above itself would recurse without end.
     here = os.path.realpath(entry.path)
     above = os.path.realpath(os.path.dirname(entry.path))  # noqa: PTH120
     return not (entry.is_symlink() and f"{above}/".startswith(f"{here}/"))

@@ -1,4 +1,4 @@
-"""Text and JSON on disk: written whole or not at all, read without trusting what lies there."""
+"""Text and JSON files: written atomically, read without trusting their content."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ MOST_BYTES = 16 * 2**20
 
 
 def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
-    """Reads a UTF-8 text file of a bounded size.
+    """Reads a UTF-8 text file of limited size.
 
     Raises:
         OSError: If it cannot be read.
-        ValueError: If it is no regular file (a pipe would be waited for for ever), too large, or
-            no UTF-8.
+        ValueError: If it is no regular file (reading a pipe could block for ever), too large, or
+            not UTF-8.
     """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
@@ -36,7 +36,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Reads a JSON object.
 
     Raises:
-        RlAbnError: If it is missing or no JSON object.
+        RlAbnError: If the file is missing or no JSON object.
     """
     try:
         data = json.loads(read_text(path))
@@ -48,7 +48,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_output(path: Path, data: Mapping[str, Any] | bytes) -> None:
-    """Writes a result, as JSON or as the bytes it is, making the folders it needs.
+    """Writes a mapping as JSON, or bytes as they are; missing folders are created.
 
     Raises:
         RlAbnError: If it cannot be written.
@@ -64,12 +64,12 @@ def write_output(path: Path, data: Mapping[str, Any] | bytes) -> None:
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Writes a JSON object atomically; numbers that are none become null."""
+    """Writes a JSON object atomically; NaN and infinity become null."""
     write_atomically(path, json.dumps(_without_nan(data), indent=2) + "\n")
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Writes a file under a temporary name, flushes it to disk and renames it."""
+    """Writes a temporary file, flushes it to disk and renames it."""
     partial = path.with_name(f".{path.name}.partial")
     try:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -82,7 +82,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def flush(path: Path) -> None:
-    """Waits until a file, or the names in a folder, are on the disk."""
+    """Flushes a file, or a folder's entries, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -91,7 +91,7 @@ def flush(path: Path) -> None:
 
 
 def kind_of(path: Path) -> str | None:
-    """Says what is at a path; None is nothing, or a name no file system would take."""
+    """Returns "a file" or "a folder"; None if nothing is there or the name is invalid."""
     try:
         return "a file" if path.is_file() else "a folder" if path.is_dir() else None
     except OSError:
@@ -99,7 +99,7 @@ def kind_of(path: Path) -> str | None:
 
 
 def brief(error: Exception) -> str:
-    """Returns the first line of what an error says, at most 160 characters."""
+    """Returns the first line of an error's message, at most 160 characters."""
     return str(error).splitlines()[0][:160] if str(error) else type(error).__name__
 
 

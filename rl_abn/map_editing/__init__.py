@@ -1,1 +1,1 @@
-"""Attention maps a person edited: their format, their files and the loss that uses them."""
+"""Attention maps edited by a person: in memory and as files."""

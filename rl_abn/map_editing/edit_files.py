@@ -1,10 +1,10 @@
-"""Edits of maps on disk: a folder with edits.toml, the maps it names, and clicks.
+"""Edited maps on disk: a folder with edits.toml, the map files it names, and clicks.
 
 bandwidth = 4.0                      # of clicks, pixels
 clicks = "clicks.csv"                # columns picture, x, y
 
 [[edit]]
-picture = "cat/0001.png"             # as the set calls it
+picture = "cat/0001.png"             # the image's name in the data set
 map = "maps/0.npy"                   # or a grey .png; 0..1
 remove = [[0, 0, 16, 16]]            # left, top, right, bottom in pixels
 add = [[20, 8, 31, 19]]
@@ -42,16 +42,13 @@ _COLUMNS = ["picture", "x", "y"]
 
 
 def read_edits(path: str | Path) -> Edits:
-    """Reads edits of maps.
+    """Reads edited maps from a folder with edits.toml, that file itself, or a .zip of the folder.
 
-    Whether the pictures are in a set, and boxes and clicks in the pictures, turns out where the
-    edits are applied. Nothing is unpickled.
-
-    Args:
-        path: A folder that holds edits.toml, that file itself, or a .zip of such a folder.
+    Whether the images exist in a data set, and boxes and clicks lie inside the images, is checked
+    when the edits are applied. Nothing is unpickled.
 
     Raises:
-        RlAbnError: If there are none, or something in them is not as it should be.
+        RlAbnError: If there are no edits, or something in them is invalid.
     """
     path = Path(path)
     store = open_store(path.parent if path.suffix.lower() == ".toml" else path)
@@ -86,14 +83,10 @@ def read_edits(path: str | Path) -> Edits:
 
 
 def write_edits(folder: str | Path, edits: Edits) -> None:
-    """Writes edits so that `read_edits` reads them: edits.toml, maps as .npy, clicks.csv.
-
-    Args:
-        folder: Where; made if it is missing. Files of those names are replaced.
-        edits: At least one.
+    """Writes one or more edits in the format of `read_edits`; existing files are replaced.
 
     Raises:
-        RlAbnError: If it cannot be written.
+        RlAbnError: If the files cannot be written.
     """
     folder = Path(folder)
     rows, clicks = [], io.StringIO()
@@ -167,13 +160,13 @@ def _map(store: Store, name: object, place: str) -> Float32[np.ndarray, "m h w"]
     except (ValueError, EOFError, OverflowError, SyntaxError, RecursionError) as error:
         raise RlAbnError(f"{where}: {printable(brief(error))}") from None
     low, high = float(given.min()), float(given.max())
-    if not (low >= 0.0 and high <= 1.0):  # nor is NaN
+    if not (low >= 0.0 and high <= 1.0):  # also true for NaN
         raise RlAbnError(f"{where}: expected a map in 0..1, got {low:g} to {high:g}")
     return given
 
 
 def _npy(data: bytes) -> Float32[np.ndarray, "m h w"]:
-    """Reads an array whose size is known before there is memory for it."""
+    """Reads an array after checking its size in the header, before memory is allocated."""
     file = io.BytesIO(data)
     version = np.lib.format.read_magic(file)
     header = {
@@ -223,7 +216,7 @@ def _clicks(store: Store, name: object, place: str) -> dict[str, tuple[Click, ..
                 f"{where}: expected a picture, x and y in line {line}, got {_said(cells)}"
             ) from None
         clicks.setdefault(picture, []).append(Click(x, y))
-    return {picture: tuple(places) for picture, places in clicks.items()}
+    return {picture: tuple(points) for picture, points in clicks.items()}
 
 
 def _rows(store: Store, name: str) -> Iterator[tuple[int, list[str]]]:
@@ -239,7 +232,7 @@ def _rows(store: Store, name: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _name(name: object, suffixes: tuple[str, ...], place: str) -> tuple[str, str]:
-    """Checks that a file that is named lies in the folder, and returns its name and suffix."""
+    """Checks that a file name stays inside the folder; returns it and its suffix."""
     parts = str(name).split("/")
     suffix = Path(parts[-1]).suffix.lower()
     if (

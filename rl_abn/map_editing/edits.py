@@ -1,4 +1,4 @@
-"""What a person says of where a network should look: edits of its maps, kept in a file."""
+"""Edits that a person made to a network's attention maps."""
 
 from __future__ import annotations
 
@@ -17,18 +17,11 @@ from torch.nn import functional as F
 from rl_abn.errors import RlAbnError, did_you_mean, printable
 
 BANDWIDTH = 4.0
-"""Standard deviation of a click's kernel where the file does not say, in pixels."""
+"""Default standard deviation of a click's kernel, in pixels."""
 
 
 class Box(NamedTuple):
-    """A rectangle of a picture, in pixels as the network sees it, from its upper left corner.
-
-    Attributes:
-        left: First column.
-        top: First row.
-        right: Column after the last.
-        bottom: Row after the last.
-    """
+    """A rectangle [left, right) x [top, bottom) of an image, in pixels of the network's input."""
 
     left: float
     top: float
@@ -37,12 +30,7 @@ class Box(NamedTuple):
 
 
 class Click(NamedTuple):
-    """A place in a picture somebody pointed at, in pixels as the network sees it.
-
-    Attributes:
-        x: Column.
-        y: Row.
-    """
+    """A point of an image that a person clicked: column and row in pixels of the input."""
 
     x: float
     y: float
@@ -50,17 +38,17 @@ class Click(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Edit:
-    """What is to become of one picture's maps.
+    """The edit of one image's maps.
 
-    It starts at the map that is given, else at the density of the clicks, else at the network's
-    own. Then boxes are removed, and then boxes are added.
+    It starts from the given map, else from the density of the clicks, else from the network's own
+    map. Then the `remove` boxes are set to 0, and after them the `add` boxes to 1.
 
     Attributes:
         map: In 0..1, float32 [1, h, w], or [m, h, w] with one for each of the network's maps; of
-            any resolution. None gives none.
-        clicks: Where it should look.
-        remove: Boxes that become 0.
-        add: Boxes that become 1.
+            any resolution. None if no map is given.
+        clicks: Points of high attention.
+        remove: Boxes set to 0.
+        add: Boxes set to 1.
     """
 
     map: Float32[np.ndarray, "m h w"] | None = None
@@ -71,12 +59,12 @@ class Edit:
 
 @dataclass(frozen=True, eq=False)
 class Edits:
-    """Edits of some pictures of a set.
+    """Edits of some images of a data set.
 
     Attributes:
-        of: By the picture's name.
+        of: Edits by the image's name.
         bandwidth: Standard deviation of a click's Gaussian kernel, in pixels.
-        place: What the file is called in a message.
+        place: The file's name in messages.
     """
 
     of: Mapping[str, Edit] = field(default_factory=dict)
@@ -85,7 +73,7 @@ class Edits:
 
     @property
     def digest(self) -> str:
-        """A fingerprint: another one for other edits."""
+        """SHA-256 of all edits, in hexadecimal."""
         everything = hashlib.sha256(repr(self.bandwidth).encode())
         for name, edit in self.of.items():
             everything.update(repr((name, edit.clicks, edit.remove, edit.add)).encode())
@@ -94,13 +82,10 @@ class Edits:
         return everything.hexdigest()
 
     def numbers(self, names: Sequence[str]) -> Int64[Tensor, " E"]:
-        """Returns the numbers of the edited pictures in a set, in the edits' order.
-
-        Args:
-            names: What the set's pictures are called, in their order.
+        """Returns the indices of the edited images among a data set's `names`, in the edits' order.
 
         Raises:
-            RlAbnError: If an edit's picture is not in the set; with the nearest name.
+            RlAbnError: If an image is not in the data set; with the nearest name.
         """
         number = {name: i for i, name in enumerate(names)}
         missing = [name for name in self.of if name not in number]
@@ -116,14 +101,12 @@ class Edits:
     def apply(
         self, own: Float[Tensor, "E m h w"], size: tuple[int, int]
     ) -> Float[Tensor, "E m h w"]:
-        """Returns the edited maps M'.
+        """Returns the edited maps M' of the edited images, in the edits' order.
 
-        Args:
-            own: The network's own maps of the edited pictures, in the edits' order, [E, m, h, w].
-            size: Height and width of the pictures as the network sees them.
+        `own` are the network's own maps, `size` is height and width of the network's input.
 
         Raises:
-            RlAbnError: If a map is for another number of maps, or a box or click lies outside.
+            RlAbnError: If the number of given maps does not fit, or a box or click lies outside.
         """
         edited = []
         for (name, edit), maps in zip(self.of.items(), own, strict=True):
@@ -150,15 +133,12 @@ def _edited(
 
 
 def covered(box: Box, size: tuple[int, int], map_size: tuple[int, int]) -> Float[Tensor, "h w"]:
-    """Returns how much of each place of a map a box covers, 0..1.
+    """Returns the fraction of each map cell that a box covers, 0..1.
 
-    Args:
-        box: In pixels of the picture.
-        size: Height and width of the picture.
-        map_size: Height and width of the map.
+    `size` and `map_size` are height and width of the image and of the map.
 
     Raises:
-        ValueError: If nothing of the picture is in the box.
+        ValueError: If the box lies outside the image.
     """
     inside = box.left < min(box.right, size[1]) and box.top < min(box.bottom, size[0])
     if not inside or min(box.right, box.bottom) <= 0:
@@ -174,18 +154,14 @@ def covered(box: Box, size: tuple[int, int], map_size: tuple[int, int]) -> Float
 def density(
     clicks: Sequence[Click], size: tuple[int, int], map_size: tuple[int, int], bandwidth: float
 ) -> Float[Tensor, "h w"]:
-    """Returns where clicks lie dense: a Gaussian kernel on each, scaled to a maximum of 1.
+    """Returns the density of one or more clicks: Gaussian kernels, scaled to a maximum of 1.
 
-    As the "bubbles" that people uncover to tell what they see (Mitsuhara et al. 2019).
-
-    Args:
-        clicks: In pixels of the picture, at least one.
-        size: Height and width of the picture.
-        map_size: Height and width of the map.
-        bandwidth: The kernel's standard deviation in pixels.
+    As with the "bubbles" that people uncover to recognise an image (Mitsuhara et al. 2019). `size`
+    and `map_size` are height and width of the image and of the map; `bandwidth` is the kernel's
+    standard deviation in pixels.
 
     Raises:
-        ValueError: If a click lies outside the picture.
+        ValueError: If a click lies outside the image.
     """
     counts = np.zeros(size, np.float64)
     for x, y in clicks:
@@ -201,7 +177,7 @@ def density(
 
 
 def _overlap(low: float, high: float, length: int, cells: int) -> Float[Tensor, " cells"]:
-    """Returns the share of each of the cells along a side that lies from low to high."""
+    """Returns for each cell along a side the fraction that lies between low and high."""
     edges = torch.linspace(0, length, cells + 1)
     inside = edges[1:].clamp(max=high) - edges[:-1].clamp(min=low)
     return (inside * cells / length).clamp(0, 1)

@@ -1,4 +1,4 @@
-"""Recipes: what an agent and a game are made of, as data."""
+"""Recipes: agents, games and networks described as data."""
 
 from rl_abn.recipes.lookup import (
     Kind,

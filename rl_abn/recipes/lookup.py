@@ -1,4 +1,4 @@
-"""Finds and reads recipes, by name or by path."""
+"""Finds and reads recipes by name or path."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def recipe_folder(kind: Kind) -> Path:
-    """Returns the folder the recipes lie in: beside the package in a checkout, inside a wheel."""
+    """Returns the recipes' folder: beside the package in a checkout, inside it in a wheel."""
     beside = PACKAGE.parent / kind
     return beside if (PACKAGE.parent / "pyproject.toml").is_file() else PACKAGE / "_recipes" / kind
 
@@ -48,11 +48,7 @@ def list_recipes(kind: Kind) -> list[str]:
 
 
 def recipe_path(kind: Kind, name_or_path: str) -> Path:
-    """Returns the file of a recipe.
-
-    Args:
-        kind: "agents" or "envs", of either track.
-        name_or_path: A recipe's name, or the path of a TOML file.
+    """Returns the file of a recipe, given its name or the path of a TOML file.
 
     Raises:
         RlAbnError: If there is no such recipe or file.
@@ -76,7 +72,7 @@ def recipe_path(kind: Kind, name_or_path: str) -> Path:
 
 
 def recipe_summary(kind: Kind, name: str) -> str:
-    """Returns what the comment at the top of a recipe says, up to its first full stop or colon."""
+    """Returns a recipe's opening comment up to the first full stop, colon or semicolon."""
     lines = recipe_path(kind, name).read_text("utf-8").splitlines()
     comment = list(takewhile(lambda line: line.startswith("#"), lines))
     text = " ".join(line.removeprefix("#").strip() for line in comment)
@@ -87,7 +83,7 @@ def load_agent(name_or_path: str) -> AgentRecipe:
     """Reads an agent recipe.
 
     Raises:
-        RlAbnError: If it is missing or wrong.
+        RlAbnError: If it is missing or invalid.
     """
     return _load(AgentRecipe, "agents", name_or_path)
 
@@ -96,7 +92,7 @@ def load_env(name_or_path: str) -> EnvRecipe:
     """Reads an env recipe.
 
     Raises:
-        RlAbnError: If it is missing or wrong.
+        RlAbnError: If it is missing or invalid.
     """
     return _load(EnvRecipe, "envs", name_or_path)
 
@@ -105,7 +101,7 @@ def load_model(name_or_path: str) -> ModelRecipe:
     """Reads a model recipe of the vision track.
 
     Raises:
-        RlAbnError: If it is missing or wrong.
+        RlAbnError: If it is missing or invalid.
     """
     return _load(ModelRecipe, "agents/vision", name_or_path)
 
@@ -114,22 +110,18 @@ def load_data(name_or_path: str) -> DataRecipe:
     """Reads a data recipe of the vision track.
 
     Raises:
-        RlAbnError: If it is missing or wrong.
+        RlAbnError: If it is missing or invalid.
     """
     return _load(DataRecipe, "envs/vision", name_or_path)
 
 
 def make_run_recipe(env: str, agent: str, seed: int, settings: Iterable[str] = ()) -> RunRecipe:
-    """Resolves what a run is made of.
+    """Resolves a run's recipe from an env recipe, an agent recipe and overrides.
 
-    Args:
-        env: Name or path of the env recipe.
-        agent: Name or path of the agent recipe.
-        seed: 0 to 2**31 - 1.
-        settings: Overrides such as "algorithm.gamma=0.995".
+    Recipes are names or paths; `settings` are overrides such as "algorithm.gamma=0.995".
 
     Raises:
-        RlAbnError: If something is missing or wrong.
+        RlAbnError: If something is missing or invalid.
     """
     recipes = override(load_agent(agent), load_env(env), settings)
     names = recipe_path("agents", agent).stem, recipe_path("envs", env).stem
@@ -139,16 +131,12 @@ def make_run_recipe(env: str, agent: str, seed: int, settings: Iterable[str] = (
 def make_vision_recipe(
     env: str, agent: str, seed: int, settings: Iterable[str] = ()
 ) -> VisionRunRecipe:
-    """Resolves what a run of the vision track is made of.
+    """Resolves a vision run's recipe from a data recipe, a model recipe and overrides.
 
-    Args:
-        env: Name or path of the data recipe.
-        agent: Name or path of the model recipe.
-        seed: 0 to 2**31 - 1.
-        settings: Overrides such as "optimizer.learning_rate=0.05".
+    Recipes are names or paths; `settings` are overrides such as "optimizer.learning_rate=0.05".
 
     Raises:
-        RlAbnError: If something is missing or wrong.
+        RlAbnError: If something is missing or invalid.
     """
     recipes = override(load_model(agent), load_data(env), settings)
     names = recipe_path("agents/vision", agent).stem, recipe_path("envs/vision", env).stem
@@ -156,14 +144,10 @@ def make_vision_recipe(
 
 
 def load_run(path: Path, track: type[RunT]) -> RunT:
-    """Reads the resolved recipe of a run.
-
-    Args:
-        path: The file in the run's folder.
-        track: Which track's run it has to be.
+    """Reads the resolved recipe of a run of one track from its file in the run folder.
 
     Raises:
-        RlAbnError: If it is missing or wrong, or the other track's.
+        RlAbnError: If it is missing, invalid or of the other track.
     """
     data = read_toml(path)
     env = data.get("env")
@@ -179,7 +163,7 @@ def load_run(path: Path, track: type[RunT]) -> RunT:
 
 
 def track_of(data: Mapping[str, Any]) -> type[RunRecipe] | type[VisionRunRecipe]:
-    """Returns whose run a resolved recipe describes."""
+    """Returns the recipe class of the track that a resolved recipe belongs to."""
     env = data.get("env")
     kind = env.get("kind") if isinstance(env, dict) else None
     return VisionRunRecipe if kind in DATA_KINDS else RunRecipe
@@ -189,7 +173,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Reads a TOML file.
 
     Raises:
-        RlAbnError: If it cannot be read or is no TOML.
+        RlAbnError: If it cannot be read or is not TOML.
     """
     try:
         return tomllib.loads(read_text(path, MOST_BYTES))
@@ -207,7 +191,7 @@ def _load(recipe: type[RecipeT], kind: Kind, name_or_path: str) -> RecipeT:
 def _resolved(
     run: type[RunT], names: tuple[str, str], recipes: tuple[BaseModel, BaseModel], seed: int
 ) -> RunT:
-    """Puts a run's recipe together of an agent's and an env's, names and recipes."""
+    """Combines an agent's and an env's names and recipes into a run's recipe."""
     data = {
         "agent_name": names[0],
         "env_name": names[1],

@@ -1,4 +1,4 @@
-"""Checks a recipe and changes fields of it; mistakes become one line."""
+"""Validates recipes and overrides their fields, with one-line errors."""
 
 from __future__ import annotations
 
@@ -20,12 +20,7 @@ EnvT = TypeVar("EnvT", EnvRecipe, DataRecipe)
 
 
 def validate(model: type[RecipeT], data: Mapping[str, Any], where: str) -> RecipeT:
-    """Makes a recipe of plain data.
-
-    Args:
-        model: The recipe's schema.
-        data: What the TOML file said.
-        where: The file or flag to name in an error.
+    """Makes a recipe from plain data; `where` is the file or flag to name in an error.
 
     Raises:
         RlAbnError: If a key is unknown, missing or out of range: the first mistake, in one line.
@@ -37,7 +32,7 @@ def validate(model: type[RecipeT], data: Mapping[str, Any], where: str) -> Recip
 
 
 def override(agent: AgentT, env: EnvT, settings: Iterable[str]) -> tuple[AgentT, EnvT]:
-    """Applies settings such as "algorithm.gamma=0.995" to the recipe they belong to.
+    """Applies settings such as "algorithm.gamma=0.995" to the recipe that has the field.
 
     Raises:
         RlAbnError: If a setting has no "=", names no field, or its value is out of range.
@@ -64,7 +59,7 @@ def override(agent: AgentT, env: EnvT, settings: Iterable[str]) -> tuple[AgentT,
             raise RlAbnError(f"--set {setting}: unknown key '{key}': {_nearest(key, keys)}")
         table[field] = _parse(value.strip())
         changed[recipe].append(f"--set {setting}")
-    # Checked together: two settings may be right only with each other.
+    # Checked together: a setting may be valid only in combination with another.
     return (
         validate(type(agent), data["agent"], " ".join(changed["agent"])),
         validate(type(env), data["env"], " ".join(changed["env"])),
@@ -72,7 +67,7 @@ def override(agent: AgentT, env: EnvT, settings: Iterable[str]) -> tuple[AgentT,
 
 
 def _parse(text: str) -> Any:
-    """Reads a value as TOML; what is no TOML is a bare word."""
+    """Parses a value as TOML; anything else is taken as a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, KeyError, RecursionError):
@@ -80,7 +75,7 @@ def _parse(text: str) -> Any:
 
 
 def _nearest(key: str, keys: list[str]) -> str:
-    """Returns a hint at the nearest dotted key, by the whole or by its last part."""
+    """Returns a hint with the nearest dotted key, by the whole key or its last part."""
     if "." not in key:
         fields = {dotted.rpartition(".")[2]: dotted for dotted in reversed(keys)}
         near = get_close_matches(key, fields, n=1, cutoff=0.7)
@@ -122,13 +117,13 @@ def _first_mistake(model: type[BaseModel], error: ValidationError) -> str:
     return f"{path}: expected {expected}, got {_SHORT.repr(mistake['input'])}"
 
 
-# A value or key of a stranger's file may be as long and as deep as they like; a message may not.
+# Values and keys of untrusted files can be of any length and depth; error messages are limited.
 _LONGEST = 160
 _SHORT = Repr()
 _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict = 3, 8, 8
 _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = _LONGEST
 
-# What pydantic puts into a location beside the keys: the branch of a union it tried.
+# Parts of pydantic's locations that are no keys: the tried branch of a union.
 _UNION_TAGS = {"ppo", "a2c", "<schedule>", "<number>", "[key]"}
 
 
@@ -137,7 +132,7 @@ def _readable(location: tuple[int | str, ...]) -> str:
 
 
 def _keys(model: type[BaseModel], parents: list[int | str]) -> list[str]:
-    """Returns the keys that were possible at a place in a recipe."""
+    """Returns the keys allowed at a location in a recipe."""
     models = [model]
     for part in parents:
         if part in ("ppo", "a2c"):

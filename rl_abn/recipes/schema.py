@@ -1,4 +1,4 @@
-"""What a recipe may say: every field, its range and its default."""
+"""Schema of the Atari track's recipes: every field, its range and its default."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1, lt=2**53)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 ScreenSize = Annotated[int, Field(ge=36, le=512)]
-# Shown on terminals and drawn into pictures: a stranger's may hold no control characters.
+# Printed on terminals and drawn into images, so untrusted text may have no control characters.
 Label = Annotated[str, Field(max_length=255), AfterValidator(_printable)]
-# TOML has arrays where Python has tuples; strictness would refuse them.
+# Not strict, because TOML has arrays where Python has tuples.
 Colour = Annotated[tuple[Byte, Byte, Byte], Field(strict=False)]
 Span = Annotated[tuple[int, int], Field(strict=False)]
 
 
 def check_name(field: str, name: str, registry: Iterable[str]) -> None:
-    """Raises ValueError, with the nearest name, for one that is not in a registry."""
+    """Raises ValueError, with the nearest name, if a name is not in a registry."""
     if name not in registry:
         raise ValueError(f"unknown {field} '{name}': {did_you_mean(name, registry)}")
 
@@ -66,25 +66,20 @@ def _check_divides(field: str, part: int, whole_field: str, whole: int) -> None:
 
 
 class Table(BaseModel):
-    """A table of a recipe. Unknown keys are mistakes, not extras."""
+    """A table of a recipe. Unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 def with_new_names(table: object, names: Mapping[str, str]) -> object:
-    """Returns a table in which fields that were renamed have their new names.
-
-    Args:
-        table: What a recipe says.
-        names: From old to new names.
-    """
+    """Returns a table with renamed fields under their new names; `names` maps old to new."""
     if not isinstance(table, dict):
         return table
     return {names.get(key, key): value for key, value in table.items()}
 
 
 class LinearSchedule(Table):
-    """A value that goes in a straight line from `start` to `end` over the training."""
+    """A value that changes linearly from `start` to `end` over the training."""
 
     kind: Literal["linear"] = "linear"
     start: NotNegative
@@ -95,7 +90,7 @@ def _kind_of_value(value: object) -> str:
     return "<schedule>" if isinstance(value, dict | LinearSchedule) else "<number>"
 
 
-# The tags go into the place pydantic names in an error; no key looks like them.
+# pydantic puts the tags into an error's location; no key looks like them.
 ScheduledFloat = Annotated[
     Annotated[Positive, Tag("<number>")] | Annotated[LinearSchedule, Tag("<schedule>")],
     Discriminator(_kind_of_value),
@@ -103,10 +98,10 @@ ScheduledFloat = Annotated[
 
 
 def schedule(value: float | LinearSchedule) -> Callable[[float], float]:
-    """Returns a function of the progress remaining (1 at the start, 0 at the end), as SB3 has it.
+    """Returns a function of the progress remaining (1 at the start, 0 at the end), as SB3 uses.
 
-    The last rollout may end a little past the last step, where SB3's progress turns negative;
-    the schedule stays at its end there.
+    The last rollout may end a little after the last step, where SB3's progress is negative; the
+    schedule stays at its end value there.
     """
     if isinstance(value, LinearSchedule):
         start, end = value.start, value.end
@@ -116,24 +111,24 @@ def schedule(value: float | LinearSchedule) -> Callable[[float], float]:
 
 
 class OnPolicy(Table):
-    """What PPO and A2C have in common.
+    """Settings that PPO and A2C have in common.
 
     Attributes:
-        n_envs: Games played at once.
+        n_envs: Number of parallel games.
         n_steps: Steps of each game between two updates.
         learning_rate: Step size, or a schedule.
-        gamma: Discount of rewards one step later.
-        gae_lambda: Trade of bias against variance in the advantages (Schulman et al. 2016).
+        gamma: Discount factor per step.
+        gae_lambda: Trade-off between bias and variance of the advantages (Schulman et al. 2016).
         ent_coef: Weight of the entropy bonus.
         vf_coef: Weight of the value loss.
-        max_grad_norm: Gradients are scaled down to this norm.
+        max_grad_norm: Gradients are clipped to this norm.
         clip_reward: Whether to learn from the sign of the reward (Mnih et al. 2015).
-        branch_loss: What teaches the attention branch its own answer: "actor_critic" (the same
-            loss as the agent, with its own old log-probabilities), "distillation" (KL and value
-            error towards the agent) or "none".
+        branch_loss: Loss of the attention branch's own policy and value: "actor_critic" (the
+            agent's loss, with the branch's own old log-probabilities), "distillation" (KL
+            divergence and value error to the agent) or "none".
         branch_coef: Weight of the branch loss.
-        glimpse_coef: Weight of the loss that teaches hard attention where to look.
-        glimpse_ent_coef: Weight of the entropy bonus of its places.
+        glimpse_coef: Weight of the REINFORCE loss of hard attention's glimpse locations.
+        glimpse_ent_coef: Weight of the entropy bonus of the glimpse locations.
     """
 
     n_envs: Annotated[int, Field(ge=1, le=4096)]
@@ -162,13 +157,14 @@ class PPO(OnPolicy):
     """Proximal policy optimisation (Schulman et al. 2017).
 
     Attributes:
-        batch_size: Samples in a minibatch; has to divide n_envs * n_steps.
-        sequence_length: Steps that an agent with memory learns from in one go; has to divide
-            n_steps and batch_size. 1 without memory. A2C learns from whole rollouts.
+        batch_size: Samples per minibatch; must divide n_envs * n_steps.
+        sequence_length: Steps through which an agent with memory backpropagates; must divide
+            n_steps and batch_size. 1 without memory. A2C backpropagates through whole rollouts.
         n_epochs: Passes over each rollout.
-        clip_range: How far the probability ratio may move, or a schedule.
-        normalize_advantage: Whether each minibatch's advantages get mean 0 and deviation 1.
-        target_kl: Stops an update's epochs early above 1.5 times this; 0 never does.
+        clip_range: Clipping range of the probability ratio, or a schedule.
+        normalize_advantage: Whether each minibatch's advantages are normalised to mean 0 and
+            standard deviation 1.
+        target_kl: Stops an update's epochs early above 1.5 times this KL divergence; 0 is no limit.
         adam_eps: Epsilon of the Adam optimizer.
     """
 
@@ -193,11 +189,12 @@ class PPO(OnPolicy):
 
 
 class A2C(OnPolicy):
-    """Advantage actor-critic (Mnih et al. 2016), synchronous.
+    """Synchronous advantage actor-critic (Mnih et al. 2016).
 
     Attributes:
         rms_prop_eps: Epsilon of the RMSprop optimizer, inside the square root as in TensorFlow.
-        normalize_advantage: Whether each update's advantages get mean 0 and deviation 1.
+        normalize_advantage: Whether each update's advantages are normalised to mean 0 and standard
+            deviation 1.
     """
 
     name: Literal["a2c"] = "a2c"
@@ -213,11 +210,11 @@ class NetworkTable(Table):
     Attributes:
         extractor: Name of the network.
         attention_at: Height and width of the map for 84x84 observations.
-        memory: "convlstm" on the features, "lstm" after the perception stage (or, with soft and
-            hard attention, in its place), or "none".
-        memory_size: Size of an lstm; a convlstm has the features' channels.
-        forget_at: Whether memory is emptied at the end of a "game", or at every lost "life" of a
-            protocol that counts them.
+        memory: "convlstm" on the features, "lstm" after the perception stage (with soft and hard
+            attention, instead of it), or "none".
+        memory_size: Units of an lstm; a convlstm has the features' channels.
+        forget_at: When memory is reset: at the end of a "game", or at every lost "life" where the
+            protocol counts lives.
     """
 
     extractor: str = "nature"
@@ -375,13 +372,7 @@ class AgentRecipe(Table):
 
 
 class Game(Table):
-    """The game.
-
-    Attributes:
-        title: Its name for people.
-        id: Its Gymnasium id.
-        rom: Its name among ale_py's ROMs.
-    """
+    """The game: its name for display, its Gymnasium id and its name among ale_py's ROMs."""
 
     title: Label
     id: Label
@@ -392,8 +383,8 @@ class Crop(Table):
     """The part of the screen that Mask-A3C's agents see.
 
     Attributes:
-        rows: First row and the row after the last, of 210; all 160 columns are seen.
-        height: Rows it is resized to before it is resized to `screen_size` squared.
+        rows: First row and the row after the last, of 210; all 160 columns are used.
+        height: Rows after a first resize, before the resize to `screen_size` squared.
     """
 
     rows: Span
@@ -406,21 +397,22 @@ class Crop(Table):
 
 
 class Protocol(Table):
-    """How a game is played, cut into episodes and seen.
+    """How a game is played, split into episodes and observed.
 
     Attributes:
-        repeat_action_probability: Chance that the emulator repeats the last action ("sticky").
+        repeat_action_probability: Probability that the emulator repeats the last action (sticky
+            actions).
         full_action_space: All 18 joystick actions instead of the game's own.
-        noop_max: Up to this many frames of no action begin a game.
+        noop_max: Maximum number of no-op frames at the start of a game.
         fire_reset: Whether FIRE is pressed at the start of a game.
         life_loss_terminal: Whether a lost life ends an episode, in training only.
-        frame_skip: Emulator frames a step.
+        frame_skip: Emulator frames per step.
         max_pool: Whether an observation is the maximum of a step's last two frames.
-        observations: "dqn" shows stacked grey screens (Mnih et al. 2015), "mask_a3c" one grey crop
+        observations: "dqn" is stacked grey frames (Mnih et al. 2015), "mask_a3c" one grey crop
             normalised by running statistics (Itaya et al. 2021).
-        crop: What mask_a3c sees of the screen; dqn sees all of it.
-        screen_size: Height and width of an observation, pixels.
-        frame_stack: Observations of this many steps make one.
+        crop: The part of the screen for mask_a3c; dqn uses all of it.
+        screen_size: Height and width of an observation, in pixels.
+        frame_stack: Number of steps whose frames are stacked in an observation.
         max_frames: Emulator frames after which a game is cut off.
     """
 
@@ -439,7 +431,7 @@ class Protocol(Table):
 
     @property
     def seen_rows(self) -> tuple[int, int] | None:
-        """Rows of the screen that an observation covers, first and after the last; None is all."""
+        """Rows of the screen in an observation, first and after the last; None is all."""
         return None if self.crop is None else self.crop.rows
 
     @model_validator(mode="after")
@@ -458,7 +450,7 @@ class Protocol(Table):
 
 
 class Scores(Table):
-    """Reference scores: what a random player and a person reach, and who says so."""
+    """Reference scores of a random player and of a human, and their source."""
 
     random: float
     human: float
@@ -466,11 +458,11 @@ class Scores(Table):
 
 
 class GameObject(Table):
-    """Something on the screen, found by its exact colours.
+    """An object on the screen, found by its exact colours.
 
     Attributes:
         colours: RGB colours, 0..255.
-        rows: First row and the row after the last it can be on, of 210; None is anywhere.
+        rows: First row and the row after the last where it can be, of 210; None is all.
         columns: The same for columns, of 160.
     """
 
@@ -488,7 +480,7 @@ class GameObject(Table):
 
 
 class EnvRecipe(Table):
-    """A game: its protocols, reference scores and what is on the screen."""
+    """A game: its protocols, reference scores and objects on the screen."""
 
     kind: Literal["atari"] = "atari"
     game: Game
@@ -498,13 +490,7 @@ class EnvRecipe(Table):
 
 
 class RunRecipe(Table):
-    """A resolved recipe: all that a run was made of.
-
-    Attributes:
-        agent_name: The agent recipe it came from.
-        env_name: The env recipe it came from.
-        seed: The seed of everything random.
-    """
+    """A run's resolved recipe: its recipes' names and contents, and the seed of the run."""
 
     agent_name: Label
     env_name: Label

@@ -1,4 +1,4 @@
-"""What a recipe of the vision track may say: every field, its range and its default."""
+"""Schema of the vision track's recipes: every field, its range and its default."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Size = Annotated[tuple[Side, Side], Field(strict=False)]
 
 
 class VisionNetworkTable(Table):
-    """The network. Further keys are options of its own, such as `depth` of "resnet".
+    """The network. Further keys are its own options, such as `depth` of "resnet".
 
     Attributes:
         name: A name in `rl_abn.vision.models.MODELS`.
-        answers: "classes", "tasks" or "controls"; None answers as the data asks. A network that
-            is to drive by classes says "classes".
+        answers: The outputs: "classes", "tasks" or "controls"; None follows the data. A network
+            that drives by classes needs "classes".
         dropout: Probability of MC dropout in both branches, 0 for none.
     """
 
@@ -45,7 +45,7 @@ class VisionNetworkTable(Table):
 
     @property
     def options(self) -> dict[str, Option]:
-        """The options that are the network's own."""
+        """The network's own options."""
         return dict(self.__pydantic_extra__)
 
 
@@ -86,13 +86,13 @@ class VisionAttentionTable(Table):
 
 
 class ScheduleTable(Table):
-    """How the learning rate changes over the training.
+    """The learning rate's schedule.
 
     Attributes:
-        kind: "steps" multiplies it by `factor` at every point of `at`, "cosine" brings it to 0
-            along half a cosine (Loshchilov and Hutter, ICLR 2017), "constant" leaves it.
-        at: Shares of the epochs, ascending.
-        factor: What each step multiplies it by.
+        kind: "steps" multiplies it by `factor` at every point of `at`, "cosine" lowers it to 0
+            along half a cosine (Loshchilov and Hutter, ICLR 2017), "constant" keeps it.
+        at: Fractions of the epochs, ascending.
+        factor: Factor of each step.
     """
 
     kind: Literal["constant", "steps", "cosine"] = "constant"
@@ -110,16 +110,16 @@ class ScheduleTable(Table):
 
 
 class OptimizerTable(Table):
-    """How weights are changed.
+    """The optimizer.
 
     Attributes:
         name: "sgd" or "adam".
-        learning_rate: Step size at the start, after the warm-up.
+        learning_rate: Learning rate after the warm-up.
         momentum: Of SGD.
-        nesterov: Whether SGD's momentum is Nesterov's.
-        weight_decay: Added to the gradient, times the weight.
+        nesterov: Whether SGD uses Nesterov momentum.
+        weight_decay: L2 penalty, added to the gradient.
         warmup: Epochs over which the learning rate grows from 0.
-        schedule: How it changes.
+        schedule: The schedule.
     """
 
     name: Literal["sgd", "adam"] = "sgd"
@@ -138,11 +138,7 @@ class OptimizerTable(Table):
 
 
 class LossTable(Table):
-    """What is learned from.
-
-    Attributes:
-        branch_coef: Weight of the attention branch's own loss beside the perception branch's.
-    """
+    """The training loss: perception branch plus `branch_coef` times attention branch."""
 
     branch_coef: NotNegative = 1.0
 
@@ -151,16 +147,15 @@ class VisionTrainTable(Table):
     """How training is run.
 
     Attributes:
-        epochs: Passes over the training pictures.
-        batch_size: Pictures in a batch.
-        held_out: Share of the training pictures that nothing is learned from; not used where the
-            data has a validation split of its own or is a drive, whose recipe says what is held
-            out. 0 holds nothing out.
+        epochs: Passes over the training images.
+        batch_size: Images per batch.
+        held_out: Fraction of the training images that is held out; unused where the data has its
+            own validation split, or is a drive, whose recipe defines what is held out. 0 is none.
         checkpoint_every: Epochs between two checkpoints.
-        keep: How many of the newest checkpoints stay; 0 keeps all.
-        n_probes: Held-out pictures whose maps are kept after every epoch; 0 keeps none.
+        keep: Number of newest checkpoints that are kept; 0 keeps all.
+        n_probes: Held-out images whose maps are logged after every epoch; 0 is none.
         precision: "fp32" (deterministic on a CPU) or "bf16".
-        compile: Whether `torch.compile` makes kernels of the network's parts.
+        compile: Whether the network's parts are compiled with `torch.compile`.
     """
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)]
@@ -174,12 +169,12 @@ class VisionTrainTable(Table):
 
 
 class EditTable(Table):
-    """How a trained network is fine-tuned to maps that a person edited.
+    """How a trained network is fine-tuned with edited maps.
 
     Attributes:
         gamma: Weight of the distance between its maps and the edited ones (Mitsuhara et al. 2019);
             0 fine-tunes without it.
-        epochs: Passes over the training pictures.
+        epochs: Passes over the training images.
         learning_rate: SGD's at the start; it falls to 0 along a cosine.
     """
 
@@ -200,13 +195,13 @@ class ModelRecipe(Table):
 
 
 class PicturesTable(Table):
-    """What pictures are made to look like.
+    """How images are cropped, resized and normalised.
 
     Attributes:
-        size: Height and width; None leaves them, if all have one size.
-        short_side: The short side is resized to this before `size` is cut from the centre.
-        rows: First row that is kept and the row after the last, of a drive's frames as stored.
-        statistics: Whose channel means and deviations they are normalised by.
+        size: Height and width; None keeps them, if all images have one size.
+        short_side: The short side is resized to this before `size` is cropped from the centre.
+        rows: First row kept and the row after the last, of a drive's frames as stored.
+        statistics: Name of the channel means and deviations for the normalisation.
     """
 
     size: Size | None = None
@@ -216,16 +211,16 @@ class PicturesTable(Table):
 
 
 class AugmentTable(Table):
-    """How training pictures are changed, each time anew.
+    """Random augmentation of training images.
 
     Attributes:
         name: "pad_crop_flip" (CIFAR's), "random_resized_crop_flip" (ImageNet's), "driving" (its
             steering changes with the frame) or "none".
-        pad: Black pixels on each side, of pad_crop_flip.
-        flip: Share of a drive's frames that are mirrored.
-        brightness: A drive's frames become up to this much brighter or darker.
-        shift: A drive's frames move to either side by up to this many pixels.
-        steering_per_pixel: What one pixel to the right adds to the steering.
+        pad: Black pixels on each side, for pad_crop_flip.
+        flip: Fraction of a drive's frames that are mirrored.
+        brightness: Maximum relative change of a drive's frames' brightness.
+        shift: Maximum horizontal shift of a drive's frames, in pixels.
+        steering_per_pixel: Added to the steering per pixel of shift to the right.
     """
 
     name: Literal["none", "pad_crop_flip", "random_resized_crop_flip", "driving"] = "none"
@@ -240,9 +235,9 @@ class FoldsTable(Table):
     """Which part of a drive is held out.
 
     Attributes:
-        k: The drive is cut into so many stretches.
-        fold: Which of them is held out, 0 to k - 1.
-        margin: Frames on both sides of it that nothing is learned from: they look like it.
+        k: Number of consecutive parts the drive is cut into.
+        fold: The part that is held out, 0 to k - 1.
+        margin: Frames on both sides of it that are not trained on, because they are similar to it.
     """
 
     k: Annotated[int, Field(ge=2, le=1000)] = 5
@@ -257,16 +252,16 @@ class FoldsTable(Table):
 
 
 class ControlsTable(Table):
-    """What a driver's controls become.
+    """How a driver's controls are encoded.
 
     Attributes:
-        speed_scale: A speed that networks see as 1, in the log's own unit.
-        steering_bins: Classes that steering is cut into for a network that answers classes.
-        bins: "equal" makes them equally wide, "quantile" equally full.
-        pedals: What is learned beside the steering: the "throttle", 0..1, or "signed", throttle -
-            brake in -1..1, so that a network with two outputs can brake.
-        classes: What a network that answers classes chooses among: ranges of "steering", or
-            CarRacing's five "actions", of which it can drive.
+        speed_scale: The speed that networks get as 1, in the log's own unit.
+        steering_bins: Number of steering classes, for a network that outputs classes.
+        bins: "equal" makes them equally wide, "quantile" equally frequent.
+        pedals: The target besides the steering: "throttle", 0..1, or "signed", throttle - brake in
+            -1..1, so that a network with two outputs can brake.
+        classes: Classes of a network that outputs classes: ranges of "steering", or CarRacing's
+            five "actions", which it can drive with.
     """
 
     speed_scale: Positive = 30.0
@@ -286,11 +281,11 @@ class ControlsTable(Table):
 
 
 class DataRecipe(Table):
-    """A data set: of what kind it is, and what is made of it.
+    """A data set: its kind and its preprocessing.
 
     Attributes:
-        kind: "classes" (one of K), "attributes" (K times yes or no) or "driving".
-        title: Its name for people.
+        kind: "classes" (one of K), "attributes" (K binary labels) or "driving".
+        title: Name for display.
     """
 
     kind: DataKind
@@ -321,13 +316,7 @@ class DataRecipe(Table):
 
 
 class VisionRunRecipe(Table):
-    """A resolved recipe of the vision track: all that a run was made of.
-
-    Attributes:
-        agent_name: The model recipe it came from.
-        env_name: The data recipe it came from.
-        seed: The seed of everything random.
-    """
+    """A vision run's resolved recipe: the recipes' names and contents, and the seed."""
 
     agent_name: Label
     env_name: Label

@@ -1,10 +1,10 @@
-"""Turns arrays into pictures and video; knows neither reinforcement learning nor torch."""
+"""Renders arrays as images and videos; depends on neither reinforcement learning nor torch."""
 
-from rl_abn.render.film import overlay_grid, write_film
 from rl_abn.render.gauges import Control
 from rl_abn.render.overlay import Scale, colour_bar, overlay
 from rl_abn.render.picture_scene import PictureMoment, PictureScene
 from rl_abn.render.scene import GameScene, Moment
+from rl_abn.render.training_video import overlay_grid, write_training_video
 from rl_abn.render.video import VideoWriter, read_video
 
 __all__ = [
@@ -19,5 +19,5 @@ __all__ = [
     "overlay",
     "overlay_grid",
     "read_video",
-    "write_film",
+    "write_training_video",
 ]

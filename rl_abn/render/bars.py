@@ -1,4 +1,4 @@
-"""Probabilities of actions or classes as bars, with the attention branch's beside them."""
+"""Bars of action or class probabilities, with the attention branch's below them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,10 @@ _HEADER = 34
 
 
 class ActionBars:
-    """A panel with one row an action or class: its name, a bar over 0..1, the percentage.
+    """A panel with one row per action or class: its name, a bar over 0..1 and the percentage.
 
-    Args:
-        names: The actions' names, in the order of the probabilities.
-        width: The panel's width in pixels.
-        height: The room there is, in pixels; rows shrink to fit.
-        heading: The line above.
-        answers: Whose probabilities they are, for the legend beside the attention branch's.
-
-    Attributes:
-        height: The height the panel takes, in pixels.
+    The probabilities' legend is `source`, beside the attention branch's. Rows shrink to fit
+    `height`; the attribute `height` is what the panel takes, in pixels.
     """
 
     def __init__(
@@ -35,10 +28,10 @@ class ActionBars:
         height: int,
         *,
         heading: str = "Action probabilities",
-        answers: str = "policy",
+        source: str = "policy",
     ) -> None:
         self._names = tuple(names)
-        self._heading, self._answers = heading, answers
+        self._heading, self._source = heading, source
         self._row = min(_MAX_ROW, (height - _HEADER) // len(self._names))
         self._width = width
         self._size = 13 if self._row >= 20 else 12
@@ -50,11 +43,11 @@ class ActionBars:
 
     @staticmethod
     def least_height(n_actions: int) -> int:
-        """Returns the least height at which the names stay legible, in pixels."""
+        """Returns the smallest height at which the names stay legible, in pixels."""
         return _HEADER + MIN_ROW * n_actions
 
     def paint_static(self, canvas: draw.Canvas, x: int, y: int) -> None:
-        """Paints what never changes: the heading, the names and the empty bars."""
+        """Paints the parts that do not change: heading, names and empty bars."""
         draw.draw_text(canvas, self._heading, x, y + 13, size=13, colour=draw.MUTED)
         for i in range(len(self._names)):
             self._draw_name(canvas, x, y, i, taken=False)
@@ -69,18 +62,13 @@ class ActionBars:
         branch: Float[np.ndarray, " actions"] | None,
         action: int,
     ) -> None:
-        """Paints one step's bars over the static part.
+        """Paints the bars of one step over the static part at the same position.
 
-        Args:
-            canvas: The picture, with the static part at the same place.
-            x: The panel's left column.
-            y: The panel's top row.
-            probabilities: The policy, floats [A] in 0..1.
-            branch: The attention branch's own policy, floats [A] in 0..1, or None.
-            action: The index of the action that was taken.
+        `probabilities` and the attention branch's, `branch`, are floats [A] in 0..1; the action
+        with the index `action` is highlighted.
         """
         if branch is not None:
-            keys = ((self._answers, draw.POLICY), ("attention branch", draw.ATTENTION))
+            keys = ((self._source, draw.POLICY), ("attention branch", draw.ATTENTION))
             draw.draw_keys(canvas, keys, x + self._width, y + 13)
         for i, probability in enumerate(probabilities):
             taken = i == action
@@ -113,7 +101,7 @@ class ActionBars:
         return y + _HEADER + i * self._row + self._row // 2 + round(0.36 * self._size)
 
     def _bar_rows(self, y: int, i: int, with_branch: bool) -> tuple[int, int, int]:
-        """Returns the bar's top row, its thickness, and the thickness of the branch's bar."""
+        """Returns the bar's top row, its thickness and the thickness of the branch's bar."""
         whole = round(0.58 * self._row)
         thin = max(3, round(0.16 * self._row)) if with_branch else 0
         top = y + _HEADER + i * self._row + (self._row - whole) // 2
@@ -124,7 +112,7 @@ class ActionBars:
         draw.draw_box(canvas, x + self._bar_x, top, self._bar_width, thick, draw.SURFACE)
 
     def _draw_name(self, canvas: draw.Canvas, x: int, y: int, i: int, *, taken: bool) -> None:
-        # The bold name goes over the plain one, which must not show through.
+        # The bold name is drawn over the plain one, which must not show through.
         draw.draw_box(
             canvas, x, y + _HEADER + i * self._row, self._bar_x - 2, self._row, draw.BACKGROUND
         )

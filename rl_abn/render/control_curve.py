@@ -1,4 +1,4 @@
-"""A control over the last seconds: the network's beside the driver's."""
+"""A curve of one control over the last seconds: the network's and the driver's."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _REACHES = (0.2, 0.5, 1.0)
 
 
 class _SymmetricRange(SteadyRange):
-    """As far to one side of 0 as to the other, and no further than controls go."""
+    """An axis range symmetric about 0, at most -1..1."""
 
     def __init__(self) -> None:
         super().__init__()
         self._reach(_REACHES[0])
 
     def update(self, low: float, high: float) -> None:
-        """Takes the least and the greatest value that are to be shown."""
+        """Adapts the range to the least and the greatest value shown."""
         most = max(-low, high)
         if most > self.high or 3.0 * most < self.high:
             self._reach(next((reach for reach in _REACHES if reach >= most), _REACHES[-1]))
@@ -32,16 +32,9 @@ class _SymmetricRange(SteadyRange):
 
 
 class ControlCurve:
-    """A panel with one control of the last steps; the newest is at the right edge.
+    """A panel with one control over the last `history` steps, which are `seconds` long.
 
-    The axis is as wide to one side of 0 as to the other.
-
-    Args:
-        name: What is shown.
-        width: The panel's width in pixels.
-        height: The panel's height in pixels.
-        history: How many steps the panel is wide.
-        seconds: How long that is.
+    The newest step is at the right edge; the axis is symmetric about 0. Sizes are in pixels.
     """
 
     def __init__(self, name: str, width: int, height: int, history: int, seconds: float) -> None:
@@ -52,20 +45,20 @@ class ControlCurve:
         self._range = _SymmetricRange()
 
     def push(self, value: float, driven: float | None) -> None:
-        """Takes one step's control, the network's and the driver's where there is one."""
+        """Adds one step: the network's control, and the driver's or None."""
         self._shown.append(value)
         self._driven.append(driven)
         seen = [*self._shown, *(value for value in self._driven if value is not None)]
         self._range.update(min(seen), max(seen))
 
     def clear(self) -> None:
-        """Forgets all steps: another stretch begins."""
+        """Removes all steps, before another sequence starts."""
         self._shown.clear()
         self._driven.clear()
         self._range = _SymmetricRange()
 
     def paint_static(self, canvas: draw.Canvas, x: int, y: int) -> None:
-        """Paints what never changes: the heading, the ground and the time axis."""
+        """Paints the parts that do not change: heading, plot background and time axis."""
         draw.draw_text(canvas, self._name, x, y + 13, size=13, colour=draw.MUTED)
         left = x + _GUTTER
         draw.draw_box(canvas, left, y + _HEADER, self._plot.width, self._plot.height, draw.SURFACE)
@@ -74,13 +67,13 @@ class ControlCurve:
         draw.draw_text(canvas, "now", right, foot, size=11, colour=draw.MUTED, anchor="right")
 
     def paint(self, canvas: draw.Canvas, x: int, y: int) -> None:
-        """Paints the curves and the axis' numbers over the static part."""
+        """Paints the curves and the axis labels over the static part."""
         if not self._shown:
             return
         left, top = x + _GUTTER, y + _HEADER
         self._plot.paint_ticks(canvas, left, top, self._range)
         driven = list(self._driven)
-        # The driver's curve goes back as far as there was a driver without a break.
+        # The driver's curve starts after the last step without a driver.
         gaps = [i for i, value in enumerate(driven) if value is None]
         known = [value for value in driven[gaps[-1] + 1 if gaps else 0 :] if value is not None]
         for values, colour in ((known, draw.DRIVER), (list(self._shown), draw.TAKEN)):

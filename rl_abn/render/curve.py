@@ -1,4 +1,4 @@
-"""Curves over the last steps: the value estimate with its rewards, and a control."""
+"""Curves over the last steps: axis range, plot area, and the value estimate with its rewards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SUBPIXEL_BITS = 4
 
 
 def nice_step(span: float, intervals: int) -> float:
-    """Returns the least of 1, 2, 5 × 10^k that cuts `span` into at most `intervals` parts."""
+    """Returns the smallest of 1, 2, 5 × 10^k that splits `span` into at most `intervals` parts."""
     rough = span / intervals
     power = 10.0 ** math.floor(math.log10(rough))
     # The tolerance keeps a span that is a whole number of steps at that step.
@@ -29,18 +29,11 @@ def nice_step(span: float, intervals: int) -> float:
 
 
 class SteadyRange:
-    """An axis range that covers the data and changes seldom.
+    """An axis range, `low` to `high`, that covers the data and changes rarely.
 
-    It grows, with room to spare, when the data leave it, and shrinks only when they fill less than
-    a third of it, so that the curve does not jump with every step.
-
-    Args:
-        intervals: Into about how many parts the numbers on the axis cut it.
-
-    Attributes:
-        low: The axis' lower end.
-        high: The axis' upper end.
-        step: The distance of the axis' numbers.
+    It grows, with a margin, when the data leave it, and shrinks only when they fill less than a
+    third of it. So the curve does not jump at every step. Labels are `step` apart, in about
+    `intervals` intervals.
     """
 
     def __init__(self, intervals: int = 5) -> None:
@@ -49,8 +42,8 @@ class SteadyRange:
         self.low, self.high, self.step = math.inf, -math.inf, 1.0
 
     def update(self, low: float, high: float) -> None:
-        """Takes the least and the greatest value that are to be shown."""
-        # A nearly constant value is not blown up to fill the axis.
+        """Adapts the range to the least and the greatest value shown."""
+        # A nearly constant value must not fill the whole axis.
         span = max(high - low, 0.05 * max(abs(low), abs(high)), 0.1)
         if self.low <= low and high <= self.high and span * 3.0 >= self.high - self.low:
             return
@@ -60,46 +53,40 @@ class SteadyRange:
         self.high = math.ceil((middle + 0.6 * span) / self.step) * self.step
 
     def ticks(self) -> list[float]:
-        """Returns the numbers on the axis, from the lower end to the upper."""
+        """Returns the labelled values, from the lower end to the upper."""
         n = round((self.high - self.low) / self.step)
         return [self.low + i * self.step for i in range(n + 1)]
 
     def label(self, value: float) -> str:
-        """Returns a number of the axis with as many decimals as the step needs."""
+        """Returns a value as text with as many decimals as the step needs."""
         decimals = max(0, -math.floor(math.log10(self.step) + 1e-9))
         while not math.isclose(self.step, round(self.step, decimals), rel_tol=1e-6):
-            decimals += 1  # 0.25 is no whole number of tenths
+            decimals += 1  # 0.25 needs two decimals
         return f"{value + 0.0:.{decimals}f}".replace("-", "−")
 
 
 class Plot:
-    """The ground of a curve: the newest of its steps is at the right edge.
-
-    Args:
-        width: The ground's width in pixels.
-        height: The ground's height in pixels.
-        history: How many steps it is wide.
-    """
+    """The plot area, in pixels, of a curve of `history` steps; the newest is at the right edge."""
 
     def __init__(self, width: int, height: int, history: int) -> None:
         self.width, self.height, self._history = width, height, history
 
     def fresh_range(self) -> SteadyRange:
-        """Returns an axis with as many numbers as there is room for."""
+        """Returns an empty axis with as many labels as the height allows."""
         return SteadyRange(intervals=min(max(self.height // 45, 2), 5))
 
     def columns(self, left: int, n: int) -> np.ndarray:
-        """Returns the columns of the last n steps."""
+        """Returns the image columns of the last n steps."""
         pitch = (self.width - 6) / max(1, self._history - 1)
         return left + self.width - 5 - np.arange(n - 1, -1, -1) * pitch
 
     def row(self, value: float, axis: SteadyRange, top: int) -> float:
-        """Returns the row of a value."""
+        """Returns the image row of a value."""
         share = (value - axis.low) / (axis.high - axis.low)
         return top + (1.0 - share) * (self.height - 1)
 
     def paint_ticks(self, canvas: draw.Canvas, left: int, top: int, axis: SteadyRange) -> None:
-        """Paints the axis' numbers, left of the ground, and a line each."""
+        """Paints the axis labels left of the plot, and a grid line for each."""
         for tick in axis.ticks():
             row = round(self.row(tick, axis, top))
             draw.draw_box(canvas, left, row, self.width, 1, draw.RULE)
@@ -122,7 +109,7 @@ class Plot:
         axis: SteadyRange,
         colour: draw.Colour,
     ) -> None:
-        """Paints the values of the last steps as a line with a dot on the newest."""
+        """Paints the last values as a line, with a dot on the newest."""
         rows = np.array([self.row(value, axis, top) for value in values])
         points = np.stack([self.columns(left, len(values)), rows], 1)
         points = np.rint(points * 2**_SUBPIXEL_BITS).astype(np.int32)
@@ -142,13 +129,7 @@ class Plot:
 
 
 class ValueCurve:
-    """A panel with the value curve of the last steps; the newest is at the right edge.
-
-    Args:
-        width: The panel's width in pixels.
-        height: The panel's height in pixels.
-        history: How many steps the panel is wide.
-    """
+    """A panel with the value estimate over the last `history` steps; the newest is at the right."""
 
     def __init__(self, width: int, height: int, history: int) -> None:
         self._width, self._height, self._history = width, height, history
@@ -159,19 +140,19 @@ class ValueCurve:
         self._range = self._plot.fresh_range()
 
     def push(self, value: float, reward: float) -> None:
-        """Takes one step's value and reward."""
+        """Adds one step's value and reward."""
         self._values.append(value)
         self._rewards.append(reward)
         self._range.update(min(self._values), max(self._values))
 
     def clear(self) -> None:
-        """Forgets all steps: a new episode begins."""
+        """Removes all steps, before a new episode."""
         self._values.clear()
         self._rewards.clear()
         self._range = self._plot.fresh_range()
 
     def paint_static(self, canvas: draw.Canvas, x: int, y: int) -> None:
-        """Paints what never changes: the heading, the ground and the time axis."""
+        """Paints the parts that do not change: heading, plot background and time axis."""
         draw.draw_text(canvas, "Value estimate", x, y + 13, size=13, colour=draw.MUTED)
         left, top = x + _GUTTER, y + _HEADER
         draw.draw_box(canvas, left, top, self._plot.width, self._plot.height, draw.SURFACE)
@@ -193,7 +174,7 @@ class ValueCurve:
             )
 
     def paint(self, canvas: draw.Canvas, x: int, y: int) -> None:
-        """Paints the curve, the axis' numbers and the rewards over the static part."""
+        """Paints the curve, the axis labels and the rewards over the static part."""
         if not self._values:
             return
         left, top = x + _GUTTER, y + _HEADER

@@ -1,4 +1,4 @@
-"""The look of the pictures: one palette, and text and rectangles painted into numpy canvases."""
+"""Colours, text and rectangles painted into numpy images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SURFACE: Colour = (26, 29, 35)
 RULE: Colour = (50, 55, 64)
 TEXT: Colour = (232, 234, 238)
 MUTED: Colour = (142, 149, 161)
-# Everything that comes from attention is violet: the tint, the branch's bars, the film's progress.
+# Everything about attention is violet: map tint, the branch's bars, a training video's progress.
 ATTENTION: Colour = (178, 118, 255)
 POLICY: Colour = (84, 122, 168)
 TAKEN: Colour = (150, 205, 255)
@@ -34,7 +34,7 @@ WARNING: Colour = (255, 190, 92)
 
 @lru_cache(maxsize=32)
 def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
-    # matplotlib is slow to import and only its fonts are wanted.
+    # matplotlib is slow to import, and only its fonts are used.
     from matplotlib import get_data_path
 
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
@@ -53,22 +53,17 @@ def _text_mask(text: str, size: int, bold: bool) -> tuple[UInt8[np.ndarray, "h w
 
 
 def blank(height: int, width: int) -> Canvas:
-    """Returns an empty canvas.
-
-    Args:
-        height: Rows, in pixels.
-        width: Columns, in pixels.
-    """
+    """Returns an empty canvas of `height` rows and `width` columns."""
     return np.full((height, width, 3), BACKGROUND, dtype=np.uint8)
 
 
 def text_width(text: str, size: int = 14, bold: bool = False) -> int:
-    """Returns how many pixels wide a line of text is."""
+    """Returns the width of a line of text in pixels."""
     return int(_text_mask(text, size, bold)[0].shape[1]) if text else 0
 
 
 def fit_text(text: str, width: int, size: int = 14, bold: bool = False) -> str:
-    """Returns the text, cut with an ellipsis where it is wider than `width` pixels."""
+    """Returns the text, shortened with an ellipsis if it is wider than `width` pixels."""
     if text_width(text, size, bold) <= width:
         return text
     kept = text
@@ -78,7 +73,7 @@ def fit_text(text: str, width: int, size: int = 14, bold: bool = False) -> str:
 
 
 def fit_size(text: str, width: int, size: int = 14, smallest: int = 8) -> int:
-    """Returns the largest font size, at most `size`, at which the text is `width` pixels wide."""
+    """Returns the largest font size up to `size` at which the text fits, at least `smallest`."""
     while size > smallest and text_width(text, size) > width:
         size -= 1
     return size
@@ -95,17 +90,10 @@ def draw_text(
     bold: bool = False,
     anchor: Anchor = "left",
 ) -> None:
-    """Paints one line of text; what falls outside the canvas is cut off.
+    """Paints one line of text; parts outside the canvas are cut off.
 
-    Args:
-        canvas: The picture that is painted on.
-        text: The line.
-        x: The column of its left end, centre or right end, as `anchor` says.
-        baseline: The row the letters stand on.
-        size: The font's size in pixels.
-        colour: The letters' colour.
-        bold: Whether the letters are bold.
-        anchor: Which point of the line `x` is.
+    `x` is the column of its left end, centre or right end, see `anchor`; `baseline` is the row of
+    its baseline, `size` the font size in pixels.
     """
     if not text:
         return
@@ -123,27 +111,20 @@ def draw_text(
 
 
 def draw_box(canvas: Canvas, x: int, y: int, width: int, height: int, colour: Colour) -> None:
-    """Fills a rectangle of `width` by `height` pixels whose upper left corner is (x, y)."""
+    """Fills a rectangle of `width` by `height` pixels with its upper left corner at (x, y)."""
     if width > 0 and height > 0:
         cv2.rectangle(canvas, (x, y), (x + width - 1, y + height - 1), colour, cv2.FILLED)
 
 
 def paste(canvas: Canvas, picture: Canvas, x: int, y: int) -> None:
-    """Copies a picture into the canvas with its upper left corner at (x, y)."""
+    """Copies an image into the canvas with its upper left corner at (x, y)."""
     canvas[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
 
 
 def draw_keys(
     canvas: Canvas, keys: Sequence[tuple[str, Colour]], right: int, baseline: int
 ) -> None:
-    """Paints a legend in one line: small squares of colour and what they stand for.
-
-    Args:
-        canvas: The picture that is painted on.
-        keys: The labels and their colours, from left to right.
-        right: The column where the line ends.
-        baseline: The row the letters stand on.
-    """
+    """Paints a legend in one line that ends at column `right`: coloured squares with labels."""
     for label, colour in reversed(keys):
         draw_text(canvas, label, right, baseline, size=12, colour=MUTED, anchor="right")
         right -= text_width(label, 12) + 14

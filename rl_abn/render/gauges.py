@@ -1,4 +1,4 @@
-"""Controls as gauges: the network's, the attention branch's, and what the driver did."""
+"""Gauges of controls: the network's, the attention branch's and the driver's."""
 
 from __future__ import annotations
 
@@ -17,13 +17,7 @@ _BRANCH = 5
 
 
 class Control(NamedTuple):
-    """A control and its range.
-
-    Attributes:
-        name: What it is called.
-        low: What the gauge's left end means.
-        high: What its right end means.
-    """
+    """A control and its range, which is the range of its gauge."""
 
     name: str
     low: float = -1.0
@@ -31,14 +25,9 @@ class Control(NamedTuple):
 
 
 class Gauges:
-    """A panel with one gauge a control: a bar from 0 to the network's value, and its number.
+    """A panel with one gauge per control: a bar from 0 to the network's value, and the number.
 
-    Args:
-        controls: The controls.
-        width: The panel's width in pixels.
-
-    Attributes:
-        height: The height the panel takes, in pixels.
+    The attribute `height` is what the panel takes, in pixels.
     """
 
     def __init__(self, controls: Sequence[Control], width: int) -> None:
@@ -46,7 +35,7 @@ class Gauges:
         self.height = _HEADER + _ROW * len(self._controls)
 
     def paint_static(self, canvas: draw.Canvas, x: int, y: int) -> None:
-        """Paints what never changes: the heading, the names, the empty gauges and their ends."""
+        """Paints the parts that do not change: heading, names, empty gauges, end values."""
         draw.draw_text(canvas, "Controls", x, y + 13, size=13, colour=draw.MUTED)
         for i, control in enumerate(self._controls):
             top = y + _HEADER + i * _ROW
@@ -74,15 +63,10 @@ class Gauges:
         branch: Float[np.ndarray, " controls"] | None,
         driven: Float[np.ndarray, " controls"] | None,
     ) -> None:
-        """Paints one moment's controls over the static part.
+        """Paints one step's controls, floats [C], over the static part at the same position.
 
-        Args:
-            canvas: The picture, with the static part at the same place.
-            x: The panel's left column.
-            y: The panel's top row.
-            controls: The network's, floats [C]; what is beyond a gauge ends at its end.
-            branch: The attention branch's, floats [C], or None.
-            driven: The driver's, floats [C], or None.
+        `controls` are the network's, `branch` the attention branch's, `driven` the driver's; all
+        are clipped to the gauges' ranges.
         """
         keys = [("network", draw.TAKEN)]
         keys += [("attention branch", draw.ATTENTION)] if branch is not None else []
@@ -98,7 +82,7 @@ class Gauges:
             draw.draw_box(canvas, x + self._column(0.0, i), top + 18, 1, _TRACK + 4, draw.MUTED)
             if driven is not None:
                 at = x + min(max(self._column(float(driven[i]), i) - 2, 0), self._width - 4)
-                # Dark edges keep the mark apart from a bar of nearly its own brightness.
+                # Dark edges separate the mark from a bar of nearly the same brightness.
                 draw.draw_box(canvas, at - 1, top + 16, 6, _TRACK + 8, draw.BACKGROUND)
                 draw.draw_box(canvas, at, top + 16, 4, _TRACK + 8, draw.DRIVER)
             self._draw_numbers(

@@ -1,4 +1,4 @@
-"""Games with their maps laid out as a grid: a block of cells a map."""
+"""Frames with their maps laid out as a grid: a block of cells per map."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _MAX_ENLARGE = 3
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the cells of a grid lie.
+    """The layout of a grid of cells; lengths are in pixels.
 
     Attributes:
-        n_cells: How many cells a block has.
-        n_blocks: How many blocks there are, one below the other.
-        columns: How many cells lie side by side.
-        cell: A cell's height and width in pixels.
-        gap: The distance between cells in pixels.
-        label: The room for a line of text above each block, in pixels.
-        block_gap: The distance between blocks in pixels.
+        n_cells: Cells per block.
+        n_blocks: Number of blocks, one below the other.
+        columns: Cells per row.
+        cell: A cell's height and width.
+        gap: Distance between cells.
+        label: Height of the line of text above each block.
+        block_gap: Distance between blocks.
     """
 
     n_cells: int
@@ -47,17 +47,17 @@ class Grid:
 
     @property
     def size(self) -> tuple[int, int]:
-        """The width and height in pixels."""
+        """Width and height in pixels."""
         width = self.columns * (self.cell[1] + self.gap) - self.gap
         height = self.n_blocks * (self._block_height + self.block_gap) - self.block_gap
         return width, height
 
     def block_top(self, block: int) -> int:
-        """Returns the top row of a block, where its label goes."""
+        """Returns the top row of a block, where its label is."""
         return block * (self._block_height + self.block_gap)
 
     def cells(self) -> Iterator[tuple[int, int, int, int]]:
-        """Yields the block, the cell, and the cell's left column and top row."""
+        """Yields block index, cell index, left column and top row of every cell."""
         for block in range(self.n_blocks):
             top = self.block_top(block) + self.label
             for i in range(self.n_cells):
@@ -73,17 +73,16 @@ class Grid:
 def largest_grid(
     n_cells: int, n_blocks: int, frame_size: tuple[int, int], room: tuple[int, int]
 ) -> tuple[Grid, int]:
-    """Returns the grid that shows the games largest; of those, the fullest and nearest to 16:9.
+    """Returns the grid with the largest frames that fits `room`, and its enlargement factor.
+
+    Among those it takes the fullest, then the one nearest to 16:9. If even frames at their own size
+    do not fit, that grid is returned.
 
     Args:
-        n_cells: How many cells a block has.
-        n_blocks: How many blocks there are.
-        frame_size: The height and width of a game's screen.
-        room: The width and height that the grid should fit in; a grid of the games at their own
-            size is returned even where it does not.
-
-    Returns:
-        The grid, and how many pixels wide and high each pixel of a game is in it.
+        n_cells: Cells per block.
+        n_blocks: Number of blocks.
+        frame_size: Height and width of a frame.
+        room: Available width and height.
     """
     best: tuple[tuple[int, int, float], Grid, int] | None = None
     for enlarge in range(1, _MAX_ENLARGE + 1):
@@ -111,17 +110,10 @@ def paint_cells(
     enlarge: int,
     seen_rows: tuple[int, int] | None = None,
 ) -> None:
-    """Paints the overlays of P games' maps into the cells.
+    """Paints P frames, overlaid with their maps, into the cells of a grid with one block per map.
 
-    Args:
-        canvas: The picture that is painted on.
-        grid: Where the cells lie; its blocks are the maps.
-        corner: The grid's left column and top row in the picture.
-        frames: The games' screens, uint8 [P, H, W, 3].
-        maps: Their maps, floats [P, m, h, w] in 0..1.
-        scale: "fixed" or "frame", as in `overlay`.
-        enlarge: How many pixels wide and high each pixel of a game becomes.
-        seen_rows: Rows of the screens that the maps cover; None is all.
+    `frames` are uint8 [P, H, W, 3], `maps` floats [P, m, h, w] in 0..1; `corner` is the grid's left
+    column and top row. The other arguments are those of `overlay`.
     """
     for block, i, x, y in grid.cells():
         picture = overlay(

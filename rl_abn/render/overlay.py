@@ -1,9 +1,9 @@
-"""An attention map as a light tint on a game frame that stays readable under every map.
+"""An attention map as a light tint on a frame that stays readable under every map.
 
-Each pixel is blended, in proportion to its map value, between two versions of the frame: at rest
-(value 0) it is slightly dimmer and greyer, lit (value 1) it is mixed with violet light. Violet is
-the hue that Atari games use least, and it leaves the green channel, which carries most of what the
-eye reads as detail, almost untouched.
+Each pixel is blended, in proportion to its map value, between two versions of the frame: one for
+value 0, slightly dimmer and greyer, and one for value 1, mixed with violet light. Violet is the
+hue that Atari games use least, and it leaves the green channel, which carries most of the visible
+detail, almost unchanged.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from rl_abn.render import draw
 Scale: TypeAlias = Literal["fixed", "frame"]
 
 UNSEEN_BRIGHTNESS = 0.3
-"""The share of its brightness that the frame keeps where the agent sees nothing at all."""
+"""Share of its brightness that the frame keeps outside `seen_rows`."""
 REST_BRIGHTNESS = 0.9
-"""The share of its brightness that the frame keeps where the map is 0."""
+"""Share of its brightness that the frame keeps where the map is 0."""
 REST_SATURATION = 0.75
-"""The share of its saturation that the frame keeps where the map is 0."""
+"""Share of its saturation that the frame keeps where the map is 0."""
 TINT_SHARE = (0.42, 0.12, 0.62)
-"""The share of full red, green and blue light that is mixed in where the map is 1."""
+"""Share of full red, green and blue light that is mixed in where the map is 1."""
 
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _REST = REST_BRIGHTNESS * (
@@ -35,19 +35,15 @@ _REST = REST_BRIGHTNESS * (
 _LIT = np.rint(
     np.arange(256)[None, :, None] * (1.0 - np.array(TINT_SHARE)) + 255.0 * np.array(TINT_SHARE)
 ).astype(np.uint8)
-# A map flatter than this is rounding noise: stretching it to 0..1 would show a pattern that is
-# not there.
+# A smaller range is rounding noise; stretched to 0..1 it would look like a pattern.
 _FLAT = 1e-6
 
 
 def check_frame(frame: np.ndarray) -> None:
-    """Refuses what is not one colour picture.
-
-    Args:
-        frame: What should be uint8 [H, W, 3].
+    """Checks that an array is a frame, uint8 [H, W, 3].
 
     Raises:
-        RlAbnError: The shape or the dtype is another.
+        RlAbnError: If not.
     """
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
         raise RlAbnError(
@@ -56,28 +52,25 @@ def check_frame(frame: np.ndarray) -> None:
 
 
 def check_scale(scale: str) -> None:
-    """Refuses a scale that is neither "fixed" nor "frame".
-
-    Args:
-        scale: The name that was given.
+    """Checks that a scale is "fixed" or "frame".
 
     Raises:
-        RlAbnError: There is no such scale.
+        RlAbnError: If not.
     """
     if scale not in ("fixed", "frame"):
         raise RlAbnError(f"expected scale 'fixed' or 'frame', got {scale!r}")
 
 
 def scaled(attention_map: Float[np.ndarray, "h w"], scale: Scale) -> Float32[np.ndarray, "h w"]:
-    """Returns the map as it is shown.
+    """Returns the map values as shown.
 
     Args:
-        attention_map: Floats [h, w] in 0..1; what lies outside is clipped.
+        attention_map: Floats [h, w]; clipped to 0..1.
         scale: "fixed" leaves the values as they are; "frame" stretches them from the map's own
-            minimum and maximum to 0 and 1, and makes a flat map 0 everywhere.
+            minimum and maximum to 0 and 1, and makes a constant map 0 everywhere.
 
     Raises:
-        RlAbnError: The map is not two-dimensional or not finite, or there is no such scale.
+        RlAbnError: If the map is not two-dimensional or not finite, or the scale is unknown.
     """
     check_scale(scale)
     shown = np.asarray(attention_map, dtype=np.float32)
@@ -95,12 +88,8 @@ def scaled(attention_map: Float[np.ndarray, "h w"], scale: Scale) -> Float32[np.
 def enlarged(frame: UInt8[np.ndarray, "H W 3"], factor: int) -> UInt8[np.ndarray, "H2 W2 3"]:
     """Returns the frame with each pixel as a square of `factor` by `factor` pixels.
 
-    Args:
-        frame: uint8 [H, W, 3].
-        factor: A whole number from 1.
-
     Raises:
-        RlAbnError: The factor is not a whole number from 1.
+        RlAbnError: If the factor is no integer >= 1.
     """
     if not isinstance(factor, int) or factor < 1:
         raise RlAbnError(f"expected enlarge to be a whole number from 1, got {factor!r}")
@@ -118,24 +107,24 @@ def overlay(
     enlarge: int = 1,
     seen_rows: tuple[int, int] | None = None,
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """Returns the game frame with the attention map as a light violet tint.
+    """Returns the frame with the attention map as a light violet tint.
 
-    The map is stretched over what the observation shows of the screen: all of it, or some rows.
-    The others, which the agent cannot see, are dark.
+    The map is stretched over the part of the frame that the observation covers: all of it, or
+    `seen_rows`. Other rows are dark.
 
     Args:
-        frame: The game's screen, uint8 [H, W, 3].
-        attention_map: Floats [h, w] in 0..1 of any size; what lies outside 0..1 is clipped.
-        scale: "fixed" shows the values as they are, so that pictures can be compared; "frame"
-            stretches each map from its own minimum to its own maximum.
-        enlarge: How many pixels wide and high each pixel of the frame becomes.
-        seen_rows: Rows of the frame that a map covers, first and after the last; None is all.
+        frame: uint8 [H, W, 3].
+        attention_map: Floats [h, w] of any size; clipped to 0..1.
+        scale: "fixed" shows map values as they are, so that images can be compared; "frame"
+            stretches each map to its own range.
+        enlarge: Integer enlargement factor of the frame.
+        seen_rows: First row covered by the map and the row after the last; None is all.
 
     Returns:
         uint8 [H * enlarge, W * enlarge, 3].
 
     Raises:
-        RlAbnError: A shape, a dtype, the scale, `enlarge` or `seen_rows` is not as said, or the map
+        RlAbnError: If a shape, a dtype, the scale, `enlarge` or `seen_rows` is invalid, or the map
             has NaN.
     """
     check_frame(frame)
@@ -150,27 +139,20 @@ def overlay(
     shown = scaled(attention_map, scale)
     rest = enlarged(np.asarray(cv2.transform(frame, _REST)), enlarge)
     lit = enlarged(np.asarray(cv2.LUT(frame, _LIT)), enlarge)
-    # Unlike cubic interpolation, linear shows no halo and no peak that the map does not have.
+    # Linear, since cubic interpolation adds halos and peaks that the map does not have.
     weight = cv2.resize(shown, (rest.shape[1], rest.shape[0]), interpolation=cv2.INTER_LINEAR)
     return np.asarray(cv2.blendLinear(rest, lit, 1.0 - weight, weight))
 
 
 def colour_bar(height: int, width: int, scale: Scale = "fixed") -> draw.Canvas:
-    """Returns a small legend: the tint from the lowest map value to the highest.
+    """Returns a legend of the tint from the lowest map value to the highest.
 
-    The upper half shows the tint on black and the lower half on grey, because a tint looks
-    different on the two. Its ends are marked 0 and 1, or min and max under "frame".
-
-    Args:
-        height: Rows, in pixels, from 8.
-        width: Columns, in pixels, from 64.
-        scale: What the ends of the bar mean.
-
-    Returns:
-        uint8 [height, width, 3].
+    It is uint8 [height, width, 3]. The upper half shows the tint on black, the lower half on grey,
+    because it looks different on each. The ends are labelled 0 and 1, or min and max for the scale
+    "frame".
 
     Raises:
-        RlAbnError: The bar is too small, or there is no such scale.
+        RlAbnError: If the bar is smaller than 8×64 pixels or the scale is unknown.
     """
     check_scale(scale)
     if height < 8 or width < 64:
@@ -190,11 +172,7 @@ def colour_bar(height: int, width: int, scale: Scale = "fixed") -> draw.Canvas:
 
 
 def scale_label(scale: Scale) -> tuple[str, draw.Colour]:
-    """Returns what stands beside a colour bar, and its colour.
-
-    Args:
-        scale: What the bar's ends mean.
-    """
+    """Returns the text beside a colour bar and its colour."""
     if scale == "fixed":
         return "0..1 fixed scale", draw.MUTED
     return "per-frame scale: not comparable", draw.WARNING

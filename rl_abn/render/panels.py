@@ -1,4 +1,4 @@
-"""What scenes are put together from: the line at the top, and a picture with a panel a map."""
+"""Parts of scenes: the header line, and a frame with one panel per map."""
 
 from __future__ import annotations
 
@@ -30,65 +30,62 @@ _MAP_LABELS = {"shared": "Attention map", "policy": "Policy map", "value": "Valu
 
 
 def map_label(name: str) -> str:
-    """Returns what a map is called in a picture, given its name in the program."""
+    """Returns a map's label in an image."""
     return _MAP_LABELS.get(name, f"{name} map")
 
 
 def clock(seconds: float) -> str:
-    """Returns a time from the start as it is written at the top, such as 1:05."""
+    """Returns a time in minutes and seconds, such as 1:05."""
     whole = int(seconds)
     return f"{whole // 60}:{whole % 60:02d}"
 
 
 class Header:
-    """The line at the top: a title, and numbers with their names at the right.
+    """The line at the top: a title, shortened if too long, and labelled values at the right.
 
-    Args:
-        title: Cut off where it is too long.
-        status: The numbers' names and the room for each with its name, in pixels.
-        width: The picture's width in pixels.
+    `status` has each value's label, and the width of the label with its value in pixels.
     """
 
     def __init__(self, title: str, status: Sequence[tuple[str, int]], width: int) -> None:
         taken = sum(room for _, room in status)
         self._title = draw.fit_text(title, width - 2 * MARGIN - taken, 19, bold=True)
         right = width - MARGIN - taken
-        self._places = [
+        self._positions = [
             (label, right + sum(room for _, room in status[:i]))
             for i, (label, _) in enumerate(status)
         ]
 
     def paint_static(self, canvas: draw.Canvas) -> None:
-        """Paints the title and the names."""
+        """Paints the title and the labels."""
         draw.draw_text(canvas, self._title, MARGIN, 37, size=19, bold=True)
-        for label, x in self._places:
+        for label, x in self._positions:
             draw.draw_text(canvas, label, x, 36, size=11, colour=draw.MUTED)
 
     def paint(self, canvas: draw.Canvas, values: Sequence[str]) -> None:
-        """Paints one moment's numbers, in the order of their names."""
-        for (label, x), text in zip(self._places, values, strict=True):
+        """Paints the values of one step, in the order of their labels."""
+        for (label, x), text in zip(self._positions, values, strict=True):
             at = x + draw.text_width(label, 11) + 8
             draw.draw_text(canvas, text, at, 37, size=15, bold=True)
 
 
 class Panels:
-    """A picture as it is, and beside it, or below it, the same picture under each map.
+    """A frame, and beside or below it the same frame under each map.
 
     Args:
-        label: What the picture is called.
-        map_names: The names of the maps; empty for a network without attention.
-        frame_size: The picture's height and width in pixels.
-        enlarge: How many pixels wide and high each pixel of it becomes.
-        scale: "fixed" shows map values as they are; "frame" stretches each map on its own.
-        seen_rows: Rows of the picture that the maps cover; None is all.
-        stacked: Whether panels lie one below the other, not side by side.
+        label: Label of the frame.
+        map_names: Names of the maps; empty for a network without attention.
+        frame_size: The frame's height and width in pixels.
+        enlarge: Integer enlargement factor of the frame.
+        scale: "fixed" shows map values as they are; "frame" stretches each map to its own range.
+        seen_rows: Rows of the frame that the maps cover; None is all.
+        stacked: Places panels one below the other instead of side by side.
 
     Attributes:
-        width: The width all panels take together, in pixels.
-        height: The height all panels take together, in pixels.
+        width: Width of all panels together, in pixels.
+        height: Height of all panels together, in pixels.
 
     Raises:
-        RlAbnError: There is no such scale, or `enlarge` is no whole number from 1.
+        RlAbnError: If the scale is unknown or `enlarge` is no integer >= 1.
     """
 
     def __init__(
@@ -117,14 +114,14 @@ class Panels:
 
     @property
     def n_maps(self) -> int:
-        """How many maps there are."""
+        """The number of maps."""
         return len(self._labels) - 1
 
     def check(self, frame: np.ndarray, maps: np.ndarray) -> None:
-        """Refuses what does not fit the panels.
+        """Checks that a frame and its maps fit the panels.
 
         Raises:
-            RlAbnError: The picture or the maps have another shape.
+            RlAbnError: If a shape differs.
         """
         check_frame(frame)
         if frame.shape[:2] != self._frame_size:
@@ -136,7 +133,7 @@ class Panels:
             raise RlAbnError(f"expected {self.n_maps} maps [m, h, w], got {list(maps.shape)}")
 
     def paint_static(self, canvas: draw.Canvas, x: int, y: int) -> None:
-        """Paints what never changes: the labels and the maps' legends."""
+        """Paints the parts that do not change: labels and legends."""
         for i, label in enumerate(self._labels):
             left, top = self._corner(i, x, y)
             draw.draw_text(canvas, label, left, top + 13, size=13, colour=draw.MUTED)
@@ -151,14 +148,9 @@ class Panels:
         frame: UInt8[np.ndarray, "H W 3"],
         maps: Float[np.ndarray, "m h w"],
     ) -> None:
-        """Paints one moment's picture and maps, each map's range above it.
+        """Paints one frame and its maps over the static part, each map's range above it.
 
-        Args:
-            canvas: The picture, with the static part at the same place.
-            x: The panels' left column.
-            y: The panels' top row.
-            frame: uint8 [H, W, 3].
-            maps: Floats [m, h, w] in 0..1.
+        `frame` is uint8 [H, W, 3], `maps` floats [m, h, w] in 0..1.
         """
         draw.paste(canvas, enlarged(frame, self._enlarge), x, y + _LABEL)
         for i, attention_map in enumerate(maps, start=1):
@@ -182,7 +174,7 @@ class Panels:
             )
 
     def _corner(self, i: int, x: int, y: int) -> tuple[int, int]:
-        # Stacked, the first panel has no legend below it that would ask for room.
+        # The first panel has no legend, so stacked panels below it move up.
         above = (_LEGEND - GAP) if i > 0 and self._pitch[0] else 0
         return x + i * self._pitch[1], y + i * self._pitch[0] - above
 

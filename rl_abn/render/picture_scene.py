@@ -1,4 +1,4 @@
-"""One picture of a network at work: what it sees, where it looks, what it answers or does."""
+"""One image of a network's step: its input, its attention maps, and its classes or controls."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rl_abn.render.overlay import Scale
 from rl_abn.render.panels import BLOCK_GAP, COLUMN, HEADER, MARGIN, Header, Panels
 
 TOP = 5
-"""So many classes have a bar; of more, those that are likeliest."""
+"""At most this many classes have a bar: the most probable ones."""
 _MAX_PANEL = (480, 640)
 _ANSWER = 26
 _BAR_ROOM = 34 + 36 * TOP
@@ -27,19 +27,19 @@ _WIDE = 1.5
 
 @dataclass(frozen=True)
 class PictureMoment:
-    """What there is to show of one picture. What is None, or empty, is left out.
+    """What is shown of one input image. Fields that are None or empty are left out.
 
     Attributes:
-        frame: What the network sees, uint8 [H, W, 3].
-        maps: The attention maps, floats [m, h, w] in 0..1, m from 0.
+        frame: The network's input as an image, uint8 [H, W, 3].
+        maps: The attention maps, floats [m, h, w] in 0..1, m >= 0.
         probabilities: Of the classes, floats [K] that sum to 1.
-        branch_probabilities: The attention branch's own, floats [K].
-        target: The right class, 0..K-1.
+        branch_probabilities: The attention branch's, floats [K].
+        target: The true class, 0..K-1.
         controls: The network's, floats [C].
-        branch_controls: The attention branch's own, floats [C].
+        branch_controls: The attention branch's, floats [C].
         driven: The driver's, floats [C].
-        status: The numbers at the top, written out, in the order of their names.
-        starts: Whether it does not follow on the moment before: the curve begins anew.
+        status: The values in the header, as text, in the order of their labels.
+        starts: Whether a new sequence starts here: the curve starts again.
     """
 
     frame: UInt8[np.ndarray, "H W 3"]
@@ -55,29 +55,28 @@ class PictureMoment:
 
 
 class PictureScene:
-    """Renders moments of one recording as frames of one size.
+    """Renders the moments of one recording as images of one size.
 
-    The picture and a panel a map, side by side, or one below the other where pictures are wide;
-    and a column with bars of the likeliest classes, or gauges of the controls and a curve of the
-    first of them, or all of these.
+    Layout: the frame and a panel per map, side by side, or one below the other for wide frames;
+    beside them a column with bars of the most probable classes, or gauges of the controls and a
+    curve of the first one, or all of these.
 
     Args:
-        map_names: The names of the m maps, "shared" for one; empty for a plain twin.
-        frame_size: The height and width of the pictures.
-        title: The line at the top.
-        class_names: The names of the K classes; empty for none.
+        map_names: Names of the m maps, "shared" for one; empty for a network without attention.
+        frame_size: Height and width of the frames.
+        title: Text at the top.
+        class_names: Names of the K classes; empty for none.
         controls: The controls, steering first; empty for none.
-        status: The names of the numbers at the top and the room for each with it, in pixels.
-        frame_label: What the picture is called.
-        fps: The moments a second, for the curve.
-        seconds: How far the curve goes back.
-        scale: "fixed" shows map values as they are; "frame" stretches each map on its own.
-        enlarge: How many pixels wide and high each pixel of the picture becomes; None is as large
-            as there is room for.
-        seen_rows: Rows of the picture that the maps cover; None is all.
+        status: Labels of the values in the header, and the width of each with its value in pixels.
+        frame_label: Label of the frame.
+        fps: Moments per second, for the curve.
+        seconds: Duration of the curve.
+        scale: "fixed" shows map values as they are; "frame" stretches each map to its own range.
+        enlarge: Integer enlargement factor of the frame; None is the largest that fits.
+        seen_rows: Rows of the frame that the maps cover; None is all.
 
     Raises:
-        RlAbnError: There is nothing to show but the picture, or a number is out of its range.
+        RlAbnError: If there are neither classes nor controls, or a number is out of range.
 
     Example:
         >>> scene = PictureScene(
@@ -146,20 +145,14 @@ class PictureScene:
 
     @property
     def size(self) -> tuple[int, int]:
-        """The width and height of every frame in pixels; both are even."""
+        """Width and height of every image in pixels; both are even."""
         return self._width, self._height
 
     def render(self, moment: PictureMoment) -> UInt8[np.ndarray, "height width 3"]:
-        """Returns the picture of one moment.
-
-        Args:
-            moment: What there is to show; moments are expected in order.
-
-        Returns:
-            uint8 [height, width, 3], a new array each time.
+        """Returns the image of one moment, a new array; call it in the order of the recording.
 
         Raises:
-            RlAbnError: A shape does not fit the scene, or a number is not finite.
+            RlAbnError: If a shape does not fit the scene, or a number is not finite.
         """
         self._check(moment)
         canvas = self._base.copy()
@@ -188,7 +181,7 @@ class PictureScene:
     ) -> None:
         answer = int(probabilities.argmax())
         n_classes = len(probabilities)
-        # Few classes keep their places, which are easier to follow than their order.
+        # A few classes keep fixed rows, which are easier to follow than sorted ones.
         shown = list(range(n_classes))
         if n_classes > TOP:
             shown = np.argsort(-probabilities, kind="stable")[:TOP].tolist()
@@ -197,7 +190,7 @@ class PictureScene:
             COLUMN,
             _BAR_ROOM,
             heading="Class probabilities" if n_classes <= TOP else f"Likeliest of {n_classes:,}",
-            answers="perception",
+            source="perception",
         )
         branch = moment.branch_probabilities
         bars.paint_static(canvas, self._column_x, HEADER)
@@ -222,7 +215,7 @@ class PictureScene:
             )
 
     def _static(self) -> draw.Canvas:
-        """Returns the canvas with all that no moment changes."""
+        """Returns a canvas with the parts that do not change."""
         canvas = draw.blank(self._height, self._width)
         self._header.paint_static(canvas)
         self._panels.paint_static(canvas, MARGIN, HEADER)

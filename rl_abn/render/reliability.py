@@ -1,4 +1,4 @@
-"""Reliability diagrams (Guo et al., ICML 2017): how often answers are right that are so sure."""
+"""Reliability diagrams (Guo et al., ICML 2017): accuracy as a function of confidence."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _SIZE = 10
 
 @dataclass(frozen=True)
 class ReliabilityPanel:
-    """The answers of one network or branch, sorted into n bins of their confidence.
+    """The predictions of one network or branch, in n bins of their confidence.
 
     Attributes:
-        name: Whose they are.
-        edges: Of the bins, n + 1, from 0 to 1.
-        counts: Answers in each bin.
-        confidence: Their mean confidence, 0..1; None in an empty bin.
-        accuracy: The share of them that is right, 0..1; None in an empty bin.
+        name: Whose predictions they are.
+        edges: Edges of the bins, n + 1, from 0 to 1.
+        counts: Predictions per bin.
+        confidence: Mean confidence per bin, 0..1; None for an empty bin.
+        accuracy: Share of correct predictions per bin, 0..1; None for an empty bin.
         expected_error: The expected calibration error, 0..1.
     """
 
@@ -48,10 +48,6 @@ class ReliabilityPanel:
 def draw_reliability(panels: Sequence[ReliabilityPanel], title: str) -> bytes:
     """Draws reliability diagrams side by side, as a PNG.
 
-    Args:
-        panels: One or more.
-        title: The line at the top.
-
     Raises:
         RlAbnError: If there is no panel.
     """
@@ -59,8 +55,8 @@ def draw_reliability(panels: Sequence[ReliabilityPanel], title: str) -> bytes:
 
     data = BytesIO()
     with matplotlib.rc_context(), catch_warnings():
-        matplotlib.rcdefaults()  # what somebody set for plots of their own stays out of these
-        filterwarnings("ignore", message="Glyph")  # of a title in letters that the font lacks
+        matplotlib.rcdefaults()  # a user's own matplotlib settings must not change the diagram
+        filterwarnings("ignore", message="Glyph")  # a title may have characters the font lacks
         reliability_figure(panels, title).savefig(data, format="png")
     return data.getvalue()
 
@@ -68,16 +64,12 @@ def draw_reliability(panels: Sequence[ReliabilityPanel], title: str) -> bytes:
 def reliability_figure(panels: Sequence[ReliabilityPanel], title: str) -> Figure:
     """Lays reliability diagrams out side by side.
 
-    Each has two axes: above, bars as high as the share of right answers, with the gap between
-    that and the bin's mean confidence, which lies on the diagonal; below, each bin's share of all
-    answers. The gaps weighted by these shares are the expected calibration error.
-
-    Args:
-        panels: One or more.
-        title: The line at the top, cut where it is too long.
+    Each diagram has two axes. Above: a bar per bin as high as its accuracy, with the gap to its
+    mean confidence; a calibrated network lies on the diagonal. Below: each bin's share of all
+    predictions. The mean of the gaps, weighted by these shares, is the expected calibration error.
 
     Returns:
-        The figure; its axes are those above, then those below.
+        The figure; its axes are the upper ones, then the lower ones.
 
     Raises:
         RlAbnError: If there is no panel.
@@ -170,12 +162,12 @@ def _draw_bars(
 
 
 def _places(panel: ReliabilityPanel) -> list[tuple[float, float]]:
-    """Left end and width of each bin."""
+    """Returns left end and width of each bin."""
     return [(left, right - left) for left, right in pairwise(panel.edges)]
 
 
 def _prepare(axes: Axes) -> None:
-    """Axes from 0 to 1, in the colours of all the pictures."""
+    """Sets limits 0..1 and the colours of the other images."""
     axes.set(xlim=(0, 1), ylim=(0, 1), facecolor=_hex(draw.SURFACE), axisbelow=True)
     axes.grid(color=_hex(draw.RULE), linewidth=0.8)
     axes.tick_params(colors=_hex(draw.MUTED), labelsize=_SIZE - 1, labelbottom=True)

@@ -1,4 +1,4 @@
-"""One picture of an agent at work: the game, where it looks, what it would do, what it expects."""
+"""One image of an agent's step: game, attention maps, action probabilities and value."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _STATUS = (("SCORE", 128), ("LIVES", 76), ("STEP", 108), ("TIME", 82))
 
 @dataclass(frozen=True)
 class Moment:
-    """What there is to show of one step.
+    """What is shown of one step.
 
     Attributes:
-        frame: The game's screen, uint8 [H, W, 3]; 210×160 in most games.
+        frame: The colour frame, uint8 [H, W, 3]; 210×160 in most games.
         maps: The attention maps, floats [m, h, w] in 0..1, where m is 0, 1 or 2.
         action_probabilities: The policy, floats [A] that sum to 1.
-        branch_probabilities: The attention branch's own policy, floats [A], or None.
-        action: The index of the action that was taken, 0..A-1.
+        branch_probabilities: The attention branch's policy, floats [A], or None.
+        action: Index of the action taken, 0..A-1.
         value: The value estimate.
         reward: The reward of this step.
-        score: The game's score so far.
-        lives: How many lives are left.
-        step: How many steps the episode is old; going back starts a new value curve.
+        score: The score so far.
+        lives: Lives left.
+        step: Index of the step in the episode; a smaller one than before starts a new value curve.
     """
 
     frame: UInt8[np.ndarray, "H W 3"]
@@ -49,25 +49,25 @@ class Moment:
 
 
 class GameScene:
-    """Renders moments of one recording as frames of one size.
+    """Renders the moments of one recording as images of one size.
 
-    From left to right: the game, a panel a map, and a column with the action probabilities and
-    the value curve. A scene remembers the values and rewards of the last steps.
+    From left to right: the game, a panel per map, and a column with the action probabilities and
+    the value curve. A scene keeps the values and rewards of the last steps.
 
     Args:
-        action_names: The names of the A actions.
-        map_names: The names of the m maps, "shared", "policy" or "value"; empty for an agent
-            without attention.
-        title: The line at the top.
-        fps: The steps a second of play, for the clock.
-        scale: "fixed" shows map values as they are; "frame" stretches each map on its own.
-        enlarge: How many pixels wide and high each pixel of the game becomes.
-        history: How many steps the value curve goes back, from 2.
-        frame_size: The height and width of the game's screen.
-        seen_rows: Rows of the screen that the maps cover; None is all.
+        action_names: Names of the A actions.
+        map_names: Names of the m maps, "shared", "policy" or "value"; empty for an agent without
+            attention.
+        title: Text at the top.
+        fps: Steps per second of play, for the clock.
+        scale: "fixed" shows map values as they are; "frame" stretches each map to its own range.
+        enlarge: Integer enlargement factor of the frame.
+        history: Number of steps in the value curve, at least 2.
+        frame_size: Height and width of the frame.
+        seen_rows: Rows of the frame that the maps cover; None is all.
 
     Raises:
-        RlAbnError: There is no action, or a number is out of its range.
+        RlAbnError: If there is no action, or a number is out of range.
 
     Example:
         >>> scene = GameScene(
@@ -120,20 +120,14 @@ class GameScene:
 
     @property
     def size(self) -> tuple[int, int]:
-        """The width and height of every frame in pixels; both are even."""
+        """Width and height of every image in pixels; both are even."""
         return self._width, self._height
 
     def render(self, moment: Moment) -> UInt8[np.ndarray, "height width 3"]:
-        """Returns the picture of one step.
-
-        Args:
-            moment: What there is to show; steps are expected in order.
-
-        Returns:
-            uint8 [height, width, 3], a new array each time.
+        """Returns the image of one step, a new array; call it in the order of the steps.
 
         Raises:
-            RlAbnError: A shape does not fit the scene, or a number is not finite.
+            RlAbnError: If a shape does not fit the scene, or a number is not finite.
         """
         self._check(moment)
         if self._last_step is not None and moment.step < self._last_step:
@@ -164,7 +158,7 @@ class GameScene:
         return canvas
 
     def _static(self) -> draw.Canvas:
-        """Returns the canvas with all that no step changes."""
+        """Returns a canvas with the parts that do not change."""
         canvas = draw.blank(self._height, self._width)
         self._header.paint_static(canvas)
         self._panels.paint_static(canvas, MARGIN, HEADER)

@@ -1,4 +1,4 @@
-"""A sheet of examples: pictures, their maps, and what a network took them for."""
+"""A sheet of examples: images, their maps, predicted and true classes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from rl_abn.render.overlay import Scale, check_frame, colour_bar, enlarged, over
 from rl_abn.render.panels import HEADER, MARGIN
 
 LINE = 18
-"""The height of a line of text below a picture, in pixels."""
+"""Height of a line of text below an image, in pixels."""
 MAX_WIDTH = 1400
-"""How wide a sheet is at most, in pixels, if one example is not wider."""
+"""Maximum width of a sheet in pixels, unless one example is wider."""
 _SIDE = 144
 _SEAM = 4
 _GAP = 20
@@ -31,7 +31,7 @@ class Shown(Protocol):
 
     @property
     def frame(self) -> UInt8[np.ndarray, "H W 3"]:
-        """What the network sees."""
+        """The network's input as an image."""
 
     @property
     def maps(self) -> Float[np.ndarray, "m h w"]:
@@ -39,7 +39,7 @@ class Shown(Protocol):
 
     @property
     def is_right(self) -> bool:
-        """Whether the network is right."""
+        """Whether the prediction is correct."""
 
 
 S = TypeVar("S", bound=Shown)
@@ -49,14 +49,14 @@ Paint = Callable[[draw.Canvas, S, int, int], None]
 
 @dataclass(frozen=True)
 class Example:
-    """One picture of a sheet.
+    """One example of a sheet.
 
     Attributes:
-        frame: What the network sees, uint8 [H, W, 3].
-        maps: The attention maps, floats [m, h, w] in 0..1, m from 0.
-        answer: What the network says.
-        probability: How sure it is, 0..1.
-        target: What it is.
+        frame: The network's input as an image, uint8 [H, W, 3].
+        maps: The attention maps, floats [m, h, w] in 0..1, m >= 0.
+        answer: The predicted class.
+        probability: Its probability, 0..1.
+        target: The true class.
     """
 
     frame: UInt8[np.ndarray, "H W 3"]
@@ -67,24 +67,19 @@ class Example:
 
     @property
     def is_right(self) -> bool:
-        """Whether the network is right."""
+        """Whether the prediction is correct."""
         return self.answer == self.target
 
 
 def draw_sheet(
     examples: Sequence[Example], title: str, scale: Scale = "fixed"
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Draws examples, each picture beside the same picture under its maps.
+    """Draws examples: each image, and beside it the same image under its maps.
 
-    What the network got right comes first, what it got wrong below.
-
-    Args:
-        examples: At least one; all of one size, with as many maps.
-        title: The line at the top.
-        scale: "fixed" shows map values as they are; "frame" stretches each map on its own.
+    Correct predictions come first, wrong ones below. `scale` is that of `overlay`.
 
     Raises:
-        RlAbnError: There is no example, or they differ in size or maps.
+        RlAbnError: If there is no example, or they differ in size or number of maps.
     """
     check_alike(examples)
     factor = enlargement(examples[0].frame)
@@ -110,15 +105,15 @@ def draw_cells(
     scale: Scale,
     labels: tuple[str, str] = ("Right", "Wrong"),
 ) -> draw.Canvas:
-    """Lays examples out under a title: right ones first, wrong ones below.
+    """Lays examples out under a title: correct ones first, wrong ones below, headed by `labels`.
 
     Args:
         examples: At least one, all alike.
-        paint: Paints one.
-        cell: The width and height that one takes, in pixels.
-        title: The line at the top.
-        scale: What the legend says of maps, where there are any.
-        labels: What stands above right ones and above wrong ones.
+        paint: Paints one example.
+        cell: Width and height of one example, in pixels.
+        title: Text at the top.
+        scale: The maps' scale, for the legend.
+        labels: Headings of the correct and of the wrong examples.
     """
     with_maps = len(examples[0].maps) > 0
     blocks = [
@@ -146,26 +141,26 @@ def draw_cells(
 
 
 def enlargement(frame: UInt8[np.ndarray, "H W 3"]) -> int:
-    """Returns how many pixels wide and high each pixel of a picture becomes."""
+    """Returns the integer enlargement factor of an image."""
     longest: int = max(frame.shape[:2])
     return max(1, round(_SIDE / longest))
 
 
 def right_colour(is_right: bool) -> draw.Colour:
-    """Returns the colour of an answer."""
+    """Returns the colour of a correct or a wrong prediction."""
     return draw.VALUE if is_right else draw.PENALTY
 
 
 def percent(probability: float) -> str:
-    """Returns how sure a network is, as it is written."""
+    """Returns a probability as text in percent."""
     return f"{100 * probability:.0f}%"
 
 
 def check_alike(examples: Sequence[Shown]) -> None:
-    """Refuses examples that no sheet has room for.
+    """Checks that examples fit on one sheet.
 
     Raises:
-        RlAbnError: There is no example, or they differ in size or maps.
+        RlAbnError: If there is no example, or they differ in size or number of maps.
     """
     if not examples:
         raise RlAbnError("expected one example or more for a sheet, got none")
@@ -185,7 +180,7 @@ def _legend_width(scale: Scale, with_maps: bool) -> int:
 
 
 def _header_width(title: str, scale: Scale, with_maps: bool) -> int:
-    """Returns the room that a title and a legend ask for, within limits."""
+    """Returns the width that title and legend need, within limits."""
     wanted = draw.text_width(title, 19, bold=True) + _legend_width(scale, with_maps) + 2 * MARGIN
     return max(_LEAST, min(wanted, MAX_WIDTH))
 

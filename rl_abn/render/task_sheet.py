@@ -1,4 +1,4 @@
-"""A sheet of examples with many yes-or-no answers each: a map and an answer a task."""
+"""A sheet of examples with several binary tasks each: a map and a prediction per task."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _LIST = 280
 
 @dataclass(frozen=True)
 class TaskAnswer:
-    """A network's answer to one task.
+    """The prediction of one binary task.
 
     Attributes:
-        task: What the task is called.
-        says: Whether it says yes.
-        probability: How sure it is of what it says, 0..1.
-        target: Whether yes is right.
+        task: The task's name.
+        says: The predicted label.
+        probability: Probability of the predicted label, 0..1.
+        target: The true label.
     """
 
     task: str
@@ -47,18 +47,18 @@ class TaskAnswer:
 
     @property
     def is_right(self) -> bool:
-        """Whether the network is right."""
+        """Whether the prediction is correct."""
         return self.says == self.target
 
 
 @dataclass(frozen=True)
 class TaskExample:
-    """One picture of a sheet.
+    """One example of a sheet.
 
     Attributes:
-        frame: What the network sees, uint8 [H, W, 3].
-        maps: A map a task, floats [T, h, w] in 0..1; [0, h, w] for a network without maps.
-        answers: To the T tasks that are shown, T from 1.
+        frame: The network's input as an image, uint8 [H, W, 3].
+        maps: A map per task, floats [T, h, w] in 0..1; [0, h, w] for a network without maps.
+        answers: Predictions of the T tasks shown, T >= 1.
     """
 
     frame: UInt8[np.ndarray, "H W 3"]
@@ -67,25 +67,21 @@ class TaskExample:
 
     @property
     def is_right(self) -> bool:
-        """Whether the network is right in all tasks that are shown."""
+        """Whether all predictions shown are correct."""
         return all(answer.is_right for answer in self.answers)
 
 
 def draw_task_sheet(
     examples: Sequence[TaskExample], title: str, scale: Scale = "fixed"
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Draws examples, each picture beside the same picture under the map of each task.
+    """Draws examples: each image, and beside it the same image under each task's map.
 
-    Below a map stand the task's name, the answer and what is right. Without maps they are a list
-    beside the picture. Pictures whose answers are all right come first.
-
-    Args:
-        examples: At least one; all of one size, with the same tasks.
-        title: The line at the top.
-        scale: "fixed" shows map values as they are; "frame" stretches each map on its own.
+    Below a map are the task's name, the prediction and the true label. Without maps they form a
+    list beside the image. Examples with only correct predictions come first. `scale` is that of
+    `overlay`.
 
     Raises:
-        RlAbnError: There is no example, or they differ in size, maps or tasks.
+        RlAbnError: If there is no example, or they differ in size, maps or tasks.
     """
     check_alike(examples)
     _check_tasks(examples)
@@ -96,11 +92,7 @@ def draw_task_sheet(
 
 
 class _List:
-    """A picture, and beside it a line a task.
-
-    Attributes:
-        cell: The width and height that they take, in pixels.
-    """
+    """An image, and beside it one line per task; `cell` is its width and height in pixels."""
 
     def __init__(self, example: TaskExample, scale: Scale) -> None:
         self._factor = enlargement(example.frame)
@@ -118,11 +110,7 @@ class _List:
 
 
 class _Panels:
-    """A picture, and beside it a panel a task, in as many rows as they need.
-
-    Attributes:
-        cell: The width and height that they take, in pixels.
-    """
+    """An image, and beside it rows with a panel per task; `cell` is width and height in pixels."""
 
     def __init__(self, example: TaskExample, scale: Scale) -> None:
         self._factor, self._scale = enlargement(example.frame), scale
@@ -157,7 +145,7 @@ def _draw_name(canvas: draw.Canvas, name: str, x: int, baseline: int, room: int)
 def _draw_answer(
     canvas: draw.Canvas, answer: TaskAnswer, left: int, right: int, baseline: int
 ) -> None:
-    """Paints what the network says at the left, and what is right at the right."""
+    """Paints the prediction at the left and the true label at the right."""
     said = f"{_word(answer.says)} {percent(answer.probability)}"
     colour = right_colour(answer.is_right)
     draw.draw_text(canvas, said, left, baseline, size=_SIZE, colour=colour, bold=True)

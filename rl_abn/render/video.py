@@ -1,4 +1,4 @@
-"""H.264 video files: written frame by frame through ffmpeg, and read back to be checked."""
+"""H.264 video files: written frame by frame through ffmpeg, and decoded for checking."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _GRACE_S = 10.0
 
 
 class VideoWriter:
-    """Writes frames to an mp4 file, as H.264 with 4:2:0 colour that every player shows.
+    """Writes frames to an mp4 file, as H.264 with 4:2:0 colour, which every player supports.
 
-    No frame is kept in memory. The file grows under a temporary name beside the target,
-    `name.partial.mp4`, and takes its own name when it is closed. When the `with` block is left by
-    an exception, an interrupt among them, what was written until then becomes the file.
+    No frame is kept in memory. The file is written under a temporary name beside the target,
+    `name.partial.mp4`, and renamed when it is closed. An exception or interrupt in the `with` block
+    closes it too: the frames written so far become the file.
 
     Args:
-        path: The target, which ends in .mp4; missing parent folders are made, and a file that is
-            there is replaced.
-        size: The frames' width and height in pixels; both even.
-        fps: The frames a second.
+        path: The target, which ends in .mp4; missing parent folders are created, and an existing
+            file is replaced.
+        size: Width and height of the frames in pixels; both even.
+        fps: Frames per second.
 
     Raises:
-        RlAbnError: An argument is not as said, or the file cannot be made there.
+        RlAbnError: If an argument is invalid, or the file cannot be created.
 
     Example:
         >>> with VideoWriter(Path("play.mp4"), size=(320, 420), fps=15.0) as video:
@@ -56,10 +56,10 @@ class VideoWriter:
         self._n_frames = 0
         self._closed = False
         self._torn = False
-        # A file, not a pipe: a pipe that nobody reads could fill up and stop ffmpeg.
+        # A file, not a pipe: an unread pipe could fill up and block ffmpeg.
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in _release
         try:
-            # A session of its own: ctrl-C must not reach ffmpeg, which has to finish the file.
+            # In its own session, because Ctrl-C must not reach ffmpeg, which finishes the file.
             self._process = subprocess.Popen(
                 _encode_command(self._partial, self._size, fps),
                 stdin=subprocess.PIPE,
@@ -73,23 +73,20 @@ class VideoWriter:
             if isinstance(error, OSError):
                 raise RlAbnError(f"cannot start ffmpeg: {error.strerror}") from error
             raise
-        # Also for a writer that is dropped without being closed.
+        # Runs also for a writer that is garbage-collected without being closed.
         self._release = weakref.finalize(self, _release, self._process, self._log)
 
     @property
     def n_frames(self) -> int:
-        """How many frames have been written."""
+        """Number of frames written."""
         return self._n_frames
 
     def write(self, frame: UInt8[np.ndarray, "height width 3"]) -> None:
-        """Appends one frame.
-
-        Args:
-            frame: uint8 [height, width, 3], red, green and blue.
+        """Appends one frame, uint8 RGB [height, width, 3].
 
         Raises:
-            RlAbnError: The frame is not as said, the writer is closed, or ffmpeg failed, for
-                instance because the disk is full.
+            RlAbnError: If the frame has another shape or dtype, the writer is closed, or ffmpeg
+                failed, for example because the disk is full.
         """
         width, height = self._size
         if self._closed or self._torn:
@@ -100,7 +97,7 @@ class VideoWriter:
                 f" got {frame.dtype} {list(frame.shape)}"
             )
         assert self._process.stdin is not None
-        # An interrupt may leave half a frame in the pipe, and nothing can follow that.
+        # After an interrupt half a frame may be in the pipe; no more frames can follow it.
         self._torn = True
         try:
             self._process.stdin.write(np.ascontiguousarray(frame).data)
@@ -110,17 +107,17 @@ class VideoWriter:
         self._n_frames += 1
 
     def close(self) -> None:
-        """Finishes the file and gives it its name; a second call does nothing.
+        """Finishes the file and renames it to its target; a second call does nothing.
 
         Raises:
-            RlAbnError: No frame was written, or ffmpeg failed.
+            RlAbnError: If no frame was written, or ffmpeg failed.
         """
         if self._closed:
             return
         try:
             self._finish()
         except KeyboardInterrupt:
-            # ffmpeg is at the last frames: have the file first, then let the interrupt through.
+            # ffmpeg encodes the last frames: finish the file first, then raise the interrupt.
             self._finish()
             raise
         finally:
@@ -139,7 +136,7 @@ class VideoWriter:
         try:
             self.close()
         except RlAbnError:
-            # What went wrong first is what the user should read.
+            # Otherwise the first error is the one to report.
             if error is None:
                 raise
 
@@ -164,7 +161,7 @@ class VideoWriter:
             raise RlAbnError(f"cannot name the video {self._path}: {error.strerror}") from error
 
     def _failed(self, reason: str = "") -> RlAbnError:
-        """Ends ffmpeg, removes the broken file and returns the error that says why."""
+        """Stops ffmpeg, removes the incomplete file and returns the error with the reason."""
         _end(self._process)
         self._closed = True
         if not reason:
@@ -176,16 +173,13 @@ class VideoWriter:
 
 
 def read_video(path: Path) -> tuple[int, tuple[int, int], float]:
-    """Decodes a video file from its first frame to its last.
-
-    Args:
-        path: The file.
+    """Decodes a video file completely.
 
     Returns:
-        The number of frames, the width and height in pixels, and the frames a second.
+        The number of frames, width and height in pixels, and the frames per second.
 
     Raises:
-        RlAbnError: The file is missing, or it cannot be decoded to its end.
+        RlAbnError: If the file is missing or cannot be decoded to its end.
     """
     path = Path(path)
     if not path.is_file():
@@ -212,7 +206,7 @@ def _ffmpeg() -> str:
 
 
 def _partial_path(path: Path) -> Path:
-    """Returns the temporary name beside the target, after making sure it can be written."""
+    """Returns the temporary path beside the target, and checks that it can be written."""
     if path.suffix.lower() != ".mp4":
         raise RlAbnError(f"expected a video path that ends in .mp4, got {path}")
     if path.is_dir():
@@ -230,15 +224,15 @@ def _encode_command(target: Path, size: tuple[int, int], fps: float) -> list[str
     rate = str(Fraction(fps).limit_denominator(100_000))
     command = [_ffmpeg(), "-y", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24"]
     command += ["-s", f"{size[0]}x{size[1]}", "-r", rate, "-i", "pipe:0", "-an"]
-    # Many players take video of this size for BT.709, whatever it says of itself.
+    # Many players assume BT.709 for video of this size, whatever its metadata.
     command += ["-vf", "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd"]
     command += ["-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-pix_fmt", "yuv420p"]
-    # The index at the front: a browser can begin to play before it has the whole file.
+    # The index comes first, so that a browser can play before the file is loaded.
     return [*command, "-movflags", "+faststart", "-f", "mp4", str(target)]
 
 
 def _reason(log: bytes) -> str:
-    """Returns the first thing ffmpeg complained of, without the name of its part."""
+    """Returns the first line of ffmpeg's error log, without the prefix of its module."""
     lines = [line.strip() for line in log.decode(errors="replace").splitlines() if line.strip()]
     full = [line for line in lines if "No space left on device" in line]
     if full:
@@ -247,7 +241,7 @@ def _reason(log: bytes) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Makes sure that ffmpeg is gone, gently if it comes to its end by itself."""
+    """Waits for ffmpeg to end, and kills it if it does not."""
     try:
         if process.stdin is not None:
             process.stdin.close()

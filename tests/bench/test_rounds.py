@@ -55,14 +55,14 @@ def test_what_is_not_installed_is_not_run(three):
     ],
 )
 def test_every_end_of_a_worker_has_its_line(code, out, err, reason):
-    found = rounds._understand(code, out, err)
+    found = rounds._parse_output(code, out, err)
     assert isinstance(found, str)
     assert found.startswith(reason)
     assert "\n" not in found
 
 
 def test_noise_before_the_answer_is_passed_over():
-    assert rounds._understand(0, "a banner\n" + FOUND.model_dump_json(), "") == FOUND
+    assert rounds._parse_output(0, "a banner\n" + FOUND.model_dump_json(), "") == FOUND
 
 
 @pytest.mark.parametrize("policy", ["default", "passive"])

@@ -43,7 +43,7 @@ def test_at_least_one_unit_is_timed():
     assert stopwatch.steps == 8
 
 
-def test_the_accounts_begin_with_the_timing():
+def test_the_phases_start_with_the_timing():
     begun = []
     stopwatch = Stopwatch(spec(warm_up=16, steps=8), on_begin=lambda: begun.append(True))
     assert [stopwatch.boundary(steps) for steps in (0, 8, 16)] == [False, False, False]

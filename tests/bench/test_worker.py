@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rl_abn.bench.accounts import ACCOUNTS
+from rl_abn.bench.phases import PHASES
 from rl_abn.bench.rounds import run_worker
 from rl_abn.bench.spec import Measured, Spec
 from rl_abn.bench.worker import measure
@@ -17,9 +17,9 @@ def check_training(found: Measured, steps: int) -> None:
     assert found.steps == steps
     assert found.seconds > 0
     assert found.peak_rss_mib > 10
-    assert tuple(found.shares) == ACCOUNTS
+    assert tuple(found.shares) == PHASES
     assert sum(found.shares.values()) == pytest.approx(1)
-    assert min(found.shares[account] for account in ("emulator", "acting", "learning")) > 0
+    assert min(found.shares[phase] for phase in ("emulator", "acting", "learning")) > 0
 
 
 def test_an_emulator_in_a_process_of_its_own():

@@ -1,4 +1,4 @@
-"""`rl-abn eval` with changed maps, from the words to the files."""
+"""`rl-abn eval` with interventions, from the command line to the files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_help_names_every_intervention(rl_abn: Command) -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_changed_agents_play_beside_the_intact_one(rl_abn: Command) -> None:
+def test_the_agent_plays_under_interventions_beside_the_intact_one(rl_abn: Command) -> None:
     run = untrained("ppo_mask")
     code, out, err = rl_abn(
         *("eval", str(run.path), "--episodes", "2", "--max-steps", "8", "--random", "--greedy"),
@@ -47,8 +47,8 @@ def test_changed_agents_play_beside_the_intact_one(rl_abn: Command) -> None:
     assert "cap 32 frames" in out
     assert "2 games each" in out
     assert (
-        "the difference's interval holds 0 for zero, zero:policy, zero:value, uniform: "
-        "not to be told from the intact agent by these games\n"
+        "the difference's interval includes 0 for zero, zero:policy, zero:value, uniform: "
+        "these games show no difference from the intact agent\n"
     ) in out
     assert "12 of the games were cut off by the frame cap\n" in out
     assert "playing: 12/12 games" in err

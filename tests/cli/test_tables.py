@@ -28,11 +28,11 @@ INTACT = Evaluation(
 )
 
 
-def changed(name: str, low: float | None, high: float | None) -> Evaluation:
+def intervened(name: str, low: float | None, high: float | None) -> Evaluation:
     difference = Difference(-33_333.3, low, high, -0.6)
-    intervention, _, only = name.partition(":")
+    intervention, _, map_name = name.partition(":")
     return INTACT._replace(
-        player=name, intervention=intervention, changed_maps=(only,), difference=difference
+        player=name, intervention=intervention, intervened_maps=(map_name,), difference=difference
     )
 
 
@@ -57,7 +57,7 @@ def test_no_number_of_an_evaluation_is_cut_off(width: int) -> None:
 
 @pytest.mark.parametrize("width", [72, 80, 120])
 def test_no_number_of_a_difference_is_cut_off(width: int) -> None:
-    text = shown(width, INTACT, changed("shuffled:policy", -44_444.4, -22_222.2))
+    text = shown(width, INTACT, intervened("shuffled:policy", -44_444.4, -22_222.2))
     words = text.replace("[", " ").replace("]", " ").replace(",", " ").split()
     for word in ("-33333.3", "-44444.4", "-22222.2", "-60%", "shuffled:policy", "ppo_abn_fast"):
         assert words.count(word) == 1
@@ -65,10 +65,10 @@ def test_no_number_of_a_difference_is_cut_off(width: int) -> None:
         assert words.count(word) == 2
 
 
-def test_the_difference_is_there_where_maps_were_changed() -> None:
-    chance = INTACT._replace(player="random", difference=Difference(1.0, 0.0, 2.0, None))
-    assert "difference" not in shown(100, INTACT, chance)
-    text = shown(100, INTACT, changed("zero", -2.0, 1.0), chance)
+def test_the_difference_is_shown_with_interventions() -> None:
+    random = INTACT._replace(player="random", difference=Difference(1.0, 0.0, 2.0, None))
+    assert "difference" not in shown(100, INTACT, random)
+    text = shown(100, INTACT, intervened("zero", -2.0, 1.0), random)
     rows = [line.split() for line in text.splitlines() if "12.345" in line]
     assert [row[0] for row in rows] == ["ppo_abn_fast", "zero", "random"]
     assert "2 games each" in " ".join(text.split())
@@ -79,26 +79,26 @@ def test_the_difference_is_there_where_maps_were_changed() -> None:
     [
         (
             {"zero": (-2.0, -1.0), "uniform": (-1.0, 1.0), "frozen": (1.0, 2.0)},
-            "excludes 0 for zero, frozen; it holds 0 for uniform: not to be told from the "
-            "intact agent by these games",
+            "excludes 0 for zero, frozen; it includes 0 for uniform: these games show no "
+            "difference from the intact agent",
         ),
         ({"zero:value": (-2.0, -1.0)}, "excludes 0 for zero:value"),
         (
             {"zero": (0.0, 0.0)},
-            "holds 0 for zero: not to be told from the intact agent by these games",
+            "includes 0 for zero: these games show no difference from the intact agent",
         ),
     ],
 )
 def test_the_sentence_says_what_the_intervals_say(
     intervals: dict[str, tuple[float, float]], said: str
 ) -> None:
-    others = [changed(name, *interval) for name, interval in intervals.items()]
+    others = [intervened(name, *interval) for name, interval in intervals.items()]
     result = RunEvaluation("Space Invaders", "run", 1, [INTACT, *others])
     assert what_differs(result) == f"the difference's interval {said}"
 
 
-def test_one_game_says_nothing_about_differences() -> None:
-    result = RunEvaluation("Space Invaders", "run", 1, [INTACT, changed("zero", None, None)])
+def test_one_game_gives_no_interval_of_a_difference() -> None:
+    result = RunEvaluation("Space Invaders", "run", 1, [INTACT, intervened("zero", None, None)])
     assert what_differs(result) == (
         "one game has no interval: with more --episodes the differences can be judged"
     )

@@ -102,7 +102,7 @@ def test_hostile_maps_get_one_line(folder: Path, data: bytes, said: str) -> None
     assert said in message
 
 
-def test_a_picture_for_a_map_has_to_be_grey(folder: Path) -> None:
+def test_an_image_for_a_map_must_be_grey(folder: Path) -> None:
     cv2.imwrite(str(folder / "grey.png"), np.full((4, 8, 3), (1, 2, 3), np.uint8))
     assert complaint(lambda: read_edits(folder)).endswith(
         "expected a grey picture for a map, got a coloured one"
@@ -158,7 +158,7 @@ def test_mistakes_in_the_clicks_get_one_line(folder: Path, text: str, said: str)
     assert said in complaint(lambda: read_edits(folder))
 
 
-def test_missing_edits_are_told(tmp_path: Path, folder: Path) -> None:
+def test_missing_edits_are_reported(tmp_path: Path, folder: Path) -> None:
     assert "did you mean 'edits'?" in complaint(lambda: read_edits(tmp_path / "edit"))
     (folder / "edits.toml").rename(folder / "edit.toml")
     assert "did you mean 'edit.toml'?" in complaint(lambda: read_edits(folder))

@@ -74,11 +74,11 @@ def test_clicks_become_a_kernel_density_with_its_maximum_at_1():
         (Edit(clicks=(Click(-0.5, 2),)), "clicks within"),
     ],
 )
-def test_what_lies_outside_the_picture_is_told(edit: Edit, said: str) -> None:
+def test_boxes_and_clicks_outside_the_image_are_reported(edit: Edit, said: str) -> None:
     assert said in complaint(lambda: applied(edit))
 
 
-def test_pictures_that_are_not_in_the_set_are_told_with_the_nearest():
+def test_images_not_in_the_set_are_reported_with_the_nearest():
     edits = Edits({"cat/2.png": Edit(), "cat/1.png": Edit(), "cat/9.pgn": Edit()})
     known = Edits({"cat/2.png": Edit(), "cat/1.png": Edit()})
     names = ["cat/1.png", "dog/7.png", "cat/2.png", "cat/9.png"]

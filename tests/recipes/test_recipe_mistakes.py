@@ -345,7 +345,7 @@ def test_no_branch_has_nothing_to_learn(complaint: Complaint, agent_with: Change
         ),
     ],
 )
-def test_a_memory_that_asks_needs_an_lstm_and_one_map(
+def test_a_mechanism_with_a_query_needs_an_lstm_and_one_map(
     complaint: Complaint, settings: list[str], message: str
 ) -> None:
     said = complaint(lambda: make_run_recipe("pong", "ppo_hard", 0, settings))

@@ -198,7 +198,7 @@ def test_a2c_has_the_published_hyperparameters(name: str) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["ppo", "a2c"])
-def test_twins_differ_in_attention_and_branch_alone(algorithm: str) -> None:
+def test_baselines_differ_in_attention_and_branch_alone(algorithm: str) -> None:
     cnn, abn, mask = (f"{algorithm}_{form}" for form in ("cnn", "abn", "mask"))
     assert differences(cnn, abn) == {"attention.mechanism", "algorithm.branch_loss"}
     assert differences(cnn, mask) == {

@@ -75,7 +75,7 @@ def test_every_data_set_fits_a_model(data: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("twin", "abn"),
+    ("baseline", "abn"),
     [(name, f"{name}_abn") for name in MODELS if f"{name}_abn" in MODELS and name != "driving"]
     + [
         ("driving_cnn", "driving_abn"),
@@ -83,8 +83,8 @@ def test_every_data_set_fits_a_model(data: str) -> None:
         ("multitask_cnn", "multitask_abn"),
     ],
 )
-def test_twins_differ_in_the_mechanism_alone(twin: str, abn: str) -> None:
-    plain, with_maps = (load_model(name) for name in (twin, abn))
+def test_baselines_differ_in_the_mechanism_alone(baseline: str, abn: str) -> None:
+    plain, with_maps = (load_model(name) for name in (baseline, abn))
     assert plain.attention.mechanism == "none"
     assert with_maps.attention.mechanism == "residual"
     assert plain.model_copy(update={"attention": with_maps.attention}) == with_maps

@@ -115,7 +115,7 @@ def test_the_drivers_curve_ends_where_nobody_drove() -> None:
     assert amber(canvas)
 
 
-def test_the_likeliest_of_many_classes_have_bars() -> None:
+def test_the_most_probable_of_many_classes_have_bars() -> None:
     names = [f"class {i}" for i in range(100)]
     view = scene(SQUARE, 0, class_names=names, controls=())
     shares = np.zeros(100)

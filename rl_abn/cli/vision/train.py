@@ -13,7 +13,7 @@ from rl_abn.cli.parser import (
     add_device,
     add_seed,
     add_settings,
-    add_training_place,
+    add_training_folder,
     whole_number,
 )
 
@@ -47,7 +47,7 @@ def add(commands: Subparsers) -> None:
         help="passes over the training pictures (default: the recipe's train.epochs)",
     )
     add_seed(parser, "everything random")
-    add_training_place(parser)
+    add_training_folder(parser)
     add_settings(parser)
     add_device(parser)
     parser.set_defaults(run=run)

@@ -1,1 +1,1 @@
-"""Atari games as vectorized environments, as one environment, and in parts."""
+"""Atari environments: vectorised, split into parts, and a single one with a colour frame."""

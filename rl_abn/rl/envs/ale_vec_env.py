@@ -23,24 +23,24 @@ ALEInterface.setLoggerMode(LoggerMode.Error)
 
 
 class AleVecEnv(VecEnv):
-    """Atari games, several at once, on ALE's C++ threads.
+    """Atari games stepped in parallel on ALE's C++ threads.
 
-    Observations are what the protocol's pipeline makes of the screens, [n_envs, C, H, W]: pixels
-    as uint8, or normalised as float32. Rewards are raw. An ended game reset_mask at once: the
-    observation after it is the first of the next game. `info["episode"]` comes at the end of a
-    whole game, with its raw return "r", its length in agent steps "l" and the time "t" in seconds,
-    as SB3's `Monitor` writes it. With `life_loss_terminal` a lost life is `done` although the game
-    goes on, and brings "lost_life" instead of "episode". A game cut off by the frame cap has
-    `info["TimeLimit.truncated"]` and `info["terminal_observation"]`, for bootstrapping.
+    Observations are [n_envs, C, H, W], as the protocol's pipeline makes them: uint8 pixels, or
+    normalised float32. Rewards are raw. A game that ends restarts in the same step: the returned
+    observation is the first of the next game. `info["episode"]` is set at the end of a whole game:
+    raw return "r", length "l" in agent steps, and time "t" in seconds, as in SB3's `Monitor`. With
+    `life_loss_terminal` a lost life sets `done` although the game goes on; its info has "lost_life"
+    instead of "episode". A game cut off by the frame cap has `info["TimeLimit.truncated"]` and
+    `info["terminal_observation"]`, for the truncation bootstrap.
 
     Args:
         game: Which game.
         protocol: How it is played.
-        n_envs: Number of games.
-        seed: Seeds the games, together with `seed()`.
-        life_loss_terminal: None takes the protocol's word. Evaluation passes True, to
-            tell agents that forget at a lost life.
-        n_threads: Emulator threads; 0 is one a core, at most one a game.
+        n_envs: Number of parallel games.
+        seed: Seeds the games, as `seed()` does.
+        life_loss_terminal: Whether a lost life sets `done`; None follows the protocol. Evaluation
+            passes True, so that agents whose memory resets at a lost life know of it.
+        n_threads: Emulator threads; 0 is one per core, at most one per game.
 
     Raises:
         RlAbnError: If ale-py has no such game.
@@ -65,12 +65,12 @@ class AleVecEnv(VecEnv):
     ) -> None:
         if life_loss_terminal is None:
             life_loss_terminal = protocol.life_loss_terminal
-        self.games = make_ale(
+        self.ale_env = make_ale(
             game, protocol, n_envs, life_loss_terminal=life_loss_terminal, n_threads=n_threads
         )
         self._pipeline = make_pipeline(protocol, n_envs)
         self.render_mode = None
-        super().__init__(n_envs, self._pipeline.space, spaces.Discrete(_n_actions(self.games)))
+        super().__init__(n_envs, self._pipeline.space, spaces.Discrete(_n_actions(self.ale_env)))
         self._game_seeds: np.ndarray | None = derive_seeds(seed, count=n_envs)
         self._started = time.monotonic()
         self._returns = np.zeros(n_envs, dtype=np.float64)
@@ -79,53 +79,52 @@ class AleVecEnv(VecEnv):
 
     @property
     def action_names(self) -> list[str]:
-        """Names of the actions, by number."""
-        return [action.name for action in self.games.ale.get_action_set()]
+        """Names of the actions, by index."""
+        return [action.name for action in self.ale_env.ale.get_action_set()]
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
-        """Says which games the next reset begins; None leaves it to chance."""
+        """Seeds the next reset; None takes a random seed."""
         entropy = np.random.SeedSequence().entropy if seed is None else seed
         assert isinstance(entropy, int)
         return self.seed_games(derive_seeds(entropy, count=self.num_envs))
 
     def seed_games(self, seeds: np.ndarray) -> Sequence[int]:
-        """Gives every game of the next reset a seed of its own, int32 [n_envs]."""
+        """Seeds each game of the next reset, int32 [n_envs]."""
         self._game_seeds = seeds
         return [int(seed) for seed in seeds]
 
     def reset(self) -> np.ndarray:
-        """Begins new games; a second reset without a seed goes on from the emulators' own state."""
-        # What a pipeline remembers decides what comes next: games seeded alike have to go on alike.
+        """Starts new games; without a new seed the emulators' random state goes on."""
+        # The pipeline's statistics affect observations: equal seeds have to give equal games.
         if self._game_seeds is not None:
-            self._pipeline.forget()
-        screens, info = self.games.reset(seed=self._game_seeds)
+            self._pipeline.reset()
+        frames, info = self.ale_env.reset(seed=self._game_seeds)
         self._game_seeds = None
         self._returns[:] = 0.0
         self._lengths[:] = 0
         self._episode_frames[:] = info["episode_frame_number"]
         self.reset_infos = [{} for _ in range(self.num_envs)]
-        return self._pipeline.look(screens, range(self.num_envs))
+        return self._pipeline.observe(frames, range(self.num_envs))
 
     def step_async(self, actions: np.ndarray) -> None:
-        """Sends one action to every game."""
-        self.games.send(np.ascontiguousarray(actions, dtype=np.int64))
+        """Sends one action to each game, int [n_envs]."""
+        self.ale_env.send(np.ascontiguousarray(actions, dtype=np.int64))
 
     def step_wait(
         self,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
-        """Returns observations, raw rewards (float32), dones and infos, one of each a game."""
-        screens, rewards, terminated, truncated, info = self.games.recv()
+        """Returns observations, raw rewards (float32), dones and infos, one per game."""
+        frames, rewards, terminated, truncated, info = self.ale_env.recv()
         rewards = rewards.astype(np.float32)
         self._returns += rewards
         self._lengths += 1
         dones = terminated | truncated
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        frames = info["episode_frame_number"]
-        # A lost life and the end of a game both say `terminated`; only a new game counts its
-        # frames from the start again.
-        ended = np.flatnonzero(truncated | (frames < self._episode_frames))
-        last_seen = self._pipeline.look(info["final_obs"][ended], ended) if ended.size else ()
-        for i, last in zip(ended, last_seen, strict=True):
+        episode_frames = info["episode_frame_number"]
+        # `terminated` is set by a lost life too; the frame count starts again only in a new game.
+        ended = np.flatnonzero(truncated | (episode_frames < self._episode_frames))
+        final = self._pipeline.observe(info["final_obs"][ended], ended) if ended.size else ()
+        for i, final_observation in zip(ended, final, strict=True):
             infos[i]["episode"] = {
                 "r": float(self._returns[i]),
                 "l": int(self._lengths[i]),
@@ -135,33 +134,33 @@ class AleVecEnv(VecEnv):
             self._lengths[i] = 0
             if truncated[i] and not terminated[i]:
                 infos[i]["TimeLimit.truncated"] = True
-                infos[i]["terminal_observation"] = last
+                infos[i]["terminal_observation"] = final_observation
         for i in np.flatnonzero(dones):
             if "episode" not in infos[i]:
                 infos[i]["lost_life"] = True
-        self._episode_frames[:] = frames
-        observations = self._pipeline.look(screens, range(self.num_envs))
+        self._episode_frames[:] = episode_frames
+        observations = self._pipeline.observe(frames, range(self.num_envs))
         return observations, rewards, dones, infos
 
     def close(self) -> None:
-        """Nothing to do: the emulator's threads end with the object."""
+        """Does nothing: the emulators' threads end with the object."""
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Returns an attribute of the whole, once for each game asked for."""
+        """Returns an attribute of this environment, repeated for each index."""
         return [getattr(self, attr_name)] * len(list(self._indices(indices)))
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Refused: the games are not separate Python objects."""
+        """Not supported: the games are not separate Python objects."""
         raise NotImplementedError("AleVecEnv's games have no attributes of their own to set")
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
     ) -> list[Any]:
-        """Refused: the games are not separate Python objects."""
+        """Not supported: the games are not separate Python objects."""
         raise NotImplementedError(f"AleVecEnv's games have no method '{method_name}' of their own")
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
-        """Says no for every game: nothing wraps them; `info["episode"]` comes from here."""
+        """Returns False for every game; `info["episode"]` needs no `Monitor`."""
         return [False for _ in self._indices(indices)]
 
     def _indices(self, indices: Any) -> Iterable[int]:
@@ -176,13 +175,13 @@ def make_ale(
     life_loss_terminal: bool = False,
     n_threads: int = 0,
 ) -> AtariVectorEnv:
-    """Builds ALE's own vector environment for a protocol, raw rewards, same-step reset_mask.
+    """Builds ALE's vector environment for a protocol: raw rewards, same-step autoreset.
 
     Raises:
         RlAbnError: If ale-py has no such game.
     """
     check_game(game)
-    screens = make_pipeline(protocol, n_envs).screens
+    frames = make_pipeline(protocol, n_envs).frame_spec
     return AtariVectorEnv(
         game.rom,
         n_envs,
@@ -191,22 +190,22 @@ def make_ale(
         repeat_action_probability=protocol.repeat_action_probability,
         full_action_space=protocol.full_action_space,
         autoreset_mode=AutoresetMode.SAME_STEP,
-        img_height=screens.height,
-        img_width=screens.width,
-        grayscale=not screens.colour,
-        stack_num=screens.stack,
+        img_height=frames.height,
+        img_width=frames.width,
+        grayscale=not frames.colour,
+        stack_num=frames.stack,
         frameskip=protocol.frame_skip,
         maxpool=protocol.max_pool,
         noop_max=protocol.noop_max,
         use_fire_reset=protocol.fire_reset,
-        # `episodic_life` would restart the game at a lost life; this only reports it.
+        # `episodic_life` would end the game at a lost life; this only reports it.
         life_loss_info=life_loss_terminal,
         reward_clipping=False,
     )
 
 
 def check_game(game: Game) -> None:
-    """Asks whether ale-py has a game.
+    """Checks that ale-py has a game.
 
     Raises:
         RlAbnError: If not.
@@ -219,5 +218,5 @@ def check_game(game: Game) -> None:
         )
 
 
-def _n_actions(games: AtariVectorEnv) -> int:
-    return len(games.ale.get_action_set())
+def _n_actions(env: AtariVectorEnv) -> int:
+    return len(env.ale.get_action_set())

@@ -1,4 +1,4 @@
-"""Games in several parts: one part's emulators run while the agent acts in another."""
+"""A vector environment in parts: one part's emulators run while the policy acts in another."""
 
 from __future__ import annotations
 
@@ -13,22 +13,17 @@ from rl_abn.seeds import derive_seeds
 
 
 class Part(NamedTuple):
-    """Games that are stepped together.
-
-    Attributes:
-        env: The games.
-        games: Their places among all.
-    """
+    """One part of a vector environment, and its indices among all games."""
 
     env: VecEnv
     games: slice
 
 
 class PartitionedVecEnv(VecEnv):
-    """Several vector environments as one. Games keep their order: the first part's come first.
+    """Several vector environments as one; the first part's games come first.
 
-    Used as any `VecEnv` it steps them all at once; a loop that knows of `parts` can step them in
-    turn, so that no emulator waits for the agent (double buffering).
+    As a plain `VecEnv` it steps all parts at once. A loop that uses `parts` can step them in turn:
+    the emulators of one part run while the policy computes actions for another (double buffering).
 
     Args:
         parts: Environments with the same spaces.
@@ -50,9 +45,10 @@ class PartitionedVecEnv(VecEnv):
         super().__init__(n_envs, parts[0].observation_space, parts[0].action_space)
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
-        """Says which games the next reset begins; None leaves it to chance.
+        """Seeds the next reset; None takes a random seed.
 
-        ALE's games begin as they would in a single environment, other environments by parts.
+        Parts that are all `AleVecEnv` play the games that one environment would play with this
+        seed; other parts get a seed each.
         """
         entropy = np.random.SeedSequence().entropy if seed is None else seed
         assert isinstance(entropy, int)
@@ -63,7 +59,7 @@ class PartitionedVecEnv(VecEnv):
         return [given for (env, _), seed in by_part for given in env.seed(seed)]
 
     def seed_games(self, seeds: np.ndarray) -> Sequence[int]:
-        """Gives every game of the next reset a seed of its own, int32 [n_envs]; ALE's alone."""
+        """Seeds each game of the next reset, int32 [n_envs]; all parts must be `AleVecEnv`."""
         given: list[int] = []
         for env, games in self.parts:
             assert isinstance(env, AleVecEnv)
@@ -71,18 +67,18 @@ class PartitionedVecEnv(VecEnv):
         return given
 
     def reset(self) -> np.ndarray:
-        """Begins new games everywhere."""
+        """Resets all parts."""
         observations = [env.reset() for env, _ in self.parts]
         self.reset_infos = [info for env, _ in self.parts for info in env.reset_infos]
         return np.concatenate(observations)  # type: ignore[arg-type]
 
     def step_async(self, actions: np.ndarray) -> None:
-        """Sends one action to every game."""
+        """Sends one action to each game."""
         for env, games in self.parts:
             env.step_async(actions[games])
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
-        """Returns observations, rewards, dones and infos of all."""
+        """Returns observations, rewards, dones and infos of all parts."""
         observations, rewards, dones, infos = zip(
             *(env.step_wait() for env, _ in self.parts), strict=True
         )
@@ -94,33 +90,33 @@ class PartitionedVecEnv(VecEnv):
         )
 
     def close(self) -> None:
-        """Closes them all."""
+        """Closes all parts."""
         for env, _ in self.parts:
             env.close()
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Returns an attribute of each game asked for."""
+        """Returns an attribute of each indexed game."""
         values = [value for env, _ in self.parts for value in env.get_attr(attr_name)]
         return [values[i] for i in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Refused: set it on a part."""
+        """Not supported: set it on a part."""
         raise NotImplementedError("set the attribute on one of PartitionedVecEnv's parts")
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
     ) -> list[Any]:
-        """Refused: call it on a part."""
+        """Not supported: call it on a part."""
         raise NotImplementedError(f"call '{method_name}' on one of PartitionedVecEnv's parts")
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
-        """Says of each game asked for whether it is wrapped."""
-        wrapped = [is_so for env, _ in self.parts for is_so in env.env_is_wrapped(wrapper_class)]
+        """Returns for each indexed game whether it is wrapped."""
+        wrapped = [flag for env, _ in self.parts for flag in env.env_is_wrapped(wrapper_class)]
         return [wrapped[i] for i in self._get_indices(indices)]
 
 
 def env_parts_of(env: VecEnv) -> list[Part]:
-    """Returns the parts of an environment; one that has none is a single part."""
+    """Returns the parts of an environment; an unpartitioned one is a single part."""
     if isinstance(env, PartitionedVecEnv):
         return env.parts
     return [Part(env, slice(0, env.num_envs))]

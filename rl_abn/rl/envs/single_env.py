@@ -1,4 +1,4 @@
-"""A single emulator that sees what a game of `AleVecEnv` sees, and the colour screen besides."""
+"""One Atari environment that reproduces a game of `AleVecEnv` and also gives the colour frame."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from rl_abn.rl.envs.observations import make_pipeline
 
 
 class SingleEnvStep(NamedTuple):
-    """What one step of a `SingleEnv` brings.
+    """The result of one step of a `SingleEnv`.
 
     Attributes:
-        observation: What `AleVecEnv` shows, [C, H, W].
+        observation: As `AleVecEnv` returns it, [C, H, W].
         reward: Raw reward.
         terminated: Whether the game is over.
         truncated: Whether the frame cap cut the game off.
@@ -30,25 +30,28 @@ class SingleEnvStep(NamedTuple):
 
 
 class SingleEnv:
-    """One game with the same seed, actions and observations as a game of `AleVecEnv`.
+    """Plays the same game as `AleVecEnv` for the same seed and actions, byte for byte.
 
-    ALE's vector environment neither renders nor saves its state; this does what it does in one
-    plain `ALEInterface`. The rules were found by comparing bytes: FIRE comes before the no-ops;
-    the number of no-ops is drawn inside ALE, so it is asked of a vector environment of one game;
-    the frame a step ends early with, by the game's end or the cap, is not looked at, and older ones
-    are pooled; the frame cap counts from the end of the no-ops.
+    ALE's vector environment neither renders nor saves its state; this class repeats its steps on a
+    plain `ALEInterface`. The rules below were found by comparing bytes:
+
+    - At a reset FIRE comes before the no-ops. ALE draws the number of no-ops internally, so it is
+      read from a vector environment with one game.
+    - The frame on which a step ends early (game over or frame cap) is not used; earlier frames are
+      pooled instead.
+    - The frame cap counts from the end of the no-ops.
 
     Args:
         game: Which game.
         protocol: How it is played.
 
     Attributes:
-        frame_size: Height and width of the screen, in pixels; 210x160 in most games.
+        frame_size: Height and width of the colour frame, in pixels; 210x160 in most games.
     """
 
     def __init__(self, game: Game, protocol: Protocol) -> None:
         self.protocol = protocol
-        self._counter = make_ale(game, protocol, 1, n_threads=1)
+        self._noop_env = make_ale(game, protocol, 1, n_threads=1)
         rom = roms.get_rom_path(game.rom)
         assert rom is not None
         self._ale = ALEInterface()
@@ -58,20 +61,20 @@ class SingleEnv:
         self.frame_size: tuple[int, int] = self._ale.getScreenDims()
         self._frames_played = 0
         self._pipeline = make_pipeline(protocol, 1)
-        screens = self._pipeline.screens
-        self._screen = self._ale.getScreenRGB if screens.colour else self._ale.getScreenGrayscale
-        self._stack = np.zeros(screens.shape, np.uint8)
+        spec = self._pipeline.frame_spec
+        self._screen = self._ale.getScreenRGB if spec.colour else self._ale.getScreenGrayscale
+        self._stack = np.zeros(spec.shape, np.uint8)
         self._pair = np.zeros((2, *self._screen().shape), np.uint8)
-        self._actions: list[Action] = list(self._counter.ale.get_action_set())
+        self._actions: list[Action] = list(self._noop_env.ale.get_action_set())
 
     @property
     def action_names(self) -> list[str]:
-        """Names of the actions, by number."""
+        """Names of the actions, by index."""
         return [action.name for action in self._actions]
 
     @property
     def frame(self) -> np.ndarray:
-        """The screen as it is now, uint8 RGB [*frame_size, 3]."""
+        """The current colour frame, uint8 RGB [*frame_size, 3]."""
         frame: np.ndarray = self._ale.getScreenRGB()
         return frame
 
@@ -81,7 +84,7 @@ class SingleEnv:
         return int(self._ale.lives())
 
     def reset(self, seed: int) -> np.ndarray:
-        """Begins the game that `AleVecEnv` begins with this seed.
+        """Starts the game that `AleVecEnv` plays for this seed.
 
         Args:
             seed: The emulator's seed, 0 to 2**31 - 1.
@@ -89,7 +92,7 @@ class SingleEnv:
         Returns:
             The observation, [C, H, W].
         """
-        _, info = self._counter.reset(seed=np.array([seed], np.int32))
+        _, info = self._noop_env.reset(seed=np.array([seed], np.int32))
         n_frames = int(info["episode_frame_number"][0])
         self._ale.setInt("random_seed", seed)
         self._ale.loadROM(self._rom)
@@ -101,11 +104,11 @@ class SingleEnv:
         self._stack[:] = 0
         self._pair[1] = 0
         self._pair[0] = self._screen()
-        self._pipeline.forget()
+        self._pipeline.reset()
         return self._observe()
 
     def step(self, action: int) -> SingleEnvStep:
-        """Plays one action for `frame_skip` frames, or until the game ends."""
+        """Repeats an action for `frame_skip` frames, or until the game ends."""
         reward = 0.0
         for left in range(self.protocol.frame_skip, 0, -1):
             reward += self._ale.act(self._actions[action])
@@ -120,10 +123,10 @@ class SingleEnv:
 
     def _observe(self) -> np.ndarray:
         if self.protocol.max_pool:
-            # In place, as ALE does: a step that ends early pools what was pooled before.
+            # In place, as ALE does: a step that ends early pools the frames of the step before.
             np.maximum(self._pair[0], self._pair[1], out=self._pair[0])
         height, width = self._stack.shape[1:3]
         self._stack[:-1] = self._stack[1:].copy()
         self._stack[-1] = cv2.resize(self._pair[0], (width, height), interpolation=cv2.INTER_AREA)
-        observation: np.ndarray = self._pipeline.look(self._stack.copy()[None], [0])[0]
+        observation: np.ndarray = self._pipeline.observe(self._stack.copy()[None], [0])[0]
         return observation

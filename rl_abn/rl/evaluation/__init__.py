@@ -1,1 +1,1 @@
-"""Whole games: who plays, how they are scored, and how they are filmed."""
+"""Evaluation: players, whole games, scores and videos."""

@@ -1,4 +1,4 @@
-"""Plays whole games, several at once."""
+"""Plays whole games in parallel environments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rl_abn.rl.evaluation.players import Player
 
 
 class GameResult(NamedTuple):
-    """One whole game.
+    """The result of one whole game.
 
     Attributes:
         score: Sum of the raw rewards.
@@ -26,9 +26,9 @@ class GameResult(NamedTuple):
 
 
 def split_quota(n_games: int, n_envs: int) -> np.ndarray:
-    """Shares games out among environments, int [n_envs], before any is played.
+    """Splits games among environments before any is played, int [n_envs].
 
-    Counting whatever ends first would favour short games.
+    Counting the first games that end would give short games too much weight.
     """
     return np.array([n_games // n_envs + (i < n_games % n_envs) for i in range(n_envs)])
 
@@ -40,14 +40,9 @@ def play_games(
     report: ProgressReport | None = None,
     done_before: int = 0,
 ) -> list[GameResult]:
-    """Plays whole games, each environment its set quota.
+    """Resets the environments and plays whole games, a fixed number in each environment.
 
-    Args:
-        player: Who plays.
-        env: The games, about to be reset.
-        n_games: How many.
-        report: Shows how far it is.
-        done_before: Games of other players that the report counts too.
+    `done_before` are games of other players already counted in the report.
     """
     quota = split_quota(n_games, env.num_envs)
     results: list[list[GameResult]] = [[] for _ in quota]
@@ -58,7 +53,7 @@ def play_games(
         actions, _ = player.act(observations, episode_start, lost_life)
         observations, _, ended, infos = env.step(actions)
         lost_life = np.array(["lost_life" in info for info in infos])
-        # An ended game reset_mask at once: the observation is the next one's first.
+        # Same-step autoreset: after a game's end the observation is the first of the next game.
         episode_start = ended & ~lost_life
         for i in np.flatnonzero(episode_start):
             if len(results[i]) == quota[i]:

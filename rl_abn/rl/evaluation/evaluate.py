@@ -1,4 +1,4 @@
-"""Scores a player's games; an agent's beside those of its changed selves and of chance."""
+"""Evaluates an agent, and beside it the agent under interventions and a random player."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from rl_abn.progress import ProgressReport
 from rl_abn.recipes import EnvRecipe, Protocol
 from rl_abn.rl.envs.ale_vec_env import AleVecEnv
 from rl_abn.rl.evaluation.episodes import GameResult, play_games
-from rl_abn.rl.evaluation.interventions import Change
+from rl_abn.rl.evaluation.interventions import InterventionSpec
 from rl_abn.rl.evaluation.players import AgentPlayer, Player, RandomPlayer
 from rl_abn.rl.evaluation.scores import Difference, difference, human_normalised, interquartile_mean
 from rl_abn.rl.training.build import load_policy, training_protocol
 from rl_abn.runs import Run, write_output
 from rl_abn.seeds import derive_seeds
 
-_EVALUATION = 3  # keeps these games apart from those of training and probing
+_SEED_STREAM = 3  # evaluation games; training, probes and videos use other streams
 MAX_ENVS = 16
 
 
@@ -35,17 +35,17 @@ class Evaluation(NamedTuple):
     Attributes:
         player: Its name.
         protocol: The protocol's name.
-        greedy: Whether it took its likeliest actions.
-        n_actions: Actions it had to choose from.
-        games: Every game, in the order of the environments.
+        greedy: Whether it took the most probable actions.
+        n_actions: Number of actions.
+        games: All games, in the order of the environments.
         max_frames: The frame cap.
         mean: Mean raw score.
         iqm: Interquartile mean of the raw scores.
-        human_normalised: Of the mean: 0 is a random player, 1 a person.
+        human_normalised: The mean, human-normalised: 0 is a random player, 1 a human.
         seed: Of the games.
-        intervention: What was done to the agent's maps; None for a player that is as it is.
-        changed_maps: Names of the maps it was done to.
-        difference: Of the mean to the intact agent's; None for that agent itself.
+        intervention: The intervention on the agent's maps; None for none.
+        intervened_maps: Names of the maps it replaced.
+        difference: Of the mean to the intact agent's; None for the intact agent itself.
     """
 
     player: str
@@ -59,7 +59,7 @@ class Evaluation(NamedTuple):
     human_normalised: float
     seed: int
     intervention: str | None = None
-    changed_maps: tuple[str, ...] = ()
+    intervened_maps: tuple[str, ...] = ()
     difference: Difference | None = None
 
     @property
@@ -67,26 +67,27 @@ class Evaluation(NamedTuple):
         """Raw scores of the games, float64 [N]."""
         return np.array([game.score for game in self.games], dtype=np.float64)
 
-    def beside(self, intact: Evaluation) -> Evaluation:
-        """Returns the evaluation with its difference to the intact agent's."""
+    def compared_to(self, intact: Evaluation) -> Evaluation:
+        """Returns this evaluation with its difference to the intact agent's."""
         return self._replace(difference=difference(self.scores, intact.scores, self.seed))
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the evaluation as plain data."""
+        """Returns plain data for JSON; `changed_maps` is the older name of `intervened_maps`."""
         return {
             **self._asdict(),
             "games": [game._asdict() for game in self.games],
             "mean": self.mean._asdict(),
             "iqm": self.iqm._asdict(),
-            "changed_maps": list(self.changed_maps),
+            "intervened_maps": list(self.intervened_maps),
+            "changed_maps": list(self.intervened_maps),
             "difference": self.difference and self.difference._asdict(),
         }
 
 
 def evaluation_env(recipe: EnvRecipe, protocol: Protocol, n_games: int, seed: int) -> AleVecEnv:
-    """Makes the environments that play `n_games` games from a seed."""
+    """Makes the environments in which `n_games` games are played from a seed."""
     env = AleVecEnv(recipe.game, protocol, min(n_games, MAX_ENVS), life_loss_terminal=True)
-    env.seed_games(derive_seeds(seed, _EVALUATION, count=env.num_envs))
+    env.seed_games(derive_seeds(seed, _SEED_STREAM, count=env.num_envs))
     return env
 
 
@@ -105,19 +106,19 @@ def evaluate(
     """Plays and scores games.
 
     Args:
-        player: Who plays.
+        player: Chooses the actions.
         recipe: Which game.
         protocol_name: A protocol of the recipe.
-        n_games: How many, at least 1.
+        n_games: Number of games, at least 1.
         seed: Of the games and the bootstrap.
-        full_action_space: Whether there are 18 actions; None is the protocol's word. An agent
-            keeps the actions it was trained with.
-        max_steps: Cuts games off after so many agent steps, where the protocol has no shorter cap.
-        report: Shows how far it is.
-        done_before: Games of other players that the report counts too.
+        full_action_space: Whether there are 18 actions; None follows the protocol. An agent keeps
+            the actions it was trained with.
+        max_steps: Cuts games off after this many agent steps, if the protocol's cap is not shorter.
+        report: Progress display.
+        done_before: Games of other players already counted in the report.
 
     Raises:
-        RlAbnError: If the recipe has no such protocol, or it shows what the player cannot see.
+        RlAbnError: If the recipe has no such protocol, or its observations do not fit the player.
     """
     protocols = {str(name): protocol for name, protocol in recipe.protocol.items()}
     if protocol_name not in protocols:
@@ -161,15 +162,15 @@ def _described(space: spaces.Space | None) -> str:
 
 
 class RunEvaluation(NamedTuple):
-    """An agent's games, and those of others beside them.
+    """The evaluation of a run's agent and of the players compared with it.
 
     Attributes:
         game: The game's title.
         run: The run folder.
         step: The checkpoint's step.
-        evaluations: The intact agent's, then its changed selves' as asked for, then the random
-            player's if it played.
-        max_steps: Agent steps after which games were cut off, if that was asked for.
+        evaluations: Of the intact agent, then under each intervention in the order given, then of
+            the random player if it played.
+        max_steps: Agent steps after which games were cut off; None for the protocol's cap.
     """
 
     game: str
@@ -180,43 +181,43 @@ class RunEvaluation(NamedTuple):
 
     @property
     def intact(self) -> Evaluation:
-        """The agent's, as it is."""
+        """The evaluation of the agent without intervention."""
         return self.evaluations[0]
 
     @property
-    def changed(self) -> list[Evaluation]:
-        """Its changed selves'."""
+    def intervened(self) -> list[Evaluation]:
+        """The evaluations under interventions."""
         return [e for e in self.evaluations if e.intervention is not None]
 
     @property
     def random(self) -> Evaluation | None:
-        """The random player's, if it played."""
+        """The random player's evaluation, or None."""
         last = self.evaluations[-1]
         return None if last is self.intact or last.intervention is not None else last
 
     @property
     def beats_random(self) -> bool | None:
-        """Whether the agent's mean lies above and the intervals do not overlap; None if unknown."""
+        """Whether the agent's mean is higher and the intervals do not overlap; None if unknown."""
         if self.random is None:
             return None
-        agent, chance = self.intact.mean, self.random.mean
-        return agent.low is not None and chance.high is not None and agent.low > chance.high
+        agent, random = self.intact.mean, self.random.mean
+        return agent.low is not None and random.high is not None and agent.low > random.high
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the evaluation as plain data."""
+        """Returns plain data for JSON."""
         return {**self._asdict(), "evaluations": [e.as_json() for e in self.evaluations]}
 
-    def keep(self, run: Run) -> Path:
-        """Writes the evaluation into the run's evaluations/."""
+    def save(self, run: Run) -> Path:
+        """Writes the evaluation into the run's evaluations/ and returns the file."""
         agent = self.intact
-        draw = "greedy" if agent.greedy else "stochastic"
-        name = f"step-{self.step}-{agent.protocol}-{draw}-{len(agent.games)}-games-{agent.seed}"
+        mode = "greedy" if agent.greedy else "stochastic"
+        name = f"step-{self.step}-{agent.protocol}-{mode}-{len(agent.games)}-games-{agent.seed}"
         if self.max_steps is not None:
             name += f"-cut-at-{self.max_steps}"
-        if self.changed:
-            # All their names may be longer than a file's can be.
-            asked = " ".join(sorted(e.player for e in self.changed))
-            name += f"-interventions-{sha256(asked.encode()).hexdigest()[:8]}"
+        if self.intervened:
+            # All labels together could exceed the longest possible file name.
+            labels = " ".join(sorted(e.player for e in self.intervened))
+            name += f"-interventions-{sha256(labels.encode()).hexdigest()[:8]}"
         path = run.path / "evaluations" / f"{name}.json"
         write_output(path, self.as_json())
         return path
@@ -228,42 +229,44 @@ def evaluate_run(
     n_games: int,
     protocol: str | None = None,
     greedy: bool = False,
-    changes: Sequence[Change] = (),
-    beside_random: bool = False,
+    interventions: Sequence[InterventionSpec] = (),
+    with_random: bool = False,
     max_steps: int | None = None,
     step: int | None = None,
     seed: int = 0,
     device: str = "auto",
     report: ProgressReport | None = None,
 ) -> RunEvaluation:
-    """Evaluates a run's agent, and others beside it if asked: all begin the same games.
+    """Evaluates a run's agent and the players to compare it with, all from the same game seeds.
 
     Args:
         run: The run.
-        n_games: Games a player.
-        protocol: The protocol's name; None is the one it was trained under.
-        greedy: Whether the agent takes its likeliest actions.
-        changes: Agents with other maps that play too.
-        beside_random: Whether a random player plays as many games.
-        max_steps: Cuts games off after so many agent steps, where the protocol has no shorter cap.
+        n_games: Games per player.
+        protocol: The protocol's name; None is the one the agent was trained under.
+        greedy: Whether the agent takes the most probable actions.
+        interventions: The agent also plays under each of these.
+        with_random: Whether a random player plays as many games.
+        max_steps: Cuts games off after this many agent steps, if the protocol's cap is not shorter.
         step: The checkpoint's step; None is the newest.
-        seed: Of the games, the draws and the bootstrap.
+        seed: Of the games, the sampled actions and the bootstrap.
         device: Where the network runs.
-        report: Shows how far it is.
+        report: Progress display.
 
     Raises:
-        RlAbnError: If the checkpoint or the protocol will not do.
+        RlAbnError: If the checkpoint or the protocol cannot be used.
     """
     recipe = run.recipe
     checkpoint = run.checkpoint(step)
     policy = load_policy(run, checkpoint, device_of(device))
     agent = partial(AgentPlayer, policy=policy, greedy=greedy, seed=seed)
-    players: list[tuple[Player, Change | None]] = [(agent(recipe.agent_name), None)]
-    players += [(agent(c.label, intervention=c.make(policy, seed)), c) for c in changes]
-    if beside_random:
+    players: list[tuple[Player, InterventionSpec | None]] = [(agent(recipe.agent_name), None)]
+    players += [
+        (agent(spec.label, intervention=spec.make(policy, seed)), spec) for spec in interventions
+    ]
+    if with_random:
         players.append((RandomPlayer(policy.n_actions, seed=seed), None))
     evaluations: list[Evaluation] = []
-    for player, change in players:
+    for player, spec in players:
         evaluation = evaluate(
             player,
             recipe.env,
@@ -275,12 +278,12 @@ def evaluate_run(
             report=report,
             done_before=len(evaluations) * n_games,
         )
-        if change is not None:
+        if spec is not None:
             evaluation = evaluation._replace(
-                intervention=change.intervention,
-                changed_maps=policy.map_names if change.only is None else (change.only,),
+                intervention=spec.intervention,
+                intervened_maps=policy.map_names if spec.map_name is None else (spec.map_name,),
             )
-        evaluations.append(evaluation.beside(evaluations[0]) if evaluations else evaluation)
+        evaluations.append(evaluation.compared_to(evaluations[0]) if evaluations else evaluation)
     return RunEvaluation(
         recipe.env.game.title, str(run.path), checkpoint.step, evaluations, max_steps
     )

@@ -1,4 +1,4 @@
-"""Which changed agents are asked for, read against the agent's maps."""
+"""Which interventions on an agent's attention maps to evaluate, read from the command line."""
 
 from __future__ import annotations
 
@@ -13,70 +13,63 @@ from rl_abn.recipes import AgentRecipe
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.seeds import derive_seeds
 
-EVERY, EACH = "all", "each"
-_DRAWS = 5  # keeps an intervention's draws apart from those of games and actions
+ALL, EACH = "all", "each"
+_SEED_STREAM = 5  # an intervention's random numbers; games and actions use other streams
 
 
-class Change(NamedTuple):
-    """An agent with other maps.
-
-    Attributes:
-        intervention: A name in `INTERVENTIONS`.
-        only: The name of the one map that is changed; None is all of them.
-    """
+class InterventionSpec(NamedTuple):
+    """An intervention, a name in `INTERVENTIONS`, on one of an agent's maps; None is all maps."""
 
     intervention: str
-    only: str | None = None
+    map_name: str | None = None
 
     @property
     def label(self) -> str:
-        """How it is asked for, such as "zero" or "zero:policy"."""
-        return self.intervention if self.only is None else f"{self.intervention}:{self.only}"
+        """Its name on the command line, such as "zero" or "zero:policy"."""
+        name, map_name = self
+        return name if map_name is None else f"{name}:{map_name}"
 
     def make(self, policy: AttentionPolicy, seed: int) -> Intervention:
-        """Makes the intervention for one series of games of a policy, seeded."""
-        draws = int(derive_seeds(seed, _DRAWS, count=1)[0])
+        """Builds the seeded intervention for one evaluation of a policy."""
+        generator_seed = int(derive_seeds(seed, _SEED_STREAM, count=1)[0])
         return Intervention(
             self.intervention,
-            None if self.only is None else policy.map_names.index(self.only),
-            torch.Generator(policy.device).manual_seed(draws),
+            None if self.map_name is None else policy.map_names.index(self.map_name),
+            torch.Generator(policy.device).manual_seed(generator_seed),
         )
 
 
-def read_changes(words: Sequence[str], agent_name: str, agent: AgentRecipe) -> list[Change]:
-    """Reads NAME, NAME:MAP and NAME:each; NAME may be "all".
-
-    Args:
-        words: What was asked for.
-        agent_name: The agent's name.
-        agent: Its recipe.
+def read_interventions(
+    labels: Sequence[str], agent_name: str, agent: AgentRecipe
+) -> list[InterventionSpec]:
+    """Reads labels of the form NAME, NAME:MAP or NAME:each; NAME may be "all".
 
     Returns:
-        Each change once, in the order asked for.
+        Each intervention once, in the order given.
 
     Raises:
         RlAbnError: If the agent has no maps, or a name is unknown.
     """
     maps = agent.attention.map_names
-    if words and not maps:
+    if labels and not maps:
         raise RlAbnError(
             f"expected an agent with attention maps, got '{agent_name}', which has none to change"
         )
-    changes = [change for word in words for change in _read(word, maps)]
-    return list(dict.fromkeys(changes))
+    specs = [spec for label in labels for spec in _read(label, maps)]
+    return list(dict.fromkeys(specs))
 
 
-def _read(word: str, maps: tuple[str, ...]) -> list[Change]:
-    name, colon, where = word.partition(":")
-    if name not in (EVERY, *INTERVENTIONS):
-        hint = did_you_mean(name, (EVERY, *INTERVENTIONS))
+def _read(label: str, maps: tuple[str, ...]) -> list[InterventionSpec]:
+    name, colon, where = label.partition(":")
+    if name not in (ALL, *INTERVENTIONS):
+        hint = did_you_mean(name, (ALL, *INTERVENTIONS))
         raise RlAbnError(f"unknown intervention '{name}': {hint}")
     if colon and where not in (EACH, *maps):
         hint = did_you_mean(where, (EACH, *maps))
-        raise RlAbnError(f"unknown map '{where}' in intervention '{word}': {hint}")
-    # The only map there is, is all of them.
-    alone: tuple[str | None, ...] = () if len(maps) == 1 else maps
-    only = where if where in alone else None
-    changed = (None, *alone) if where == EACH else (only,)
-    names = INTERVENTIONS if name == EVERY else (name,)
-    return [Change(name, which) for name in names for which in changed]
+        raise RlAbnError(f"unknown map '{where}' in intervention '{label}': {hint}")
+    # With one map only, naming it is the same as all maps.
+    separate: tuple[str | None, ...] = () if len(maps) == 1 else maps
+    map_name = where if where in separate else None
+    map_names = (None, *separate) if where == EACH else (map_name,)
+    names = INTERVENTIONS if name == ALL else (name,)
+    return [InterventionSpec(name, map_name) for name in names for map_name in map_names]

@@ -1,4 +1,4 @@
-"""What a set of game scores says, with its uncertainty."""
+"""Statistics of game scores, with 95% intervals."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Difference(NamedTuple):
     """A difference of means and its 95% bootstrap interval.
 
     Attributes:
-        value: The mean less the mean of reference.
+        value: The mean minus the reference's mean.
         low: Lower end; None if either has fewer than two games.
         high: Upper end; None if either has fewer than two games.
-        share: The difference as a share of the reference's size, so -0.5 is half of it lost; None
-            if the reference is 0.
+        share: The difference divided by the reference's absolute value, so -0.5 is a loss of half;
+            None if the reference is 0.
     """
 
     value: float
@@ -37,15 +37,15 @@ class Difference(NamedTuple):
 
 
 def interquartile_mean(scores: np.ndarray, seed: int = 0) -> Estimate:
-    """Estimates the mean of the middle half of scores [N] (Agarwal et al., NeurIPS 2021)."""
+    """Estimates the interquartile mean of scores [N] (Agarwal et al., NeurIPS 2021)."""
     return estimate(scores, _iqm, seed)
 
 
 def difference(scores: np.ndarray, reference: np.ndarray, seed: int = 0) -> Difference:
-    """Estimates how far the mean of scores [N] lies from that of reference [M].
+    """Estimates the mean of scores [N] minus the mean of reference [M].
 
-    The two count as independent samples even where their games start from the same seeds: after a
-    few steps the players are in different states.
+    The two are treated as independent samples even if their games start from the same seeds: after
+    a few steps the players are in different states.
     """
     base = float(np.mean(reference))
     value = float(np.mean(scores)) - base
@@ -56,7 +56,7 @@ def difference(scores: np.ndarray, reference: np.ndarray, seed: int = 0) -> Diff
 
 
 def human_normalised(score: float, scores: Scores) -> float:
-    """Returns 0 for a random player's score and 1 for a person's (Mnih et al. 2015)."""
+    """Returns the human-normalised score: 0 is random, 1 human (Mnih et al. 2015)."""
     return (score - scores.random) / (scores.human - scores.random)
 
 

@@ -1,4 +1,4 @@
-"""Plays one game at a time and offers every step to whoever watches."""
+"""Plays one game in a `SingleEnv` and passes every step to observers."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from rl_abn.rl.policies.outputs import PolicyOutput
 
 
 class Step(NamedTuple):
-    """One step of a game, as it was decided: the screen before the action, and what came of it.
+    """One step of a game: the frame and output at the decision, and the result of the action.
 
     Attributes:
-        t: Steps before this one.
-        frame: The colour screen the action was chosen on, uint8 [210, 160, 3].
-        observation: What the player saw, [C, H, W].
-        attention: What it thought, a batch of one; None for a player that does not think.
-        action: What it did.
+        t: Index of the step, from 0.
+        frame: The colour frame before the action, uint8 [210, 160, 3].
+        observation: The agent's observation before the action, [C, H, W].
+        output: The policy output, a batch of one; None for a player without a network.
+        action: Index of the action taken.
         reward: Raw reward of the step.
         score: Raw score after the step.
-        lives: Lives left on the screen the action was chosen on.
-        terminated: Whether the game ended with it.
-        truncated: Whether the frame cap cut it off there.
+        lives: Lives before the action.
+        terminated: Whether the game ended with this step.
+        truncated: Whether the frame cap cut the game off at this step.
     """
 
     t: int
     frame: np.ndarray
     observation: np.ndarray
-    attention: PolicyOutput | None
+    output: PolicyOutput | None
     action: int
     reward: float
     score: float
@@ -41,45 +41,32 @@ class Step(NamedTuple):
 
 
 class Observer(Protocol):
-    """Watches games: a recorder, a log, a progress line."""
+    """Receives every step of a game: a recorder, a log or a progress display."""
 
     def on_step(self, step: Step) -> None:
-        """Takes one step."""
+        """Handles one step."""
 
 
 def play_game(
     player: Player,
-    twin: SingleEnv,
+    env: SingleEnv,
     seed: int,
     observers: Sequence[Observer],
     max_steps: int | None = None,
 ) -> Step:
-    """Plays a game to its end, or for `max_steps` steps.
-
-    Args:
-        player: Who plays.
-        twin: The emulator.
-        seed: Of the game.
-        observers: Who watches.
-        max_steps: At most this many; None is the whole game.
-
-    Returns:
-        The last step.
-    """
-    observation = twin.reset(seed)
+    """Plays the game of a seed to its end, or for `max_steps` steps; returns its last step."""
+    observation = env.reset(seed)
     score, t, lost_life = 0.0, 0, False
     while True:
-        frame, lives = twin.frame.copy(), twin.lives
-        actions, attention = player.act(
-            observation[None], np.array([t == 0]), np.array([lost_life])
-        )
-        outcome = twin.step(int(actions[0]))
+        frame, lives = env.frame.copy(), env.lives
+        actions, output = player.act(observation[None], np.array([t == 0]), np.array([lost_life]))
+        outcome = env.step(int(actions[0]))
         score += outcome.reward
         step = Step(
             t=t,
             frame=frame,
             observation=observation,
-            attention=attention,
+            output=output,
             action=int(actions[0]),
             reward=outcome.reward,
             score=score,
@@ -92,4 +79,4 @@ def play_game(
         t += 1
         if outcome.terminated or outcome.truncated or t == max_steps:
             return step
-        observation, lost_life = outcome.observation, twin.lives < lives
+        observation, lost_life = outcome.observation, env.lives < lives

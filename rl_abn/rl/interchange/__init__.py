@@ -1,1 +1,1 @@
-"""Agents from elsewhere and for elsewhere: stable-baselines3 zips and Mask-A3C weights."""
+"""Import and export of agents: stable-baselines3 zips and Mask-A3C weight files."""

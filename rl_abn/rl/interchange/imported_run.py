@@ -1,4 +1,4 @@
-"""What every import ends with: a run of weights that were trained elsewhere."""
+"""The last step of every import: a run folder made of weights trained elsewhere."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ def make_imported_run(
     folder: Path | None,
     on_exists: OnExists | None,
 ) -> Run:
-    """Makes a run with one checkpoint, to evaluate and to watch but not to train on.
+    """Makes a run with one checkpoint, for evaluation and videos; it cannot be trained on.
 
     Args:
         path: The file the weights come from.
-        kind: What kind of file it is, a word of the command line.
-        recipe: What the run is made of.
-        policy: Its policy, which gets the weights.
-        weights: Under the policy's names.
-        steps: Agent steps trained, 0 where nobody knows.
+        kind: The kind of file, as on the command line.
+        recipe: The run's recipe.
+        policy: A policy of that recipe; the weights are loaded into it.
+        weights: By the policy's parameter names.
+        steps: Agent steps trained, 0 if unknown.
         folder: The run folder; None is runs/ENV/AGENT/KIND-FILE.
-        on_exists: "new" or "overwrite", where a run is already.
+        on_exists: "new" or "overwrite", where a run exists already.
 
     Raises:
-        RlAbnError: If the weights are not the policy's or the folder is taken; nothing is written
+        RlAbnError: If the weights do not fit the policy or the folder is taken; nothing is written
             then.
     """
     check_weights(path, weights, policy.state_dict())

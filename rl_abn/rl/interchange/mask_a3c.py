@@ -1,4 +1,4 @@
-"""From a weight file published with Mask-Attention A3C (Itaya et al., IJCNN 2021) to a run."""
+"""Import of a weight file published with Mask-Attention A3C (Itaya et al., IJCNN 2021)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rl_abn.runs import OnExists, Run, check_weights
 AGENT = "a2c_mask_a3c"
 MOST_BYTES = 64 * 2**20  # the published files have 1.4 MB
 PARTS = ("weight", "bias")
-# The published layers, and the same ones here.
+# Names of the published layers, and of the same layers here.
 _LAYERS = {
     "conv1": "features_extractor.layers.0.0",
     "conv2": "features_extractor.layers.1.0",
@@ -33,7 +33,7 @@ _LAYERS = {
     "critic_linear": "value_net",
 }
 NAMES = {f"{theirs}.{part}": f"{ours}.{part}" for theirs, ours in _LAYERS.items() for part in PARTS}
-# One layer here makes both maps, a row each.
+# Both maps come from one layer here, one output channel each.
 MAPS, MAP_HEAD = ("att_conv_a1", "att_conv_c1"), "attention_branch.map_head.0"
 
 
@@ -47,20 +47,20 @@ def import_mask_a3c(
     folder: Path | None = None,
     on_exists: OnExists | None = None,
 ) -> Run:
-    """Makes a run of a published weight file, with one checkpoint to evaluate and to watch.
+    """Makes a run with one checkpoint from a published weight file.
 
     Args:
-        path: A file of the form with both masks, with or without its ConvLSTM.
-        env: Name or path of the env recipe; the file does not say its game.
-        agent: Name or path of an agent recipe of that form.
-        settings: Overrides such as "train.precision=bf16"; the file decides on the memory.
-        steps: Agent steps it was trained, for the record; the file does not say them either.
+        path: A file of the network with both masks, with or without its ConvLSTM.
+        env: Name or path of the env recipe; the file does not name its game.
+        agent: Name or path of an agent recipe with the same operations.
+        settings: Overrides such as "train.precision=bf16"; the memory follows from the file.
+        steps: Agent steps trained, for the record; the file does not contain them.
         folder: The run folder; None is runs/ENV/AGENT/mask-a3c-NAME.
-        on_exists: "new" or "overwrite", where a run is already.
+        on_exists: "new" or "overwrite", where a run exists already.
 
     Raises:
-        RlAbnError: If the file is damaged, hostile, of another agent or of a game with other
-            actions; nothing is written then.
+        RlAbnError: If the file is damaged, hostile, of another agent or of a game with another
+            number of actions; nothing is written then.
     """
     published = read_mask_a3c(path)
     has_memory = any(name.startswith("convlstm") for name in published)
@@ -86,10 +86,10 @@ def import_mask_a3c(
 
 
 def read_mask_a3c(path: Path) -> dict[str, Tensor]:
-    """Reads the tensors of a weight file under their published names.
+    """Reads the tensors of a weight file by their published names.
 
     Raises:
-        RlAbnError: If it holds anything but tensors, or is no such file.
+        RlAbnError: If it contains anything but tensors, or is no such file.
     """
     try:
         if kind_of(path) != "a file":
@@ -106,7 +106,7 @@ def read_mask_a3c(path: Path) -> dict[str, Tensor]:
 
 
 def to_published(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Gives a policy's tensors their published names."""
+    """Renames a policy's tensors to their published names."""
     published = {theirs: weights[ours] for theirs, ours in NAMES.items() if ours in weights}
     for part in PARTS:
         for row, name in enumerate(MAPS):
@@ -115,7 +115,7 @@ def to_published(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def from_published(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Gives published tensors the names they have in a policy."""
+    """Renames published tensors to the policy's names."""
     weights = {ours: published[theirs] for theirs, ours in NAMES.items() if theirs in published}
     for part in PARTS:
         weights[f"{MAP_HEAD}.{part}"] = torch.cat([published[f"{name}.{part}"] for name in MAPS])
@@ -123,10 +123,10 @@ def from_published(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _check_agent(path: Path, policy: AttentionPolicy) -> None:
-    """Refuses an agent whose operations are not the published ones.
+    """Checks that an agent has the published operations.
 
     Raises:
-        RlAbnError: If it is another network, or attends in another way.
+        RlAbnError: If its network or its attention differs.
     """
     settings = policy.settings
     form = (settings.extractor, settings.mechanism, settings.maps, settings.answers)
@@ -141,10 +141,10 @@ def _check_agent(path: Path, policy: AttentionPolicy) -> None:
 def _check_actions(
     path: Path, published: Mapping[str, Tensor], recipe: RunRecipe, policy: AttentionPolicy
 ) -> None:
-    """Refuses the weights of a game with another number of actions.
+    """Checks that the weights have the game's number of actions.
 
     Raises:
-        RlAbnError: Naming the games that have as many.
+        RlAbnError: If not; it names the games that have as many.
     """
     shape = published["actor_linear.weight"].shape
     if len(shape) != 2 or shape[0] == policy.n_actions:

@@ -1,4 +1,4 @@
-"""From a run to a stable-baselines3 zip."""
+"""Export of a run as a stable-baselines3 zip."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from rl_abn.runs import Checkpoint, Run, read_weights
 def export_sb3(run: Run, path: Path, step: int | None = None) -> Checkpoint:
     """Writes a checkpoint as a zip that `AttentionPPO.load` or `AttentionA2C.load` reads.
 
-    SB3's own `PPO.load` and `A2C.load` read it too. The optimizer comes along where the run has
-    one, so that the training can go on there.
+    SB3's own `PPO.load` and `A2C.load` read it too. The optimizer is included if the run has one,
+    so that training can continue in SB3.
 
     Args:
         run: The run.
-        path: The zip; what is there is replaced.
+        path: The zip; an existing file is replaced.
         step: The checkpoint's step; None is the newest.
 
     Returns:
-        The checkpoint that was exported.
+        The exported checkpoint.
 
     Raises:
-        RlAbnError: If the name does not end with .zip (SB3 would look for another), the checkpoint
-            is damaged, or the file cannot be written.
+        RlAbnError: If the name does not end with .zip (SB3 would append it), the checkpoint is
+            damaged, or the file cannot be written.
     """
     if path.suffix != ".zip":
         raise RlAbnError(f"expected a file name that ends with .zip, got '{path}'; '{path}.zip'?")
@@ -40,7 +40,7 @@ def export_sb3(run: Run, path: Path, step: int | None = None) -> Checkpoint:
     else:
         checkpoint.restore(model, found)
     content = io.BytesIO()
-    # Each algorithm makes the buffer it fills: SB3's own cannot fill ours.
+    # SB3's own algorithms must make their own buffer class: they cannot fill ours.
     model.save(content, exclude=["rollout_buffer_class"])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

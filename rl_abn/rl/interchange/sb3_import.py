@@ -1,4 +1,4 @@
-"""From a stable-baselines3 zip to a run; of the zip only the policy's tensors are read."""
+"""Import of a stable-baselines3 zip; only the policy's tensors are read from it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rl_abn.rl.training.build import make_policy
 from rl_abn.runs import OnExists, Run, check_weights
 
 MOST_BYTES = 512 * 2**20
-# The layers of SB3's CnnPolicy, in the order in which ours come.
+# The layers of SB3's CnnPolicy, in the order of ours.
 _CNN_POLICY = (
     *(f"features_extractor.cnn.{i}" for i in (0, 2, 4)),
     "features_extractor.linear.0",
@@ -40,15 +40,15 @@ def import_sb3(
     folder: Path | None = None,
     on_exists: OnExists | None = None,
 ) -> Run:
-    """Makes a run of a stable-baselines3 zip, with one checkpoint to evaluate and to watch.
+    """Makes a run with one checkpoint from a stable-baselines3 zip.
 
     Args:
-        path: A zip of ours, or of a plain SB3 `CnnPolicy` where the agent has no attention.
+        path: A zip of ours, or of a plain SB3 `CnnPolicy` for an agent without attention.
         env: Name or path of the env recipe.
         agent: Name or path of the agent recipe.
         settings: Overrides such as "network.attention_at=7".
         folder: The run folder; None is runs/ENV/AGENT/sb3-NAME.
-        on_exists: "new" or "overwrite", where a run is already.
+        on_exists: "new" or "overwrite", where a run exists already.
 
     Raises:
         RlAbnError: If the zip is damaged, hostile or of another agent; nothing is written then.
@@ -65,13 +65,13 @@ def import_sb3(
 
 
 def read_sb3(path: Path) -> tuple[dict[str, Tensor], int]:
-    """Reads the policy's tensors and the steps trained from an SB3 zip, in memory.
+    """Reads the policy's tensors and the number of steps trained from an SB3 zip, in memory.
 
-    The file's other members, which hold pickles, are not opened. `policy.pth` is a pickle as
-    well: torch's loader takes nothing but tensors from it.
+    The zip's other members contain pickles and are not opened. `policy.pth` is a pickle too:
+    torch's loader accepts nothing but tensors from it.
 
     Raises:
-        RlAbnError: If it is no such zip, or one that is made to do harm.
+        RlAbnError: If it is no such zip, or a malicious one.
     """
     try:
         if not path.is_file():
@@ -90,10 +90,11 @@ def read_sb3(path: Path) -> tuple[dict[str, Tensor], int]:
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """Reads a member by its exact name, however large its header says it is.
+    """Reads at most `MOST_BYTES` of a member; the size in its header is not trusted.
 
     Raises:
-        ValueError: If it is not there once, too large, or among names that SB3 does not write.
+        ValueError: If it is missing, duplicated or too large, or another member has a name that SB3
+            does not write.
     """
     names = archive.namelist()
     for other in names:
@@ -109,7 +110,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def _steps(archive: zipfile.ZipFile) -> int:
-    """Returns the steps trained, 0 where the zip does not say; the rest of `data` is left alone."""
+    """Returns the steps trained, 0 if unknown; nothing else of `data` is used."""
     if "data" not in archive.namelist():
         return 0
     steps = json.loads(_member(archive, "data")).get("num_timesteps")
@@ -119,11 +120,11 @@ def _steps(archive: zipfile.ZipFile) -> int:
 def _from_cnn_policy(
     path: Path, weights: dict[str, Tensor], policy: AttentionPolicy
 ) -> dict[str, Tensor]:
-    """Gives the tensors of SB3's CnnPolicy the names they have here.
+    """Renames the tensors of SB3's CnnPolicy to the policy's names.
 
     Raises:
-        RlAbnError: If the agent has attention or another network, or actor and critic have
-            extractors of their own.
+        RlAbnError: If the agent has attention or another network, or actor and critic have separate
+            extractors.
     """
     settings = policy.settings
     if settings.extractor != "nature" or settings.map_names:
@@ -133,8 +134,8 @@ def _from_cnn_policy(
         )
     ours = (name for name in policy.state_dict() if name.endswith(".weight"))
     renamed = {
-        f"{theirs}.{part}": f"{mine.removesuffix('.weight')}.{part}"
-        for theirs, mine in zip(_CNN_POLICY, ours, strict=True)
+        f"{sb3_name}.{part}": f"{name_here.removesuffix('.weight')}.{part}"
+        for sb3_name, name_here in zip(_CNN_POLICY, ours, strict=True)
         for part in ("weight", "bias")
     }
     # SB3 keeps the shared extractor under three names.

@@ -1,7 +1,7 @@
-"""Tensors from the bytes of other people's torch files; nothing in them is executed.
+"""Reads tensors from untrusted torch files; no code in them is executed.
 
-Both kinds hold a pickle. torch's tensors-only loader (`weights_only`) interprets it itself, with a
-list of the few functions it may name: those that build tensors and dictionaries.
+Both file formats contain a pickle. torch's tensors-only loader (`weights_only`) interprets it
+itself and allows only the few functions that build tensors and dictionaries.
 """
 
 from __future__ import annotations
@@ -17,19 +17,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# How torch.save began before 1.6: a pickle of torch's magic number.
+# First bytes of a file of torch.save before 1.6: a pickle of torch's magic number.
 _LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 
 
 def read_torch(content: bytes, most_bytes: int) -> dict[str, Tensor]:
-    """Reads a dictionary of tensors, whichever way torch wrote it.
-
-    Args:
-        content: The file.
-        most_bytes: Refuses a zip whose members would be larger.
+    """Reads a dictionary of tensors in either of torch's formats.
 
     Raises:
-        Exception: Of any kind, for a file that holds something else or is damaged.
+        Exception: Of any kind, if the file is damaged, contains something else, or is a zip whose
+            members are larger than `most_bytes`.
     """
     if content.startswith(_LEGACY):
         return _read(content)
@@ -39,16 +36,12 @@ def read_torch(content: bytes, most_bytes: int) -> dict[str, Tensor]:
 
 
 def read_torch_zip(content: bytes, most_bytes: int) -> dict[str, Tensor]:
-    """Reads a dictionary of tensors as torch writes it since 1.6.
-
-    Args:
-        content: The file, a zip.
-        most_bytes: Refuses one whose members would be larger.
+    """Reads a dictionary of tensors in torch's zip format (since 1.6).
 
     Raises:
-        Exception: Of any kind, for a file that holds something else or is damaged.
+        Exception: As `read_torch`.
     """
-    # What torch writes is not compressed; a bomb is.
+    # torch does not compress its members; a zip bomb does.
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         files = archive.infolist()
         if "policy.pth" in archive.namelist():
@@ -63,11 +56,11 @@ def read_torch_zip(content: bytes, most_bytes: int) -> dict[str, Tensor]:
 def _read(content: bytes) -> dict[str, Tensor]:
     try:
         with warnings.catch_warnings():
-            # Of sources that changed: only a file made for it brings torch to compare any.
+            # torch warns of changed source code; only a malicious file makes it compare any.
             warnings.simplefilter("error")
             loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        # Its first line tells people how to load it in spite of that.
+        # torch's own message advises to load the file in spite of the danger.
         named = re.search(r"GLOBAL ([\w.]{1,80})", str(error))
         raise ValueError(
             f"a pickle that asks for {named[1]}" if named else "a pickle that is no tensors'"
@@ -87,7 +80,7 @@ def _plain_tensors(loaded: Any) -> dict[str, Tensor]:
             and value.layout == torch.strided
             and value.device.type == "cpu"
             and not value.is_quantized
-            # A view can say that four bytes are a trillion numbers.
+            # A view can claim a trillion elements on four bytes.
             and value.nbytes <= value.untyped_storage().nbytes()
         ):
             raise ValueError(f"something that is no plain tensor in {str(name)[:80]!r}")

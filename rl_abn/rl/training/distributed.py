@@ -1,4 +1,4 @@
-"""Several processes that train one agent: synchronous data parallelism."""
+"""Synchronous data parallelism: several processes train one agent."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process's place among those that train together; alone unless `torchrun` says more.
+    """This process's rank and the number of ranks; a single rank unless started by `torchrun`.
 
-    A recipe's counts (games, batch size) are those of all ranks together, and all ranks draw the
-    same random numbers and take their share of them: the number of ranks changes what a training
-    computes by rounding only, and by which steps meet in a minibatch.
+    A recipe's counts (games, batch size) are totals over all ranks. All ranks draw the same random
+    numbers and use their share of them. So the number of ranks changes only rounding and which
+    steps share a minibatch.
 
     Attributes:
-        rank: From 0; rank 0 alone writes and talks.
-        count: How many there are.
-        local_rank: Which of those on this machine.
-        local_count: How many are on this machine.
+        rank: From 0; only rank 0 writes files and prints.
+        count: Number of ranks.
+        local_rank: Rank on this machine.
+        local_count: Number of ranks on this machine.
     """
 
     rank: int = 0
@@ -38,10 +38,10 @@ class Ranks:
 
     @classmethod
     def of_environment(cls) -> Ranks:
-        """Reads the place `torchrun` gave this process.
+        """Reads the environment variables that `torchrun` sets.
 
         Raises:
-            RlAbnError: If its variables make no sense.
+            RlAbnError: If they are invalid.
         """
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
         if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
@@ -60,7 +60,7 @@ class Ranks:
         return ranks
 
     def join(self, device: torch.device) -> None:
-        """Meets the others: by NCCL on GPUs, by gloo on CPUs."""
+        """Joins the process group: NCCL on GPUs, gloo on CPUs."""
         if self.count == 1 or distributed.is_initialized():
             return
         if device.type == "cuda":
@@ -68,12 +68,12 @@ class Ranks:
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
 
     def leave(self) -> None:
-        """Parts from the others."""
+        """Leaves the process group."""
         if self.count > 1 and distributed.is_initialized():
             distributed.destroy_process_group()
 
     def device(self, name: str) -> str:
-        """Returns this rank's device for a name: "auto" and "cuda" are a GPU each."""
+        """Returns this rank's device; for "auto" and "cuda" each rank gets its own GPU."""
         if self.count > 1 and name in ("auto", "cuda") and torch.cuda.is_available():
             return f"cuda:{self.local_rank}"
         return name
@@ -84,10 +84,10 @@ class Ranks:
         return self.rank == 0
 
     def share(self, total: int, what: str) -> slice:
-        """Returns this rank's part of a count.
+        """Returns this rank's slice of a total.
 
         Raises:
-            RlAbnError: If the ranks do not divide it.
+            RlAbnError: If the number of ranks does not divide it.
         """
         if total % self.count:
             near = max(n for n in range(1, self.count) if total % n == 0)
@@ -99,7 +99,7 @@ class Ranks:
         return slice(self.rank * each, (self.rank + 1) * each)
 
     def average_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        """Replaces gradients by their mean over all ranks, in one message."""
+        """Replaces gradients by their mean over all ranks, in one all-reduce."""
         if self.count == 1:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]
@@ -109,14 +109,14 @@ class Ranks:
             gradient.copy_(mean.view(gradient.shape))  # keeps the gradient's own memory format
 
     def mean_(self, tensor: Tensor) -> Tensor:
-        """Replaces a tensor by its mean over all ranks, and returns it."""
+        """Replaces a tensor by its mean over all ranks and returns it."""
         if self.count > 1:
             distributed.all_reduce(tensor)
             tensor /= self.count
         return tensor
 
     def normalise(self, values: Tensor, eps: float = 1e-8) -> Tensor:
-        """Gives values [B], the same number on every rank, mean 0 and deviation 1 over all."""
+        """Normalises values [B] over all ranks to mean 0 and deviation 1; B is equal on all."""
         if self.count == 1:
             return (values - values.mean()) / (values.std() + eps)
         n = len(values) * self.count
@@ -125,28 +125,28 @@ class Ranks:
         return centred / (variance.sqrt() + eps)
 
     def any(self, flag: bool, device: torch.device) -> bool:
-        """Returns whether any rank says so."""
+        """Returns whether the flag is true on any rank."""
         if self.count == 1:
             return flag
         return bool(self.mean_(torch.tensor(float(flag), device=device)) > 0)
 
     def broadcast(self, function: Callable[[], ResultT]) -> ResultT:
-        """Calls a function on rank 0 alone and returns its result everywhere.
+        """Calls a function on rank 0 only and returns its result on all ranks.
 
-        Where it fails on rank 0 the others exit quietly with the same status.
+        If it fails on rank 0, the other ranks exit silently with status 2.
 
         Raises:
-            RlAbnError: On rank 0, what the function raised.
+            RlAbnError: On rank 0, as the function raised it.
         """
         if self.count == 1:
             return function()
-        word: list[Any] = [False, None]
+        message: list[Any] = [False, None]  # whether it succeeded, its result
         try:
             if self.is_main:
-                word = [True, function()]
+                message = [True, function()]
         finally:
-            distributed.broadcast_object_list(word)
-        if not word[0]:
+            distributed.broadcast_object_list(message)
+        if not message[0]:
             sys.exit(2)
-        result: ResultT = word[1]
+        result: ResultT = message[1]
         return result

@@ -37,12 +37,12 @@ def test_a_lost_life_ends_an_episode_but_not_the_game(space_invaders):
     assert len(lives_lost) == 3  # three cannons; only the last one is the game
     assert lives_lost[-1] == ends[0]
 
-    twin = SingleEnv(space_invaders.game, space_invaders.protocol["legacy"])
-    twin.reset(seed)
+    single_env = SingleEnv(space_invaders.game, space_invaders.protocol["legacy"])
+    single_env.reset(seed)
     lives = []
     for t in range(ends[0]):
-        assert not twin.step(int(actions[t, 0])).terminated
-        lives.append(twin.lives)
+        assert not single_env.step(int(actions[t, 0])).terminated
+        lives.append(single_env.lives)
     assert [t for t in range(1, len(lives)) if lives[t] < lives[t - 1]] == lives_lost[:-1]
 
 
@@ -62,11 +62,11 @@ def test_returns_and_lengths_are_those_of_a_single_emulator(space_invaders):
     env.reset()
     actions, rewards, _, infos, _ = play(env, 700)
     for i in range(2):
-        twin = SingleEnv(space_invaders.game, protocol)
-        twin.reset(int(seeds[i]))
+        single_env = SingleEnv(space_invaders.game, protocol)
+        single_env.reset(int(seeds[i]))
         total, t, outcome = 0.0, 0, None
         while outcome is None or not outcome.terminated:
-            outcome = twin.step(int(actions[t, i]))
+            outcome = single_env.step(int(actions[t, i]))
             assert outcome.reward == rewards[t, i]
             total, t = total + outcome.reward, t + 1
         episode = infos[t - 1][i]["episode"]

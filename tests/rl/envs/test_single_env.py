@@ -19,14 +19,14 @@ def compare(game, protocol, seed, n_steps):
     """Plays both to the end of a game, byte by byte; returns the steps played."""
     env = AleVecEnv(game, protocol, 1, life_loss_terminal=False)
     env.seed_games(np.array([seed], np.int32))
-    twin = SingleEnv(game, protocol)
-    assert env.action_names == twin.action_names
-    assert np.array_equal(env.reset()[0], twin.reset(seed))
+    single_env = SingleEnv(game, protocol)
+    assert env.action_names == single_env.action_names
+    assert np.array_equal(env.reset()[0], single_env.reset(seed))
     rng = np.random.default_rng(seed)
     for t in range(n_steps):
         action = int(rng.integers(env.action_space.n))
         observations, rewards, dones, infos = env.step(np.array([action]))
-        step = twin.step(action)
+        step = single_env.step(action)
         assert rewards[0] == step.reward
         assert dones[0] == (step.terminated or step.truncated)
         if dones[0]:
@@ -40,7 +40,7 @@ def compare(game, protocol, seed, n_steps):
 
 @pytest.mark.parametrize("name", list_recipes("envs"))
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_the_twin_sees_what_the_vector_environment_sees(name, protocol):
+def test_the_single_env_sees_what_the_vector_environment_sees(name, protocol):
     recipe = load_env(name)
     assert compare(recipe.game, recipe.protocol[protocol], seed=11, n_steps=400) > 90
 
@@ -53,23 +53,23 @@ def test_other_protocols(space_invaders, change, seed, name):
     compare(space_invaders.game, protocol, seed, n_steps=700)
 
 
-def test_a_twin_can_be_used_again(space_invaders):
-    twin = SingleEnv(space_invaders.game, space_invaders.protocol["legacy"])
+def test_a_single_env_can_be_used_again(space_invaders):
+    single_env = SingleEnv(space_invaders.game, space_invaders.protocol["legacy"])
 
     def play(seed):
-        twin.reset(seed)
-        return np.stack([twin.step(1).observation[-1] for _ in range(60)])
+        single_env.reset(seed)
+        return np.stack([single_env.step(1).observation[-1] for _ in range(60)])
 
     first = play(1)
     assert not np.array_equal(play(2), first)
     assert np.array_equal(play(1), first)
 
 
-def test_the_colour_screen_is_the_game_the_agent_sees(space_invaders):
-    twin = SingleEnv(space_invaders.game, space_invaders.protocol["legacy"])
-    twin.reset(1)
-    step = twin.step(0)
-    assert twin.frame.shape == (210, 160, 3)
-    bright_rows = twin.frame.any(axis=(1, 2)).nonzero()[0].mean() / 210
+def test_the_colour_frame_is_the_game_the_agent_sees(space_invaders):
+    single_env = SingleEnv(space_invaders.game, space_invaders.protocol["legacy"])
+    single_env.reset(1)
+    step = single_env.step(0)
+    assert single_env.frame.shape == (210, 160, 3)
+    bright_rows = single_env.frame.any(axis=(1, 2)).nonzero()[0].mean() / 210
     seen_rows = step.observation[-1].any(axis=1).nonzero()[0].mean() / 84
     assert abs(bright_rows - seen_rows) < 0.02

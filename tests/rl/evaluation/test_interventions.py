@@ -1,4 +1,4 @@
-"""An agent that acts on maps that are not its own."""
+"""Interventions on an agent's attention maps: which are evaluated, and what they change."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from rl_abn.rl import AttentionPolicy
 from rl_abn.rl.envs.single_env import SingleEnv
 from rl_abn.rl.evaluation.episodes import play_games
 from rl_abn.rl.evaluation.evaluate import evaluate_run
-from rl_abn.rl.evaluation.interventions import Change, read_changes
+from rl_abn.rl.evaluation.interventions import InterventionSpec, read_interventions
 from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.evaluation.single_game import play_game
 from rl_abn.rl.training.build import make_policy
@@ -24,8 +24,8 @@ from rl_abn.runs import Run
 from tests.rl.conftest import SIZE, ProbeGame
 
 N = 6
-SCREENS = np.random.default_rng(0).integers(256, size=(N, 1, SIZE, SIZE), dtype=np.uint8)
-BEGAN, GOES_ON = np.ones(N, bool), np.zeros(N, bool)
+OBSERVATIONS = np.random.default_rng(0).integers(256, size=(N, 1, SIZE, SIZE), dtype=np.uint8)
+FIRST_STEP, LATER_STEP = np.ones(N, bool), np.zeros(N, bool)
 
 
 @pytest.fixture
@@ -49,63 +49,68 @@ def policy():
 
 
 def player(policy, label, seed=0, greedy=False):
-    intervention = Change(*label.split(":")).make(policy, seed)
+    intervention = InterventionSpec(*label.split(":")).make(policy, seed)
     return AgentPlayer(label, policy, greedy=greedy, seed=seed, intervention=intervention)
 
 
-def think(policy, label, screens=SCREENS, episode_start=BEGAN):
-    return player(policy, label).act(screens, episode_start)[1]
+def output_under(policy, label):
+    return player(policy, label).act(OBSERVATIONS, FIRST_STEP)[1]
 
 
 def test_under_a_zero_mask_the_policy_does_not_depend_on_what_is_seen(policy):
-    intact, _ = policy.attend(torch.as_tensor(SCREENS))
-    blind = think(policy, "zero")
-    torch.testing.assert_close(blind.action_logits, blind.action_logits[:1].expand(N, -1))
-    torch.testing.assert_close(blind.value, blind.value[:1].expand(N))
+    intact, _ = policy.attend(torch.as_tensor(OBSERVATIONS))
+    ablated = output_under(policy, "zero")
+    torch.testing.assert_close(ablated.action_logits, ablated.action_logits[:1].expand(N, -1))
+    torch.testing.assert_close(ablated.value, ablated.value[:1].expand(N))
     assert intact.action_logits.std(dim=0).min() > 1e-2
-    greedy, _ = player(policy, "zero", greedy=True).act(SCREENS, BEGAN)
+    greedy, _ = player(policy, "zero", greedy=True).act(OBSERVATIONS, FIRST_STEP)
     assert len(set(greedy)) == 1
 
 
 @pytest.mark.parametrize("name", INTERVENTIONS)
-def test_policy_map_and_value_map_are_changed_apart(policy, name):
-    screens = torch.as_tensor(SCREENS)
-    intact, _ = policy.attend(screens)
+def test_policy_map_and_value_map_are_intervened_on_separately(policy, name):
+    intact, _ = policy.attend(torch.as_tensor(OBSERVATIONS))
     for only, same, other in (
         ("policy", "value", "action_logits"),
         ("value", "action_logits", "value"),
     ):
         one = player(policy, f"{name}:{only}")
-        one.act(SCREENS[::-1].copy(), BEGAN)  # so that frozen maps are not this observation's
-        _, changed = one.act(SCREENS, GOES_ON)
-        torch.testing.assert_close(getattr(changed, same), getattr(intact, same))
-        assert (getattr(changed, other) - getattr(intact, other)).abs().max() > 1e-3
-        kept = 1 if only == "policy" else 0
-        assert torch.equal(changed.map[:, kept], intact.map[:, kept])
+        # Other observations first, so that frozen maps differ from the current ones.
+        one.act(OBSERVATIONS[::-1].copy(), FIRST_STEP)
+        _, output = one.act(OBSERVATIONS, LATER_STEP)
+        torch.testing.assert_close(getattr(output, same), getattr(intact, same))
+        assert (getattr(output, other) - getattr(intact, other)).abs().max() > 1e-3
+        saved = 1 if only == "policy" else 0
+        assert torch.equal(output.map[:, saved], intact.map[:, saved])
 
 
-def test_maps_that_are_changed_alone_are_changed_as_both_are(policy):
-    both = think(policy, "inverted")
-    torch.testing.assert_close(both.action_logits, think(policy, "inverted:policy").action_logits)
-    torch.testing.assert_close(both.value, think(policy, "inverted:value").value)
+def test_an_intervention_on_one_map_does_what_it_does_on_both(policy):
+    both = output_under(policy, "inverted")
+    torch.testing.assert_close(
+        both.action_logits, output_under(policy, "inverted:policy").action_logits
+    )
+    torch.testing.assert_close(both.value, output_under(policy, "inverted:value").value)
 
 
-def test_shuffling_is_decided_by_the_seed_and_not_tied_to_the_actions_draws(policy):
+def test_shuffling_depends_on_the_seed_and_not_on_the_sampled_actions(policy):
     first, again, other = (player(policy, "shuffled", seed) for seed in (1, 1, 2))
     for _ in range(3):
-        (actions, maps), (same, same_maps) = (p.act(SCREENS, GOES_ON) for p in (first, again))
+        (actions, maps), (same, same_maps) = (
+            p.act(OBSERVATIONS, LATER_STEP) for p in (first, again)
+        )
         assert torch.equal(maps.map, same_maps.map)
         assert np.array_equal(actions, same)
-    assert not torch.equal(maps.map, other.act(SCREENS, GOES_ON)[1].map)
-    draws = Change("shuffled").make(policy, 1), torch.Generator().manual_seed(1)
-    cells = torch.rand(N, 2, 36, generator=draws[1]).argsort(dim=2)
-    own = policy.attend(torch.as_tensor(SCREENS))[0].map
+    assert not torch.equal(maps.map, other.act(OBSERVATIONS, LATER_STEP)[1].map)
+    shuffled = InterventionSpec("shuffled").make(policy, 1)
+    generator = torch.Generator().manual_seed(1)
+    cells = torch.rand(N, 2, 36, generator=generator).argsort(dim=2)
+    own = policy.attend(torch.as_tensor(OBSERVATIONS))[0].map
     naive = own.flatten(2).gather(2, cells).view_as(own)
-    assert not torch.equal(draws[0](own, torch.as_tensor(BEGAN)), naive)
+    assert not torch.equal(shuffled(own, torch.as_tensor(FIRST_STEP)), naive)
 
 
 class Uneven(ProbeGame):
-    """Lasts 1 to 5 steps; every screen is another, and its first pixel tells the step."""
+    """Lasts 1 to 5 steps; every observation differs, and its first pixel is the step."""
 
     def reset(self, *, seed=None, options=None):
         observation = super().reset(seed=seed)
@@ -118,8 +123,8 @@ class Uneven(ProbeGame):
         return picture
 
 
-class Diary:
-    """Plays as another does and notes what it was told, its own maps and those it acted on."""
+class MapRecorder:
+    """Wraps a player; records episode starts, its own maps and the maps it acted on."""
 
     def __init__(self, player):
         self.player, self.name, self.map_names = player, player.name, player.map_names
@@ -138,40 +143,40 @@ class Diary:
 def test_frozen_maps_are_each_games_first_until_that_game_ends(policy):
     env = VecMonitor(DummyVecEnv([Uneven] * 3))
     env.seed(0)
-    diary = Diary(player(policy, "frozen"))
-    play_games(diary, env, 12)
-    episode_start = np.array(diary.episode_start)
-    assert np.array_equal(episode_start, np.array(diary.steps) == 0)
+    recorder = MapRecorder(player(policy, "frozen"))
+    play_games(recorder, env, 12)
+    episode_start = np.array(recorder.episode_start)
+    assert np.array_equal(episode_start, np.array(recorder.steps) == 0)
     assert episode_start[0].all()
     assert not (
         episode_start[1:].all(axis=1) | ~episode_start[1:].any(axis=1)
     ).all()  # games end one by one
-    first = diary.own[0].clone()
+    first = recorder.own[0].clone()
     for episode_start, own, acted_on in zip(
-        diary.episode_start, diary.own, diary.acted_on, strict=True
+        recorder.episode_start, recorder.own, recorder.acted_on, strict=True
     ):
         first[episode_start] = own[episode_start]
         torch.testing.assert_close(acted_on, first)
 
 
-def test_a_single_game_is_told_when_it_begins(space_invaders):
+def test_a_single_game_passes_episode_start(space_invaders):
     protocol = space_invaders.protocol["legacy"].model_copy(update={"max_frames": 20})
-    told = []
+    episode_starts = []
 
-    class Listener:
-        name, map_names = "listener", ()
+    class StartRecorder:
+        name, map_names = "recorder", ()
 
         def act(self, observations, episode_start, lost_life=None):
-            told.append(episode_start.tolist())
+            episode_starts.append(episode_start.tolist())
             return np.zeros(1, np.int64), None
 
     for seed in (1, 2):
-        play_game(Listener(), SingleEnv(space_invaders.game, protocol), seed, [])
-    assert told == 2 * [[True], [False], [False], [False], [False]]
+        play_game(StartRecorder(), SingleEnv(space_invaders.game, protocol), seed, [])
+    assert episode_starts == 2 * [[True], [False], [False], [False], [False]]
 
 
 @pytest.mark.parametrize(
-    ("agent", "words", "labels"),
+    ("agent", "given", "expected"),
     [
         ("ppo_abn", [], []),
         ("ppo_abn", ["zero"], ["zero"]),
@@ -184,23 +189,23 @@ def test_a_single_game_is_told_when_it_begins(space_invaders):
         ]),
     ],
 )  # fmt: skip
-def test_what_is_asked_for_is_read_against_the_agents_maps(agent, words, labels):
-    changes = read_changes(words, agent, load_agent(agent))
-    assert [change.label for change in changes] == labels
+def test_interventions_are_read_against_the_agents_maps(agent, given, expected):
+    specs = read_interventions(given, agent, load_agent(agent))
+    assert [spec.label for spec in specs] == expected
 
 
 def test_all_of_each():
-    assert len(read_changes(["all:each"], "a2c_mask", load_agent("a2c_mask"))) == 15
+    assert len(read_interventions(["all:each"], "a2c_mask", load_agent("a2c_mask"))) == 15
 
 
 def test_an_agent_without_maps_has_none_to_change():
     agent = load_agent("ppo_cnn")
-    assert read_changes([], "ppo_cnn", agent) == []
+    assert read_interventions([], "ppo_cnn", agent) == []
     with pytest.raises(
         RlAbnError,
         match=r"^expected an agent with attention maps, got 'ppo_cnn', which has none to change$",
     ):
-        read_changes(["zero"], "ppo_cnn", agent)
+        read_interventions(["zero"], "ppo_cnn", agent)
 
 
 @pytest.fixture
@@ -216,7 +221,7 @@ def run(tmp_path):
     return run
 
 
-class Tally:
+class CountingReport:
     def __init__(self):
         self.done, self.players = [], []
 
@@ -226,71 +231,74 @@ class Tally:
 
 
 def test_the_intact_agent_plays_as_it_would_alone_and_others_play_beside_it(run):
-    changes = [Change("zero"), Change("frozen", "policy")]
-    tally = Tally()
-    result = evaluate_run(run, n_games=2, changes=changes, beside_random=True, report=tally)
+    interventions = [InterventionSpec("zero"), InterventionSpec("frozen", "policy")]
+    report = CountingReport()
+    result = evaluate_run(
+        run, n_games=2, interventions=interventions, with_random=True, report=report
+    )
     assert result.intact.games == evaluate_run(run, n_games=2).intact.games
     names = ["ppo_mask", "zero", "frozen:policy", "random"]
     assert [e.player for e in result.evaluations] == names
-    assert [e.player for e in result.changed] == names[1:3]
+    assert [e.player for e in result.intervened] == names[1:3]
     assert result.random is result.evaluations[-1]
-    assert [e.changed_maps for e in result.changed] == [("policy", "value"), ("policy",)]
-    assert result.changed[0].games != result.intact.games
+    assert [e.intervened_maps for e in result.intervened] == [("policy", "value"), ("policy",)]
+    assert result.intervened[0].games != result.intact.games
     for evaluation in result.evaluations[1:]:
         expected = evaluation.mean.value - result.intact.mean.value
         assert evaluation.difference.value == pytest.approx(expected)
-    assert tally.done == list(range(1, 9))
-    assert tally.players == [name for name in names for _ in range(2)]
+    assert report.done == list(range(1, 9))
+    assert report.players == [name for name in names for _ in range(2)]
 
 
-def test_with_only_the_value_map_changed_the_very_same_games_are_played(run):
-    changes = [Change("zero", "value"), Change("shuffled", "value")]
-    result = evaluate_run(run, n_games=2, changes=changes)
-    for evaluation in result.changed:
+def test_an_intervention_on_the_value_map_leaves_the_games_the_same(run):
+    interventions = [InterventionSpec("zero", "value"), InterventionSpec("shuffled", "value")]
+    result = evaluate_run(run, n_games=2, interventions=interventions)
+    for evaluation in result.intervened:
         assert evaluation.games == result.intact.games
         assert evaluation.difference.value == 0
         assert not evaluation.difference.excludes_zero
 
 
-def test_without_a_random_player_nobody_is_taken_for_one(run):
-    result = evaluate_run(run, n_games=1, changes=[Change("zero")], max_steps=3)
+def test_without_a_random_player_there_is_no_random_evaluation(run):
+    result = evaluate_run(run, n_games=1, interventions=[InterventionSpec("zero")], max_steps=3)
     assert result.random is None
     assert result.beats_random is None
     assert evaluate_run(run, n_games=1, max_steps=3).random is None
 
 
 def test_an_evaluation_with_interventions_is_plain_json(run):
-    result = evaluate_run(run, n_games=2, changes=[Change("uniform", "value")], max_steps=3)
+    result = evaluate_run(
+        run, n_games=2, interventions=[InterventionSpec("uniform", "value")], max_steps=3
+    )
     data = json.loads(json.dumps(result.as_json(), allow_nan=False))
-    intact, changed = data["evaluations"]
-    assert (intact["intervention"], intact["changed_maps"], intact["difference"]) == (
+    intact, intervened = data["evaluations"]
+    assert (intact["intervention"], intact["intervened_maps"], intact["difference"]) == (
         None,
         [],
         None,
     )
-    assert changed["intervention"] == "uniform"
-    assert changed["changed_maps"] == ["value"]
-    assert changed["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0, "share": None}
-    assert (data["max_steps"], changed["max_frames"]) == (3, 12)
+    assert intervened["intervention"] == "uniform"
+    assert intervened["intervened_maps"] == ["value"]
+    assert intervened["changed_maps"] == ["value"]  # the older name
+    assert intervened["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0, "share": None}
+    assert (data["max_steps"], intervened["max_frames"]) == (3, 12)
 
 
-def test_no_kept_file_takes_anothers_place(run):
+def test_no_saved_file_replaces_another(run):
     alone = evaluate_run(run, n_games=1, max_steps=2)
 
-    def keep(*changes):
-        beside = [
-            alone.intact._replace(player=c.label, intervention=c.intervention) for c in changes
-        ]
+    def save(*specs):
+        beside = [alone.intact._replace(player=s.label, intervention=s.intervention) for s in specs]
         result = alone._replace(evaluations=[alone.intact, *beside])
-        return result.keep(run), result._replace(max_steps=None).keep(run)
+        return result.save(run), result._replace(max_steps=None).save(run)
 
-    zero, frozen = Change("zero"), Change("frozen", "policy")
-    everything = read_changes(["all:each"], "ppo_mask", run.recipe.agent)
-    kept = [*keep(), *keep(zero), *keep(frozen), *keep(zero, frozen), *keep(*everything)]
-    assert len(set(kept)) == 10
-    assert keep(frozen, zero) == keep(zero, frozen)
-    assert max(len(path.name) for path in kept) < 100
-    assert kept[1].name == "step-64-legacy-stochastic-1-games-0.json"
+    zero, frozen = InterventionSpec("zero"), InterventionSpec("frozen", "policy")
+    everything = read_interventions(["all:each"], "ppo_mask", run.recipe.agent)
+    saved = [*save(), *save(zero), *save(frozen), *save(zero, frozen), *save(*everything)]
+    assert len(set(saved)) == 10
+    assert save(frozen, zero) == save(zero, frozen)
+    assert max(len(path.name) for path in saved) < 100
+    assert saved[1].name == "step-64-legacy-stochastic-1-games-0.json"
     assert re.fullmatch(
-        r"step-64-legacy-stochastic-1-games-0-cut-at-2-interventions-\w{8}\.json", kept[2].name
+        r"step-64-legacy-stochastic-1-games-0-cut-at-2-interventions-\w{8}\.json", saved[2].name
     )

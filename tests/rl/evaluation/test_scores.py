@@ -32,11 +32,11 @@ def test_the_difference_of_two_normal_means_has_the_textbook_width():
 def test_samples_of_one_distribution_are_rarely_told_apart():
     """A 95% interval excludes the truth about once in twenty times."""
     rng = np.random.default_rng(0)
-    told = [
+    apart = [
         difference(rng.exponential(100, 50), rng.exponential(100, 50)).excludes_zero
         for _ in range(100)
     ]
-    assert 0 < sum(told) <= 12
+    assert 0 < sum(apart) <= 12
 
 
 def test_the_share_has_the_sign_of_the_difference_where_scores_are_negative():

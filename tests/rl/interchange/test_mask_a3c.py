@@ -131,7 +131,7 @@ def test_an_imported_agent_answers_as_the_published_operations_do(place, memory,
     assert policy.map_names == ("policy", "value")
 
 
-def test_it_forgets_at_a_lost_life_as_the_published_agent_does(place):
+def test_the_memory_is_reset_at_a_lost_life_as_in_the_published_agent(place):
     weights = published()
     _, policy = imported(weights)
     player = AgentPlayer("agent", policy, greedy=True, seed=0)

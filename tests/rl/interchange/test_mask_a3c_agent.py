@@ -15,7 +15,7 @@ from rl_abn.rl import AleVecEnv, AttentionPolicy
 from rl_abn.rl.algorithms.rollout_buffer import AttentionRolloutBuffer
 from rl_abn.rl.evaluation.evaluate import evaluate, evaluate_run
 from rl_abn.rl.evaluation.players import AgentPlayer
-from rl_abn.rl.evaluation.watch import film_training, watch_game
+from rl_abn.rl.evaluation.watch import watch_game, watch_training
 from rl_abn.rl.policies import distributions
 from rl_abn.rl.training.build import make_model, make_training_env, policy_kwargs
 from rl_abn.rl.training.probes import ProbeLog
@@ -208,7 +208,7 @@ def test_it_trains_evaluates_and_shows_the_rows_it_sees(tmp_path):
     assert [game.length for game in result.evaluations[0].games] == [60, 60]
     video = watch_game(run, max_steps=3)
     assert read_video(video.path)[0] == 3
-    assert film_training(run).n_frames > 0
+    assert watch_training(run).n_frames > 0
 
 
 def test_a_resumed_run_ends_as_the_uninterrupted_one(tmp_path):

@@ -11,7 +11,7 @@ from rl_abn.errors import RlAbnError
 from rl_abn.recipes import list_recipes, load_agent
 from rl_abn.render import read_video
 from rl_abn.rl.evaluation.evaluate import evaluate_run
-from rl_abn.rl.evaluation.watch import film_training, watch_game
+from rl_abn.rl.evaluation.watch import watch_game, watch_training
 from rl_abn.rl.training import callbacks
 from rl_abn.rl.training.build import load_policy
 from rl_abn.rl.training.metrics import read_metrics
@@ -228,7 +228,7 @@ def test_stored_maps_are_the_agents_raw_ones(tmp_path):
 
 
 @pytest.mark.parametrize("agent", ["ppo_abn", "a2c_mask", "ppo_cnn"])
-def test_a_watched_game_is_filmed_frame_by_frame(agent, tmp_path):
+def test_a_watched_game_is_recorded_frame_by_frame(agent, tmp_path):
     run, _ = start(tmp_path / "run", agent, steps=32)
     train(run, resume=False)
     video = watch_game(run, seed=3)
@@ -238,18 +238,18 @@ def test_a_watched_game_is_filmed_frame_by_frame(agent, tmp_path):
     assert watch_game(run, seed=3, max_steps=7, out=tmp_path / "x" / "y.mp4").n_frames == 7
 
 
-def test_the_film_over_training_shows_every_logging_point(tmp_path):
+def test_the_video_over_training_shows_every_logging_point(tmp_path):
     run, _ = start(tmp_path / "run", "ppo_mask")
     train(run, resume=False)
-    video = film_training(run)
+    video = watch_training(run)
     assert read_video(video.path)[0] == video.n_frames
     assert video.n_frames >= len(ProbeLog.open(run).steps)
 
 
-def test_an_agent_without_maps_has_no_film_over_training(tmp_path):
+def test_an_agent_without_maps_has_no_video_over_training(tmp_path):
     run, _ = start(tmp_path / "run", "ppo_cnn", steps=32)
     with pytest.raises(RlAbnError, match="expected kept probe positions"):
-        film_training(run)
+        watch_training(run)
 
 
 def test_resume_wants_the_same_run(tmp_path):

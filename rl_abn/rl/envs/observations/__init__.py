@@ -1,7 +1,6 @@
-"""From the emulators' screens to what an agent sees.
+"""Observation pipelines: from the emulators' frames to what an agent sees.
 
-A pipeline is one file and one entry in `PIPELINES`; its name is one that `Protocol.observations`
-takes.
+A pipeline is one file and one entry in `PIPELINES`; `Protocol.observations` selects it by name.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Callable, Mapping
 from rl_abn.recipes import Protocol
 from rl_abn.rl.envs.observations.dqn import DqnPipeline
 from rl_abn.rl.envs.observations.mask_a3c import MaskA3CPipeline
-from rl_abn.rl.envs.observations.pipeline import Pipeline, Screens
+from rl_abn.rl.envs.observations.pipeline import FrameSpec, Pipeline
 
 PIPELINES: Mapping[str, Callable[[Protocol, int], Pipeline]] = {
     "dqn": DqnPipeline,
@@ -19,9 +18,9 @@ PIPELINES: Mapping[str, Callable[[Protocol, int], Pipeline]] = {
 }
 
 
-def make_pipeline(protocol: Protocol, n_games: int) -> Pipeline:
-    """Makes the pipeline of a protocol for some games."""
-    return PIPELINES[protocol.observations](protocol, n_games)
+def make_pipeline(protocol: Protocol, n_envs: int) -> Pipeline:
+    """Builds a protocol's pipeline for `n_envs` parallel games."""
+    return PIPELINES[protocol.observations](protocol, n_envs)
 
 
-__all__ = ["PIPELINES", "DqnPipeline", "MaskA3CPipeline", "Pipeline", "Screens", "make_pipeline"]
+__all__ = ["PIPELINES", "DqnPipeline", "FrameSpec", "MaskA3CPipeline", "Pipeline", "make_pipeline"]

@@ -1,4 +1,4 @@
-"""Stacked grey screens, as of Mnih et al. (Nature, 2015); ALE makes them itself."""
+"""Stacked grey frames of Mnih et al. (Nature, 2015), as ALE makes them itself."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import numpy as np
 from gymnasium import spaces
 
 from rl_abn.recipes import Protocol
-from rl_abn.rl.envs.observations.pipeline import Screens
+from rl_abn.rl.envs.observations.pipeline import FrameSpec
 
 
 class DqnPipeline:
-    """Leaves the screens as they come: uint8 [stack, size, size], the whole screen squashed."""
+    """Returns the frames unchanged: uint8 [stack, size, size], the whole screen resized."""
 
-    def __init__(self, protocol: Protocol, n_games: int) -> None:
+    def __init__(self, protocol: Protocol, n_envs: int) -> None:
         size = protocol.screen_size
-        self.screens = Screens(size, size, colour=False, stack=protocol.frame_stack)
-        self.space: spaces.Box = spaces.Box(0, 255, self.screens.shape, np.uint8)
+        self.frame_spec = FrameSpec(size, size, colour=False, stack=protocol.frame_stack)
+        self.space: spaces.Box = spaces.Box(0, 255, self.frame_spec.shape, np.uint8)
 
-    def forget(self) -> None:
-        """Nothing is remembered."""
+    def reset(self) -> None:
+        """Does nothing: no state is kept."""
 
-    def look(self, screens: np.ndarray, games: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Returns the screens."""
-        return screens
+    def observe(self, frames: np.ndarray, env_indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Returns the frames."""
+        return frames

@@ -1,4 +1,4 @@
-"""What every observation pipeline offers."""
+"""The interface of an observation pipeline."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from gymnasium import spaces
 
 
-class Screens(NamedTuple):
-    """What the emulators are asked for.
+class FrameSpec(NamedTuple):
+    """The frames that a pipeline takes from the emulators.
 
     Attributes:
         height: In pixels.
         width: In pixels.
         colour: RGB instead of grey.
-        stack: Screens of this many steps at once.
+        stack: Number of steps whose frames are stacked.
     """
 
     height: int
@@ -26,30 +26,30 @@ class Screens(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of a game's screens: [stack, height, width], colour [stack, height, width, 3]."""
+        """Of one game's frames: grey [stack, height, width], colour [stack, height, width, 3]."""
         return (self.stack, self.height, self.width, *((3,) if self.colour else ()))
 
 
 class Pipeline(Protocol):
-    """Makes observations of the screens of N games, and remembers what it needs of each game.
+    """Turns the frames of N parallel games into observations; may keep state per game.
 
     Attributes:
-        screens: What the emulators are asked for.
-        space: What one observation is.
+        frame_spec: The frames it takes.
+        space: Space of one observation.
     """
 
-    screens: Screens
+    frame_spec: FrameSpec
     space: spaces.Box
 
-    def forget(self) -> None:
-        """Forgets what it remembers of all games: they are about to be seeded anew."""
+    def reset(self) -> None:
+        """Drops the state of all games; called before they are seeded."""
 
-    def look(self, screens: np.ndarray, games: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Makes observations, each screen once and in the order in which a game shows them.
+    def observe(self, frames: np.ndarray, env_indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Makes observations. Each frame is passed once, in the order of the game.
 
         Args:
-            screens: Of n games, uint8 [n, *self.screens.shape].
-            games: Which games they are, n numbers below N.
+            frames: Frames of n games, uint8 [n, *self.frame_spec.shape].
+            env_indices: Which of the N games they come from, [n].
 
         Returns:
             [n, *self.space.shape].

@@ -1,4 +1,4 @@
-"""How the maps of a few fixed observations formed over training: a grid, and a film of grids."""
+"""How the maps of fixed probe observations formed over training: one image, or a video."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MARGIN = 24
 _HEADER = 60
 _FOOTER = 56
 _FINAL_HOLD_S = 2.0
-# Larger than this, the games would gain nothing and the lettering would look lost.
+# In a larger video the frames would gain no detail and the text would be too small.
 _MAX_SIZE = (2720, 1200)
 _MIN_WIDTH = 640
 
@@ -32,20 +32,20 @@ def overlay_grid(
     seen_rows: tuple[int, int] | None = None,
     names: Sequence[str] = (),
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Returns one small picture of all maps: a row a map, a column a probe observation.
+    """Returns one image of all maps: a row per map, a column per probe observation.
 
     Args:
-        frames: The probe observations' screens, uint8 [P, H, W, 3].
-        maps: Their attention maps, floats [P, m, h, w] in 0..1, m from 1.
-        scale: "fixed" shows the values as they are; "frame" stretches each map on its own.
-        seen_rows: Rows of the screens that the maps cover; None is all.
-        names: What stands above each row; none leaves no room for it.
+        frames: The probe observations' frames, uint8 [P, H, W, 3].
+        maps: Their attention maps, floats [P, m, h, w] in 0..1, m >= 1.
+        scale: "fixed" shows map values as they are; "frame" stretches each map to its own range.
+        seen_rows: Rows of the frames that the maps cover; None is all.
+        names: Labels of the rows; empty for no labels.
 
     Returns:
-        uint8 [height, width, 3], with the game at its own size.
+        uint8 [height, width, 3]; frames are not enlarged.
 
     Raises:
-        RlAbnError: A shape is not as said, there is no map, or the names are not as many.
+        RlAbnError: If a shape is wrong, there is no map, or the number of names differs.
     """
     _check_frames(frames)
     _check_maps(maps, len(frames), len(names) or None)
@@ -62,7 +62,7 @@ def overlay_grid(
     return canvas
 
 
-def write_film(
+def write_training_video(
     path: Path,
     *,
     frames: UInt8[np.ndarray, "P H W 3"],
@@ -75,58 +75,57 @@ def write_film(
     hold: int = 2,
     seen_rows: tuple[int, int] | None = None,
 ) -> int:
-    """Writes a film of how the maps of fixed probe observations formed over training.
+    """Writes a video of how the maps of fixed probe observations formed over training.
 
-    Each logging point is shown as it was logged, without blending between points, and the last
-    one stays for two seconds more.
+    Each logging point is shown as logged, without blending; the last one stays two seconds longer.
 
     Args:
-        path: The film, which ends in .mp4.
-        frames: The probe observations' screens, uint8 [P, H, W, 3]; 6 to 8 make a good film.
-        steps: The training step of each logging point, rising.
-        maps: The maps of each logging point, floats [P, m, h, w] in 0..1; read one at a time.
-        map_names: The names of the m maps, "shared", "policy" or "value".
-        title: The line at the top.
-        scale: "fixed" shows the values as they are; "frame" stretches each map on its own.
-        fps: The frames a second.
-        hold: For how many frames each logging point is shown.
-        seen_rows: Rows of the screens that the maps cover; None is all.
+        path: The video, which ends in .mp4.
+        frames: The probe observations' frames, uint8 [P, H, W, 3]; P of 6 to 8 looks best.
+        steps: Training step of each logging point, in rising order.
+        maps: Maps of each logging point, floats [P, m, h, w] in 0..1; read one at a time.
+        map_names: Names of the m maps, "shared", "policy" or "value".
+        title: Text at the top.
+        scale: "fixed" shows map values as they are; "frame" stretches each map to its own range.
+        fps: Frames per second.
+        hold: Number of frames per logging point.
+        seen_rows: Rows of the frames that the maps cover; None is all.
 
     Returns:
-        How many frames the film has.
+        The number of frames written.
 
     Raises:
-        RlAbnError: There is no logging point or no map, `steps` and `maps` differ in length, a
-            shape is not as said, or the file cannot be written.
+        RlAbnError: If there is no logging point or no map, `steps` and `maps` differ in length, a
+            shape is wrong, or the file cannot be written.
     """
     check_scale(scale)
     _check_frames(frames)
     if not steps:
-        raise RlAbnError("cannot make a film: there are no logging points")
+        raise RlAbnError("cannot make a video: there are no logging points")
     if any(b < a for a, b in pairwise(steps)):
         raise RlAbnError(f"expected training steps in rising order, got {list(steps)}")
     if not map_names:
-        raise RlAbnError("cannot make a film: the agent has no attention maps")
+        raise RlAbnError("cannot make a video: the agent has no attention maps")
     if hold < 1:
         raise RlAbnError(f"expected hold to be 1 frame or more, got {hold}")
-    film = _Film(frames, tuple(steps), tuple(map_names), title, scale, seen_rows)
-    with VideoWriter(path, film.size, fps) as video:
+    renderer = _Renderer(frames, tuple(steps), tuple(map_names), title, scale, seen_rows)
+    with VideoWriter(path, renderer.size, fps) as video:
         n_points = 0
         for index, point in enumerate(maps):
             if index == len(steps):
                 raise RlAbnError(f"expected {len(steps)} logging points' maps, got more")
-            picture = film.render(index, point)
+            image = renderer.render(index, point)
             last = index == len(steps) - 1
             for _ in range(hold + (round(_FINAL_HOLD_S * fps) if last else 0)):
-                video.write(picture)
+                video.write(image)
             n_points += 1
         if n_points < len(steps):
             raise RlAbnError(f"expected {len(steps)} logging points' maps, got {n_points}")
     return video.n_frames
 
 
-class _Film:
-    """Renders the logging points of one film as pictures of one size."""
+class _Renderer:
+    """Renders logging points as images of one size."""
 
     def __init__(
         self,

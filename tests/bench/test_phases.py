@@ -1,10 +1,10 @@
-"""Every moment is charged to one account."""
+"""Each moment belongs to one phase."""
 
 from __future__ import annotations
 
 import pytest
 
-from rl_abn.bench.accounts import ACCOUNTS, Accounts, keep_accounts, keep_callbacks_account
+from rl_abn.bench.phases import PHASES, PhaseTimer, time_callbacks, time_phases
 from rl_abn.rl.envs.env_parts import Part, PartitionedVecEnv
 
 
@@ -34,40 +34,40 @@ def clock():
 
 
 @pytest.fixture
-def accounts(clock):
-    return Accounts(clock)
+def timer(clock):
+    return PhaseTimer(clock)
 
 
-def test_shares_are_of_the_time_since_the_reset(clock, accounts):
+def test_shares_are_of_the_time_since_the_reset(clock, timer):
     clock.now += 100
-    accounts.reset()
+    timer.reset()
     worker = Worker(clock)
-    accounts.charge(worker, "work", "learning")
+    timer.time_method(worker, "work", "learning")
     assert worker.work(3) == 3
     clock.now += 1
-    assert accounts.shares() == {**dict.fromkeys(ACCOUNTS, 0.0), "learning": 0.75, "other": 0.25}
+    assert timer.shares() == {**dict.fromkeys(PHASES, 0.0), "learning": 0.75, "other": 0.25}
 
 
-def test_what_is_charged_inside_goes_to_the_inner_account_alone(clock, accounts):
+def test_a_nested_method_counts_for_the_inner_phase_only(clock, timer):
     outer, inner = Worker(clock), Worker(clock)
-    accounts.charge(outer, "work", "logging")
-    accounts.charge(inner, "work", "emulator")
+    timer.time_method(outer, "work", "logging")
+    timer.time_method(inner, "work", "emulator")
     outer.work(1, then=lambda: inner.work(3))
-    assert accounts.open == "other"
-    assert accounts.shares()["logging"] == 0.25
-    assert accounts.shares()["emulator"] == 0.75
+    assert timer.current == "other"
+    assert timer.shares()["logging"] == 0.25
+    assert timer.shares()["emulator"] == 0.75
 
 
-def test_an_exception_closes_the_account(clock, accounts):
+def test_an_exception_ends_the_phase(clock, timer):
     worker = Worker(clock)
-    accounts.charge(worker, "work", "learning")
+    timer.time_method(worker, "work", "learning")
 
     def fail():
         raise KeyError
 
     with pytest.raises(KeyError):
         worker.work(1, then=fail)
-    assert accounts.open == "other"
+    assert timer.current == "other"
 
 
 class Halves(PartitionedVecEnv):
@@ -145,32 +145,32 @@ class Model:
         self.clock.now += 1
 
 
-def test_a_training_is_taken_apart(clock, accounts):
+def test_the_phases_of_a_training(clock, timer):
     model = Model(clock)
-    keep_accounts(model, accounts, acting="attend")
-    keep_callbacks_account(model.callback, accounts)
-    accounts.reset()
+    time_phases(model, timer, acting="attend")
+    time_callbacks(model.callback, timer)
+    timer.reset()
     assert model.collect_rollouts() is True
     assert "attend" not in vars(model.policy)
     model.train()
     model.dump_logs()
     total = 18 + 13 + 1
-    assert accounts.shares() == {
+    assert timer.shares() == {
         "emulator": 6 / total,
         "acting": 5 / total,
         "learning": 13 / total,
-        "logging": 5 / total,  # what a callback asks the policy is the callback's
+        "logging": 5 / total,  # includes the policy called by a callback
         "other": 3 / total,
     }
 
 
-def test_a_policy_s_own_answer_is_put_back(clock, accounts):
+def test_the_policys_own_method_is_put_back(clock, timer):
     model = Model(clock)
 
     def compiled():
         clock.now += 1
 
     model.policy.attend = compiled
-    keep_accounts(model, accounts, acting="attend")
+    time_phases(model, timer, acting="attend")
     model.collect_rollouts()
     assert model.policy.attend is compiled

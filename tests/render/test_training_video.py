@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rl_abn.errors import RlAbnError
-from rl_abn.render import overlay, overlay_grid, read_video, write_film
+from rl_abn.render import overlay, overlay_grid, read_video, write_training_video
 from rl_abn.render.grid import largest_grid
 
 
@@ -21,11 +21,11 @@ def maps(n_probes: int = 3, n_maps: int = 1, seed: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("n_maps", "names"), [(1, ["shared"]), (2, ["policy", "value"])])
-def test_film_has_each_point_and_a_final_hold(
+def test_video_has_each_point_and_a_final_hold(
     tmp_path: Path, probes: np.ndarray, n_maps: int, names: list[str]
 ) -> None:
-    path = tmp_path / "film.mp4"
-    n_frames = write_film(
+    path = tmp_path / "video.mp4"
+    n_frames = write_training_video(
         path,
         frames=probes,
         steps=[0, 10, 1000],
@@ -41,14 +41,14 @@ def test_film_has_each_point_and_a_final_hold(
     assert width % 2 == height % 2 == 0
 
 
-def test_film_of_one_point_at_step_zero(tmp_path: Path, probes: np.ndarray) -> None:
-    n_frames = write_film(
-        tmp_path / "film.mp4",
+def test_video_of_one_point_at_step_zero(tmp_path: Path, probes: np.ndarray) -> None:
+    n_frames = write_training_video(
+        tmp_path / "video.mp4",
         frames=probes[:1],
         steps=[0],
         maps=[maps(1)],
         map_names=["shared"],
-        title="a title that is much too long for a film of a single small game" * 3,
+        title="a title that is much too long for a video of a single small game" * 3,
         scale="frame",
         fps=4.0,
         hold=1,
@@ -68,7 +68,7 @@ def test_film_of_one_point_at_step_zero(tmp_path: Path, probes: np.ndarray) -> N
         ({"maps": [maps(2), maps(2)]}, r"\[3, 1, h, w\], got \[2, 1, 10, 10\]"),
     ],
 )
-def test_wrong_films_are_refused_and_leave_nothing(
+def test_wrong_arguments_are_refused_and_leave_nothing(
     tmp_path: Path, probes: np.ndarray, changes: dict[str, Any], message: str
 ) -> None:
     plain: dict[str, Any] = {
@@ -79,7 +79,7 @@ def test_wrong_films_are_refused_and_leave_nothing(
         "title": "Breakout",
     }
     with pytest.raises(RlAbnError, match=message):
-        write_film(tmp_path / "film.mp4", **{**plain, **changes})
+        write_training_video(tmp_path / "video.mp4", **{**plain, **changes})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -88,8 +88,8 @@ def test_steps_and_maps_must_agree(
     tmp_path: Path, probes: np.ndarray, n_points: int, message: str
 ) -> None:
     with pytest.raises(RlAbnError, match=message):
-        write_film(
-            tmp_path / "film.mp4",
+        write_training_video(
+            tmp_path / "video.mp4",
             frames=probes,
             steps=[0, 10],
             maps=[maps()] * n_points,
@@ -142,7 +142,7 @@ def test_cells_do_not_overlap(n_cells: int, n_blocks: int) -> None:
     assert covered.sum() == n_cells * n_blocks * 210 * 160 * enlarge**2
 
 
-def test_probe_films_are_shown_at_twice_their_size_or_more() -> None:
+def test_probe_frames_are_shown_at_twice_their_size_or_more() -> None:
     for n_cells in (6, 8):
         for n_blocks in (1, 2):
             assert largest_grid(n_cells, n_blocks, (210, 160), (2672, 1084))[1] >= 2
