@@ -160,7 +160,7 @@ class CheckpointCallback(BaseCallback):
 
     Args:
         run: Where to.
-        every: Steps between two checkpoints.
+        every: Steps of all games together between two checkpoints.
         barrier: How many checkpoints came before.
     """
 

@@ -145,7 +145,7 @@ def train(
 
     log_interval = max(1, settings.log_every // (recipe.agent.algorithm.n_envs * model.n_steps))
     stop = StopSignal()
-    checkpoints = CheckpointCallback(run, settings.checkpoint_every, barrier)
+    checkpoints = CheckpointCallback(run, recipe.agent.steps_between_checkpoints, barrier)
     callbacks: list[BaseCallback] = [checkpoints, StopCallback(stop)]
     if rng is not None:
         callbacks.append(_RestoreRng(rng))
