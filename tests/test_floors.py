@@ -30,7 +30,7 @@ FLOORS: dict[str, set[str]] = {
     "map_editing": {"attention", "errors", "files"},
     "recipes": {"attention", "networks", "errors", "files"},
     "render": {"errors"},
-    "runs": {"attention", "compute", "networks", "errors", "files", "recipes"},
+    "runs": {"attention", "compute", "networks", "errors", "files", "recipes", "stop_signal"},
     "rl": {
         "attention",
         "compute",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -257,6 +257,7 @@ class TrainTable(Table):
     """How training is run.
 
     Attributes:
+        may_change: Fields that may be others when a run is resumed.
         steps: Agent steps in all; one is four emulator frames.
         protocol: The env recipe's protocol to train under.
         log_every: Steps between two logging points.
@@ -278,6 +279,8 @@ class TrainTable(Table):
         emulator_priority: How the emulators of several parts give way on Linux: "low" to the agent,
             or "idle" to whatever else runs on the machine, which stops them while it is busy.
     """
+
+    may_change: ClassVar[tuple[str, ...]] = ("steps", "keep")
 
     steps: Count = 10_000_000
     protocol: ProtocolName = "legacy"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -134,6 +134,7 @@ class VisionTrainTable(Table):
     """How training is run.
 
     Attributes:
+        may_change: Fields that may be others when a run is resumed.
         epochs: Passes over the training pictures.
         batch_size: Pictures in a batch.
         held_out: Share of the training pictures that nothing is learned from; not used where the
@@ -145,6 +146,8 @@ class VisionTrainTable(Table):
         precision: "fp32" (deterministic on a CPU) or "bf16".
         compile: Whether `torch.compile` makes kernels of the network's parts.
     """
+
+    may_change: ClassVar[tuple[str, ...]] = ("epochs", "keep")
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)]
     batch_size: Annotated[int, Field(ge=2, le=65_536)] = 128

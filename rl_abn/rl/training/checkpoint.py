@@ -8,35 +8,23 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from rl_abn.errors import RlAbnError
-from rl_abn.recipes.overrides import validate
 from rl_abn.rl.training.build import Model, TrainingEnv
 from rl_abn.rl.training.distributed import Ranks
-from rl_abn.runs import (
-    STATE,
-    TRAINING,
-    Checkpoint,
-    Run,
-    bytes_of,
-    load_tensors,
-    read_json,
-    read_weights,
-)
-from rl_abn.runs.optimizer import OptimizerState, flatten_state, load_state, unflatten_state
+from rl_abn.runs import TRAINING, Checkpoint, Run
+from rl_abn.runs.optimizer import flatten_state
+from rl_abn.runs.training_state import Plain, TrainingTensors, read_state, read_tensors
 from rl_abn.seeds import derive_seeds
 
 _BARRIER = 1  # keeps these seeds apart from those of the run's start and of evaluation
+_RNG = ("rng.cpu", "rng.cuda")  # the generators whose states are stored
 _Count = Annotated[int, Field(ge=0, lt=2**53)]
 
 
-class _Plain(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
-
-
-class _Episode(_Plain):
+class _Episode(Plain):
     """A finished game, as SB3 has it: return, length, time."""
 
     r: float
@@ -44,13 +32,13 @@ class _Episode(_Plain):
     t: float
 
 
-class _Optimizer(_Plain):
+class _Optimizer(Plain):
     """What an optimizer remembers beside tensors, by name."""
 
     scalars: dict[str, int | float]
 
 
-class _State(_Plain):
+class _State(Plain):
     """`state.json`."""
 
     num_timesteps: _Count
@@ -63,10 +51,8 @@ class _State(_Plain):
 class _Stored(NamedTuple):
     """All of a checkpoint, read and checked."""
 
-    weights: dict[str, Tensor]
-    optimizer: OptimizerState
     state: _State
-    rng: dict[str, Tensor]
+    tensors: TrainingTensors
 
 
 def save(run: Run, model: Model, barrier: int) -> Checkpoint:
@@ -127,14 +113,13 @@ def restore(model: Model, checkpoint: Checkpoint) -> tuple[int, dict[str, Tensor
     """
     stored = _read(model, checkpoint)
     state = stored.state
-    model.policy.load_state_dict(stored.weights)
-    load_state(model.policy.optimizer, stored.optimizer)
+    stored.tensors.load(model.policy, model.policy.optimizer)
     model.num_timesteps = state.num_timesteps
     model._n_updates = state.n_updates
     episodes = (episode.model_dump(by_alias=True) for episode in state.episodes)
     model.ep_info_buffer = deque(episodes, maxlen=model._stats_window_size)
     model.ep_success_buffer = deque(maxlen=model._stats_window_size)
-    return state.barrier, stored.rng
+    return state.barrier, stored.tensors.others
 
 
 def restore_rng(rng: dict[str, Tensor], device: torch.device) -> None:
@@ -150,29 +135,11 @@ def _read(model: Model, checkpoint: Checkpoint) -> _Stored:
     Raises:
         RlAbnError: If it is damaged or not this agent's.
     """
-    path = checkpoint.path / STATE
-    state = validate(_State, read_json(path), str(path))
-    if state.num_timesteps != checkpoint.step:
-        raise RlAbnError(
-            f"{path}: expected num_timesteps {checkpoint.step}, as the folder is named, "
-            f"got {state.num_timesteps}"
-        )
-    weights = read_weights(checkpoint, model.policy.state_dict())
-    path = checkpoint.path / TRAINING
-    # Moments and random-number states; no optimizer here keeps four times the weights.
-    most_bytes = 4 * bytes_of(weights.values()) + 2**20
-    tensors = load_tensors(path, most_bytes=most_bytes)
-    rng = {name: tensor for name, tensor in tensors.items() if name.startswith("rng.")}
-    moments = {name: tensor for name, tensor in tensors.items() if name not in rng}
-    optimizer = unflatten_state(
-        model.policy.optimizer,
-        moments,
-        state.optimizer.scalars,
-        tensors_path=path,
-        scalars_path=checkpoint.path / STATE,
-    )
-    _check_rng(path, rng, model.device)
-    return _Stored(weights, optimizer, state, rng)
+    state = read_state(checkpoint, _State, "num_timesteps")
+    optimizer, scalars = model.policy.optimizer, state.optimizer.scalars
+    tensors = read_tensors(checkpoint, model.policy, optimizer, scalars, others=_RNG)
+    _check_rng(checkpoint.path / TRAINING, tensors.others, model.device)
+    return _Stored(state, tensors)
 
 
 def _check_rng(path: Path, rng: dict[str, Tensor], device: torch.device) -> None:
