@@ -1,4 +1,4 @@
-"""Where a new run goes, and what happens to one that is there already."""
+"""Where a new run goes, and what happens to a run that is already there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a run that is there already is the one that was asked for, and can go on."""
+"""Finds the run that `--on-exists resume` goes on with, and checks that it is the one asked for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def run_to_resume(
     device: str,
     on_exists: OnExists | None,
 ) -> Run[RecipeT] | None:
-    """Finds the run to go on with, and puts right what a kill left half done.
+    """Finds the run to go on with, and cleans up after a kill.
 
     Its settings hold as they were; only the fields in its train table's `may_change` may be
     others.

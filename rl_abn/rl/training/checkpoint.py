@@ -1,4 +1,9 @@
-"""A checkpoint is a barrier: all that decides what comes next is stored or derived from it."""
+"""Saves and restores a training between two updates, so that a resumed run ends the same.
+
+Weights, optimizer, counters and random-number states are stored. The games are not: after every
+checkpoint all of them restart, from seeds derived from the run's seed and the checkpoint's number,
+in the run that goes on as in one that is resumed.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +24,7 @@ from rl_abn.runs.optimizer import flatten_state
 from rl_abn.runs.training_state import Plain, TrainingTensors, read_state, read_tensors
 from rl_abn.seeds import derive_seeds
 
-_BARRIER = 1  # keeps these seeds apart from those of the run's start and of evaluation
+_RESTART = 1  # keeps these seeds apart from those of the run's start and of evaluation
 _RNG = ("rng.cpu", "rng.cuda")  # the generators whose states are stored
 _Count = Annotated[int, Field(ge=0, lt=2**53)]
 
@@ -43,7 +48,7 @@ class _State(Plain):
 
     num_timesteps: _Count
     n_updates: _Count
-    barrier: _Count
+    n_checkpoints: _Count = Field(alias="barrier")  # its name in the file
     optimizer: _Optimizer
     episodes: list[_Episode]
 
@@ -55,13 +60,13 @@ class _Stored(NamedTuple):
     tensors: TrainingTensors
 
 
-def save(run: Run, model: Model, barrier: int) -> Checkpoint:
+def save(run: Run, model: Model, n_checkpoints: int) -> Checkpoint:
     """Saves a model between two updates.
 
     Args:
         run: Where to.
         model: The algorithm.
-        barrier: How many checkpoints came before; the games go on from seeds derived from it.
+        n_checkpoints: How many the run has had, with this one; seeds the games that follow it.
     """
     training, scalars = flatten_state(model.policy.optimizer)
     training["rng.cpu"] = torch.get_rng_state()
@@ -70,26 +75,32 @@ def save(run: Run, model: Model, barrier: int) -> Checkpoint:
     state = {
         "num_timesteps": model.num_timesteps,
         "n_updates": model._n_updates,
-        "barrier": barrier,
+        "barrier": n_checkpoints,
         "optimizer": {"scalars": scalars},
         "episodes": list(model.ep_info_buffer or ()),
     }
     return run.save_checkpoint(model.num_timesteps, model.policy.state_dict(), training, state)
 
 
-def restart_games(env: TrainingEnv, seed: int, barrier: int, ranks: Ranks) -> None:
-    """Says that the next reset begins the games that follow a barrier."""
+def seed_games(env: TrainingEnv, seed: int, n_checkpoints: int, ranks: Ranks) -> None:
+    """Seeds the games that start at the next reset, after a checkpoint.
+
+    Args:
+        env: This rank's games.
+        seed: The run's.
+        n_checkpoints: How many checkpoints the run has had.
+        ranks: The processes that train together; each seeds its share of the games.
+    """
     n_all = env.num_envs * ranks.count
-    seeds = derive_seeds(seed, _BARRIER, barrier, count=n_all)
+    seeds = derive_seeds(seed, _RESTART, n_checkpoints, count=n_all)
     env.seed_games(seeds[ranks.share(n_all, "games")])
 
 
 def newest_whole(model: Model, run: Run) -> Checkpoint | None:
     """Finds the newest checkpoint of a run that a model can be given.
 
-    A damaged one is named on standard error and set aside under another name, and the one before
-    it is tried. What comes after is the same: the games that follow a barrier do not depend on
-    whether it is reached once or twice.
+    A damaged one is named on standard error and renamed, and the one before it is tried; the run
+    ends the same, as the steps in between are trained again exactly.
 
     Returns:
         The checkpoint, or None where the run has none yet.
@@ -102,11 +113,11 @@ def newest_whole(model: Model, run: Run) -> Checkpoint | None:
 
 
 def restore(model: Model, checkpoint: Checkpoint) -> tuple[int, dict[str, Tensor]]:
-    """Gives a model all that a checkpoint stores but the random-number states, or nothing of it.
+    """Loads a checkpoint into a model, except the random-number states; all of it or nothing.
 
     Returns:
-        The barrier's number, and the random-number states for `restore_rng`: they go in last,
-        right before the first rollout.
+        How many checkpoints the run had, and the random-number states for `restore_rng`, to be
+        called right before the first rollout.
 
     Raises:
         RlAbnError: If the checkpoint is damaged or not this agent's; the model is as it was.
@@ -119,18 +130,18 @@ def restore(model: Model, checkpoint: Checkpoint) -> tuple[int, dict[str, Tensor
     episodes = (episode.model_dump(by_alias=True) for episode in state.episodes)
     model.ep_info_buffer = deque(episodes, maxlen=model._stats_window_size)
     model.ep_success_buffer = deque(maxlen=model._stats_window_size)
-    return state.barrier, stored.tensors.others
+    return state.n_checkpoints, stored.tensors.others
 
 
 def restore_rng(rng: dict[str, Tensor], device: torch.device) -> None:
-    """Puts the random-number generators back to where they were."""
+    """Sets the random-number generators to stored states."""
     torch.set_rng_state(rng["rng.cpu"])
     if device.type == "cuda" and "rng.cuda" in rng:
         torch.cuda.set_rng_state(rng["rng.cuda"], device)
 
 
 def _read(model: Model, checkpoint: Checkpoint) -> _Stored:
-    """Reads and checks everything a checkpoint stores, and changes nothing.
+    """Reads and checks everything a checkpoint stores; the model stays as it is.
 
     Raises:
         RlAbnError: If it is damaged or not this agent's.
@@ -143,7 +154,7 @@ def _read(model: Model, checkpoint: Checkpoint) -> _Stored:
 
 
 def _check_rng(path: Path, rng: dict[str, Tensor], device: torch.device) -> None:
-    """Tries the states on generators of nobody's, as only torch knows what it takes.
+    """Tries the states on new generators, as only torch knows which it accepts.
 
     Raises:
         RlAbnError: If one is missing or torch refuses it.

@@ -1,4 +1,4 @@
-"""Maps that a person edited, to which an agent is drawn while it learns."""
+"""Edited maps as an auxiliary loss: an agent's maps are pulled towards them while it learns."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ EDITS = "edits.safetensors"
 
 
 class EditedMaps(NamedTuple):
-    """Where an agent is to look.
+    """Edited maps of some observations.
 
     Attributes:
-        observations: What it sees there, [E, C, H, W].
-        maps: The maps it is to have, [E, m, h, w], in 0..1.
-        coef: gamma, the weight of the loss that draws it there, [].
+        observations: What the agent sees, [E, C, H, W].
+        maps: The maps it should have there, [E, m, h, w], in 0..1.
+        coef: gamma, the weight of the loss, [].
     """
 
     observations: Tensor
@@ -36,10 +36,10 @@ class EditedMaps(NamedTuple):
     coef: Float[Tensor, ""]
 
     def loss(self, policy: AttentionPolicy) -> tuple[Tensor, Tensor]:
-        """Computes gamma * L_map and L_map (Mitsuhara et al. 2019) of the agent's first looks."""
+        """Returns gamma * L_map and L_map (Mitsuhara et al. 2019), each observation on its own."""
         attention, _ = policy.attend(self.observations)
-        everyone = torch.ones(len(self.maps), dtype=torch.bool, device=self.maps.device)
-        distance = map_loss(attention.map, self.maps, everyone)
+        all_edited = torch.ones(len(self.maps), dtype=torch.bool, device=self.maps.device)
+        distance = map_loss(attention.map, self.maps, all_edited)
         return self.coef * distance, distance
 
 
@@ -50,10 +50,10 @@ def edited_maps(
     edits: Edits | None = None,
     coef: float = 1.0,
 ) -> EditedMaps | None:
-    """Resolves edits of a run's probes and keeps them in the run; or finds those kept before.
+    """Applies edits to a run's probe maps and stores the result; without edits, loads it.
 
-    What is kept holds for the rest of the training, so that a resumed run is drawn to the same
-    maps. The same edits given again change nothing, though the agent's own maps have changed.
+    What is stored holds for the rest of the training, so that a resumed run learns the same maps.
+    The same edits given again change nothing, though the agent's own maps have changed.
 
     Args:
         run: The run.

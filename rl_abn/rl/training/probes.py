@@ -1,4 +1,4 @@
-"""Attention over time: fixed game positions whose maps are kept at every logging point."""
+"""Probes: fixed game positions whose attention maps are stored at every logging point."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.runs import PROBES, MapLog, Run, open_or_create, save_tensors
 from rl_abn.seeds import derive_seeds
 
-_PROBE_SEEDS = 2  # keeps these games apart from those of training and evaluation
+_PROBE_SEEDS = 2  # seeds of other games than training's and evaluation's
 _FIRST_STEP, _STEPS_APART = 20, 45
 
 
 class Probes(NamedTuple):
-    """Game positions to look at again and again.
+    """Fixed game positions.
 
     Attributes:
         observations: What the agent sees, [P, C, H, W]; uint8 or float32.
@@ -42,20 +42,20 @@ def collect_probes(game: Game, protocol: Protocol, count: int, seed: int) -> Pro
         count: P, how many positions.
         seed: Of the play.
     """
-    twin = SingleEnv(game, protocol)
+    env = SingleEnv(game, protocol)
     rng = np.random.default_rng([seed, _PROBE_SEEDS])
     observations: list[np.ndarray] = []
     frames: list[np.ndarray] = []
     game_seeds = (int(derive_seeds(seed, _PROBE_SEEDS, i, count=1)[0]) for i in itertools.count())
-    observation, over = twin.reset(next(game_seeds)), False
+    observation, done = env.reset(next(game_seeds)), False
     for step in range(_FIRST_STEP + (count - 1) * _STEPS_APART + 1):
-        if over:
-            observation = twin.reset(next(game_seeds))
+        if done:
+            observation = env.reset(next(game_seeds))
         if step >= _FIRST_STEP and (step - _FIRST_STEP) % _STEPS_APART == 0:
             observations.append(observation)
-            frames.append(twin.frame.copy())
-        observation, _, terminated, truncated = twin.step(int(rng.integers(len(twin.action_names))))
-        over = terminated or truncated
+            frames.append(env.frame.copy())
+        observation, _, terminated, truncated = env.step(int(rng.integers(len(env.action_names))))
+        done = terminated or truncated
     return Probes(np.stack(observations), np.stack(frames))
 
 

@@ -86,21 +86,21 @@ def train(
 ) -> Outcome[RunRecipe]:
     """Trains a run to the end, from the start or from its newest whole checkpoint.
 
-    A Ctrl-C ends it after the update in hand, with a checkpoint.
+    Ctrl-C ends it after the running update, with a checkpoint.
 
     Args:
         run: The run.
         resume: Whether to go on from the newest checkpoint.
         device: Where the networks run.
-        report: Shows how far it is.
+        report: Shows the progress.
         ranks: The processes that train together; rank 0 alone writes and reports.
-        edits: Of the maps of the run's kept positions, to which the agent is drawn from now on;
-            None keeps those of before, if there are any.
-        edit_coef: gamma, the weight of that.
+        edits: Edited maps of the run's kept positions, which the agent learns from now on; None
+            keeps those given before, if any.
+        edit_coef: gamma, the weight of the distance to the edited maps.
 
     Raises:
-        RlAbnError: If the device, the recipe, the checkpoint or the edits will not do, or the
-            disk is full.
+        RlAbnError: If the device, the recipe, the checkpoint or the edits do not fit, or the disk
+            is full.
     """
     recipe = run.recipe
     settings = recipe.agent.train
@@ -110,12 +110,12 @@ def train(
     env = make_training_env(recipe, ranks)
     model = make_model(recipe, env, device_of(device), ranks)
 
-    barrier, rng = 0, None
+    n_checkpoints, rng = 0, None
     if resume:
         newest = ranks.broadcast(lambda: checkpoint.newest_whole(model, run))
         if newest is not None:
-            barrier, rng = checkpoint.restore(model, newest)
-            checkpoint.restart_games(env, recipe.seed, barrier, ranks)
+            n_checkpoints, rng = checkpoint.restore(model, newest)
+            checkpoint.seed_games(env, recipe.seed, n_checkpoints, ranks)
     if model.num_timesteps >= settings.steps:
         return Outcome(run, model.num_timesteps, interrupted=False, numbers={})
 
@@ -129,7 +129,8 @@ def train(
         device=str(model.device),
         ranks=ranks.count,
     ) as stop:
-        checkpoints = CheckpointCallback(run, recipe.agent.steps_between_checkpoints, barrier)
+        every = recipe.agent.steps_between_checkpoints
+        checkpoints = CheckpointCallback(run, every, n_checkpoints)
         callbacks: list[BaseCallback] = [checkpoints, StopCallback(stop)]
         if rng is not None:
             callbacks.append(_RestoreRng(rng))
@@ -169,7 +170,7 @@ def _learn(model: Model, steps: int, callbacks: list[BaseCallback], log_interval
 
 
 class _RestoreRng(BaseCallback):
-    """Puts the generators back last of all, right before the first rollout."""
+    """Restores the random-number generators right before the first rollout."""
 
     def __init__(self, rng: dict[str, Tensor]) -> None:
         super().__init__()
