@@ -257,7 +257,6 @@ class TrainTable(Table):
     """How training is run.
 
     Attributes:
-        may_change: Fields that may be others when a run is resumed.
         steps: Agent steps in all; one is four emulator frames.
         protocol: The env recipe's protocol to train under.
         log_every: Steps between two logging points.
@@ -280,6 +279,7 @@ class TrainTable(Table):
             or "idle" to whatever else runs on the machine, which stops them while it is busy.
     """
 
+    # Fields that may be others when a run is resumed.
     may_change: ClassVar[tuple[str, ...]] = ("steps", "keep")
 
     steps: Count = 10_000_000

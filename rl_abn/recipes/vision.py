@@ -134,7 +134,6 @@ class VisionTrainTable(Table):
     """How training is run.
 
     Attributes:
-        may_change: Fields that may be others when a run is resumed.
         epochs: Passes over the training pictures.
         batch_size: Pictures in a batch.
         held_out: Share of the training pictures that nothing is learned from; not used where the
@@ -147,6 +146,7 @@ class VisionTrainTable(Table):
         compile: Whether `torch.compile` makes kernels of the network's parts.
     """
 
+    # Fields that may be others when a run is resumed.
     may_change: ClassVar[tuple[str, ...]] = ("epochs", "keep")
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)]
