@@ -32,7 +32,7 @@ FLOORS: dict[str, set[str]] = {
     "map_editing": {"attention", "errors", "files"},
     "recipes": {"attention", "networks", "errors", "files", "protocols"},
     "render": {"errors"},
-    "runs": {"compute", "errors", "files", "process_memory", "recipes"},
+    "runs": {"compute", "errors", "files", "process_memory", "recipes", "stop_signal"},
     "rl": {
         "attention",
         "compute",
@@ -256,12 +256,21 @@ def test_relative_imports_of_a_package_start_at_itself() -> None:
     assert violations("from .. import rl", "rl_abn.render", is_package=True) != []
 
 
+@pytest.mark.parametrize("command", ["train", "evaluate", "watch", "export"])
+def test_an_agents_command_reaches_no_vision(command: str) -> None:
+    source = MODULES[f"rl_abn.cli.{command}"].read_text("utf-8")
+    names = [name for _, name in imports(source, f"rl_abn.cli.{command}")]
+    assert any(name.startswith("rl_abn.rl.") for name in names)
+    assert [name for name in names if name.startswith("rl_abn.vision")] == []
+
+
 @pytest.mark.parametrize(
     ("floor", "absent"),
     [
         ("render", ["torch", "stable_baselines3", "gymnasium", "ale_py"]),
         ("progress", ["torch", "numpy", "rl_abn.errors"]),
         ("runs", ["stable_baselines3", "gymnasium", "ale_py", "rl_abn.rl", "rl_abn.render"]),
+        ("map_editing.edit_files", ["rl_abn.rl", "rl_abn.vision", "stable_baselines3"]),
     ],
 )
 def test_what_a_floor_brings_along(tmp_path: Path, floor: str, absent: list[str]) -> None:

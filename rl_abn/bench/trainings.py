@@ -102,7 +102,7 @@ def time_run(spec: Spec) -> tuple[Timed, float]:
         training.train(run, resume=False, device=spec.device)
     timed = probes[0].timed()
     sps = timed.stopwatch.steps / timed.stopwatch.seconds
-    saving = saves[-1] * sps / run.recipe.agent.train.checkpoint_every
+    saving = saves[-1] * sps / run.recipe.agent.steps_between_checkpoints
     return timed, timed.shares["logging"] + saving
 
 

@@ -115,10 +115,10 @@ def _train(arguments: argparse.Namespace, settings: list[str], device: str, rank
             edit_coef=arguments.edit_coef,
         )
     if outcome.interrupted:
-        print(f"stopped at {outcome.steps:,} of {steps:,} steps; saved. Go on with:")
+        print(f"stopped at {outcome.step:,} of {steps:,} steps; saved. Go on with:")
         again = ["rl-abn", "train", "--env", arguments.env, "--agent", arguments.agent]
         again += ["--seed", str(arguments.seed), "--out", str(run.path)]
         print(shlex.join([*again, "--steps", str(steps), "--on-exists", "resume"]))
         sys.exit(130)
-    print(f"trained {outcome.steps:,} steps. Curves: tensorboard --logdir {run.path}")
+    print(f"trained {outcome.step:,} steps. Curves: tensorboard --logdir {run.path}")
     print(f"next: rl-abn eval {run.path}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -299,7 +299,13 @@ class TrainTable(Table):
         steps: Agent steps in all; one is four emulator frames.
         protocol: The env recipe's protocol to train under.
         log_every: Steps between two logging points.
-        checkpoint_every: Steps between two checkpoints.
+        checkpoint_every_game_steps: Agent steps of each game between two checkpoints. All games
+            start anew at a checkpoint, and those in play are cut short. 31,250 steps are 35
+            minutes of play, which keeps that rare with 8 games as with 256. A training that is
+            killed loses at most these steps of every game; one that is stopped loses none.
+        checkpoint_every: The same in agent steps of all games together, as older recipes have it.
+            Where it divides by n_envs it is read as checkpoint_every_game_steps, elsewhere it
+            holds in its place. None leaves it to checkpoint_every_game_steps.
         keep: How many of the newest checkpoints stay; 0 keeps all.
         n_probes: Game positions whose maps are kept at every logging point; 0 keeps none.
         precision: "fp32" (deterministic on a CPU) or "bf16".
@@ -312,10 +318,14 @@ class TrainTable(Table):
             or "idle" to whatever else runs on the machine, which stops them while it is busy.
     """
 
+    # Fields that may be others when a run is resumed.
+    may_change: ClassVar[tuple[str, ...]] = ("steps", "keep")
+
     steps: Count = 10_000_000
     protocol: ProtocolName = "legacy"
     log_every: Count = 10_000
-    checkpoint_every: Count = 250_000
+    checkpoint_every_game_steps: Count = 31_250
+    checkpoint_every: Count | None = None
     keep: Annotated[int, Field(ge=0, lt=2**53)] = 0
     n_probes: Annotated[int, Field(ge=0, le=64)] = 8
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -333,6 +343,41 @@ class AgentRecipe(Table):
     network: NetworkTable = NetworkTable()
     attention: AttentionTable = AttentionTable.model_validate({})
     train: TrainTable = TrainTable()
+
+    @property
+    def steps_between_checkpoints(self) -> int:
+        """Agent steps of all games together between two checkpoints."""
+        train = self.train
+        return train.checkpoint_every or train.checkpoint_every_game_steps * self.algorithm.n_envs
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_checkpoint_every(cls, recipe: object) -> object:
+        """Turns steps of all games into steps of each, where they divide."""
+        if not isinstance(recipe, dict):
+            return recipe
+        algorithm, train = recipe.get("algorithm"), recipe.get("train")
+        if not isinstance(algorithm, dict) or not isinstance(train, dict):
+            return recipe
+        n_envs, total = algorithm.get("n_envs"), train.get("checkpoint_every")
+        if not (type(n_envs) is int and type(total) is int and min(n_envs, total) > 0):
+            return recipe
+        if total % n_envs:
+            return recipe
+        changes = {"checkpoint_every_game_steps": total // n_envs, "checkpoint_every": None}
+        return {**recipe, "train": {**train, **changes}}
+
+    @model_validator(mode="after")
+    def _checkpoints_are_counted_in_one_way(self) -> Self:
+        total, each = self.train.checkpoint_every, self.train.checkpoint_every_game_steps
+        default = TrainTable.model_fields["checkpoint_every_game_steps"].default
+        if total is not None and each != default:
+            raise ValueError(
+                f"expected train.checkpoint_every_game_steps = {each} alone, got "
+                f"train.checkpoint_every = {total} too, which n_envs = {self.algorithm.n_envs} "
+                "does not divide"
+            )
+        return self
 
     @model_validator(mode="after")
     def _games_come_in_equal_parts(self) -> Self:

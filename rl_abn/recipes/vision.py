@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -157,6 +157,9 @@ class VisionTrainTable(Table):
         precision: "fp32" (deterministic on a CPU) or "bf16".
         compile: Whether the network's parts are compiled with `torch.compile`.
     """
+
+    # Fields that may be others when a run is resumed.
+    may_change: ClassVar[tuple[str, ...]] = ("epochs", "keep")
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)]
     batch_size: Annotated[int, Field(ge=2, le=65_536)] = 128

@@ -11,8 +11,8 @@ from rl_abn.runs.checkpoints import (
     set_aside,
     step_of,
 )
-from rl_abn.runs.folders import OnExists, default_folder, free_folder, is_taken
-from rl_abn.runs.maps import PROBES, MapLog
+from rl_abn.runs.folders import OnExists, check_free, default_folder, free_folder, is_taken
+from rl_abn.runs.maps import PROBES, MapLog, open_or_create
 from rl_abn.runs.run import META, METRICS, RECIPE, Run, provenance, write_recipe
 from rl_abn.runs.tensors import bytes_of, check_weights, load_tensors, save_tensors
 
@@ -29,12 +29,14 @@ __all__ = [
     "OnExists",
     "Run",
     "bytes_of",
+    "check_free",
     "check_weights",
     "default_folder",
     "free_folder",
     "is_taken",
     "load_tensors",
     "name_of",
+    "open_or_create",
     "provenance",
     "read_json",
     "read_weights",

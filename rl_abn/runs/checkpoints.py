@@ -1,4 +1,4 @@
-"""The folder of a run's checkpoints: each saved whole or not at all, put right after a kill."""
+"""The folder of a run's checkpoints: each is saved whole or not at all, even if killed."""
 
 from __future__ import annotations
 
@@ -111,8 +111,8 @@ def read_weights(checkpoint: Checkpoint, expected: Mapping[str, Tensor]) -> dict
 def remove_older(folder: Path, keep: int) -> None:
     """Removes all but the newest checkpoints.
 
-    Each gets a hidden name first, so that a kill in the middle leaves no half of a checkpoint. What
-    cannot be removed stays: the training does not end for it.
+    Each gets a hidden name first, so that a kill leaves no half-removed checkpoint. One that cannot
+    be removed stays, and training goes on.
 
     Args:
         folder: The checkpoints' folder.
@@ -130,7 +130,7 @@ def set_aside(checkpoint: Checkpoint) -> Path:
     """Renames a damaged checkpoint, so that it is none any more and nothing of it is lost.
 
     Returns:
-        Where it is now: damaged-… beside the others, or the old place if it cannot be renamed.
+        Its path now: damaged-… beside the others, or unchanged if it cannot be renamed.
     """
     name = checkpoint.path.name.replace("step", "damaged")
     names = (f"{name}-{i}" if i else name for i in range(10_000))
@@ -142,7 +142,7 @@ def set_aside(checkpoint: Checkpoint) -> Path:
 
 
 def recover(folder: Path) -> None:
-    """Puts right what a kill left: finishes a replacement that was begun, removes the rest.
+    """Cleans up after a kill: finishes a replacement that was started, removes the rest.
 
     Raises:
         RlAbnError: If the folder cannot be written.
@@ -166,7 +166,7 @@ def _hidden(path: Path, why: str) -> Path:
 
 
 def _remove(path: Path) -> None:
-    """Removes a folder, or a link to one but not what it leads to; what stays is no error."""
+    """Removes a folder, or a link but not its target; failing to is no error."""
     if path.is_symlink() or path.is_file():
         with suppress(OSError):
             path.unlink()

@@ -1,4 +1,4 @@
-"""Where a new run goes, and what happens to one that is there already."""
+"""Where a new run goes, and what happens to a run that is already there."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rl_abn.recipes import RunRecipe, VisionRunRecipe
 from rl_abn.runs.run import check_is_run
 
 OnExists = Literal["resume", "new", "overwrite"]
+CHOICES = "resume, new or overwrite"
 
 
 def default_folder(recipe: RunRecipe | VisionRunRecipe) -> Path:
@@ -30,7 +31,22 @@ def is_taken(folder: Path) -> bool:
         raise RlAbnError(f"{folder}: cannot be written: {error.strerror}") from None
 
 
-def free_folder(folder: Path, on_exists: OnExists | None, choices: str) -> Path:
+def check_free(folder: Path, on_exists: OnExists | None, choices: str = CHOICES) -> None:
+    """Refuses a folder that is taken where nothing says what to do; before any work is done.
+
+    Args:
+        folder: Where a new run should go.
+        on_exists: What to do where a run is already.
+        choices: What to name in the error.
+
+    Raises:
+        RlAbnError: If it is taken and `on_exists` is None.
+    """
+    if on_exists is None and is_taken(folder):
+        raise _taken(folder, choices)
+
+
+def free_folder(folder: Path, on_exists: OnExists | None, choices: str = CHOICES) -> Path:
     """Returns a folder that is not there yet, for a new run.
 
     Args:
@@ -58,6 +74,10 @@ def free_folder(folder: Path, on_exists: OnExists | None, choices: str) -> Path:
         except OSError as error:
             raise RlAbnError(f"{folder}: cannot be removed: {error.strerror}") from None
         return folder
-    raise RlAbnError(
+    raise _taken(folder, choices)
+
+
+def _taken(folder: Path, choices: str) -> RlAbnError:
+    return RlAbnError(
         f"expected a new run folder, got '{folder}', which exists; add --on-exists {choices}"
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -13,6 +15,30 @@ from rl_abn.runs.checkpoints import name_of, step_of
 from rl_abn.runs.tensors import load_tensors, save_tensors
 
 PROBES = "probes.safetensors"
+
+
+LogT = TypeVar("LogT", bound="MapLog")
+
+
+def open_or_create(
+    open_log: Callable[[], LogT], create_log: Callable[[], LogT], *, resume: bool, step: int
+) -> LogT:
+    """Returns a run's log of maps, without those of later steps: a resumed run makes them again.
+
+    Args:
+        open_log: Opens what the run keeps; RlAbnError says that it is missing, damaged or
+            another's, and then a new one takes its place.
+        create_log: Makes a new one.
+        resume: Whether the run goes on.
+        step: Where the run is.
+    """
+    log = None
+    if resume:
+        with suppress(RlAbnError):
+            log = open_log()
+    log = log or create_log()
+    log.drop_after(step)
+    return log
 
 
 class MapLog:
@@ -54,6 +80,29 @@ class MapLog:
         if maps is None or maps.ndim != 4 or len(maps) != self.n_pictures:
             raise RlAbnError(f"{path}: expected maps of {self.n_pictures} probes")
         return maps.float().numpy()
+
+    @classmethod
+    def load_pictures(
+        cls, run_folder: Path, what: str, who: str, most_bytes: int | None = None
+    ) -> dict[str, Tensor]:
+        """Reads what a run keeps of its pictures, by name; the caller checks the shapes.
+
+        Args:
+            run_folder: The run's.
+            what: What the pictures are called in an error.
+            who: Who keeps them: "an agent" or "a network".
+            most_bytes: Refuses a larger file; None takes any.
+
+        Raises:
+            RlAbnError: If the run kept none, or the file is damaged.
+        """
+        path = run_folder / "attention" / PROBES
+        if not path.is_file():
+            raise RlAbnError(
+                f"{run_folder}: expected kept {what}, got none; "
+                f"{who} with attention keeps them when train.n_probes is above 0"
+            )
+        return load_tensors(path, most_bytes=most_bytes)
 
     def _file(self, step: int) -> Path:
         return self.folder / "maps" / f"{name_of(step)}.safetensors"

@@ -27,6 +27,7 @@ class MetricsFile:
 
     Attributes:
         last_step: The step of the last logging point, or None before the first.
+        last_numbers: Its numbers by name.
 
     Raises:
         RlAbnError: If the files cannot be written.
@@ -35,6 +36,7 @@ class MetricsFile:
     def __init__(self, folder: Path, resume_at: int | None = None) -> None:
         self.path = folder / METRICS
         self.last_step: int | None = None
+        self.last_numbers: dict[str, float] = {}
         try:
             if resume_at is not None:
                 _keep_until(self.path, resume_at)
@@ -57,9 +59,9 @@ class MetricsFile:
         self.last_step = step
         if (memory := resident_mib()) is not None:
             values = {**values, "system/memory_mib": memory}
+        self.last_numbers = {key: float(value) for key, value in sorted(values.items())}
         row: dict[str, float | int | None] = {"step": step}
-        for key, value in sorted(values.items()):
-            number = float(value)
+        for key, number in self.last_numbers.items():
             row[key] = number if math.isfinite(number) else None
             if key not in hidden:
                 self.board.add_scalar(key, number, step)

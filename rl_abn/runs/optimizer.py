@@ -1,4 +1,4 @@
-"""What an optimizer remembers, as tensors and plain numbers by name: no pickle, and back."""
+"""An optimizer's state as tensors and plain numbers by name, and back; no pickle."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def unflatten_state(
 ) -> OptimizerState:
     """Puts an optimizer's state together again; the optimizer is as it was.
 
-    The shapes are asked of a twin that makes one update: no list of them to keep.
+    Names and shapes come from a copy of the optimizer that makes one update.
 
     Args:
         optimizer: One of the kind that was saved.
@@ -68,13 +68,13 @@ def load_state(optimizer: torch.optim.Optimizer, state: OptimizerState) -> None:
 
 
 def _state_after_an_update(optimizer: torch.optim.Optimizer) -> OptimizerState:
-    """Returns what an optimizer of this kind remembers after an update, for names and shapes."""
-    twin = copy.deepcopy(optimizer)
-    for group in twin.param_groups:
+    """Returns the state of such an optimizer after one update, for names and shapes."""
+    trial = copy.deepcopy(optimizer)
+    for group in trial.param_groups:
         for parameter in group["params"]:
             parameter.grad = torch.zeros_like(parameter)
-    twin.step()
-    state: OptimizerState = twin.state_dict()["state"]
+    trial.step()
+    state: OptimizerState = trial.state_dict()["state"]
     return state
 
 

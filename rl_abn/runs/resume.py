@@ -1,37 +1,65 @@
-"""Whether a run that is there already is the one that was asked for, and can go on."""
+"""Finds the run that `--on-exists resume` goes on with, and checks that it is the one asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rl_abn.errors import RlAbnError, warn
 from rl_abn.files.text import read_json, write_output
 from rl_abn.recipes import override
+from rl_abn.runs.folders import OnExists, is_taken
 from rl_abn.runs.run import META, RecipeT, Run, provenance
 
 
-def resumable(
-    run: Run[RecipeT],
+def run_to_resume(
+    folder: Path,
     asked: RecipeT,
     settings: Sequence[str],
     device: str,
-    housekeeping: Sequence[str],
-) -> Run[RecipeT]:
-    """Checks that a run is what was asked for, and puts right what a kill left half done.
+    on_exists: OnExists | None,
+) -> Run[RecipeT] | None:
+    """Finds the run to go on with, and cleans up after a kill.
 
-    Settings hold as they were; only the housekeeping may change.
+    Its settings hold as they were; only the fields in its train table's `may_change` may be
+    others.
 
     Args:
-        run: What is there.
+        folder: Where it would be.
         asked: What was asked for.
         settings: Those of the command line.
         device: The device, for the record.
-        housekeeping: Fields of the train table that may change on the way.
+        on_exists: What to do where a run is already.
+
+    Returns:
+        The run, or None where a new one is to be made.
 
     Raises:
         RlAbnError: If it is another run, or imported or fine-tuned, or the settings are others.
     """
+    if on_exists != "resume" or not is_taken(folder):
+        return None
+    run = Run.open(folder, type(asked))
+    _check_origin(run, asked, device)
     recipe = run.recipe
+    agent, env = override(recipe.agent, recipe.env, settings)
+    fields = agent.train.may_change
+    kept = {field: getattr(recipe.agent.train, field) for field in fields}
+    wanted = {field: getattr(agent.train, field) for field in fields}
+    train_table = agent.train.model_copy(update=kept)
+    if agent.model_copy(update={"train": train_table}) != recipe.agent or env != recipe.env:
+        may = " and ".join(f"train.{field}" for field in fields)
+        raise RlAbnError(
+            f"{run.path}: expected the run's own settings to resume it, got others "
+            f"({' '.join(settings)}); only {may} may change, "
+            "or use --on-exists new"
+        )
+    run.recover()
+    return run if wanted == kept else run.with_train(**wanted)
+
+
+def _check_origin(run: Run[RecipeT], asked: RecipeT, device: str) -> None:
+    """Refuses a run of other recipes or another seed, and one with no training to go on with."""
     try:
         meta = read_json(run.path / META)
     except RlAbnError as error:
@@ -49,21 +77,9 @@ def resumable(
             "fine-tuned to edited maps: 'rl-abn vision edit' goes on from it"
         )
     for field in ("env_name", "agent_name", "seed"):
-        if getattr(recipe, field) != getattr(asked, field):
+        was, wanted = getattr(run.recipe, field), getattr(asked, field)
+        if was != wanted:
             raise RlAbnError(
-                f"{run.path}: expected to resume {field.replace('_name', '')} "
-                f"'{getattr(recipe, field)}', got '{getattr(asked, field)}'; use --on-exists new"
+                f"{run.path}: expected to resume {field.replace('_name', '')} '{was}', "
+                f"got '{wanted}'; use --on-exists new"
             )
-    agent, env = override(recipe.agent, recipe.env, settings)
-    kept = {field: getattr(recipe.agent.train, field) for field in housekeeping}
-    wanted = {field: getattr(agent.train, field) for field in housekeeping}
-    train_table = agent.train.model_copy(update=kept)
-    if agent.model_copy(update={"train": train_table}) != recipe.agent or env != recipe.env:
-        may = " and ".join(f"train.{field}" for field in housekeeping)
-        raise RlAbnError(
-            f"{run.path}: expected the run's own settings to resume it, got others "
-            f"({' '.join(settings)}); only {may} may change, "
-            "or use --on-exists new"
-        )
-    run.recover()
-    return run if wanted == kept else run.with_train(**wanted)

@@ -138,9 +138,8 @@ class Run(Generic[RecipeT]):
     def newest_whole(self, read: Callable[[Checkpoint], ReadT]) -> tuple[Checkpoint, ReadT] | None:
         """Finds the newest checkpoint that can be read.
 
-        A damaged one is named on standard error and set aside under another name, and the one
-        before it is tried. What comes after is the same: what follows a barrier does not depend
-        on whether it is reached once or twice.
+        A damaged one is named on standard error and renamed, and the one before it is tried; the
+        run ends the same, as what lies in between is trained again exactly.
 
         Args:
             read: Reads and checks all of a checkpoint, and changes nothing.
@@ -223,7 +222,7 @@ class Run(Generic[RecipeT]):
         checkpoints.remove_older(self.path / "checkpoints", self.recipe.agent.train.keep)
 
     def recover(self) -> None:
-        """Puts right what a killed training left half done.
+        """Finishes or removes what a killed training left half done.
 
         Raises:
             RlAbnError: If the folder cannot be written.

@@ -1,4 +1,4 @@
-"""Tensors on disk, as safetensors: nothing in them is executed, and nothing is taken on trust."""
+"""Tensors on disk, as safetensors: nothing in a file is executed, and everything is checked."""
 
 from __future__ import annotations
 

@@ -87,14 +87,14 @@ def run(arguments: argparse.Namespace) -> None:
     label = f"training {run.recipe.agent_name}"
     with ProgressReport(label, n_batches(run, data), "batches", start=start) as report:
         outcome = train(run, data, resume=resume, device=arguments.device, report=report)
-    if outcome.interrupted and outcome.epochs < epochs:
-        print(f"stopped after {outcome.epochs:,} of {epochs:,} epochs; saved. Go on with:")
+    if outcome.interrupted and outcome.step < epochs:
+        print(f"stopped after {outcome.step:,} of {epochs:,} epochs; saved. Go on with:")
         again = ["rl-abn", "vision", "train", "--env", arguments.env, "--agent", arguments.agent]
         again += ["--seed", str(arguments.seed), "--out", str(run.path)]
         print(shlex.join([*again, "--epochs", str(epochs), "--on-exists", "resume"]))
         sys.exit(130)
-    print(f"trained {outcome.epochs:,} epochs. Curves: tensorboard --logdir {run.path}")
-    for name, value in outcome.last.items():
+    print(f"trained {outcome.step:,} epochs. Curves: tensorboard --logdir {run.path}")
+    for name, value in outcome.numbers.items():
         if name.startswith("held_out/") and "loss" not in name:
             print(f"  {name.removeprefix('held_out/').replace('_', ' ')}, held out: {value:.4f}")
     print(f"next: rl-abn vision eval {run.path}")

@@ -1,4 +1,4 @@
-"""What happens beside the learning: progress, maps over time, checkpoints, a clean stop."""
+"""Callbacks of a training: a clean stop, progress, maps over time, checkpoints."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ N_DESCRIBED = 128
 
 
 class StopCallback(BaseCallback):
-    """Ends the training when a signal came, and forgets the rollout that was cut off.
+    """Ends the training after a signal, without the rollout that was being collected.
 
-    Several ranks ask each other at the first step of a rollout, so that all stop at the same one.
+    Several ranks agree at the first step of a rollout, so that all stop at the same step.
 
     Args:
         stop: The signal.
@@ -60,7 +60,7 @@ class StopCallback(BaseCallback):
 
 
 class ProgressCallback(BaseCallback):
-    """Reports return, speed and time left after every rollout.
+    """Reports mean return and steps per second after every rollout.
 
     Args:
         report: Where to.
@@ -71,7 +71,7 @@ class ProgressCallback(BaseCallback):
         self.report = report
 
     def _on_training_start(self) -> None:
-        self._begun = time.monotonic()
+        self._start = time.monotonic()
         self._steps_before = self.model.num_timesteps
 
     def _on_step(self) -> bool:
@@ -79,7 +79,7 @@ class ProgressCallback(BaseCallback):
 
     def _on_rollout_end(self) -> None:
         done = self.model.num_timesteps
-        speed = (done - self._steps_before) / (time.monotonic() - self._begun)
+        speed = (done - self._steps_before) / (time.monotonic() - self._start)
         games = self.model.ep_info_buffer or ()
         mean = f"{np.mean([game['r'] for game in games]):.1f}" if games else "-"
         self.report.update(min(done, self._total), **{"return": mean, "SPS": f"{speed:.0f}"})
@@ -90,7 +90,7 @@ class ProgressCallback(BaseCallback):
 
 
 class AttentionCallback(BaseCallback):
-    """Logs what the maps are like, and keeps the maps of the probes.
+    """Logs statistics of the rollout's maps, and the maps of the probes.
 
     Args:
         metrics: Where the numbers and pictures go.
@@ -118,7 +118,7 @@ class AttentionCallback(BaseCallback):
     def _on_training_start(self) -> None:
         self._rollouts = 0
         if self.model.num_timesteps == 0:
-            self._look()
+            self._log_probes()
 
     def _on_step(self) -> bool:
         return True
@@ -126,13 +126,13 @@ class AttentionCallback(BaseCallback):
     def _on_rollout_end(self) -> None:
         self._rollouts += 1
         if self._rollouts % self.log_interval == 0:
-            self._describe()
-            self._look()
+            self._log_statistics()
+            self._log_probes()
 
     def _on_training_end(self) -> None:
-        self._look()
+        self._log_probes()
 
-    def _describe(self) -> None:
+    def _log_statistics(self) -> None:
         policy = self.model.policy
         if not policy.map_names:
             return
@@ -144,7 +144,7 @@ class AttentionCallback(BaseCallback):
             for name, value in zip(policy.map_names, values, strict=True):
                 self.logger.record(f"attention/{name}_map_{statistic}", value)
 
-    def _look(self) -> None:
+    def _log_probes(self) -> None:
         if self.probes is None:
             return
         step = self.model.num_timesteps
@@ -156,21 +156,21 @@ class AttentionCallback(BaseCallback):
 
 
 class CheckpointCallback(BaseCallback):
-    """Saves between two updates, and starts the games anew so that a resumed run goes on alike.
+    """Saves between two updates and restarts the games, as a run resumed from there does.
 
     Args:
         run: Where to.
-        every: Steps between two checkpoints.
-        barrier: How many checkpoints came before.
+        every: Steps of all games together between two checkpoints.
+        n_checkpoints: How many checkpoints the run has had.
     """
 
     model: Model
 
-    def __init__(self, run: Run, every: int, barrier: int) -> None:
+    def __init__(self, run: Run, every: int, n_checkpoints: int) -> None:
         super().__init__()
         self.run = run
         self.every = every
-        self.barrier = barrier
+        self.n_checkpoints = n_checkpoints
 
     def _on_training_start(self) -> None:
         self._last = self.model.num_timesteps
@@ -184,15 +184,15 @@ class CheckpointCallback(BaseCallback):
         self.save()
         env = self.training_env
         assert isinstance(env, AleVecEnv | PartitionedVecEnv)
-        checkpoint.restart_games(env, self.run.recipe.seed, self.barrier, self.model.ranks)
+        checkpoint.seed_games(env, self.run.recipe.seed, self.n_checkpoints, self.model.ranks)
         observations = env.reset()
         assert isinstance(observations, np.ndarray)
         self.model.restart(observations)
 
     def save(self) -> None:
         """Saves now."""
-        self.barrier += 1
+        self.n_checkpoints += 1
         if self.model.ranks.is_main:
-            checkpoint.save(self.run, self.model, self.barrier)
+            checkpoint.save(self.run, self.model, self.n_checkpoints)
             self.run.remove_old_checkpoints()
         self._last = self.model.num_timesteps

@@ -1,4 +1,9 @@
-"""A checkpoint is a barrier: all that decides what comes next is stored or derived from it."""
+"""Saves and restores a training between two updates, so that a resumed run ends the same.
+
+Weights, optimizer, counters and random-number states are stored. The games are not: after every
+checkpoint all of them restart, from seeds derived from the run's seed and the checkpoint's number,
+in the run that goes on as in one that is resumed.
+"""
 
 from __future__ import annotations
 
@@ -8,35 +13,23 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from rl_abn.errors import RlAbnError
-from rl_abn.recipes.overrides import validate
 from rl_abn.rl.training.build import Model, TrainingEnv
 from rl_abn.rl.training.distributed import Ranks
-from rl_abn.runs import (
-    STATE,
-    TRAINING,
-    Checkpoint,
-    Run,
-    bytes_of,
-    load_tensors,
-    read_json,
-    read_weights,
-)
-from rl_abn.runs.optimizer import OptimizerState, flatten_state, load_state, unflatten_state
+from rl_abn.runs import TRAINING, Checkpoint, Run
+from rl_abn.runs.optimizer import flatten_state
+from rl_abn.runs.training_state import Plain, TrainingTensors, read_state, read_tensors
 from rl_abn.seeds import derive_seeds
 
-_BARRIER = 1  # keeps these seeds apart from those of the run's start and of evaluation
+_RESTART = 1  # keeps these seeds apart from those of the run's start and of evaluation
+_RNG = ("rng.cpu", "rng.cuda")  # the generators whose states are stored
 _Count = Annotated[int, Field(ge=0, lt=2**53)]
 
 
-class _Plain(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
-
-
-class _Episode(_Plain):
+class _Episode(Plain):
     """A finished game, as SB3 has it: return, length, time."""
 
     r: float
@@ -44,18 +37,18 @@ class _Episode(_Plain):
     t: float
 
 
-class _Optimizer(_Plain):
+class _Optimizer(Plain):
     """What an optimizer remembers beside tensors, by name."""
 
     scalars: dict[str, int | float]
 
 
-class _State(_Plain):
+class _State(Plain):
     """`state.json`."""
 
     num_timesteps: _Count
     n_updates: _Count
-    barrier: _Count
+    n_checkpoints: _Count = Field(alias="barrier")  # its name in the file
     optimizer: _Optimizer
     episodes: list[_Episode]
 
@@ -63,19 +56,17 @@ class _State(_Plain):
 class _Stored(NamedTuple):
     """All of a checkpoint, read and checked."""
 
-    weights: dict[str, Tensor]
-    optimizer: OptimizerState
     state: _State
-    rng: dict[str, Tensor]
+    tensors: TrainingTensors
 
 
-def save(run: Run, model: Model, barrier: int) -> Checkpoint:
+def save(run: Run, model: Model, n_checkpoints: int) -> Checkpoint:
     """Saves a model between two updates.
 
     Args:
         run: Where to.
         model: The algorithm.
-        barrier: How many checkpoints came before; the games go on from seeds derived from it.
+        n_checkpoints: How many the run has had, with this one; seeds the games that follow it.
     """
     training, scalars = flatten_state(model.policy.optimizer)
     training["rng.cpu"] = torch.get_rng_state()
@@ -84,26 +75,32 @@ def save(run: Run, model: Model, barrier: int) -> Checkpoint:
     state = {
         "num_timesteps": model.num_timesteps,
         "n_updates": model._n_updates,
-        "barrier": barrier,
+        "barrier": n_checkpoints,
         "optimizer": {"scalars": scalars},
         "episodes": list(model.ep_info_buffer or ()),
     }
     return run.save_checkpoint(model.num_timesteps, model.policy.state_dict(), training, state)
 
 
-def restart_games(env: TrainingEnv, seed: int, barrier: int, ranks: Ranks) -> None:
-    """Says that the next reset begins the games that follow a barrier."""
+def seed_games(env: TrainingEnv, seed: int, n_checkpoints: int, ranks: Ranks) -> None:
+    """Seeds the games that start at the next reset, after a checkpoint.
+
+    Args:
+        env: This rank's games.
+        seed: The run's.
+        n_checkpoints: How many checkpoints the run has had.
+        ranks: The processes that train together; each seeds its share of the games.
+    """
     n_all = env.num_envs * ranks.count
-    seeds = derive_seeds(seed, _BARRIER, barrier, count=n_all)
+    seeds = derive_seeds(seed, _RESTART, n_checkpoints, count=n_all)
     env.seed_games(seeds[ranks.share(n_all, "games")])
 
 
 def newest_whole(model: Model, run: Run) -> Checkpoint | None:
     """Finds the newest checkpoint of a run that a model can be given.
 
-    A damaged one is named on standard error and set aside under another name, and the one before
-    it is tried. What comes after is the same: the games that follow a barrier do not depend on
-    whether it is reached once or twice.
+    A damaged one is named on standard error and renamed, and the one before it is tried; the run
+    ends the same, as the steps in between are trained again exactly.
 
     Returns:
         The checkpoint, or None where the run has none yet.
@@ -116,67 +113,48 @@ def newest_whole(model: Model, run: Run) -> Checkpoint | None:
 
 
 def restore(model: Model, checkpoint: Checkpoint) -> tuple[int, dict[str, Tensor]]:
-    """Gives a model all that a checkpoint stores but the random-number states, or nothing of it.
+    """Loads a checkpoint into a model, except the random-number states; all of it or nothing.
 
     Returns:
-        The barrier's number, and the random-number states for `restore_rng`: they go in last,
-        right before the first rollout.
+        How many checkpoints the run had, and the random-number states for `restore_rng`, to be
+        called right before the first rollout.
 
     Raises:
         RlAbnError: If the checkpoint is damaged or not this agent's; the model is as it was.
     """
     stored = _read(model, checkpoint)
     state = stored.state
-    model.policy.load_state_dict(stored.weights)
-    load_state(model.policy.optimizer, stored.optimizer)
+    stored.tensors.load(model.policy, model.policy.optimizer)
     model.num_timesteps = state.num_timesteps
     model._n_updates = state.n_updates
     episodes = (episode.model_dump(by_alias=True) for episode in state.episodes)
     model.ep_info_buffer = deque(episodes, maxlen=model._stats_window_size)
     model.ep_success_buffer = deque(maxlen=model._stats_window_size)
-    return state.barrier, stored.rng
+    return state.n_checkpoints, stored.tensors.others
 
 
 def restore_rng(rng: dict[str, Tensor], device: torch.device) -> None:
-    """Puts the random-number generators back to where they were."""
+    """Sets the random-number generators to stored states."""
     torch.set_rng_state(rng["rng.cpu"])
     if device.type == "cuda" and "rng.cuda" in rng:
         torch.cuda.set_rng_state(rng["rng.cuda"], device)
 
 
 def _read(model: Model, checkpoint: Checkpoint) -> _Stored:
-    """Reads and checks everything a checkpoint stores, and changes nothing.
+    """Reads and checks everything a checkpoint stores; the model stays as it is.
 
     Raises:
         RlAbnError: If it is damaged or not this agent's.
     """
-    path = checkpoint.path / STATE
-    state = validate(_State, read_json(path), str(path))
-    if state.num_timesteps != checkpoint.step:
-        raise RlAbnError(
-            f"{path}: expected num_timesteps {checkpoint.step}, as the folder is named, "
-            f"got {state.num_timesteps}"
-        )
-    weights = read_weights(checkpoint, model.policy.state_dict())
-    path = checkpoint.path / TRAINING
-    # Moments and random-number states; no optimizer here keeps four times the weights.
-    most_bytes = 4 * bytes_of(weights.values()) + 2**20
-    tensors = load_tensors(path, most_bytes=most_bytes)
-    rng = {name: tensor for name, tensor in tensors.items() if name.startswith("rng.")}
-    moments = {name: tensor for name, tensor in tensors.items() if name not in rng}
-    optimizer = unflatten_state(
-        model.policy.optimizer,
-        moments,
-        state.optimizer.scalars,
-        tensors_path=path,
-        scalars_path=checkpoint.path / STATE,
-    )
-    _check_rng(path, rng, model.device)
-    return _Stored(weights, optimizer, state, rng)
+    state = read_state(checkpoint, _State, "num_timesteps")
+    optimizer, scalars = model.policy.optimizer, state.optimizer.scalars
+    tensors = read_tensors(checkpoint, model.policy, optimizer, scalars, others=_RNG)
+    _check_rng(checkpoint.path / TRAINING, tensors.others, model.device)
+    return _Stored(state, tensors)
 
 
 def _check_rng(path: Path, rng: dict[str, Tensor], device: torch.device) -> None:
-    """Tries the states on generators of nobody's, as only torch knows what it takes.
+    """Tries the states on new generators, as only torch knows which it accepts.
 
     Raises:
         RlAbnError: If one is missing or torch refuses it.

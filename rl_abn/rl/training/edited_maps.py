@@ -1,4 +1,4 @@
-"""Maps that a person edited, to which an agent is drawn while it learns."""
+"""Edited maps as an auxiliary loss: an agent's maps are pulled towards them while it learns."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def edited_maps(
     edits: Edits | None = None,
     coef: float = 1.0,
 ) -> EditedMaps | None:
-    """Resolves edits of a run's probes and keeps them in the run; or finds those kept before.
+    """Applies edits to a run's probe maps and stores the result; without edits, loads it.
 
-    What is kept holds for the rest of the training, so that a resumed run is drawn to the same
-    maps. The same edits given again change nothing, though the agent's own maps have changed.
+    What is stored holds for the rest of the training, so that a resumed run learns the same maps.
+    The same edits given again change nothing, though the agent's own maps have changed.
 
     Args:
         run: The run.

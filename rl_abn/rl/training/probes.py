@@ -1,4 +1,4 @@
-"""Attention over time: fixed game positions whose maps are kept at every logging point."""
+"""Probes: fixed game positions whose attention maps are stored at every logging point."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from torch import Tensor
 
 from rl_abn.errors import RlAbnError
 from rl_abn.recipes import Game, Protocol
+from rl_abn.rl.envs.observations import make_pipeline
 from rl_abn.rl.envs.single_env import SingleEnv
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
-from rl_abn.runs import PROBES, MapLog, Run, load_tensors, save_tensors
+from rl_abn.runs import PROBES, MapLog, Run, open_or_create, save_tensors
 from rl_abn.seeds import derive_seeds
 
-_PROBE_SEEDS = 2  # keeps these games apart from those of training and evaluation
+_PROBE_SEEDS = 2  # seeds of other games than training's and evaluation's
 _FIRST_STEP, _STEPS_APART = 20, 45
 
 
 class Probes(NamedTuple):
-    """Game positions to look at again and again.
+    """Fixed game positions.
 
     Attributes:
         observations: What the agent sees, [P, C, H, W]; uint8 or float32.
@@ -41,20 +42,20 @@ def collect_probes(game: Game, protocol: Protocol, count: int, seed: int) -> Pro
         count: P, how many positions.
         seed: Of the play.
     """
-    twin = SingleEnv(game, protocol)
+    env = SingleEnv(game, protocol)
     rng = np.random.default_rng([seed, _PROBE_SEEDS])
     observations: list[np.ndarray] = []
     frames: list[np.ndarray] = []
     game_seeds = (int(derive_seeds(seed, _PROBE_SEEDS, i, count=1)[0]) for i in itertools.count())
-    observation, over = twin.reset(next(game_seeds)), False
+    observation, done = env.reset(next(game_seeds)), False
     for step in range(_FIRST_STEP + (count - 1) * _STEPS_APART + 1):
-        if over:
-            observation = twin.reset(next(game_seeds))
+        if done:
+            observation = env.reset(next(game_seeds))
         if step >= _FIRST_STEP and (step - _FIRST_STEP) % _STEPS_APART == 0:
             observations.append(observation)
-            frames.append(twin.frame.copy())
-        observation, _, terminated, truncated = twin.step(int(rng.integers(len(twin.action_names))))
-        over = terminated or truncated
+            frames.append(env.frame.copy())
+        observation, _, terminated, truncated = env.step(int(rng.integers(len(env.action_names))))
+        done = terminated or truncated
     return Probes(np.stack(observations), np.stack(frames))
 
 
@@ -90,13 +91,8 @@ class ProbeLog(MapLog):
         Raises:
             RlAbnError: If the run kept none, or the file is damaged.
         """
+        tensors = cls.load_pictures(run.path, "probe positions", "an agent")
         path = run.path / "attention" / PROBES
-        if not path.is_file():
-            raise RlAbnError(
-                f"{run.path}: expected kept probe positions, got none; "
-                "an agent with attention keeps them when train.n_probes is above 0"
-            )
-        tensors = load_tensors(path)
         try:
             probes = Probes(tensors["observations"].numpy(), tensors["frames"].numpy())
         except KeyError as error:
@@ -118,3 +114,31 @@ class ProbeLog(MapLog):
         maps = attention.map.cpu()
         self.keep(maps, step)
         return maps
+
+
+def open_probes(run: Run, resume: bool, step: int) -> ProbeLog | None:
+    """Opens a run's probes, or keeps new ones; None where it is to keep none.
+
+    Args:
+        run: The run.
+        resume: Whether it goes on.
+        step: Agent steps trained; the maps of later ones are dropped.
+    """
+    recipe = run.recipe
+    count = recipe.agent.train.n_probes
+    if count == 0 or not recipe.agent.attention.has_maps:
+        return None
+    protocol = recipe.env.protocol[recipe.agent.train.protocol]
+
+    def open_log() -> ProbeLog:
+        log, space = ProbeLog.open(run), make_pipeline(protocol, 1).space
+        seen = log.probes.observations
+        if seen.shape != (count, *space.shape) or seen.dtype != space.dtype:
+            raise RlAbnError(f"{run.path}: expected {count} probes, got others")
+        return log
+
+    def create_log() -> ProbeLog:  # the seed says which they were
+        probes = collect_probes(recipe.env.game, protocol, count, recipe.seed)
+        return ProbeLog.create(run, probes)
+
+    return open_or_create(open_log, create_log, resume=resume, step=step)

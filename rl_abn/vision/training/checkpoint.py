@@ -9,29 +9,18 @@ from __future__ import annotations
 from typing import Annotated, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
-from rl_abn.errors import RlAbnError
-from rl_abn.recipes.overrides import validate
-from rl_abn.runs import (
-    STATE,
-    TRAINING,
-    Checkpoint,
-    bytes_of,
-    load_tensors,
-    read_json,
-    read_weights,
-)
-from rl_abn.runs.optimizer import OptimizerState, flatten_state, load_state, unflatten_state
+from rl_abn.runs import Checkpoint
+from rl_abn.runs.optimizer import flatten_state
+from rl_abn.runs.training_state import Plain, TrainingTensors, read_state, read_tensors
 from rl_abn.vision.models.network import VisionNetwork
 from rl_abn.vision.training.build import VisionRun
 
 
-class _State(BaseModel):
+class _State(Plain):
     """`state.json`."""
-
-    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
     epoch: Annotated[int, Field(ge=1, lt=2**53)]
     optimizer: dict[str, int | float]
@@ -64,14 +53,6 @@ class Snapshot(NamedTuple):
         return saved
 
 
-class Stored(NamedTuple):
-    """All of a checkpoint, read and checked."""
-
-    epoch: int
-    weights: dict[str, Tensor]
-    optimizer: OptimizerState
-
-
 def snapshot(network: VisionNetwork, optimizer: torch.optim.Optimizer, epoch: int) -> Snapshot:
     """Copies what a training is at the end of an epoch."""
     moments, scalars = flatten_state(optimizer)
@@ -90,38 +71,21 @@ def restore_newest(run: VisionRun, network: VisionNetwork, optimizer: torch.opti
     newest = run.newest_whole(lambda checkpoint: read(checkpoint, network, optimizer))
     if newest is None:
         return 0
-    _, stored = newest
-    network.load_state_dict(stored.weights)
-    load_state(optimizer, stored.optimizer)
-    return stored.epoch
+    checkpoint, stored = newest
+    stored.load(network, optimizer)
+    return checkpoint.step
 
 
 def read(
     checkpoint: Checkpoint, network: VisionNetwork, optimizer: torch.optim.Optimizer
-) -> Stored:
+) -> TrainingTensors:
     """Reads and checks everything a checkpoint stores, and changes nothing.
 
     Raises:
         RlAbnError: If it is damaged or not this network's.
     """
-    path = checkpoint.path / STATE
-    state = validate(_State, read_json(path), str(path))
-    if state.epoch != checkpoint.step:
-        raise RlAbnError(
-            f"{path}: expected epoch {checkpoint.step}, as the folder is named, got {state.epoch}"
-        )
-    weights = read_weights(checkpoint, network.state_dict())
-    path = checkpoint.path / TRAINING
-    # No optimizer here keeps four times the weights.
-    moments = load_tensors(path, most_bytes=4 * bytes_of(weights.values()) + 2**20)
-    stored = unflatten_state(
-        optimizer,
-        moments,
-        state.optimizer,
-        tensors_path=path,
-        scalars_path=checkpoint.path / STATE,
-    )
-    return Stored(state.epoch, weights, stored)
+    state = read_state(checkpoint, _State, "epoch")
+    return read_tensors(checkpoint, network, optimizer, state.optimizer)
 
 
 def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from rl_abn.map_editing.edits import Edits
 from rl_abn.progress import ProgressReport
 from rl_abn.recipes import override
 from rl_abn.recipes.vision import EditTable
-from rl_abn.runs import OnExists, Run, free_folder, is_taken, write_output
+from rl_abn.runs import OnExists, Run, check_free, free_folder, write_output
 from rl_abn.vision.data.examples import Examples
 from rl_abn.vision.data.pictures import ChosenPictures
 from rl_abn.vision.evaluation.predict import Predictions, predict
@@ -216,8 +216,7 @@ def edit_table_of(run: VisionRun, settings: Sequence[str]) -> EditTable:
 
 def _check_place(run: VisionRun, edits: Path, folder: Path, on_exists: OnExists | None) -> None:
     """Says before anything is computed that a folder is taken, or holds what is needed."""
-    if on_exists is None and is_taken(folder):
-        free_folder(folder, None, _CHOICES)
+    check_free(folder, on_exists, _CHOICES)
     if on_exists != "overwrite":
         return
     for needed, what in ((run.path, "the run that is edited"), (edits, "the edits")):

@@ -10,16 +10,13 @@ import torch
 from rl_abn.compute.device import device_of
 from rl_abn.errors import RlAbnError
 from rl_abn.files.text import read_json
-from rl_abn.recipes import VisionRunRecipe, make_vision_recipe
-from rl_abn.runs import META, OnExists, Run, default_folder, free_folder, is_taken
-from rl_abn.runs.resume import resumable
+from rl_abn.recipes import make_vision_recipe
+from rl_abn.runs import META, OnExists, Run, check_free, default_folder, free_folder
+from rl_abn.runs.resume import run_to_resume
 from rl_abn.vision.data.batches import epoch_order
 from rl_abn.vision.data.examples import DataSet, open_training
 from rl_abn.vision.tasks.outputs import OUTPUTS, Outputs
 from rl_abn.vision.training.build import VisionRun, check_recipe, make_network
-
-_HOUSEKEEPING = ("epochs", "keep")  # fields of the train table that may change on the way
-_CHOICES = "resume, new or overwrite"
 
 
 def prepare_run(
@@ -56,19 +53,18 @@ def prepare_run(
     check_recipe(recipe)
     where = device_of(device)
     folder = folder or default_folder(recipe)
-    if on_exists == "resume" and is_taken(folder):
-        run = resumable(Run.open(folder, VisionRunRecipe), recipe, settings, device, _HOUSEKEEPING)
+    run = run_to_resume(folder, recipe, settings, device, on_exists)
+    if run is not None:
         opened = open_training(run.recipe, data or data_of(run), where)
         _check_same_data(run, opened.outputs)
         return run, opened, True
     if data is None:
         raise RlAbnError(f"expected --data PATH, where {recipe.env.title} lies, got none")
-    if on_exists is None and is_taken(folder):
-        free_folder(folder, None, _CHOICES)  # says so before the data is read
+    check_free(folder, on_exists)  # before the data is read
     opened = open_training(recipe, data, where)
     # Complains, or downloads what the recipe wants, before a folder is made.
     make_network(recipe, opened.outputs, torch.device("cpu"), pretrained=True)
-    folder = free_folder(folder, on_exists, _CHOICES)
+    folder = free_folder(folder, on_exists)
     run = Run.create(folder, recipe, device, data=str(data.resolve()))
     opened.outputs.save(run.path)
     return run, opened, False

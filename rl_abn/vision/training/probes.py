@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from rl_abn.errors import RlAbnError
-from rl_abn.runs import PROBES, MapLog, load_tensors, save_tensors
+from rl_abn.runs import PROBES, MapLog, open_or_create, save_tensors
 from rl_abn.vision.data.batches import Batches
 from rl_abn.vision.data.examples import DataSet
 from rl_abn.vision.models.network import VisionNetwork
@@ -58,13 +56,8 @@ class PictureProbes(MapLog):
         Raises:
             RlAbnError: If the run kept none, or the file is damaged.
         """
+        tensors = cls.load_pictures(run.path, "pictures", "a network", _MOST_BYTES)
         path = run.path / "attention" / PROBES
-        if not path.is_file():
-            raise RlAbnError(
-                f"{run.path}: expected kept pictures, got none; "
-                "a network with attention keeps them when train.n_probes is above 0"
-            )
-        tensors = load_tensors(path, most_bytes=_MOST_BYTES)
         frames, speed = tensors.get("frames"), tensors.get("speed")
         fits = frames is not None and frames.ndim == 4 and frames.shape[3] == 3
         if frames is None or not fits or frames.dtype != torch.uint8 or not frames.numel():
@@ -103,12 +96,9 @@ def make_probes(run: VisionRun, data: DataSet, epoch: int) -> PictureProbes | No
     count = run.recipe.agent.train.n_probes
     if count == 0 or not run.recipe.agent.attention.has_maps:
         return None
-    probes = None
-    if epoch > 0:
-        with suppress(RlAbnError):  # none, or damaged: the data says which they were
-            probes = PictureProbes.open(run)
-            probes.drop_after(epoch)
-    if probes is None:
-        probes = PictureProbes.create(run, data, count)
-        probes.drop_after(epoch)
-    return probes
+    return open_or_create(
+        lambda: PictureProbes.open(run),
+        lambda: PictureProbes.create(run, data, count),  # the data says which they were
+        resume=epoch > 0,
+        step=epoch,
+    )

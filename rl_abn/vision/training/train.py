@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from typing import NamedTuple
 
 import torch
 
@@ -12,7 +11,9 @@ from rl_abn.attention import map_statistics
 from rl_abn.compute.device import device_of
 from rl_abn.errors import RlAbnError
 from rl_abn.progress import ProgressReport
+from rl_abn.recipes import VisionRunRecipe
 from rl_abn.runs.metrics import MetricsFile
+from rl_abn.runs.training_session import Outcome, training_session
 from rl_abn.seeds import derive_seeds
 from rl_abn.stop_signal import StopSignal
 from rl_abn.vision.data.batches import Batches, epoch_order
@@ -28,22 +29,6 @@ _WEIGHTS, _EPOCH = 11, 12  # keep the seeds of one purpose apart from those of o
 _LOOK_EVERY = 20  # batches between two looks at the loss: each waits for the device
 
 
-class Outcome(NamedTuple):
-    """How a training ended.
-
-    Attributes:
-        run: The run.
-        epochs: Epochs trained in all.
-        interrupted: Whether a signal ended it early.
-        last: The last epoch's numbers; empty where none was trained.
-    """
-
-    run: VisionRun
-    epochs: int
-    interrupted: bool
-    last: dict[str, float]
-
-
 def train(
     run: VisionRun,
     data: DataSet,
@@ -51,7 +36,7 @@ def train(
     resume: bool,
     device: str = "auto",
     report: ProgressReport | None = None,
-) -> Outcome:
+) -> Outcome[VisionRunRecipe]:
     """Trains a run to the end, from the start or from its newest whole checkpoint.
 
     A Ctrl-C ends it after the batch in hand; the epoch that was cut off is forgotten, and what the
@@ -69,33 +54,28 @@ def train(
             full.
     """
     training = Training(run, data, device_of(device), resume=resume)
-    settings = run.recipe.agent.train
-    if training.epoch >= settings.epochs:
-        return Outcome(run, training.epoch, False, {})
-    stop = StopSignal()
-    begun, before = time.monotonic(), run.wall_time_s
-    run.update_meta(status="running", device=str(training.device))
-    status, last = "interrupted", {}
-    try:
-        with stop.catching(), closing(MetricsFile(run.path, training.resumed_at)) as metrics:
-            while training.epoch < settings.epochs:
-                numbers = training.next_epoch(stop, report)
-                if numbers is None:
-                    break
-                last = numbers
-                metrics.add(numbers, training.epoch)
-                training.look(metrics)
-            training.save()
-        status = "finished" if training.epoch >= settings.epochs else "interrupted"
-    except OSError as error:
-        raise RlAbnError(
-            f"{run.path}: cannot be written: {error.strerror or error}; "
-            "what was saved before is whole, and --on-exists resume goes on from there"
-        ) from None
-    finally:
-        seconds = round(before + time.monotonic() - begun, 1)
-        run.update_meta(status=status, wall_time_s=seconds, epochs=training.epoch)
-    return Outcome(run, training.epoch, stop.received is not None, last)
+    epochs = run.recipe.agent.train.epochs
+    if training.epoch >= epochs:
+        return Outcome(run, training.epoch, interrupted=False, numbers={})
+    with (
+        training_session(
+            run,
+            unit="epochs",
+            length=epochs,
+            done=lambda: training.epoch,
+            device=str(training.device),
+        ) as stop,
+        closing(MetricsFile(run.path, training.resumed_at)) as metrics,
+    ):
+        while training.epoch < epochs:
+            numbers = training.next_epoch(stop, report)
+            if numbers is None:
+                break
+            metrics.add(numbers, training.epoch)
+            training.look(metrics)
+        training.save()
+    interrupted = stop.received is not None
+    return Outcome(run, training.epoch, interrupted, metrics.last_numbers)
 
 
 class Training:

@@ -198,7 +198,7 @@ def test_a_cut_off_game_is_valued_by_its_normalised_last_observation():
 
 def test_it_trains_evaluates_and_shows_the_rows_it_sees(tmp_path):
     run, _ = start(tmp_path / "run")
-    assert train(run, resume=False).steps == 96
+    assert train(run, resume=False).step == 96
     log = ProbeLog.open(run)
     assert log.probes.observations.dtype == np.float32
     assert log.probes.observations.shape == (2, 1, 80, 80)
@@ -217,7 +217,7 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(tmp_path):
     cut, _ = start(tmp_path / "cut", steps=64)
     train(cut, resume=False)
     again, resume = start(tmp_path / "cut", on_exists="resume")
-    assert train(again, resume=resume).steps == 96
+    assert train(again, resume=resume).step == 96
     ends = [load_tensors(run.checkpoint().path / WEIGHTS) for run in (whole, again)]
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
 

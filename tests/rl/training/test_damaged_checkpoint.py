@@ -208,7 +208,7 @@ def test_resuming_past_damage_ends_as_the_uninterrupted_run(trained, copy, capsy
     cut(copy.checkpoints[3].path / WEIGHTS)
     nan(copy.checkpoints[2].path / TRAINING, "exp_avg")
     run, resume = start(copy.path, on_exists="resume")
-    assert train(run, resume=resume, device="cpu").steps == 128
+    assert train(run, resume=resume, device="cpu").step == 128
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
     for line, step in zip(lines, (128, 96), strict=True):
@@ -262,7 +262,7 @@ def test_a_run_without_a_checkpoint_starts_from_nothing(copy):
     shutil.rmtree(copy.path / "checkpoints")
     (copy.path / "attention" / "probes.safetensors").write_bytes(b"cut")
     run, resume = start(copy.path, "train.steps=64", on_exists="resume")
-    assert train(run, resume=resume, device="cpu").steps == 64
+    assert train(run, resume=resume, device="cpu").step == 64
     assert [c.step for c in run.checkpoints] == [32, 64]
     assert [row["step"] for row in read_metrics(run.path / METRICS)] == [32, 64]
     assert ProbeLog.open(run).steps == [0, 32, 64]
@@ -288,7 +288,7 @@ def test_a_run_goes_on_without_its_meta(copy, capsys, content):
     else:
         (copy.path / META).write_bytes(content)
     run, resume = start(copy.path, "train.steps=160", on_exists="resume")
-    assert train(run, resume=resume, device="cpu").steps == 160
+    assert train(run, resume=resume, device="cpu").step == 160
     assert read_json(run.path / META)["status"] == "finished"
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == (0 if content and b"wall" in content else 1)

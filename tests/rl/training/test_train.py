@@ -75,7 +75,7 @@ PAIRS = [
 def test_every_pair_starts_logs_and_evaluates(agent, env, tmp_path):
     run, _ = start(tmp_path / "run", agent, env, steps=64)
     before = None if agent.split("_")[1] == "cnn" else ProbeLog
-    assert train(run, resume=False).steps == 64
+    assert train(run, resume=False).step == 64
     rows = read_metrics(run.path / METRICS)
     assert [row["step"] for row in rows] == [32, 64]
     assert np.isfinite(rows[-1]["train/value_loss"])
@@ -116,7 +116,7 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(agent, tmp_path):
     assert cut.checkpoint().step == 64
     again, resume = start(tmp_path / "cut", agent, steps=128, on_exists="resume")
     assert resume
-    assert train(again, resume=True).steps == 128
+    assert train(again, resume=True).step == 128
     assert same(weights(whole), weights(again))
     steps = [row["step"] for row in read_metrics(again.path / METRICS)]
     assert steps == sorted(steps)
@@ -128,9 +128,9 @@ def test_a_finished_run_can_go_on_for_more_steps(tmp_path):
     run, _ = start(tmp_path / "run", steps=64)
     train(run, resume=False)
     unchanged, _ = start(tmp_path / "run", steps=64, on_exists="resume")
-    assert train(unchanged, resume=True).steps == 64
+    assert train(unchanged, resume=True).step == 64
     longer, resume = start(tmp_path / "run", steps=128, on_exists="resume")
-    assert train(longer, resume=resume).steps == 128
+    assert train(longer, resume=resume).step == 128
     assert Run.open(run.path).recipe.agent.train.steps == 128
 
 
@@ -146,13 +146,13 @@ def test_ctrl_c_saves_between_two_updates(tmp_path, monkeypatch):
     run, _ = start(tmp_path / "run", every=1000)
     outcome = train(run, resume=False)
     assert outcome.interrupted
-    assert outcome.steps == 32  # the rollout in hand is forgotten, the update before it is kept
+    assert outcome.step == 32  # the rollout in hand is forgotten, the update before it is kept
     assert run.checkpoint().step == 32
     assert read_json(run.path / META)["status"] == "interrupted"
     assert signal.getsignal(signal.SIGINT) is handler
     monkeypatch.undo()
     again, resume = start(tmp_path / "run", every=1000, on_exists="resume")
-    assert train(again, resume=resume).steps == 96
+    assert train(again, resume=resume).step == 96
 
 
 def test_a_run_folder_says_what_it_is_made_of(tmp_path):

@@ -11,6 +11,7 @@ import torch
 
 from rl_abn.recipes import VisionRunRecipe
 from rl_abn.runs import META, METRICS, TRAINING, WEIGHTS, Run, load_tensors, read_json
+from rl_abn.runs import training_session as session_module
 from rl_abn.runs.metrics import read_metrics
 from rl_abn.stop_signal import StopSignal
 from rl_abn.vision.training import train as train_module
@@ -41,7 +42,7 @@ def test_an_easy_set_is_learnt(tmp_path: Path, classes: Path, agent: str) -> Non
     run, data, resume = small_run(tmp_path / "run", classes, "train.epochs=5", agent=agent)
     assert (len(data.train), len(data.held_out or ()), resume) == (81, 9, False)
     outcome = train(run, data, resume=False, device="cpu")
-    assert outcome.epochs == 5
+    assert outcome.step == 5
     assert not outcome.interrupted
     rows = read_metrics(run.path / METRICS)
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5]
@@ -155,7 +156,7 @@ def test_a_signal_saves_the_last_whole_epoch(
     settings = ("train.epochs=4", "train.checkpoint_every=4")
     run, data, _ = small_run(tmp_path / "run", classes, *settings)
     signals: list[StopSignal] = []
-    real = train_module.StopSignal
+    real = session_module.StopSignal
 
     def remembered() -> StopSignal:
         signals.append(real())
@@ -171,10 +172,10 @@ def test_a_signal_saves_the_last_whole_epoch(
             signals[-1].received = 2
         return real_losses(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(train_module, "StopSignal", remembered)
+    monkeypatch.setattr(session_module, "StopSignal", remembered)
     monkeypatch.setattr(train_module, "losses_of", counted)
     outcome = train(run, data, resume=False, device="cpu")
-    assert (outcome.epochs, outcome.interrupted) == (2, True)
+    assert (outcome.step, outcome.interrupted) == (2, True)
     assert [checkpoint.step for checkpoint in run.checkpoints] == [2]
     assert read_json(run.path / META)["status"] == "interrupted"
 
@@ -207,8 +208,8 @@ def test_a_drive_is_learnt(tmp_path: Path, drive: Path) -> None:
     guess = data.train.targets.mean(dim=0)
     assert data.held_out is not None
     mean_error = float((data.held_out.targets - guess).abs().mean(dim=0)[0])
-    assert outcome.last["held_out/steering_mae"] < 0.7 * mean_error
-    assert "held_out/branch_throttle_mae" in outcome.last
+    assert outcome.numbers["held_out/steering_mae"] < 0.7 * mean_error
+    assert "held_out/branch_throttle_mae" in outcome.numbers
 
 
 def test_tasks_are_learnt(tmp_path: Path) -> None:
@@ -224,7 +225,7 @@ def test_tasks_are_learnt(tmp_path: Path) -> None:
     )
     assert data.outputs.names == ("Red", "Bright_Below")
     outcome = train(run, data, resume=False, device="cpu")
-    assert outcome.last["train/accuracy"] > 0.8
+    assert outcome.numbers["train/accuracy"] > 0.8
     probes = PictureProbes.open(run)
     assert probes.maps(12).shape == (2, 2, 6, 6)
     # A row a task, each under its name; pictures of 12 pixels are shown 8 times as large.
@@ -288,7 +289,7 @@ def test_a_run_resumes_as_itself_alone(tmp_path: Path, classes: Path) -> None:
         lambda: small_run(run.path, changed, "train.epochs=1", on_exists="resume")
     )
     more, data, _ = small_run(run.path, None, "train.epochs=2", on_exists="resume")
-    assert train(more, data, resume=True, device="cpu").epochs == 2
+    assert train(more, data, resume=True, device="cpu").step == 2
     opened = Run.open(run.path, VisionRunRecipe)
     assert opened.recipe.agent.train.epochs == 2
 
