@@ -18,6 +18,7 @@ from rl_abn.rl.training.metrics import read_metrics
 from rl_abn.rl.training.probes import ProbeLog, collect_probes
 from rl_abn.rl.training.train import prepare_run, train
 from rl_abn.runs import META, METRICS, RECIPE, WEIGHTS, Run, load_tensors, read_json
+from tests.covering import covering
 
 SMALL = {
     "ppo": ["algorithm.n_envs=2", "algorithm.n_steps=16", "algorithm.batch_size=16"],
@@ -71,7 +72,7 @@ PAIRS = [
 ]
 
 
-@pytest.mark.parametrize(("agent", "env"), PAIRS)
+@pytest.mark.parametrize(("agent", "env"), covering(PAIRS))
 def test_every_pair_starts_logs_and_evaluates(agent, env, tmp_path):
     run, _ = start(tmp_path / "run", agent, env, steps=64)
     before = None if agent.split("_")[1] == "cnn" else ProbeLog
@@ -92,17 +93,23 @@ def test_every_pair_starts_logs_and_evaluates(agent, env, tmp_path):
 def test_same_seed_same_weights_whatever_the_threads(agent, tmp_path):
     trained = []
     for i, (threads, seed) in enumerate([(1, 0), (2, 0), (1, 1)]):
-        run, _ = start(
-            tmp_path / str(i), agent, seed=seed, settings=[f"train.emulator_threads={threads}"]
-        )
+        settings = [f"train.emulator_threads={threads}", "train.n_probes=0"]
+        run, _ = start(tmp_path / str(i), agent, steps=64, seed=seed, settings=settings)
         train(run, resume=False)
         trained.append(weights(run))
     assert same(trained[0], trained[1])
     assert not same(trained[0], trained[2])
 
 
+# Those left to the full product are killed and resumed in test_kill.py.
 @pytest.mark.parametrize(
-    "agent", ["ppo_abn", "a2c_abn", "ppo_abn_fast", "ppo_mask_convlstm", "ppo_hard"]
+    "agent",
+    [
+        "ppo_abn",
+        "ppo_abn_fast",
+        "ppo_hard",
+        *(pytest.param(name, marks=pytest.mark.full) for name in ("a2c_abn", "ppo_mask_convlstm")),
+    ],
 )
 def test_a_resumed_run_ends_as_the_uninterrupted_one(agent, tmp_path):
     whole, _ = start(tmp_path / "whole", agent, steps=128)
@@ -155,9 +162,16 @@ def test_ctrl_c_saves_between_two_updates(tmp_path, monkeypatch):
     assert train(again, resume=resume).steps == 96
 
 
-def test_a_run_folder_says_what_it_is_made_of(tmp_path):
-    run, _ = start(tmp_path / "run")
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of ppo_abn on Space Invaders, to be read."""
+    run, _ = start(tmp_path_factory.mktemp("trained") / "run")
     train(run, resume=False)
+    return run
+
+
+def test_a_run_folder_says_what_it_is_made_of(trained):
+    run = trained
     meta = read_json(run.path / META)
     assert meta["status"] == "finished"
     assert meta["versions"]["torch"] == torch.__version__
@@ -168,11 +182,10 @@ def test_a_run_folder_says_what_it_is_made_of(tmp_path):
     assert any((run.path / "tensorboard").iterdir())
 
 
-def test_tensorboard_holds_scalars_and_maps_over_time(tmp_path):
+def test_tensorboard_holds_scalars_and_maps_over_time(trained):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    run, _ = start(tmp_path / "run")
-    train(run, resume=False)
+    run = trained
     events = EventAccumulator(str(run.path / "tensorboard"), size_guidance={"images": 0})
     events.Reload()
     tags = events.Tags()
@@ -217,9 +230,8 @@ def test_probes_are_fixed_and_differ_from_each_other(space_invaders):
     assert len({obs.tobytes() for obs in first.observations}) == 4
 
 
-def test_stored_maps_are_the_agents_raw_ones(tmp_path):
-    run, _ = start(tmp_path / "run")
-    train(run, resume=False)
+def test_stored_maps_are_the_agents_raw_ones(trained):
+    run = trained
     log = ProbeLog.open(run)
     policy = load_policy(run, run.checkpoint(), torch.device("cpu"))
     with torch.no_grad():
