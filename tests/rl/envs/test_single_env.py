@@ -1,4 +1,5 @@
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from rl_abn.recipes import list_recipes, load_env
 from rl_abn.recipes.protocols import PROTOCOLS
 from rl_abn.rl import AleVecEnv
 from rl_abn.rl.envs.single_env import SingleEnv
+from tests.covering import covering
 
 CHANGES = {
     "legacy": {},
@@ -44,17 +46,16 @@ def compare(game, protocol, seed, n_steps):
     return n_steps, None
 
 
-@pytest.mark.parametrize("name", list_recipes("envs"))
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(("name", "protocol"), covering(product(list_recipes("envs"), PROTOCOLS)))
 def test_the_twin_sees_what_the_vector_environment_sees(name, protocol):
     recipe = load_env(name)
     n_steps, _ = compare(recipe.game, recipe.protocol[protocol], seed=11, n_steps=400)
     assert n_steps > 90
 
 
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("seed", [3, 4])
-@pytest.mark.parametrize("name", ["legacy", "mask_a3c"])
+@pytest.mark.parametrize(
+    ("change", "seed", "name"), covering(product(CHANGES, [3, 4], ["legacy", "mask_a3c"]))
+)
 def test_other_protocols(space_invaders, change, seed, name):
     protocol = space_invaders.protocol[name].model_copy(update=CHANGES[change])
     n_steps, end = compare(space_invaders.game, protocol, seed, n_steps=1000)

@@ -173,10 +173,14 @@ DAMAGES = {
 }
 
 
+@pytest.fixture(scope="module")
+def model(trained):
+    """Learned nothing yet, and stays so: one serves all damages."""
+    return make_model(trained.recipe, make_training_env(trained.recipe), "cpu")
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_checkpoint_changes_nothing_of_the_model(damage, copy):
-    env = make_training_env(copy.recipe)
-    model = make_model(copy.recipe, env, "cpu")
+def test_a_damaged_checkpoint_changes_nothing_of_the_model(damage, copy, model):
     before = {name: tensor.clone() for name, tensor in model.policy.state_dict().items()}
     rng = torch.get_rng_state()
     newest = copy.checkpoint()

@@ -70,7 +70,8 @@ class Training:
     def kill_at(self, moment: str, rng: np.random.Generator) -> str | None:
         """Kills the process; returns in what it was, or None where it ended before.
 
-        Saving takes a few milliseconds: where it was over too soon, the next is waited for.
+        Saving takes a few milliseconds: where it was over too soon, the next one is waited for,
+        and the kill comes sooner after its beginning.
         """
         rows = self.n_rows
         longest = {"start-up": 4.0, "training": 0.3, "saving": 0.02}[moment]
@@ -83,16 +84,19 @@ class Training:
                     break
             until = time.monotonic() + rng.uniform(0, longest)
             for _ in self.watch():
-                if time.monotonic() >= until:
+                if time.monotonic() >= until or (moment == "start-up" and self.n_rows > rows):
                     break
+            if self.process.poll() is not None:
+                break
             # Stopped first: what the folder shows now is what the kill leaves.
-            self.process.send_signal(signal.SIGSTOP)
+            os.kill(self.process.pid, signal.SIGSTOP)
             os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
             found = "saving" if self.is_saving else "training" if self.n_rows > rows else "start-up"
             if moment != "saving" or found == "saving":
                 self.process.kill()
                 break
-            self.process.send_signal(signal.SIGCONT)
+            os.kill(self.process.pid, signal.SIGCONT)
+            longest /= 2
         _, errors = self.process.communicate()
         assert "Traceback" not in errors
         if self.process.returncode == -signal.SIGKILL:
