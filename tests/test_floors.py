@@ -20,7 +20,9 @@ FLOORS: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
     "estimates": set(),
+    "process_memory": set(),
     "progress": set(),
+    "protocols": set(),
     "seeds": set(),
     "stop_signal": set(),
     "files": {"errors"},
@@ -28,7 +30,7 @@ FLOORS: dict[str, set[str]] = {
     "compute": {"errors"},
     "networks": {"attention", "errors"},
     "map_editing": {"attention", "errors", "files"},
-    "recipes": {"attention", "networks", "errors", "files"},
+    "recipes": {"attention", "networks", "errors", "files", "protocols"},
     "render": {"errors"},
     "runs": {"attention", "compute", "networks", "errors", "files", "recipes"},
     "rl": {
@@ -76,7 +78,9 @@ FLOORS: dict[str, set[str]] = {
         "errors",
         "estimates",
         "files",
+        "process_memory",
         "progress",
+        "protocols",
     },
     "__main__": {"cli"},
 }

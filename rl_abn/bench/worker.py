@@ -11,7 +11,7 @@ import os
 import sys
 
 from rl_abn.bench.spec import Measured, Spec
-from rl_abn.compute.process_memory import keep_freed_memory, peak_rss_mib
+from rl_abn.process_memory import keep_freed_memory, peak_rss_mib
 from rl_abn.errors import RlAbnError
 
 

@@ -17,7 +17,7 @@ from rl_abn.cli.parser import (
     one_of,
     whole_number,
 )
-from rl_abn.recipes.protocols import PROTOCOLS
+from rl_abn.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
     from rl_abn.rl.evaluation.evaluate import RunEvaluation

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from rl_abn import __version__
 from rl_abn.cli import bench, evaluate, export, imports, recipes, train, vision, watch
 from rl_abn.cli.parser import Parser, parse
-from rl_abn.compute.process_memory import keep_freed_memory
+from rl_abn.process_memory import keep_freed_memory
 from rl_abn.errors import RlAbnError, did_you_mean
 
 COMMANDS = {

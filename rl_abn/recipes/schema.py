@@ -18,7 +18,7 @@ from pydantic import (
 from rl_abn.attention import MECHANISMS, QUERIED
 from rl_abn.errors import did_you_mean
 from rl_abn.networks import MEMORIES, NETWORKS
-from rl_abn.recipes.protocols import ProtocolName
+from rl_abn.protocols import ProtocolName
 
 
 def _printable(text: str) -> str:

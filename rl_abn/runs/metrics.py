@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from rl_abn.compute.process_memory import resident_mib
+from rl_abn.process_memory import resident_mib
 from rl_abn.errors import RlAbnError
 from rl_abn.files.text import write_atomically
 

@@ -22,7 +22,7 @@ from rl_abn.recipes import (
     recipe_path,
     recipe_summary,
 )
-from rl_abn.recipes.protocols import PROTOCOLS
+from rl_abn.protocols import PROTOCOLS
 from rl_abn.runs import write_recipe
 from tests.covering import covering
 

@@ -107,9 +107,9 @@ class PatchSignal(ProbeGame):
         self.right = int(self.np_random.integers(2))
         places = np.zeros((2, SIZE // 2, SIZE // 2), np.uint8)
         places[1] = 255 * self.np_random.integers(2, size=places[1].shape)
-        self.place = tuple(self.np_random.integers(SIZE // 2, size=2))
-        places[(0, *self.place)] = 255
-        places[(1, *self.place)] = 255 * self.right
+        self.location = tuple(self.np_random.integers(SIZE // 2, size=2))
+        places[(0, *self.location)] = 255
+        places[(1, *self.location)] = 255 * self.right
         return places.repeat(2, axis=1).repeat(2, axis=2)
 
     def reward(self, action):

@@ -19,7 +19,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rl_abn import files
+from rl_abn.files import text as text_module
 from rl_abn.recipes import RunRecipe, make_run_recipe
 from rl_abn.runs import (
     META,
@@ -298,7 +298,7 @@ def test_what_is_no_checkpoint_is_passed_over(run: Run) -> None:
         (tensors_module, "save_file"),
         (checkpoints_module, "write_json"),
         (tensors_module, "flush"),
-        (files, "flush"),
+        (text_module, "flush"),
         (checkpoints_module, "flush"),
         (Path, "rename"),
     ],

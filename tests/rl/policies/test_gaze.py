@@ -146,7 +146,7 @@ def share_and_accuracy(model, n_games=128):
     maps = attention.map
     if attention.glimpse_logits is not None:
         maps = attention.glimpse_logits.exp().view_as(maps)
-    share = np.mean([m[0][game.glimpse] for m, game in zip(maps.numpy(), env.envs, strict=True)])
+    share = np.mean([m[0][game.location] for m, game in zip(maps.numpy(), env.envs, strict=True)])
     right = attention.action_logits.argmax(-1).numpy() == [game.right for game in env.envs]
     return share, right.mean()
 
