@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rl_abn.networks import NETWORKS
+from rl_abn.protocols import PROTOCOLS
 from rl_abn.recipes import (
     A2C,
     PPO,
@@ -22,7 +23,6 @@ from rl_abn.recipes import (
     recipe_path,
     recipe_summary,
 )
-from rl_abn.protocols import PROTOCOLS
 from rl_abn.runs import write_recipe
 from tests.covering import covering
 

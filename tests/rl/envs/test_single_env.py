@@ -4,8 +4,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from rl_abn.recipes import list_recipes, load_env
 from rl_abn.protocols import PROTOCOLS
+from rl_abn.recipes import list_recipes, load_env
 from rl_abn.rl import AleVecEnv
 from rl_abn.rl.envs.single_env import SingleEnv
 from tests.covering import covering
