@@ -27,7 +27,7 @@ def marked(n):
     observations = torch.as_tensor(env.reset())
     maps = torch.zeros(n, 1, 6, 6)
     for one, game in zip(maps, env.envs, strict=True):
-        one[0][game.place] = 1.0
+        one[0][game.location] = 1.0
     return EditedMaps(observations, maps, torch.tensor(0.3))
 
 
