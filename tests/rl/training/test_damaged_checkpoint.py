@@ -180,10 +180,12 @@ def model(trained):
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_checkpoint_changes_nothing_of_the_model(damage, copy, model):
+def test_a_damaged_checkpoint_changes_nothing_of_the_model(damage, trained, model, tmp_path):
     before = {name: tensor.clone() for name, tensor in model.policy.state_dict().items()}
     rng = torch.get_rng_state()
-    newest = copy.checkpoint()
+    sound = trained.checkpoint()
+    newest = sound._replace(path=tmp_path / sound.path.name)
+    shutil.copytree(sound.path, newest.path)
     DAMAGES[damage](newest.path)
     with pytest.raises(RlAbnError) as caught:
         checkpoint.restore(model, newest)

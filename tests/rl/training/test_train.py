@@ -25,8 +25,8 @@ SMALL = {
     "a2c": ["algorithm.n_envs=2", "algorithm.n_steps=4"],
 }
 SHORT_GAMES = [
-    *(f"protocol.{name}.max_frames=240" for name in ("legacy", "mask_a3c")),
-    "train.n_probes=1",
+    *(f"protocol.{name}.max_frames=120" for name in ("legacy", "mask_a3c")),
+    "train.n_probes=2",
 ]
 
 
@@ -74,7 +74,7 @@ PAIRS = [
 
 @pytest.mark.parametrize(("agent", "env"), covering(PAIRS))
 def test_every_pair_starts_logs_and_evaluates(agent, env, tmp_path):
-    run, _ = start(tmp_path / "run", agent, env, steps=64)
+    run, _ = start(tmp_path / "run", agent, env, steps=64, settings=["train.n_probes=1"])
     before = None if agent.split("_")[1] == "cnn" else ProbeLog
     assert train(run, resume=False).steps == 64
     rows = read_metrics(run.path / METRICS)
@@ -85,7 +85,7 @@ def test_every_pair_starts_logs_and_evaluates(agent, env, tmp_path):
     if before is not None:
         assert before.open(run).steps == [0, 32, 64]
     result = evaluate_run(run, n_games=1, seed=1)
-    assert result.evaluations[0].games[0].length <= 60
+    assert result.evaluations[0].games[0].length <= 30
     assert result.step == 64
 
 
@@ -101,14 +101,12 @@ def test_same_seed_same_weights_whatever_the_threads(agent, tmp_path):
     assert not same(trained[0], trained[2])
 
 
-KILLED = ["a2c_abn", "ppo_mask_convlstm"]  # the quick set resumes these in test_kill.py
-
-
 @pytest.mark.parametrize(
     "agent",
     [
-        *("ppo_abn_fast", "ppo_hard"),
-        *(pytest.param(agent, marks=pytest.mark.full) for agent in ("ppo_abn", *KILLED)),
+        *("a2c_abn", "ppo_abn_fast", "ppo_hard"),
+        # The quick set resumes memory in test_kill.py, and ppo_mask in test_edited_maps.py.
+        *(pytest.param(name, marks=pytest.mark.full) for name in ("ppo_abn", "ppo_mask_convlstm")),
     ],
 )
 def test_a_resumed_run_ends_as_the_uninterrupted_one(agent, tmp_path):
@@ -240,12 +238,14 @@ def test_stored_maps_are_the_agents_raw_ones(trained):
 
 
 @pytest.mark.parametrize("agent", ["ppo_abn", "a2c_mask", "ppo_cnn"])
-def test_a_watched_game_is_filmed_frame_by_frame(agent, tmp_path):
-    run, _ = start(tmp_path / "run", agent, steps=32, settings=["train.n_probes=0"])
-    train(run, resume=False)
+def test_a_watched_game_is_filmed_frame_by_frame(agent, trained, tmp_path):
+    run = trained
+    if agent != "ppo_abn":
+        run, _ = start(tmp_path / "run", agent, steps=32, settings=["train.n_probes=0"])
+        train(run, resume=False)
     video = watch_game(run, seed=3)
     n_frames, _, fps = read_video(video.path)
-    assert n_frames == video.n_frames == 60  # 240 frames of the cap, 4 a step
+    assert n_frames == video.n_frames == 30  # 120 frames of the cap, 4 a step
     assert fps == 15
     assert watch_game(run, seed=3, max_steps=7, out=tmp_path / "x" / "y.mp4").n_frames == 7
 
