@@ -1,11 +1,50 @@
-"""Shapes written in the core's signatures are checked in every test that goes through it."""
+"""The quick set and the full one; and shapes are checked in every test that meets a signature."""
 
 import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+import pytest
 import torch
 from jaxtyping import install_import_hook
 
 torch.set_num_threads(1)  # tests run side by side; more threads would only wait for each other
 install_import_hook(("rl_abn.attention", "rl_abn.compute"), "beartype.beartype")
+
+LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="also run the tests marked `full`")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[LEFT_OUT] = 0
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what is marked `full`, unless a test is named by its id."""
+    if config.option.all or any("::" in argument for argument in config.args):
+        return
+    left_out = [item for item in items if item.get_closest_marker("full")]
+    items[:] = [item for item in items if not item.get_closest_marker("full")]
+    config.hook.pytest_deselected(items=left_out)
+    config.stash[LEFT_OUT] = len(left_out)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """Takes over the number from a worker of xdist: they all collect the same tests."""
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", 0)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash[LEFT_OUT]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if n := terminalreporter.config.stash[LEFT_OUT]:
+        terminalreporter.write_line(
+            f"{n} tests of the full product were left out; scripts/test --all runs them too"
+        )

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -52,10 +53,9 @@ def test_every_recipe_is_inside_the_package(files: dict[str, bytes], kind: str) 
     inside = {
         name.removeprefix(folder): data for name, data in files.items() if name.startswith(folder)
     }
-    vision = [name for name in inside if name.startswith("vision/")]
-    assert len(vision) == {"agents": 29, "envs": 7}[kind]
-    assert len(inside) == {"agents": 18, "envs": 7}[kind] + len(vision)
     assert inside == recipes(kind)
+    tracks = Counter(name.startswith("vision/") for name in inside)
+    assert min(tracks[False], tracks[True]) > 0
 
 
 def test_nothing_lies_beside_the_package(files: dict[str, bytes]) -> None:

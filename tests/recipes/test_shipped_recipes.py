@@ -57,27 +57,23 @@ def differences(one: str, other: str) -> set[str]:
     return {key for key in first if first[key] != second[key]}
 
 
-def test_what_ships() -> None:
-    assert AGENTS == [
-        "a2c_abn",
-        "a2c_abn_convlstm",
-        "a2c_cnn",
-        "a2c_cnn_convlstm",
-        "a2c_hard",
-        "a2c_mask",
-        "a2c_mask_a3c",
-        "a2c_mask_convlstm",
-        "a2c_soft",
-        "ppo_abn",
-        "ppo_abn_convlstm",
-        "ppo_abn_fast",
-        "ppo_cnn",
-        "ppo_cnn_convlstm",
-        "ppo_hard",
-        "ppo_mask",
-        "ppo_mask_convlstm",
-        "ppo_soft",
-    ]
+# What the second word of an agent's name says: mechanism, maps, and the branch's loss.
+FORMS = {
+    "abn": ("residual", "shared", "actor_critic"),
+    "mask": ("mask", "split", "none"),
+    "cnn": ("none", "shared", "none"),
+    "soft": ("soft", "shared", "none"),
+    "hard": ("hard", "shared", "none"),
+}
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "a2c"])
+def test_every_form_ships_for_both_algorithms(algorithm: str) -> None:
+    with_memory = [f"{form}_convlstm" for form in ("abn", "mask", "cnn")]
+    assert {f"{algorithm}_{form}" for form in (*FORMS, *with_memory)} <= set(AGENTS)
+
+
+def test_every_game_has_published_scores() -> None:
     assert sorted(SCORES) == ENVS
 
 
@@ -87,16 +83,7 @@ def test_an_agent_is_what_its_name_says(name: str) -> None:
     recipe = load_agent(name)
     assert isinstance(recipe.algorithm, {"ppo": PPO, "a2c": A2C}[algorithm])
     attention = (recipe.attention.mechanism, recipe.attention.maps, recipe.algorithm.branch_loss)
-    assert (
-        attention
-        == {
-            "abn": ("residual", "shared", "actor_critic"),
-            "mask": ("mask", "split", "none"),
-            "cnn": ("none", "shared", "none"),
-            "soft": ("soft", "shared", "none"),
-            "hard": ("hard", "shared", "none"),
-        }[form]
-    )
+    assert attention == FORMS[form]
     assert recipe.network.attention_at in NETWORKS[recipe.network.extractor].attention_at
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,7 @@ from rl_abn.rl.algorithms.minibatch_threads import MinibatchThreads
 from rl_abn.rl.algorithms.rollout_buffer import AttentionRolloutBuffer
 from rl_abn.rl.envs.env_parts import PartitionedVecEnv, env_parts_of
 from rl_abn.rl.policies import distributions
+from tests.covering import covering
 from tests.fixed_memory import FixedMemory
 from tests.rl.conftest import PatchSignal, ProbeGame, make_algorithm, make_probe
 
@@ -107,8 +110,9 @@ def test_a_compiled_network_sees_what_a_plain_one_does(monkeypatch):
 
 
 @pytest.mark.skipif(not can_pack(), reason="wants a processor with bfloat16")
-@pytest.mark.parametrize("mechanism", ["residual", "soft", "none"])
-@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize(
+    ("name", "mechanism"), covering(product(ALGORITHMS, ["residual", "soft", "none"]))
+)
 def test_packed_weights_learn_the_same_weights(name, mechanism, monkeypatch):
     """Every rollout packs those of its own policy, and their bits are the same."""
     made = []

@@ -1,10 +1,13 @@
 """Probe games with numeric answers, learnt by each algorithm."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
 
 from rl_abn.rl.algorithms.losses import BranchDistillation
+from tests.covering import covering
 from tests.rl.conftest import (
     SIZE,
     STRIPES,
@@ -16,7 +19,10 @@ from tests.rl.conftest import (
     make_probe,
 )
 
-ALGORITHMS = pytest.mark.parametrize("name", ["ppo", "a2c"])
+ALGORITHMS = ["ppo", "a2c"]
+# One algorithm learns each game in the quick set; the other does with --all.
+PPO_FIRST = pytest.mark.parametrize("name", ["ppo", pytest.param("a2c", marks=pytest.mark.full)])
+A2C_FIRST = pytest.mark.parametrize("name", ["a2c", pytest.param("ppo", marks=pytest.mark.full)])
 
 
 def look(model, picture):
@@ -28,20 +34,20 @@ def shade(value):
     return np.full((1, SIZE, SIZE), value, np.uint8)
 
 
-@ALGORITHMS
+@PPO_FIRST
 def test_value_of_a_constant_reward(name):
     model = make_algorithm(name, make_probe(ConstantReward)).learn(8192)
     assert look(model, shade(100)).value.item() == pytest.approx(1.0, abs=0.02)
 
 
-@ALGORITHMS
+@A2C_FIRST
 def test_a_reward_one_step_later_is_worth_gamma(name):
     model = make_algorithm(name, make_probe(DelayedReward), gamma=0.5).learn(16384)
     assert look(model, shade(50)).value.item() == pytest.approx(0.5, abs=0.05)
     assert look(model, shade(200)).value.item() == pytest.approx(1.0, abs=0.05)
 
 
-@ALGORITHMS
+@PPO_FIRST
 def test_the_action_depends_on_the_observation(name):
     """And a distilled branch says so too."""
     n_steps = 24_576 if name == "a2c" else 8192
@@ -54,26 +60,29 @@ def test_the_action_depends_on_the_observation(name):
         assert attention.value.item() == pytest.approx(1.0, abs=0.1)
 
 
-@ALGORITHMS
-@pytest.mark.parametrize("mechanism", ["residual", "mask"])
-def test_the_maps_mass_moves_onto_what_the_reward_depends_on(name, mechanism):
+@pytest.mark.parametrize(("name", "mechanism"), covering(product(ALGORITHMS, ["residual", "mask"])))
+def test_the_map_shows_what_the_reward_depends_on(name, mechanism):
     model = make_algorithm(name, make_probe(PatchSignal), policy_kwargs={"mechanism": mechanism})
 
-    def share_and_accuracy():
+    def played():
+        """Map value at the place that counts, mean value elsewhere, how often it has the highest
+        value of all 36, and how often the agent is right."""
         env = make_probe(PatchSignal, 128)
         with torch.no_grad():
             attention, _ = model.policy.attend(torch.as_tensor(env.reset()))
-        share = [
-            float(m[game.location] / m.sum())
-            for m, game in zip(attention.map[:, 0], env.envs, strict=True)
-        ]
+        maps = attention.map[:, 0].numpy()
+        there = np.array([m[game.location] for m, game in zip(maps, env.envs, strict=True)])
+        elsewhere = (maps.sum(axis=(1, 2)) - there) / 35
+        highest = there == maps.max(axis=(1, 2))
         right = attention.action_logits.argmax(-1).numpy() == [game.right for game in env.envs]
-        return np.mean(share), np.mean(right)
+        return there.mean(), elsewhere.mean(), highest.mean(), right.mean()
 
-    share, accuracy = share_and_accuracy()
-    assert share == pytest.approx(1 / 36, abs=0.003)
+    there, elsewhere, highest, accuracy = played()
+    assert there == pytest.approx(elsewhere, abs=0.02)
+    assert highest < 0.1
     assert accuracy < 0.7
-    model.learn(32768 if name == "a2c" else 16384)
-    share, accuracy = share_and_accuracy()
+    model.learn(16384)
+    there, elsewhere, highest, accuracy = played()
     assert accuracy > 0.95
-    assert share > 1.5 / 36
+    assert there > elsewhere + 0.1
+    assert highest > 0.3  # 1/36 by chance

@@ -1,3 +1,6 @@
+import math
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -5,6 +8,7 @@ from rl_abn.protocols import PROTOCOLS
 from rl_abn.recipes import list_recipes, load_env
 from rl_abn.rl import AleVecEnv
 from rl_abn.rl.envs.single_env import SingleEnv
+from tests.covering import covering
 
 CHANGES = {
     "legacy": {},
@@ -16,7 +20,11 @@ CHANGES = {
 
 
 def compare(game, protocol, seed, n_steps):
-    """Plays both to the end of a game, byte by byte; returns the steps played."""
+    """Plays both to the end of a game, byte by byte.
+
+    Returns:
+        The steps played, and how the game ended: "over", "cut off", or None where it goes on.
+    """
     env = AleVecEnv(game, protocol, 1, life_loss_terminal=False)
     env.seed_games(np.array([seed], np.int32))
     single_env = SingleEnv(game, protocol)
@@ -33,24 +41,28 @@ def compare(game, protocol, seed, n_steps):
             assert step.truncated == infos[0].get("TimeLimit.truncated", False)
             if step.truncated:
                 assert np.array_equal(infos[0]["terminal_observation"], step.observation)
-            return t + 1
+            return t + 1, "cut off" if step.truncated else "over"
         assert np.array_equal(observations[0], step.observation), t
-    return n_steps
+    return n_steps, None
 
 
-@pytest.mark.parametrize("name", list_recipes("envs"))
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(("name", "protocol"), covering(product(list_recipes("envs"), PROTOCOLS)))
 def test_the_single_env_sees_what_the_vector_environment_sees(name, protocol):
     recipe = load_env(name)
-    assert compare(recipe.game, recipe.protocol[protocol], seed=11, n_steps=400) > 90
+    n_steps, _ = compare(recipe.game, recipe.protocol[protocol], seed=11, n_steps=400)
+    assert n_steps > 90
 
 
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("seed", [3, 4])
-@pytest.mark.parametrize("name", ["legacy", "mask_a3c"])
+@pytest.mark.parametrize(
+    ("change", "seed", "name"), covering(product(CHANGES, [3, 4], ["legacy", "mask_a3c"]))
+)
 def test_other_protocols(space_invaders, change, seed, name):
     protocol = space_invaders.protocol[name].model_copy(update=CHANGES[change])
-    compare(space_invaders.game, protocol, seed, n_steps=700)
+    n_steps, end = compare(space_invaders.game, protocol, seed, n_steps=1000)
+    if change.startswith("cut off"):
+        assert (n_steps, end) == (math.ceil(protocol.max_frames / protocol.frame_skip), "cut off")
+    else:
+        assert end == "over"
 
 
 def test_a_single_env_can_be_used_again(space_invaders):

@@ -52,7 +52,8 @@ def test_a_random_player_scores_what_the_literature_says(space_invaders):
 
 def test_same_seed_same_scores(space_invaders):
     def scores(seed):
-        result = evaluate(RandomPlayer(6, seed=seed), space_invaders, "legacy", 3, seed=seed)
+        player = RandomPlayer(6, seed=seed)
+        result = evaluate(player, space_invaders, "legacy", 3, seed=seed, max_steps=150)
         return [game.score for game in result.games]
 
     assert scores(1) == scores(1)

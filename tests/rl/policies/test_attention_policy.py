@@ -32,8 +32,6 @@ def make(**kwargs):
     ("extractor", "size"), [(n, s) for n, net in NETWORKS.items() for s in net.attention_at]
 )
 def test_shapes(mechanism, maps, n_maps, names, extractor, size):
-    if extractor == "tiny":
-        pytest.skip("a test's own network")
     policy = make(mechanism=mechanism, maps=maps, extractor=extractor, attention_at=size)
     attention, state = policy.attend(OBS)
     assert state is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from rl_abn.rl.algorithms.losses import GlimpseLoss
 from rl_abn.rl.envs.env_parts import PartitionedVecEnv
 from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.policies import distributions
+from tests.covering import covering
 from tests.rl.algorithms.test_algorithms import FirstMinibatch
 from tests.rl.conftest import SIZE, PatchSignal, make_algorithm, make_probe
 from tests.rl.policies.test_memory import Noise, make_policy
@@ -61,8 +64,7 @@ def test_an_lstm_has_to_ask_and_there_is_one_map(kwargs, expected):
         )
 
 
-@pytest.mark.parametrize("n_parts", [1, 2])
-@pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize(("mechanism", "n_parts"), covering(product(MECHANISMS, [1, 2])))
 def test_ppo_ratio_is_1_on_the_first_minibatch_of_every_update(mechanism, n_parts):
     env = make_probe(Noise, 8 // n_parts)
     if n_parts == 2:
@@ -163,8 +165,7 @@ def share_and_accuracy(model, n_games=128):
     return share, right.mean()
 
 
-@pytest.mark.parametrize("mechanism", MECHANISMS)
-@pytest.mark.parametrize("name", ["ppo", "a2c"])
+@pytest.mark.parametrize(("name", "mechanism"), covering(product(["ppo", "a2c"], MECHANISMS)))
 def test_attention_moves_onto_the_rewarded_patch(name, mechanism):
     length = {"sequence_length": 4} if name == "ppo" else {}
     model = make(name, mechanism, make_probe(PatchSignal), **length)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from rl_abn.rl.algorithms.rollout_buffer import AttentionRolloutBuffer
 from rl_abn.rl.envs.env_parts import PartitionedVecEnv
 from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.training.distributed import Ranks
+from tests.covering import covering
 from tests.rl.algorithms.test_algorithms import FirstMinibatch
 from tests.rl.conftest import SIZE, STRIPES, ProbeGame, make_algorithm, make_probe
 
@@ -95,8 +98,7 @@ def test_what_was_seen_before_matters_until_it_is_forgotten(memory):
     assert torch.equal(fresh.map, remembering.map) == (memory == "lstm")
 
 
-@pytest.mark.parametrize("n_parts", [1, 2])
-@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize(("memory", "n_parts"), covering(product(MEMORIES, [1, 2])))
 def test_ppo_ratio_is_1_on_the_first_minibatch_of_every_update(memory, n_parts):
     env = make_probe(Noise, 8 // n_parts)
     if n_parts == 2:
@@ -301,12 +303,12 @@ def learn_the_cue(name, memory, seed=0):
 
 
 @pytest.mark.parametrize(
-    ("name", "memory"), [("ppo", "convlstm"), ("ppo", "lstm"), ("a2c", "convlstm")]
+    ("name", "memory"), covering([("ppo", "lstm"), ("a2c", "convlstm"), ("ppo", "convlstm")])
 )
 def test_an_agent_with_memory_solves_the_cue(name, memory):
     assert mean_reward_by_heart(learn_the_cue(name, memory)) > 0.95
 
 
-@pytest.mark.parametrize("name", ["ppo", "a2c"])
+@pytest.mark.parametrize("name", ["ppo", pytest.param("a2c", marks=pytest.mark.full)])
 def test_an_agent_without_memory_can_only_guess_the_cue(name):
     assert abs(mean_reward_by_heart(learn_the_cue(name, "none"))) < 0.3

@@ -173,13 +173,19 @@ DAMAGES = {
 }
 
 
+@pytest.fixture(scope="module")
+def model(trained):
+    """Learned nothing yet, and stays so: one serves all damages."""
+    return make_model(trained.recipe, make_training_env(trained.recipe), "cpu")
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_checkpoint_changes_nothing_of_the_model(damage, copy):
-    env = make_training_env(copy.recipe)
-    model = make_model(copy.recipe, env, "cpu")
+def test_a_damaged_checkpoint_changes_nothing_of_the_model(damage, trained, model, tmp_path):
     before = {name: tensor.clone() for name, tensor in model.policy.state_dict().items()}
     rng = torch.get_rng_state()
-    newest = copy.checkpoint()
+    sound = trained.checkpoint()
+    newest = sound._replace(path=tmp_path / sound.path.name)
+    shutil.copytree(sound.path, newest.path)
     DAMAGES[damage](newest.path)
     with pytest.raises(RlAbnError) as caught:
         checkpoint.restore(model, newest)
