@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
+import torch
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -16,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from rl_abn.attention import MECHANISMS, Abilities, mechanism_options
+from rl_abn.attention import MECHANISMS, Abilities, AttentionSite, mechanism_options
 from rl_abn.errors import did_you_mean
 from rl_abn.networks import MEMORIES, NETWORKS
 from rl_abn.protocols import ProtocolName
@@ -289,7 +290,10 @@ def check_mechanism_options(mechanism: str, options: Mapping[str, Option]) -> No
                 "unknown option",
                 {"option": option, "options": [*defaults, "mechanism", "maps"]},
             )
-        check_option(f"mechanism '{mechanism}'", option, value, defaults)
+        check_option(mechanism, option, value, defaults)
+    if options:  # a trial, on no device: the mechanism itself knows the ranges
+        with torch.device("meta"):
+            MECHANISMS[mechanism](AttentionSite(channels=16, query_size=16), **options)
 
 
 class TrainTable(Table):

@@ -16,6 +16,7 @@ from jaxtyping import Float, Float32, UInt8
 
 from rl_abn.errors import RlAbnError
 from rl_abn.render import draw
+from rl_abn.render.map_bars import map_bars
 
 Scale: TypeAlias = Literal["fixed", "frame"]
 
@@ -110,11 +111,12 @@ def overlay(
     """Returns the frame with the attention map as a light violet tint.
 
     The map is stretched over the part of the frame that the observation covers: all of it, or
-    `seen_rows`. Other rows are dark.
+    `seen_rows`. Other rows are dark. A map of one column, as weights of channels are, has no place
+    in the frame and is drawn as bars instead.
 
     Args:
         frame: uint8 [H, W, 3].
-        attention_map: Floats [h, w] of any size; clipped to 0..1.
+        attention_map: Floats [h, w] of any size, or [n, 1]; clipped to 0..1.
         scale: "fixed" shows map values as they are, so that images can be compared; "frame"
             stretches each map to its own range.
         enlarge: Integer enlargement factor of the frame.
@@ -137,6 +139,8 @@ def overlay(
         picture[top * enlarge : end * enlarge] = seen
         return picture
     shown = scaled(attention_map, scale)
+    if shown.shape[1] == 1:
+        return map_bars(shown[:, 0], len(frame) * enlarge, frame.shape[1] * enlarge)
     rest = enlarged(np.asarray(cv2.transform(frame, _REST)), enlarge)
     lit = enlarged(np.asarray(cv2.LUT(frame, _LIT)), enlarge)
     # Linear, since cubic interpolation adds halos and peaks that the map does not have.

@@ -92,6 +92,13 @@ def save_checkpoint(
     return Checkpoint(target, step)
 
 
+_NEW_NAMES = {
+    f"gaze.places.{part}": f"gaze.glimpses.{part}"
+    for part in ("key.weight", "key.bias", "query.weight", "score.weight")
+}
+"""Older names of weights: checkpoints that have them still load."""
+
+
 def read_weights(checkpoint: Checkpoint, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Reads a checkpoint's weights and checks that they are a model's.
 
@@ -103,7 +110,8 @@ def read_weights(checkpoint: Checkpoint, expected: Mapping[str, Tensor]) -> dict
         RlAbnError: If they are damaged or not this model's.
     """
     path = checkpoint.path / WEIGHTS
-    weights = load_tensors(path, most_bytes=2 * bytes_of(expected.values()) + 2**20)
+    stored = load_tensors(path, most_bytes=2 * bytes_of(expected.values()) + 2**20)
+    weights = {_NEW_NAMES.get(name, name): tensor for name, tensor in stored.items()}
     check_weights(path, weights, expected)
     return weights
 

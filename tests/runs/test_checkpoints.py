@@ -14,6 +14,7 @@ from rl_abn.runs.checkpoints import (
     Checkpoint,
     list_checkpoints,
     name_of,
+    read_weights,
     recover,
     remove_older,
     save_checkpoint,
@@ -174,3 +175,11 @@ def test_a_name_that_is_none_of_ours_is_passed_over(tmp_path: Path, name: str) -
 @pytest.mark.parametrize("step", [0, 7, 10**12 - 1, 10**12, 2**53 - 1])
 def test_a_name_says_its_step(step: int) -> None:
     assert step_of(name_of(step)) == step
+
+
+def test_weights_under_an_older_name_still_load(tmp_path: Path) -> None:
+    stored = {"gaze.places.query.weight": torch.ones(2, 3), "value_net.bias": torch.zeros(1)}
+    checkpoint = save_checkpoint(tmp_path, 5, stored, {}, {})
+    expected = {"gaze.glimpses.query.weight": torch.zeros(2, 3), "value_net.bias": torch.ones(1)}
+    weights = read_weights(checkpoint, expected)
+    assert torch.equal(weights["gaze.glimpses.query.weight"], torch.ones(2, 3))
