@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from rl_abn.recipes import VisionRunRecipe
 from rl_abn.recipes.vision import ControlsTable
 from rl_abn.vision.data import DrivingLog
 from rl_abn.vision.driving.carracing.controls import (
@@ -59,9 +58,3 @@ def nearest_actions(driven: Float[Tensor, "N 2"]) -> Int64[Tensor, " N"]:
     steers = steering.abs() > STEERS_FROM + GAS_OUTWEIGHS * pedal.clamp(min=0.0)
     actions = torch.where(steers, turns, goes)
     return torch.where(pedal <= -BRAKES_FROM, int(Action.BRAKE), actions)
-
-
-def answers_actions(recipe: VisionRunRecipe, answers: str) -> bool:
-    """Says whether a network's classes are the five actions."""
-    controls = recipe.env.controls
-    return answers == "classes" and controls is not None and controls.classes == "actions"

@@ -72,8 +72,8 @@ def sample(
         RlAbnError: If the network is no classifier, or n is below 1.
         ValueError: If the override does not fit the maps.
     """
-    if network.answers != "classes":
-        raise RlAbnError(f"expected a network that answers classes, got one of {network.answers}")
+    if not network.task.categorical:
+        raise RlAbnError(f"expected a network that classifies, got one of {network.task.unit}")
     if n < 1:
         raise RlAbnError(f"expected 1 or more samples, got {n}")
     with torch.no_grad(), _only_dropout(network):

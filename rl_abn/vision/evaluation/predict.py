@@ -12,6 +12,8 @@ from rl_abn.attention import MapOverride
 from rl_abn.progress import ProgressReport
 from rl_abn.vision.data.examples import Examples
 from rl_abn.vision.evaluation.bayes import sample
+from rl_abn.vision.tasks.outputs import Outputs
+from rl_abn.vision.tasks.scores import Truth
 from rl_abn.vision.training.build import Trained
 
 BATCH = 256
@@ -83,6 +85,23 @@ def predict(
         torch.cat(targets),
         torch.cat(outputs),
         torch.cat(branch_outputs) if branch_outputs else None,
+    )
+
+
+def truth_of(outputs: Outputs, examples: Examples, predictions: Predictions) -> Truth:
+    """Returns what is right for examples, as their task scores them.
+
+    Args:
+        outputs: What the network's outputs mean.
+        examples: What it was asked about.
+        predictions: What it said, with the targets of its loss.
+    """
+    drive = examples.drive
+    return Truth(
+        targets=predictions.targets,
+        driven=None if drive is None else examples.targets.cpu(),
+        blocks=None if drive is None else drive.blocks,
+        bins=outputs.steering,
     )
 
 

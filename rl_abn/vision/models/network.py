@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from rl_abn.attention import MapOverride
-
-Answers = Literal["classes", "tasks", "controls"]
-"""What the K outputs are: logits of one of K classes, of K yes-or-no tasks, or K controls."""
+from rl_abn.vision.tasks import Task
 
 
 class VisionAttention(NamedTuple):
@@ -42,14 +40,14 @@ class VisionNetwork(nn.Module):
             twin, which has no attention branch.
         n_outputs: K, the number of answers.
         n_maps: m, the number of maps; 0 for the plain twin.
-        answers: What the outputs are.
+        task: What it is trained to do; says what the outputs are.
         takes_speed: Whether `attend` wants the vehicle's speed.
     """
 
     mechanism: str
     n_outputs: int
     n_maps: int
-    answers: Answers
+    task: Task
     takes_speed: bool
 
     def extract(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C h w"]:

@@ -142,7 +142,7 @@ class Training:
 
     def measure(self, examples: Examples) -> tuple[dict[str, float], dict[str, float]]:
         """Returns what the network makes of examples, and what its maps of them are like."""
-        answers, maps = Tally(self.data.outputs.answers), Sums()
+        answers, maps = Tally(self.data.outputs.task), Sums()
         self.network.eval()
         with torch.no_grad():
             for _, batch in self.batches.in_order(examples, self.run.recipe.agent.train.batch_size):
@@ -176,7 +176,7 @@ class Training:
         batches = epoch_order(len(self.data.train), settings.batch_size, order_seed)
         augment = torch.Generator().manual_seed(augment_seed)
         torch.manual_seed(dropout_seed)
-        tally = Tally(self.data.outputs.answers)
+        tally = Tally(self.data.outputs.task)
         self.network.train()
         for i, numbers in enumerate(batches):
             if stop.received is not None:
@@ -206,7 +206,7 @@ class Training:
         with self.batches.compute.autocast(self.device):
             attention = self.network(images, speed)
         coef = self.run.recipe.agent.loss.branch_coef
-        return attention, losses_of(attention, targets, self.data.outputs.answers, coef)
+        return attention, losses_of(attention, targets, self.data.outputs.task, coef)
 
     def _check(self, loss: float) -> None:
         if not abs(loss) < float("inf"):

@@ -24,5 +24,5 @@ def map_grid(
     """
     larger = -(-_SHOWN_SIDE // min(frames.shape[1:3]))
     shown = frames.repeat(larger, axis=1).repeat(larger, axis=2)
-    names = outputs.task_names[:MOST_TASKS_SHOWN]
+    names = outputs.map_names[:MOST_TASKS_SHOWN]
     return overlay_grid(shown, maps[:, :MOST_TASKS_SHOWN].numpy(), names=names)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ from rl_abn.compute.device import device_of
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.progress import ProgressReport
 from rl_abn.render import Scale
-from rl_abn.vision.data.examples import Examples
+from rl_abn.vision.data.examples import Examples, task_of
 from rl_abn.vision.data.frames import frame_rate
 from rl_abn.vision.data.pictures import ChosenPictures
 from rl_abn.vision.driving.control_targets import driven, speed_seen
@@ -21,7 +20,7 @@ from rl_abn.vision.tasks.outputs import MOST_TASKS_SHOWN, Outputs
 from rl_abn.vision.training.build import Trained, VisionRun, load_network
 from rl_abn.vision.training.prepare import data_of
 from rl_abn.vision.visualize.drive_video import FPS, PEDALS, THROTTLE, film_drive
-from rl_abn.vision.visualize.sheets import picture_sheet, task_sheet
+from rl_abn.vision.visualize.sheets import picture_sheet
 
 N_PICTURES = 16
 
@@ -119,11 +118,10 @@ def _sheet(
     seed: int,
 ) -> Recording:
     n = min(wanted.pictures or N_PICTURES, len(examples))
-    names, draw = trained.outputs.names, picture_sheet
+    names = trained.outputs.names
     if tasks:
-        draw = partial(task_sheet, tasks=tasks)
         title = f"{title}, {len(tasks)} of {len(names)} tasks"
-    n_wrong = draw(
+    n_wrong = picture_sheet(
         out,
         trained.network,
         ChosenPictures(examples.pictures, examples.indices),
@@ -132,6 +130,7 @@ def _sheet(
         n,
         prepare=trained.batches.images,
         title=title,
+        shown=tasks,
         seed=seed,
         scale=scale,
         compute=trained.batches.compute,
@@ -141,8 +140,8 @@ def _sheet(
 
 
 def _tasks(outputs: Outputs, wanted: Sequence[str]) -> list[int]:
-    """Returns the numbers of the tasks that are shown; none where the answers are no tasks."""
-    names = outputs.task_names
+    """Returns the numbers of the tasks that are shown; none where all outputs share a map."""
+    names = outputs.map_names
     for name in wanted:
         if name not in names:
             raise RlAbnError(f"unknown task '{name}': {did_you_mean(name, names)}")
@@ -178,10 +177,8 @@ def _film(
         prepare=batches.images,
         title=title,
         speed=speed_seen(log.speed, table) if trained.network.takes_speed else None,
-        bins=batches.bins,
+        classes=batches.classes,
         pedal=PEDALS if table.pedals == "signed" else THROTTLE,
-        actions=trained.outputs.names if batches.actions else (),
-        targets=batches.answers(controls) if batches.actions else None,
         fps=fps,
         scale=scale,
         compute=batches.compute,
@@ -192,7 +189,7 @@ def _film(
 
 def _check(run: VisionRun, out: Path | None, wanted: Wanted) -> None:
     kind = run.recipe.env.kind
-    if wanted.tasks and kind != "attributes":
+    if wanted.tasks and not task_of(run.recipe).map_per_output:
         raise RlAbnError(
             f"expected --tasks for a network of tasks, got '{run.recipe.agent_name}', which "
             f"{'drives' if kind == 'driving' else 'classifies'}"

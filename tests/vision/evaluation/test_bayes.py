@@ -140,7 +140,9 @@ def test_every_sample_acts_on_the_map_that_is_given(painted):
 
 def test_a_driver_that_classifies_is_sampled_with_its_speed():
     torch.manual_seed(0)
-    made = build_model("driving_abn", n_outputs=5, answers="classes", dropout=0.3, size=[66, 70])
+    made = build_model(
+        "driving_abn", n_outputs=5, task="classification", dropout=0.3, size=[66, 70]
+    )
     frames = torch.randn(2, 3, 66, 70)
     answers = [
         sample(made, frames, 3, speed=torch.full((2,), speed)).perception_probabilities
@@ -150,7 +152,7 @@ def test_a_driver_that_classifies_is_sampled_with_its_speed():
 
 
 def test_no_classes_and_no_samples_are_refused():
-    with pytest.raises(RlAbnError, match=r"expected a network that answers classes, got .* tasks"):
-        sample(network(answers="tasks"), IMAGES)
+    with pytest.raises(RlAbnError, match=r"expected a network that classifies, got .* tasks"):
+        sample(network(task="multilabel"), IMAGES)
     with pytest.raises(RlAbnError, match="1 or more samples, got 0"):
         sample(network(), IMAGES, 0)

@@ -59,8 +59,8 @@ def test_the_branch_adds_a_copy_of_the_last_stage_and_the_published_heads(name):
     if name in ("torchvision", "timm"):
         pytest.importorskip(name, reason=f"{name} is not installed")
     with torch.device("meta"):
-        network = build_model(name, n_outputs=10, answers="classes")
-        twin = build_model(name, n_outputs=10, answers="classes", mechanism="none")
+        network = build_model(name, n_outputs=10, task="classification")
+        twin = build_model(name, n_outputs=10, task="classification", mechanism="none")
     assert count(network) == count(twin) + count(network.branch)
     channels = network.branch.response[0].num_features
     heads = 2 * channels + channels * 10 + 2 * 10 + 10 * 10 + 9 * 10 + 2
@@ -144,7 +144,7 @@ def test_the_plain_twin_has_no_branch():
     assert attention.map.shape == (2, 0, 16, 16)
     assert attention.evidence.shape == (2, 0, 16, 16)
     assert (twin.n_maps, small("resnet").n_maps) == (0, 1)
-    with pytest.raises(ValueError, match="plain twin"):
+    with pytest.raises(ValueError, match="a map for one without"):
         twin.attend(pictures(2), map_override=torch.ones(1, 1, 16, 16))
 
 
@@ -231,7 +231,11 @@ def test_networks_stay_in_channels_last_memory():
         ("resnet", {"mechanism": "soft"}, "got 'soft', .* the nearest is 'mask'"),
         ("resnet", {"mechanism": "hard"}, "an agent's LSTM"),
         ("resnet", {"dropout": 1.0}, "got 1.0"),
-        ("resnet", {"answers": "controls"}, r"\['classes', 'tasks'\] for resnet, got 'controls'"),
+        (
+            "resnet",
+            {"task": "regression"},
+            r"\['classification', 'multilabel'\] for resnet, got 'regression'",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_with_the_nearest_choice(name, options, message):

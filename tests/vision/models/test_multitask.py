@@ -2,7 +2,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from rl_abn.attention import apply
 from rl_abn.errors import RlAbnError
 from rl_abn.vision.models import MultiTaskAbn, build_model
 from rl_abn.vision.models.driving import DrivingTrunk
@@ -13,7 +12,7 @@ TASKS = 5
 
 def network(mechanism="residual"):
     torch.manual_seed(0)
-    made = build_model("resnet", n_outputs=TASKS, mechanism=mechanism, answers="tasks", depth=8)
+    made = build_model("resnet", n_outputs=TASKS, mechanism=mechanism, task="multilabel", depth=8)
     assert isinstance(made, MultiTaskAbn)
     return made
 
@@ -33,7 +32,7 @@ def test_the_batched_pass_is_the_loop_over_tasks(mechanism):
     attention = made.attend(IMAGES)
     features = made.extract(IMAGES)
     for task in range(TASKS):
-        gated = apply(mechanism, features, attention.map[:, task : task + 1])
+        gated = made.branch.gate(features, attention.map[:, task : task + 1])
         expected = made.head(made.perception(gated))[:, task]
         torch.testing.assert_close(attention.outputs[:, task], expected, rtol=1e-5, atol=1e-5)
 
@@ -82,5 +81,5 @@ def test_memory_stays_channels_last():
 
 
 def test_a_network_that_drives_has_no_tasks():
-    with pytest.raises(RlAbnError, match="for DrivingTrunk, got 'tasks'"):
+    with pytest.raises(RlAbnError, match="for DrivingTrunk, got 'multilabel'"):
         MultiTaskAbn(DrivingTrunk(), 4)

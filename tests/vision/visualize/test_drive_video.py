@@ -14,6 +14,7 @@ from rl_abn.render import PictureScene, read_video
 from rl_abn.vision.data import DrivingLog, HeldPictures, steering_bins
 from rl_abn.vision.data.augment import normalise
 from rl_abn.vision.data.frames import frame_rate
+from rl_abn.vision.driving.control_classes import SteeringClasses
 from rl_abn.vision.models import build_model
 from rl_abn.vision.visualize.drive_video import film_drive
 
@@ -77,8 +78,8 @@ def test_what_is_shown_is_what_the_network_says(tmp_path: Path, monkeypatch) -> 
 
 def test_classes_of_steering_are_filmed_too(tmp_path: Path) -> None:
     bins = steering_bins(log().controls[:, 0], 7)
-    network = driver(n_outputs=7, answers="classes")
-    assert film(tmp_path / "a.mp4", network, bins=bins) == N
+    network = driver(n_outputs=7, task="classification")
+    assert film(tmp_path / "a.mp4", network, classes=SteeringClasses(bins)) == N
 
 
 def test_the_frame_rate_is_the_logs_own(tmp_path: Path) -> None:
@@ -95,11 +96,14 @@ def test_the_frame_rate_is_the_logs_own(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"indices": torch.arange(0)}, "frames to film, got none"),
-        ({"bins": steering_bins(torch.rand(5), 3)}, "expected a network that answers 3 classes"),
+        (
+            {"classes": SteeringClasses(steering_bins(torch.rand(5), 3))},
+            "expected a network of 3 classes, got one of 2 controls",
+        ),
     ],
 )
 def test_what_cannot_be_filmed_is_told(tmp_path: Path, options, message: str) -> None:
     with pytest.raises(RlAbnError, match=message):
         film(tmp_path / "a.mp4", driver(), **options)
     with pytest.raises(RlAbnError, match="1 or 2 controls, got one of 3 classes"):
-        film(tmp_path / "a.mp4", driver(n_outputs=3, answers="classes"))
+        film(tmp_path / "a.mp4", driver(n_outputs=3, task="classification"))

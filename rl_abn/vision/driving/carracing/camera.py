@@ -15,7 +15,7 @@ from rl_abn.vision.data import drive_framing
 from rl_abn.vision.driving.carracing.controls import Action
 from rl_abn.vision.driving.carracing.drive import Decision
 from rl_abn.vision.driving.carracing.simulator import FRAME_SIZE
-from rl_abn.vision.driving.control_targets import answers_actions, speed_seen, undone
+from rl_abn.vision.driving.control_targets import speed_seen, undone
 from rl_abn.vision.models.network import VisionAttention
 from rl_abn.vision.training.build import Trained
 
@@ -44,8 +44,9 @@ class CameraDriver:
         self, trained: Trained, recipe: VisionRunRecipe, intervention: str | None = None
     ) -> None:
         controls = recipe.env.controls
-        self.acts = answers_actions(recipe, trained.outputs.answers)
-        if controls is None or not (self.acts or trained.outputs.answers == "controls"):
+        classes = trained.batches.classes
+        self.acts = classes is not None and classes.acts
+        if controls is None or not (self.acts or trained.outputs.task.drives):
             n = len(trained.outputs.names)
             got = f"{n} classes of steering, which press no pedal" if controls else "no controls"
             raise RlAbnError(

@@ -15,7 +15,7 @@ from rl_abn.vision.driving.carracing.camera import CameraDriver
 from rl_abn.vision.driving.carracing.drive import DriveStep
 from rl_abn.vision.driving.carracing.expert import Expert
 from rl_abn.vision.driving.carracing.simulator import FPS, FRAME_SIZE, SCREEN_SIZE
-from rl_abn.vision.driving.control_targets import ACTIONS
+from rl_abn.vision.driving.control_classes import ActionClasses
 from rl_abn.vision.visualize.drive_video import PEDALS, STEERING, THROTTLE, driving_moment
 
 STEPS_A_FRAME = 2
@@ -42,15 +42,15 @@ class DriveFilm:
         self, path: Path, driver: CameraDriver | Expert, title: str, scale: Scale = "fixed"
     ) -> None:
         network = driver if isinstance(driver, CameraDriver) else None
-        self._acts = network is not None and network.acts
+        self._classes = ActionClasses() if network is not None and network.acts else None
         pedal = THROTTLE if network is not None and not network.brakes else PEDALS
         rows = None if network is None else network.rows
         self._scene = PictureScene(
             map_names=["shared"] * (0 if network is None else network.n_maps),
             frame_size=SCREEN_SIZE,
             title=title,
-            class_names=ACTIONS if self._acts else (),
-            controls=() if self._acts else (STEERING, pedal),
+            class_names=() if self._classes is None else self._classes.labels,
+            controls=(STEERING, pedal) if self._classes is None else (),
             status=_STATUS,
             frame_label="Camera",
             fps=FPS / STEPS_A_FRAME,
@@ -97,7 +97,7 @@ class DriveFilm:
                 controls=np.array([steering, throttle - brake], np.float32),
             )
         else:
-            moment = driving_moment(step.screen, step.attention, acts=self._acts)
+            moment = driving_moment(step.screen, step.attention, self._classes)
         return replace(moment, status=self._status(step), starts=self._starts)
 
     def _status(self, step: DriveStep) -> tuple[str, ...]:
