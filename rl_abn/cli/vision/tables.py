@@ -12,7 +12,7 @@ from rl_abn.vision.tasks import column_of
 
 
 def vision_table(result: VisionEvaluation) -> Table:
-    """Lays an evaluation out: a line a branch, a changed network or a baseline."""
+    """Lays an evaluation out: a line a branch, an ablated network or a baseline."""
     split = result.split.replace("_", " ")
     table = Table(
         title=f"{result.title}, {split}, {result.n:,} pictures, epoch {result.step}",

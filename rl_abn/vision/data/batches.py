@@ -63,7 +63,7 @@ class Batches:
         Args:
             examples: What they are of.
             numbers: Which, on the CPU.
-            generator: Of the augmentation's chance; None augments nothing.
+            generator: Of the augmentation; None augments nothing.
         """
         pixels = examples.pictures.read(examples.indices[numbers])
         on_device = numbers.to(examples.targets.device)

@@ -1,4 +1,4 @@
-"""Pictures with what a network is to answer: what a run learns from, holds out and is tested on."""
+"""Pictures and their targets: what a run learns from, holds out and is tested on."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Examples:
         pictures: Those of the whole set.
         indices: Which of them, [N], on the CPU.
         targets: Classes, int64 [N]; yes or no, float32 [N, T]; or controls, float32 [N, 2], also
-            where the network answers classes of them. On the device.
+            where the network classifies them. On the device.
         speed: The vehicle's, as networks see it, [N], on the device; None where there is none.
         drive: Of a drive's frames.
         names: What each picture of the whole set is called.
@@ -103,7 +103,7 @@ class DataSet(NamedTuple):
     Attributes:
         train: To learn from.
         held_out: To be looked at after every epoch; None where nothing is held out.
-        outputs: What the network answers.
+        outputs: What the network's outputs mean.
         notes: What was got round, a line each.
     """
 

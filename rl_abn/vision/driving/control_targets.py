@@ -1,6 +1,6 @@
 """What a driver's controls become for a network that is to learn them, and what they were before.
 
-One description for logs and for driving: what a network learned is what its answer means.
+One description for logs and for driving: what a network learned is what its outputs mean.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def driven(log: DrivingLog, table: ControlsTable) -> Float[Tensor, "N 2"]:
 
 
 def undone(steering: float, pedal: float, table: ControlsTable) -> Controls:
-    """Returns the controls that a network's answer stands for.
+    """Returns the controls that a network's outputs stand for.
 
     The brake never blocks the wheels, and no teacher's did.
     """

@@ -25,8 +25,8 @@ def calibration(own: Predictions, sampled: Samples | None = None) -> dict[str, d
     """Returns the numbers of reliability diagrams, as plain data.
 
     Args:
-        own: A classifier's answers.
-        sampled: Its answers under MC dropout, if it was sampled.
+        own: A classifier's outputs.
+        sampled: Its predictions under MC dropout, if it was sampled.
 
     Returns:
         By name: "plain" of the perception branch, "attention_branch" where there is one, and

@@ -1,4 +1,4 @@
-"""Scores a run's network on pictures it did not learn from, beside its changed selves."""
+"""Scores a network on pictures it did not learn from, as it is and with ablated maps."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class VisionEvaluation(NamedTuple):
         split: "test" or "held_out".
         step: The checkpoint's epoch.
         n: Pictures.
-        rows: The perception branch's first, which is the network's answer.
+        rows: The perception branch's first, which is the network's prediction.
         samples: Samples of MC dropout; 0 where it was not sampled.
         seed: Of samples and shuffled maps.
         extra: What else there is to know: a classifier's reliability, mean entropies.
@@ -217,7 +217,7 @@ class _Scored:
 
 
 def _entropies(sampled: Samples, targets: Tensor) -> dict[str, Any]:
-    """How unsure it is where it is right and where it is wrong, and which branch answers."""
+    """Returns mean entropies where it is right and wrong, and the attention branch's share."""
     right = sampled.probabilities.argmax(dim=1) == targets
     return {
         "entropy_right": float(sampled.entropy[right].mean()) if right.any() else None,

@@ -21,12 +21,12 @@ BATCH = 256
 
 
 class Predictions(NamedTuple):
-    """Answers to N examples, on the CPU.
+    """Outputs for N examples, on the CPU.
 
     Attributes:
         targets: Classes [N], tasks [N, T] or controls [N, 2].
         outputs: The perception branch's, [N, K].
-        branch_outputs: The attention branch's, [N, K]; None for the plain twin.
+        branch_outputs: The attention branch's, [N, K]; None for the no-attention baseline.
     """
 
     targets: Shaped[Tensor, "N ..."]
@@ -35,14 +35,14 @@ class Predictions(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """A classifier's answers to N examples under MC dropout, on the CPU.
+    """A classifier's predictions of N examples under MC dropout, on the CPU.
 
     Attributes:
         probabilities: Of the branch that is surer, [N, K].
         perception: The perception branch's, [N, K].
-        branch: The attention branch's, [N, K]; None for the plain twin.
+        branch: The attention branch's, [N, K]; None for the no-attention baseline.
         entropy: Of `probabilities`, [N], in 0..1.
-        from_branch: Where the attention branch answers, bool [N].
+        from_branch: Where the prediction is the attention branch's, bool [N].
     """
 
     probabilities: Tensor

@@ -56,11 +56,11 @@ class AbnNetwork(VisionNetwork):
 
     Args:
         backbone: What trunk it is.
-        n_outputs: K, the number of answers.
+        n_outputs: K, the number of outputs.
         mechanism: A name in `MECHANISMS`, of one that needs no query.
         mechanism_options: The mechanism's own options.
         dropout: Probability of MC dropout in both branches, in front of the last stage and, whole
-            channels, in front of the answer (Tsukahara et al. take 0.3). 0 is none.
+            channels, in front of the head (Tsukahara et al. take 0.3). 0 is none.
         task: What it is trained to do, the name of a task whose outputs share a map; None takes
             the backbone's default.
 
@@ -132,7 +132,7 @@ class AbnNetwork(VisionNetwork):
         return self._decide(self.branch.gate(features, attention_map), speed)
 
     def _decide(self, gated: Tensor, speed: Tensor | None) -> Tensor:
-        """From gated features [B, C, h, w] to answers [B, K]."""
+        """Computes outputs [B, K] of gated features [B, C, h, w]."""
         latent: Tensor = self.perception(gated)
         if self.takes_speed:
             if speed is None:

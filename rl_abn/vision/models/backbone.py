@@ -61,7 +61,7 @@ class Backbone:
 
         Args:
             n_inputs: features_dim, and 1 more where a speed enters.
-            n_outputs: K, the number of answers.
+            n_outputs: K, the number of outputs.
         """
         head = nn.Linear(n_inputs, n_outputs)
         nn.init.zeros_(head.bias)

@@ -34,8 +34,8 @@ HIDDEN = (100, 50, 10)
 class PilotNet(Backbone):
     """The network of Bojarski et al. (2016): five convolutions, three fully connected layers.
 
-    It has no attention, no BatchNorm and no speed: a baseline. What it answers goes through tanh,
-    as all controls here do; the published one answers the inverse turning radius as it is.
+    It has no attention, no BatchNorm and no speed: a baseline. Its outputs go through tanh,
+    as all controls here do; the published one outputs the inverse turning radius as it is.
 
     Args:
         size: H and W of the frames; published for 66x200.

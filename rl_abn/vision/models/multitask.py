@@ -17,10 +17,10 @@ class MultiTaskAbn(AbnNetwork):
 
     One map a task. The perception branch has one set of weights and looks once a task, at the
     features that the task's own map gated; all looks are one batched pass. Of its T outputs each
-    look answers its own task alone.
+    look serves its own task alone.
 
-    `outputs` and `branch_outputs` are logits [B, T] and `map` is [B, T, h, w]. The plain twin
-    looks once and answers all tasks.
+    `outputs` and `branch_outputs` are logits [B, T] and `map` is [B, T, h, w]. The no-attention
+    baseline looks once for all tasks.
 
     In training the perception branch's BatchNorm sees the B * T gated features as one batch: its
     statistics are of all tasks together, where a loop over tasks would normalise each by itself.

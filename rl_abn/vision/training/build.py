@@ -27,7 +27,7 @@ class Trained(NamedTuple):
 
     Attributes:
         network: In evaluation mode, on its device.
-        outputs: What it answers.
+        outputs: What its outputs mean.
         batches: Makes its input.
         device: Where it is.
         checkpoint: Where its weights come from.
@@ -44,8 +44,8 @@ def check_recipe(recipe: VisionRunRecipe) -> None:
     """Refuses a recipe that no network or data will fit, before anything is opened.
 
     Raises:
-        RlAbnError: If a name or an option is unknown, or the network cannot answer what the data
-            asks.
+        RlAbnError: If a name or an option is unknown, or the network has no outputs for the data's
+            targets.
     """
     statistics, data = recipe.env.pictures.statistics, recipe.env
     if statistics not in STATISTICS:
@@ -86,7 +86,7 @@ def make_network(
 
     Args:
         recipe: The run's.
-        outputs: What it answers.
+        outputs: What its outputs mean.
         device: Where it goes.
         seed: Of its weights; None draws them anyhow.
         pretrained: Whether a recipe that says so gets the weights that a package has for its

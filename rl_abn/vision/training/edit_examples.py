@@ -42,7 +42,7 @@ _HEAD = """\
 """
 
 
-class Begun(NamedTuple):
+class EditFolder(NamedTuple):
     """A folder to edit in.
 
     Attributes:
@@ -65,7 +65,7 @@ def write_examples(
     seed: int = 0,
     device: str = "auto",
     report: ProgressReport | None = None,
-) -> Begun:
+) -> EditFolder:
     """Writes pictures that a run learned from, its maps of them, and an edits.toml to fill.
 
     Half of them are those that the network gets most wrong, of at most 2,000 drawn at random; the
@@ -111,7 +111,7 @@ def write_examples(
         _write(folder, run, trained, some.own_names, frames, maps, said)
     except OSError as error:
         raise RlAbnError(f"{folder}: cannot be written: {error.strerror}") from None
-    return Begun(folder, some.own_names)
+    return EditFolder(folder, some.own_names)
 
 
 def _free(folder: Path, new: bool) -> Path:

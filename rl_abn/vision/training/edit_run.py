@@ -31,7 +31,7 @@ _CHOICES = "new or overwrite"
 
 
 class Change(NamedTuple):
-    """One branch's answers to some pictures, before and after.
+    """One branch's scores on some pictures, before and after.
 
     Attributes:
         pictures: "held out" or "edited".
@@ -174,7 +174,7 @@ def check_has_maps(run: VisionRun) -> None:
     """Refuses a run whose network has no maps.
 
     Raises:
-        RlAbnError: If it is a plain twin.
+        RlAbnError: If it is a no-attention baseline.
     """
     if not run.recipe.agent.attention.has_maps:
         raise RlAbnError(

@@ -42,7 +42,7 @@ class Standing(NamedTuple):
     """How good a network is, and how near its maps are to the edited ones.
 
     Attributes:
-        score: On held-out examples: the share of right answers, 0..1; of controls the mean
+        score: On held-out examples: the share of right predictions, 0..1; of controls the mean
             absolute error. None without such examples.
         map_loss: Mean ||M' - M||_2 over the edited pictures, gamma left out; 0 without edits.
     """
@@ -204,7 +204,7 @@ class _Tuner:
         return self._attend(examples, numbers)[1]
 
     def _attend(self, examples: Examples, numbers: Int64[Tensor, " B"]) -> tuple[Tensor, Tensor]:
-        """Returns answers [B, K] and maps [B, m, h, w]."""
+        """Returns outputs [B, K] and maps [B, m, h, w]."""
         images = self._images(examples, numbers)
         with torch.no_grad(), self._compute.autocast(self._device):
             attention = self._network.attend(images, self._speed(examples, numbers))

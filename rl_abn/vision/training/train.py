@@ -169,7 +169,7 @@ class Training:
     def _learn(self, stop: StopSignal, report: ProgressReport | None) -> Tally | None:
         recipe = self.run.recipe
         table, settings = recipe.agent.optimizer, recipe.agent.train
-        # All chance of an epoch comes from its number: a checkpoint needs no generator's state.
+        # All randomness of an epoch comes from its number: a checkpoint needs no generator's state.
         order_seed, augment_seed, dropout_seed = (
             int(seed) for seed in derive_seeds(recipe.seed, _EPOCH, self.epoch, count=3)
         )

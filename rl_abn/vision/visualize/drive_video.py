@@ -1,4 +1,4 @@
-"""A film of a drive: where a network looks, and what it does beside the driver."""
+"""A video of a drive: where a network looks, and what it does beside the driver."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FPS = 15.0
 _STATUS = (("SPEED", 116), ("FRAME", 126), ("TIME", 92))
 
 
-def film_drive(
+def write_drive_video(
     path: Path,
     network: VisionNetwork,
     log: DrivingLog,
@@ -45,10 +45,10 @@ def film_drive(
     compute: Compute | None = None,
     report: ProgressReport | None = None,
 ) -> int:
-    """Films a drive: each frame, where the network looks, and what it does beside the driver.
+    """Writes a video of a drive: frames, maps, and what the network does beside the driver.
 
     Args:
-        path: The film, which ends in .mp4.
+        path: The video, which ends in .mp4.
         network: Its outputs are controls (steering, and a pedal if it has two), or classes of
             them.
         log: Who drove.
@@ -64,11 +64,11 @@ def film_drive(
         report: Shows how many frames are done.
 
     Returns:
-        How many frames the film has.
+        How many frames the video has.
 
     Raises:
-        RlAbnError: If there is no frame, the network answers something else, or the film cannot
-            be written.
+        RlAbnError: If there is no frame, the network's outputs are others, or the video cannot be
+            written.
     """
     _check_driver(network, classes, indices)
     fps = fps or frame_rate(log.names) or FPS
@@ -169,7 +169,7 @@ def _check_driver(
     network: VisionNetwork, classes: ControlClasses | None, indices: Int64[Tensor, " n"]
 ) -> None:
     if not len(indices):
-        raise RlAbnError("expected frames to film, got none")
+        raise RlAbnError("expected frames to show, got none")
     if classes is None:
         fits, wanted = network.task.drives and network.n_outputs <= 2, "1 or 2 controls"
     else:

@@ -1,4 +1,4 @@
-"""Shows a run at work: a film of the drive it held out, or a sheet of pictures."""
+"""Shows a run at work: a video of the drive it held out, or a sheet of pictures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rl_abn.vision.evaluation.splits import SplitName, open_split, usual_split
 from rl_abn.vision.tasks.outputs import MOST_TASKS_SHOWN, Outputs
 from rl_abn.vision.training.build import Trained, VisionRun, load_network
 from rl_abn.vision.training.prepare import data_of
-from rl_abn.vision.visualize.drive_video import FPS, PEDALS, THROTTLE, film_drive
+from rl_abn.vision.visualize.drive_video import FPS, PEDALS, THROTTLE, write_drive_video
 from rl_abn.vision.visualize.sheets import picture_sheet
 
 N_PICTURES = 16
@@ -29,11 +29,11 @@ class Recording(NamedTuple):
     """What was made.
 
     Attributes:
-        path: The film or the sheet.
+        path: The video or the sheet.
         n: Its frames or pictures.
-        seconds: How long the film plays; None of a sheet.
-        n_wrong: How many pictures of the sheet the network gets wrong; None of a film.
-        n_tasks: How many tasks the sheet shows, of how many; None of other answers.
+        seconds: How long the video plays; None of a sheet.
+        n_wrong: How many pictures of the sheet the network gets wrong; None of a video.
+        n_tasks: How many tasks the sheet shows, of how many; None for other tasks.
     """
 
     path: Path
@@ -72,19 +72,19 @@ def record_run(
     device: str = "auto",
     report: ProgressReport | None = None,
 ) -> Recording:
-    """Films the drive that a run held out, or draws a sheet of pictures, half of them wrong ones.
+    """Records the drive that a run held out, or draws a sheet of pictures, half of them wrong ones.
 
     Args:
         run: The run.
         data: Where the data lies; None is where it lay in training.
-        out: The film, .mp4, or the sheet, .png; None is videos/ or sheets/ in the run folder.
+        out: The video, .mp4, or the sheet, .png; None is videos/ or sheets/ in the run folder.
         split: "test" or "held_out"; None is the test pictures, where there are any.
         wanted: How much is shown.
         scale: "fixed" shows map values as they are, "frame" stretches each map.
         step: The checkpoint's epoch; None is the newest.
         seed: Of which pictures are on a sheet.
         device: Where the network runs.
-        report: Shows how many frames of a film are done.
+        report: Shows how many frames of a video are done.
 
     Raises:
         RlAbnError: If the checkpoint, the data or the file will not do, or the network has no such
@@ -101,7 +101,7 @@ def record_run(
     name = f"epoch-{trained.checkpoint.step}-{split.replace('_', '-')}"
     if examples.drive is not None:
         out = out or run.path / "videos" / f"{name}.mp4"
-        return _film(run, trained, examples, out, wanted, title=title, scale=scale, report=report)
+        return _drive(run, trained, examples, out, wanted, title=title, scale=scale, report=report)
     out = out or run.path / "sheets" / f"{name}.png"
     return _sheet(trained, examples, out, wanted, tasks, title=title, scale=scale, seed=seed)
 
@@ -149,7 +149,7 @@ def _tasks(outputs: Outputs, wanted: Sequence[str]) -> list[int]:
     return [names.index(name) for name in shown]
 
 
-def _film(
+def _drive(
     run: VisionRun,
     trained: Trained,
     examples: Examples,
@@ -169,7 +169,7 @@ def _film(
     most = wanted.frames or len(examples)
     if wanted.seconds is not None:
         most = min(most, max(round(wanted.seconds * fps), 1))
-    n_frames = film_drive(
+    n_frames = write_drive_video(
         out,
         trained.network,
         replace(log, controls=controls),

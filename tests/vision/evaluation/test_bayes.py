@@ -115,7 +115,7 @@ def test_a_backbones_own_dropout_stays_off():
     assert sample(made, IMAGES, 4).map_std.max() < 1e-6
 
 
-def test_the_plain_twin_is_sampled_too():
+def test_the_no_attention_baseline_is_sampled_too():
     answer = sample(network(mechanism="none"), IMAGES, 5)
     assert answer.branch_probabilities is None
     assert answer.branch_entropy is None

@@ -108,10 +108,10 @@ def test_every_parameter_learns_from_the_published_loss(mechanism):
         assert parameter.grad.abs().sum() > 0, name
 
 
-def test_a_map_of_zeros_is_the_plain_twin():
-    network, twin = driver().eval(), driver(mechanism="none").eval()
+def test_a_map_of_zeros_is_the_no_attention_baseline():
+    network, baseline = driver().eval(), driver(mechanism="none").eval()
     attention = network.attend(frames(), SPEED, map_override=torch.zeros_like)
-    plain = twin.attend(frames(), SPEED)
+    plain = baseline.attend(frames(), SPEED)
     assert torch.equal(attention.outputs, plain.outputs)
     assert plain.branch_outputs is None
 

@@ -48,13 +48,13 @@ def test_another_map_for_one_task_changes_its_answer_alone():
     assert (other.outputs[:, 2] - own.outputs[:, 2]).abs().min() > 1e-5
 
 
-def test_maps_of_zeros_are_the_plain_twin():
-    made, twin = network().eval(), network("none").eval()
+def test_maps_of_zeros_are_the_no_attention_baseline():
+    made, baseline = network().eval(), network("none").eval()
     attention = made.attend(IMAGES, map_override=torch.zeros_like)
-    plain = twin.attend(IMAGES)
+    plain = baseline.attend(IMAGES)
     torch.testing.assert_close(attention.outputs, plain.outputs, rtol=1e-5, atol=1e-5)
     assert plain.map.shape == (3, 0, 16, 16)
-    assert (made.n_maps, twin.n_maps) == (TASKS, 0)
+    assert (made.n_maps, baseline.n_maps) == (TASKS, 0)
 
 
 def test_every_parameter_learns():

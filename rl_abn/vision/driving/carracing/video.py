@@ -1,4 +1,4 @@
-"""Films a drive while it is driven: what the driver sees, where it looks and what it does."""
+"""Records a drive as a video: what the driver sees, where it looks and what it does."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ STEPS_A_FRAME = 2
 _STATUS = (("SPEED", 96), ("SCORE", 104), ("OF THE TRACK", 158), ("PUT BACK", 104), ("TIME", 96))
 
 
-class DriveFilm:
-    """Watches the steps of one drive and films every other one, in real time.
+class DriveVideo:
+    """Watches the steps of one drive and records every other one, in real time.
 
     What is shown is the simulator's own picture for people, with its indicators; the network sees
-    the same view smaller and without them. The film is closed when the drive ends.
+    the same view smaller and without them. The video is closed when the drive ends.
 
     Args:
-        path: The film, which ends in .mp4.
+        path: The video, which ends in .mp4.
         driver: Who drives; an expert has no maps.
         title: The line at the top.
         scale: "fixed" shows map values as they are; "frame" stretches each map on its own.
 
     Raises:
-        RlAbnError: If the film cannot be written.
+        RlAbnError: If the video cannot be written.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class DriveFilm:
         """Takes one step; the drive has to be asked for screens.
 
         Raises:
-            RlAbnError: If the film cannot be written.
+            RlAbnError: If the video cannot be written.
         """
         if step.t % STEPS_A_FRAME == 0 or step.last:
             self._video.write(self._scene.render(self._moment(step)))
