@@ -127,17 +127,17 @@ def predict_sampled(
         RlAbnError: If the network is no classifier.
     """
     torch.manual_seed(seed)
-    batches, answers = trained.batches, []
+    batches, samples = trained.batches, []
     for numbers, batch in batches.in_order(examples, max(1, 2 * BATCH // n)):
         with batches.compute.autocast(trained.device):
-            answers.append(sample(trained.network, batch.images, n, speed=batch.speed))
+            samples.append(sample(trained.network, batch.images, n, speed=batch.speed))
         if report is not None:
             report.update(done_before + int(numbers[-1]) + 1)
-    branches = [a.branch_probabilities for a in answers if a.branch_probabilities is not None]
+    branches = [s.branch_probabilities for s in samples if s.branch_probabilities is not None]
     return Samples(
-        probabilities=torch.cat([a.probabilities.cpu() for a in answers]),
-        perception=torch.cat([a.perception_probabilities.cpu() for a in answers]),
+        probabilities=torch.cat([s.probabilities.cpu() for s in samples]),
+        perception=torch.cat([s.perception_probabilities.cpu() for s in samples]),
         branch=torch.cat(branches).cpu() if branches else None,
-        entropy=torch.cat([a.entropy.cpu() for a in answers]),
-        from_branch=torch.cat([a.from_branch.cpu() for a in answers]),
+        entropy=torch.cat([s.entropy.cpu() for s in samples]),
+        from_branch=torch.cat([s.from_branch.cpu() for s in samples]),
     )

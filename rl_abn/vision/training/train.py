@@ -141,17 +141,17 @@ class Training:
         return numbers
 
     def measure(self, examples: Examples) -> tuple[dict[str, float], dict[str, float]]:
-        """Returns what the network makes of examples, and what its maps of them are like."""
-        answers, maps = Tally(self.data.outputs.task), Sums()
+        """Returns losses and metrics on examples, and the mean statistics of their maps."""
+        tally, maps = Tally(self.data.outputs.task), Sums()
         self.network.eval()
         with torch.no_grad():
             for _, batch in self.batches.in_order(examples, self.run.recipe.agent.train.batch_size):
                 attention, losses = self._ask(batch.images, batch.targets, batch.speed)
-                answers.add(attention, losses, batch.targets)
+                tally.add(attention, losses, batch.targets)
                 if attention.map.shape[1]:
                     described = map_statistics(attention.map)
                     maps.add(described.mean, described.entropy, described.coverage)
-        return answers.values(), maps.values()
+        return tally.values(), maps.values()
 
     def look(self, metrics: MetricsFile) -> None:
         """Keeps and shows the maps of the fixed pictures."""
