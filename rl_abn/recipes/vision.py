@@ -18,6 +18,7 @@ from rl_abn.recipes.schema import (
     Table,
     check_mechanism_options,
     check_name,
+    with_new_names,
 )
 
 DataKind = Literal["classes", "attributes", "driving"]
@@ -26,13 +27,26 @@ Side = Annotated[int, Field(ge=1, le=4096)]
 Size = Annotated[tuple[Side, Side], Field(strict=False)]
 
 
+_OLD_TASKS = {"classes": "classification", "tasks": "multilabel", "controls": "regression"}
+
+
+def with_task(table: object) -> object:
+    """Returns a table of before `task` was called `answers` under the names of today."""
+    if not isinstance(table, dict) or "answers" not in table:
+        return table
+    old = table["answers"]
+    table = {**table, "answers": _OLD_TASKS.get(old, old) if isinstance(old, str) else old}
+    return with_new_names(table, {"answers": "task"})
+
+
 class VisionNetworkTable(Table):
     """The network. Further keys are its own options, such as `depth` of "resnet".
 
     Attributes:
         name: A name in `rl_abn.vision.models.MODELS`.
-        answers: The outputs: "classes", "tasks" or "controls"; None follows the data. A network
-            that drives by classes needs "classes".
+        task: What it is trained to do, a name in `rl_abn.vision.tasks.TASKS`: "classification",
+            "multilabel" or "regression"; None follows the data. A network that drives by classes
+            needs "classification".
         dropout: Probability of MC dropout in both branches, 0 for none.
     """
 
@@ -40,8 +54,13 @@ class VisionNetworkTable(Table):
     __pydantic_extra__: dict[str, Option]
 
     name: Label
-    answers: Literal["classes", "tasks", "controls"] | None = None
+    task: Label | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_names(cls, table: object) -> object:
+        return with_task(table)
 
     @property
     def options(self) -> dict[str, Option]:

@@ -178,7 +178,10 @@ def test_mistakes_in_settings(settings: list[str], message: str) -> None:
         (["network.name=resnet21"], "expected a model, got 'resnet21': did you mean 'resnet20'?"),
         (["network.deep=3"], "expected an option that resnet20 has, got 'deep'"),
         (["pictures.statistics=cifar11"], "did you mean 'cifar10'?"),
-        (["network.answers=controls"], "expected classes for cifar10 (classes), got 'controls'"),
+        (
+            ["network.task=regression"],
+            "expected classification for cifar10 (classes), got 'regression'",
+        ),
         (["network.name=pilotnet"], "expected frames of at least"),
         (
             ["network.name=driving_abn", "pictures.size=[66,200]"],

@@ -17,7 +17,7 @@ from rl_abn.cli.parser import (
 )
 
 if TYPE_CHECKING:
-    from rl_abn.vision.driving.carracing.film import DriveFilm
+    from rl_abn.vision.driving.carracing.video import DriveVideo
     from rl_abn.vision.driving.closed_loop import ClosedLoop, Contender
 
 EXPERT = "expert"
@@ -94,7 +94,7 @@ def add(commands: Subparsers) -> None:
         "--video",
         type=Path,
         metavar="FILE",
-        help="film RUN's drive of the first track, or the expert's, beside its maps (.mp4)",
+        help="record RUN's drive of the first track, or the expert's, beside its maps (.mp4)",
     )
     add_epoch(parser, of="RUN's")
     add_json(parser)
@@ -212,14 +212,14 @@ def _drive(arguments: argparse.Namespace) -> None:
     for said in filter(None, (what_was_learned(run, tracks) for run in runs)):
         warn(said)
     with ExitStack() as stack:
-        films = []
+        videos = []
         if arguments.video is not None:
-            films.append(stack.enter_context(_film(arguments.video, contenders[0], tracks[0])))
+            videos.append(stack.enter_context(_video(arguments.video, contenders[0], tracks[0])))
         report = stack.enter_context(
             ProgressReport("driving", len(tracks) * len(contenders), "drives")
         )
         result = drive_all(
-            contenders, tracks, rules, observers=films, simulator=simulator, report=report
+            contenders, tracks, rules, observers=videos, simulator=simulator, report=report
         )
     Console(highlight=False).print(drive_table(result))
     if arguments.video is not None:
@@ -234,12 +234,12 @@ def _drive(arguments: argparse.Namespace) -> None:
     print(f"next: rl-abn vision {shlex.join(_next(arguments, result))}")
 
 
-def _film(path: Path, contender: Contender, track: int) -> DriveFilm:
-    from rl_abn.vision.driving.carracing.film import DriveFilm
+def _video(path: Path, contender: Contender, track: int) -> DriveVideo:
+    from rl_abn.vision.driving.carracing.video import DriveVideo
 
     epoch = "" if contender.step is None else f", epoch {contender.step}"
     title = f"{contender.name} on CarRacing-v3{epoch}, track {track}"
-    return DriveFilm(path, contender.driver, title)
+    return DriveVideo(path, contender.driver, title)
 
 
 def _next(arguments: argparse.Namespace, result: ClosedLoop) -> list[str]:

@@ -6,10 +6,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from rl_abn.cli.vision.tables import heading, shown
+from rl_abn.cli.vision.tables import shown
+from rl_abn.vision.tasks import column_of
 from rl_abn.vision.training.edit_run import Edited
-
-_SHOWN = ("top_1", "accuracy", "steering_mae", "throttle_mae")
 
 
 def edit_table(edited: Edited) -> Table:
@@ -28,12 +27,12 @@ def edit_table(edited: Edited) -> Table:
         left = title in ("pictures", "answers of", "")
         table.add_column(title, justify="left" if left else "right", overflow="fold")
     for change in edited.changes:
-        names = [name for name in change.before.numbers if name in _SHOWN]
+        names = [name for name in change.before.numbers if column_of(name).brief]
         for i, name in enumerate(names):
             cells = (
                 f"{change.n:,} {change.pictures}" if i == 0 else "",
                 change.before.name if i == 0 else "",
-                heading(name),
+                column_of(name).heading,
                 shown(name, change.before.numbers[name]),
                 shown(name, change.after.numbers[name]),
                 shown(name, change.after.difference, signed=True) if i == 0 else "",

@@ -24,8 +24,8 @@ def add(commands: Subparsers) -> None:
     """Adds the command."""
     parser = commands.add_parser(
         "record",
-        help="film where a network looks, or draw a sheet of pictures with their maps",
-        description="Film the held-out stretch of a drive beside the maps, or draw a sheet of "
+        help="record where a network looks, or draw a sheet of pictures with their maps",
+        description="Record the held-out stretch of a drive beside the maps, or draw a sheet of "
         "pictures with their maps, half of them with a wrong answer where there are so many.",
     )
     add_run(parser)
@@ -41,10 +41,10 @@ def add(commands: Subparsers) -> None:
         "--frames",
         type=whole_number(1),
         metavar="N",
-        help="film at most N frames (default: the whole stretch)",
+        help="record at most N frames (default: the whole stretch)",
     )
     parser.add_argument(
-        "--seconds", type=number(0.0, above=True), metavar="S", help="film at most S seconds"
+        "--seconds", type=number(0.0, above=True), metavar="S", help="record at most S seconds"
     )
     parser.add_argument(
         "--pictures",
@@ -74,14 +74,14 @@ def add(commands: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Records, and says where the film or the sheet is."""
+    """Records, and says where the video or the sheet is."""
     from rl_abn.progress import ProgressReport
     from rl_abn.recipes import VisionRunRecipe
     from rl_abn.runs import Run
     from rl_abn.vision.visualize.watch import Wanted, record_run
 
     run = Run.open(arguments.path, VisionRunRecipe)
-    with ProgressReport("filming", arguments.frames, "frames") as report:
+    with ProgressReport("recording", arguments.frames, "frames") as report:
         recorded = record_run(
             run,
             data=arguments.data,

@@ -8,13 +8,11 @@ from rich.text import Text
 
 from rl_abn.estimates import Estimate
 from rl_abn.vision.evaluation.evaluate import VisionEvaluation
-
-_SHARES = ("top_1", "top_5", "accuracy", "worst_task")
-_HEADINGS = {"top_1": "top-1", "top_5": "top-5", "ece": "ECE"}
+from rl_abn.vision.tasks import column_of
 
 
 def vision_table(result: VisionEvaluation) -> Table:
-    """Lays an evaluation out: a line a branch, a changed network or a baseline."""
+    """Lays an evaluation out: a line a branch, an ablated network or a baseline."""
     split = result.split.replace("_", " ")
     table = Table(
         title=f"{result.title}, {split}, {result.n:,} pictures, epoch {result.step}",
@@ -29,7 +27,7 @@ def vision_table(result: VisionEvaluation) -> Table:
     stayed = any(row.stayed is not None for row in result.rows)
     table.add_column("answers of", no_wrap=True)
     for name in names:
-        table.add_column(heading(name), justify="right", overflow="fold")
+        table.add_column(column_of(name).heading, justify="right", overflow="fold")
     for there, title in ((changed, "difference"), (stayed, "stayed")):
         if there:
             table.add_column(title, justify="right", overflow="fold")
@@ -43,27 +41,20 @@ def vision_table(result: VisionEvaluation) -> Table:
     return table
 
 
-def heading(name: str) -> str:
-    """Returns how a number is called in a table."""
-    if name in _SHARES:
-        return f"{_HEADINGS.get(name, name.replace('_', ' '))}, %"
-    return _HEADINGS.get(name, name.replace("_", " ").replace("mae", "MAE").replace("rmse", "RMSE"))
-
-
 def shown(name: str, number: Estimate | None, *, signed: bool = False) -> str:
     """Returns a number with its interval: shares in per cent and others as they are."""
     if number is None:
         return ""
     sign = "+" if signed else ""
-    if name in _SHARES:
+    if column_of(name).share:
         return f"{number.each(lambda share: 100 * share):{sign}.2f}"
     return f"{number:{sign}.4f}"
 
 
 def _captions(result: VisionEvaluation) -> list[str]:
-    names = {name for row in result.rows for name in row.numbers}
+    columns = [column_of(name) for row in result.rows for name in row.numbers]
     captions = ["the perception branch's answer is the network's"]
-    if "steering_mae" in names:
+    if any(column.along_drive for column in columns):
         captions.append("[ ]: 95% interval, blocks of 50 frames drawn again")
     else:
         captions.append("[ ]: 95% interval over the pictures of one trained network")

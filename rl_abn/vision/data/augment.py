@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch at once, where the batch is, with one generator for all chance.
+"""Augmentation of a whole batch at once, where the batch is, with one random generator.
 
 Pictures are of 0 to 255, uint8 or floats, and stay so, in channels-last memory. What is drawn is
 drawn on the generator's device: one on the CPU draws the same for pictures on every device.
@@ -63,7 +63,7 @@ def pad_crop_flip(
 
     Args:
         images: [B, C, H, W].
-        generator: Of all chance.
+        generator: Of everything random.
         pad: Pixels on each side.
     """
     count, _, height, width = images.shape
@@ -90,7 +90,7 @@ def random_resized_crop_flip(
 
     Args:
         images: [B, C, H, W].
-        generator: Of all chance.
+        generator: Of everything random.
         size: Height and width in the end, or both at once.
         area: Least and largest share of the picture.
         aspect: Least and largest width over height; drawn evenly in their logarithm.
@@ -125,7 +125,7 @@ def augment_driving(
     Args:
         images: [B, C, H, W].
         controls: Steering, -1 (left) to 1 (right), and throttle, [B, 2].
-        generator: Of all chance.
+        generator: Of everything random.
         flip: Share of frames that are mirrored.
         brightness: Each frame is multiplied by 1 - this to 1 + this, and stays within 0..255.
         shift: Frames are moved to either side by up to this many pixels.

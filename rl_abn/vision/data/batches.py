@@ -12,7 +12,6 @@ from torch import Generator, Tensor
 
 from rl_abn.compute import Compute
 from rl_abn.recipes.vision import AugmentTable, DataRecipe
-from rl_abn.vision.data import SteeringBins
 from rl_abn.vision.data.augment import (
     augment_driving,
     normalise,
@@ -20,7 +19,7 @@ from rl_abn.vision.data.augment import (
     random_resized_crop_flip,
 )
 from rl_abn.vision.data.examples import Examples
-from rl_abn.vision.driving.control_targets import nearest_actions
+from rl_abn.vision.driving.control_classes import ControlClasses
 
 
 class Batch(NamedTuple):
@@ -44,14 +43,12 @@ class Batches:
     Attributes:
         recipe: What is made of the pictures.
         compute: Precision and memory layout.
-        bins: What steering becomes where the network answers classes of it.
-        actions: Whether controls become one of the five actions.
+        classes: What controls become for a network that drives by classification; else None.
     """
 
     recipe: DataRecipe
     compute: Compute
-    bins: SteeringBins | None = None
-    actions: bool = False
+    classes: ControlClasses | None = None
 
     def images(self, pixels: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
         """Returns pictures of 0..255 as a network takes them."""
@@ -66,7 +63,7 @@ class Batches:
         Args:
             examples: What they are of.
             numbers: Which, on the CPU.
-            generator: Of the augmentation's chance; None augments nothing.
+            generator: Of the augmentation; None augments nothing.
         """
         pixels = examples.pictures.read(examples.indices[numbers])
         on_device = numbers.to(examples.targets.device)
@@ -74,13 +71,11 @@ class Batches:
         speed = None if examples.speed is None else examples.speed[on_device]
         if generator is not None:
             pixels, targets = _augmented(self.recipe.augment, pixels, targets, generator)
-        return Batch(self.images(pixels), self.answers(targets), speed)
+        return Batch(self.images(pixels), self.encode(targets), speed)
 
-    def answers(self, targets: Shaped[Tensor, "B ..."]) -> Shaped[Tensor, "B ..."]:
-        """Returns what a network is to answer: targets, or the classes that controls become."""
-        if self.bins is not None:
-            return self.bins.classes(targets[:, 0])
-        return nearest_actions(targets) if self.actions else targets
+    def encode(self, targets: Shaped[Tensor, "B ..."]) -> Shaped[Tensor, "B ..."]:
+        """Returns targets as the loss takes them: as they are, or controls as classes."""
+        return targets if self.classes is None else self.classes.encode(targets)
 
     def in_order(
         self, examples: Examples, batch_size: int

@@ -1,4 +1,4 @@
-"""Pictures with what a network is to answer: what a run learns from, holds out and is tested on."""
+"""Pictures and their targets: what a run learns from, holds out and is tested on."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ from rl_abn.vision.data import (
     open_driving_log,
     open_labelled,
     splits_of,
-    steering_bins,
 )
-from rl_abn.vision.driving.control_targets import ACTIONS, answers_actions, driven, speed_seen
-from rl_abn.vision.tasks.outputs import CONTROLS, Bins, Outputs
+from rl_abn.vision.driving.control_classes import learn_classes
+from rl_abn.vision.driving.control_targets import driven, speed_seen
+from rl_abn.vision.tasks import Task, task_named, tasks_for
+from rl_abn.vision.tasks.controls import CONTROLS
+from rl_abn.vision.tasks.outputs import Bins, Outputs
 
 # Not the run's seed: all runs on a set hold out the same pictures, and can be compared on them.
 _HELD_OUT_SEED = 0
@@ -56,7 +58,7 @@ class Examples:
         pictures: Those of the whole set.
         indices: Which of them, [N], on the CPU.
         targets: Classes, int64 [N]; yes or no, float32 [N, T]; or controls, float32 [N, 2], also
-            where the network answers classes of them. On the device.
+            where the network classifies them. On the device.
         speed: The vehicle's, as networks see it, [N], on the device; None where there is none.
         drive: Of a drive's frames.
         names: What each picture of the whole set is called.
@@ -101,7 +103,7 @@ class DataSet(NamedTuple):
     Attributes:
         train: To learn from.
         held_out: To be looked at after every epoch; None where nothing is held out.
-        outputs: What the network answers.
+        outputs: What the network's outputs mean.
         notes: What was got round, a line each.
     """
 
@@ -109,6 +111,16 @@ class DataSet(NamedTuple):
     held_out: Examples | None
     outputs: Outputs
     notes: tuple[str, ...] = ()
+
+
+def task_of(recipe: VisionRunRecipe) -> Task:
+    """Returns what a recipe's network is trained to do: what it says, or what its data is for.
+
+    Raises:
+        RlAbnError: If there is no such task.
+    """
+    name = recipe.agent.network.task
+    return tasks_for(recipe.env.kind)[0] if name is None else task_named(name)
 
 
 def open_training(recipe: VisionRunRecipe, path: str | Path, device: torch.device) -> DataSet:
@@ -137,7 +149,7 @@ def open_training(recipe: VisionRunRecipe, path: str | Path, device: torch.devic
     else:
         split, held_out = Split(everything, everything[:0]), None
     outputs = Outputs(
-        answers="tasks" if recipe.env.kind == "attributes" else "classes",
+        task=task_of(recipe),
         names=_printable(train.class_names),
         size=train.pictures.size,
         n_train=len(split.train),
@@ -201,20 +213,15 @@ def _open_drive(recipe: VisionRunRecipe, path: str | Path, device: torch.device)
     split = block_folds(log.blocks, folds.k, folds.margin)[folds.fold]
     targets = driven(log, controls)
     learned = targets[split.train]
-    answers = recipe.agent.network.answers or "controls"
-    actions = answers_actions(recipe, answers)
-    bins = None
-    if answers == "classes" and not actions:
-        cut = steering_bins(learned[:, 0], controls.steering_bins, controls.bins)
-        bins = Bins(edges=tuple(cut.edges.tolist()), values=tuple(cut.values.tolist()))
-    names = ACTIONS if actions else CONTROLS
+    task = task_of(recipe)
+    classes = learn_classes(controls, learned) if task.categorical else None
     steering, pedal = learned.mean(dim=0).tolist()
     outputs = Outputs(
-        answers=answers,
-        names=names if bins is None else tuple(f"steering {v:+.3f}" for v in bins.values),
+        task=task,
+        names=CONTROLS if classes is None else classes.names,
         size=log.pictures.size,
-        bins=bins,
-        mean_controls=None if actions else (steering, pedal),
+        bins=None if classes is None or classes.bins is None else Bins.of(classes.bins),
+        mean_controls=None if classes is not None and classes.acts else (steering, pedal),
         n_train=len(split.train),
         n_held_out=len(split.held_out),
         train_sha256=_fingerprint(log.names, split.train, targets),

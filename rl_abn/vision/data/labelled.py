@@ -42,7 +42,7 @@ class Labelled:
 
     @property
     def has_attributes(self) -> bool:
-        """Whether a picture has several answers, each yes or no, instead of one class."""
+        """Whether a picture has several labels, each yes or no, instead of one class."""
         return self.targets.ndim == 2
 
 

@@ -48,7 +48,7 @@ def make_shortcut_set(n: int, *, seed: int, planted: bool) -> ShortcutSet:
 
     Args:
         n: How many.
-        seed: Of all chance.
+        seed: Of everything random.
         planted: Whether the patch has the class's colour; else it has that of a class at random.
 
     Raises:

@@ -1,6 +1,6 @@
 """What a driver's controls become for a network that is to learn them, and what they were before.
 
-One description for logs and for driving: what a network learned is what its answer means.
+One description for logs and for driving: what a network learned is what its outputs mean.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from rl_abn.recipes import VisionRunRecipe
 from rl_abn.recipes.vision import ControlsTable
 from rl_abn.vision.data import DrivingLog
 from rl_abn.vision.driving.carracing.controls import (
@@ -38,7 +37,7 @@ def driven(log: DrivingLog, table: ControlsTable) -> Float[Tensor, "N 2"]:
 
 
 def undone(steering: float, pedal: float, table: ControlsTable) -> Controls:
-    """Returns the controls that a network's answer stands for.
+    """Returns the controls that a network's outputs stand for.
 
     The brake never blocks the wheels, and no teacher's did.
     """
@@ -59,9 +58,3 @@ def nearest_actions(driven: Float[Tensor, "N 2"]) -> Int64[Tensor, " N"]:
     steers = steering.abs() > STEERS_FROM + GAS_OUTWEIGHS * pedal.clamp(min=0.0)
     actions = torch.where(steers, turns, goes)
     return torch.where(pedal <= -BRAKES_FROM, int(Action.BRAKE), actions)
-
-
-def answers_actions(recipe: VisionRunRecipe, answers: str) -> bool:
-    """Says whether a network's classes are the five actions."""
-    controls = recipe.env.controls
-    return answers == "classes" and controls is not None and controls.classes == "actions"

@@ -17,7 +17,7 @@ from rl_abn.vision.models.abn import BranchDropout
 from rl_abn.vision.models.network import VisionNetwork
 
 
-class BayesianAnswer(NamedTuple):
+class BayesianPrediction(NamedTuple):
     """What n samples of a classifier say about a batch of pictures, all in fp32.
 
     Entropies are predictive: of the probabilities' mean over the samples, divided by log K. So 0
@@ -28,10 +28,12 @@ class BayesianAnswer(NamedTuple):
         entropy: Its entropy, [B], in 0..1.
         perception_probabilities: The perception branch's, [B, K].
         perception_entropy: Its entropy, [B].
-        branch_probabilities: The attention branch's, [B, K]; None for the plain twin.
+        branch_probabilities: The attention branch's, [B, K]; None for the no-attention baseline.
         branch_entropy: Its entropy, [B], or None.
-        from_branch: Where the attention branch answers, bool [B]; nowhere for the plain twin.
-        map_mean: Mean of the maps that were acted on, [B, m, h, w]; m is 0 for the plain twin.
+        from_branch: Where the prediction is the attention branch's, bool [B]; nowhere for the
+            no-attention baseline.
+        map_mean: Mean of the maps that were acted on, [B, m, h, w]; m is 0 for the no-attention
+            baseline.
         map_std: Their standard deviation over the samples, of the same shape; 0 for one sample.
     """
 
@@ -53,7 +55,7 @@ def sample(
     *,
     speed: Float[Tensor, " B"] | None = None,
     map_override: MapOverride | None = None,
-) -> BayesianAnswer:
+) -> BayesianPrediction:
     """Asks a classifier n times under dropout (Gal and Ghahramani, ICML 2016; Tsukahara et al.).
 
     The extractor has no such dropout and runs once; both branches run all samples in one batched
@@ -72,8 +74,8 @@ def sample(
         RlAbnError: If the network is no classifier, or n is below 1.
         ValueError: If the override does not fit the maps.
     """
-    if network.answers != "classes":
-        raise RlAbnError(f"expected a network that answers classes, got one of {network.answers}")
+    if not network.task.categorical:
+        raise RlAbnError(f"expected a network that classifies, got one of {network.task.unit}")
     if n < 1:
         raise RlAbnError(f"expected 1 or more samples, got {n}")
     with torch.no_grad(), _only_dropout(network):
@@ -93,7 +95,7 @@ def sample(
         from_branch = branch_entropy < entropy
         probabilities = torch.where(from_branch[:, None], branch_probabilities, probabilities)
         entropy = torch.where(from_branch, branch_entropy, entropy)
-    return BayesianAnswer(
+    return BayesianPrediction(
         probabilities=probabilities,
         entropy=entropy,
         perception_probabilities=perception[0],

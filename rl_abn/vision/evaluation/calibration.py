@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
+from jaxtyping import Float, Int64
+from torch import Tensor
+
 from rl_abn.render.reliability import ReliabilityPanel, draw_reliability
 from rl_abn.vision.evaluation.predict import Predictions, Samples
-from rl_abn.vision.evaluation.scores import reliability_json, softmax
+from rl_abn.vision.tasks.metrics import reliability
+from rl_abn.vision.tasks.scores import softmax
 
 _NAMES = {
     "plain": "perception branch",
@@ -20,8 +25,8 @@ def calibration(own: Predictions, sampled: Samples | None = None) -> dict[str, d
     """Returns the numbers of reliability diagrams, as plain data.
 
     Args:
-        own: A classifier's answers.
-        sampled: Its answers under MC dropout, if it was sampled.
+        own: A classifier's outputs.
+        sampled: Its predictions under MC dropout, if it was sampled.
 
     Returns:
         By name: "plain" of the perception branch, "attention_branch" where there is one, and
@@ -32,7 +37,19 @@ def calibration(own: Predictions, sampled: Samples | None = None) -> dict[str, d
         probabilities["attention_branch"] = softmax(own.branch_outputs)
     if sampled is not None:
         probabilities["bayesian"] = sampled.probabilities
-    return {name: reliability_json(p, own.targets) for name, p in probabilities.items()}
+    return {name: _as_json(p, own.targets) for name, p in probabilities.items()}
+
+
+def _as_json(probabilities: Float[Tensor, "N K"], targets: Int64[Tensor, " N"]) -> dict[str, Any]:
+    found = reliability(probabilities, targets)
+    return {
+        **{
+            # Empty bins have neither confidence nor accuracy.
+            name: [None if math.isnan(value) else value for value in values.tolist()]
+            for name, values in found._asdict().items()
+        },
+        "expected_error": found.expected_error,
+    }
 
 
 def draw_calibration(numbers: Mapping[str, Mapping[str, Any]], title: str) -> bytes:

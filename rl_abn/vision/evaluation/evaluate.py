@@ -1,4 +1,4 @@
-"""Scores a run's network on pictures it did not learn from, beside its changed selves."""
+"""Scores a network on pictures it did not learn from, as it is and with ablated maps."""
 
 from __future__ import annotations
 
@@ -18,18 +18,17 @@ from rl_abn.runs import write_output
 from rl_abn.seeds import derive_seeds
 from rl_abn.vision.data.examples import Examples
 from rl_abn.vision.evaluation.calibration import calibration, draw_calibration
-from rl_abn.vision.evaluation.predict import Predictions, Samples, predict, predict_sampled
-from rl_abn.vision.evaluation.scores import (
-    Row,
-    beside,
-    beside_controls,
-    score_classes,
-    score_controls,
-    score_tasks,
-    softmax,
+from rl_abn.vision.evaluation.predict import (
+    Predictions,
+    Samples,
+    predict,
+    predict_sampled,
+    truth_of,
 )
 from rl_abn.vision.evaluation.splits import SplitName, open_split, usual_split
-from rl_abn.vision.tasks.outputs import Outputs, steering_of
+from rl_abn.vision.tasks.controls import score_controls
+from rl_abn.vision.tasks.outputs import Outputs
+from rl_abn.vision.tasks.scores import Row
 from rl_abn.vision.training.build import VisionRun, load_network
 from rl_abn.vision.training.prepare import data_of
 
@@ -46,7 +45,7 @@ class VisionEvaluation(NamedTuple):
         split: "test" or "held_out".
         step: The checkpoint's epoch.
         n: Pictures.
-        rows: The perception branch's first, which is the network's answer.
+        rows: The perception branch's first, which is the network's prediction.
         samples: Samples of MC dropout; 0 where it was not sampled.
         seed: Of samples and shuffled maps.
         extra: What else there is to know: a classifier's reliability, mean entropies.
@@ -125,10 +124,10 @@ def evaluate_run(
     """
     where = device_of(device)
     trained = load_network(run, step=step, device=where)
-    if samples and trained.outputs.answers != "classes":
+    task = trained.outputs.task
+    if samples and not task.categorical:
         raise RlAbnError(
-            f"expected a network that answers classes for --samples, "
-            f"got one of {trained.outputs.answers}"
+            f"expected a network that classifies for --samples, got one of {task.unit}"
         )
     if samples and run.recipe.agent.network.dropout == 0:
         warn(f"{run.recipe.agent_name} has no dropout (network.dropout): all samples are the same")
@@ -145,11 +144,11 @@ def evaluate_run(
         rows += scored.bayesian(sampled, samples)
         extra |= _entropies(sampled, own.targets)
         done += len(examples)
-    if trained.outputs.answers == "classes":
+    if task.categorical:
         extra["reliability"] = calibration(own, sampled)
     for name in interventions:
         changed = predict(trained, examples, _override(name, seed, where), report, done)
-        rows.append(scored.changed(name, changed, rows[0]))
+        rows.append(scored.changed(name, changed))
         done += len(examples)
     rows += scored.baselines()
     return VisionEvaluation(
@@ -172,70 +171,53 @@ def n_passes(samples: int, interventions: Sequence[str]) -> int:
 
 
 class _Scored:
-    """Makes rows of answers to the same examples."""
+    """Makes rows of predictions of the same examples."""
 
     def __init__(self, outputs: Outputs, examples: Examples, own: Predictions) -> None:
         self.outputs, self.examples, self.own = outputs, examples, own
-        self.bins = outputs.steering
+        self.task = outputs.task
+        self.truth = truth_of(outputs, examples, own)
 
-    def branches(self, answers: Predictions) -> list[Row]:
-        rows = [self._row("perception branch", answers.outputs)]
-        if answers.branch_outputs is not None:
-            rows.append(self._row("attention branch", answers.branch_outputs))
+    def branches(self, said: Predictions) -> list[Row]:
+        rows = [self.task.score("perception branch", said.outputs, self.truth)]
+        if said.branch_outputs is not None:
+            rows.append(self.task.score("attention branch", said.branch_outputs, self.truth))
         return rows
 
     def bayesian(self, sampled: Samples, n: int) -> list[Row]:
-        rows = [self._classes_row(f"Bayesian, {n} samples", sampled.probabilities)]
-        rows.append(self._classes_row("its perception branch", sampled.perception))
-        if sampled.branch is not None:
-            rows.append(self._classes_row("its attention branch", sampled.branch))
-        return rows
+        named = {
+            f"Bayesian, {n} samples": sampled.probabilities,
+            "its perception branch": sampled.perception,
+            "its attention branch": sampled.branch,
+        }
+        return [
+            self.task.score_probabilities(name, probabilities, self.truth)
+            for name, probabilities in named.items()
+            if probabilities is not None
+        ]
 
-    def changed(self, name: str, answers: Predictions, intact: Row) -> Row:
-        row = self._row(f"maps {name}", answers.outputs)._replace(intervention=name)
-        own, targets = self.own.outputs, self.own.targets
-        if self.outputs.answers == "controls":
-            driven, blocks = self._drive()
-            return beside_controls(row, answers.outputs, own, driven, blocks)
-        return beside(row, intact, self.outputs.answers, answers.outputs, own, targets)
+    def changed(self, name: str, said: Predictions) -> Row:
+        row = self.task.score(f"maps {name}", said.outputs, self.truth)
+        row = row._replace(intervention=name)
+        return self.task.beside(row, said.outputs, self.own.outputs, self.truth)
 
     def baselines(self) -> list[Row]:
-        """Of a drive: what one who always does the mean does, and what was done a frame before."""
+        """Of a drive: always the mean controls, and the driver's controls one frame before."""
         drive, mean = self.examples.drive, self.outputs.mean_controls
         if drive is None or mean is None:
             return []
-        driven, blocks = self._drive()
-        n_controls = 1 if self.bins is not None else 2
-        means = torch.tensor(mean).expand(len(driven), -1)
+        n_controls = 1 if self.truth.bins is not None else 2
+        means = torch.tensor(mean).expand(len(drive.previous), -1)
         previous = torch.where(drive.previous.isnan(), means, drive.previous)
+        named = {"mean of the training frames": means, "previous frame's control": previous}
         return [
-            score_controls("mean of the training frames", means[:, :n_controls], driven, blocks),
-            score_controls("previous frame's control", previous[:, :n_controls], driven, blocks),
+            score_controls(name, controls[:, :n_controls], *self.truth.drive)
+            for name, controls in named.items()
         ]
-
-    def _row(self, name: str, answers: Tensor) -> Row:
-        targets = self.own.targets
-        if self.outputs.answers == "tasks":
-            return score_tasks(name, answers, targets)
-        if self.outputs.answers == "controls":
-            return score_controls(name, answers, *self._drive())
-        return self._classes_row(name, softmax(answers))
-
-    def _classes_row(self, name: str, probabilities: Tensor) -> Row:
-        row = score_classes(name, probabilities, self.own.targets)
-        if self.bins is None:
-            return row
-        steering = steering_of(self.bins, probabilities)[:, None]
-        errors = score_controls(name, steering, *self._drive())
-        return row._replace(numbers={**row.numbers, **errors.numbers})
-
-    def _drive(self) -> tuple[Tensor, Tensor]:
-        assert self.examples.drive is not None
-        return self.examples.targets.cpu(), self.examples.drive.blocks
 
 
 def _entropies(sampled: Samples, targets: Tensor) -> dict[str, Any]:
-    """How unsure it is where it is right and where it is wrong, and which branch answers."""
+    """Returns mean entropies where it is right and wrong, and the attention branch's share."""
     right = sampled.probabilities.argmax(dim=1) == targets
     return {
         "entropy_right": float(sampled.entropy[right].mean()) if right.any() else None,

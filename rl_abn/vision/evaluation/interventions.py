@@ -1,4 +1,4 @@
-"""Which changed networks are asked for, by the names of interventions."""
+"""The interventions on maps that are asked for, by name."""
 
 from __future__ import annotations
 

@@ -12,6 +12,8 @@ from rl_abn.attention import MapOverride
 from rl_abn.progress import ProgressReport
 from rl_abn.vision.data.examples import Examples
 from rl_abn.vision.evaluation.bayes import sample
+from rl_abn.vision.tasks.outputs import Outputs
+from rl_abn.vision.tasks.scores import Truth
 from rl_abn.vision.training.build import Trained
 
 BATCH = 256
@@ -19,12 +21,12 @@ BATCH = 256
 
 
 class Predictions(NamedTuple):
-    """Answers to N examples, on the CPU.
+    """Outputs for N examples, on the CPU.
 
     Attributes:
         targets: Classes [N], tasks [N, T] or controls [N, 2].
         outputs: The perception branch's, [N, K].
-        branch_outputs: The attention branch's, [N, K]; None for the plain twin.
+        branch_outputs: The attention branch's, [N, K]; None for the no-attention baseline.
     """
 
     targets: Shaped[Tensor, "N ..."]
@@ -33,14 +35,14 @@ class Predictions(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """A classifier's answers to N examples under MC dropout, on the CPU.
+    """A classifier's predictions of N examples under MC dropout, on the CPU.
 
     Attributes:
         probabilities: Of the branch that is surer, [N, K].
         perception: The perception branch's, [N, K].
-        branch: The attention branch's, [N, K]; None for the plain twin.
+        branch: The attention branch's, [N, K]; None for the no-attention baseline.
         entropy: Of `probabilities`, [N], in 0..1.
-        from_branch: Where the attention branch answers, bool [N].
+        from_branch: Where the prediction is the attention branch's, bool [N].
     """
 
     probabilities: Tensor
@@ -86,6 +88,23 @@ def predict(
     )
 
 
+def truth_of(outputs: Outputs, examples: Examples, predictions: Predictions) -> Truth:
+    """Returns what is right for examples, as their task scores them.
+
+    Args:
+        outputs: What the network's outputs mean.
+        examples: What it was asked about.
+        predictions: What it said, with the targets of its loss.
+    """
+    drive = examples.drive
+    return Truth(
+        targets=predictions.targets,
+        driven=None if drive is None else examples.targets.cpu(),
+        blocks=None if drive is None else drive.blocks,
+        bins=outputs.steering,
+    )
+
+
 def predict_sampled(
     trained: Trained,
     examples: Examples,
@@ -108,17 +127,17 @@ def predict_sampled(
         RlAbnError: If the network is no classifier.
     """
     torch.manual_seed(seed)
-    batches, answers = trained.batches, []
+    batches, samples = trained.batches, []
     for numbers, batch in batches.in_order(examples, max(1, 2 * BATCH // n)):
         with batches.compute.autocast(trained.device):
-            answers.append(sample(trained.network, batch.images, n, speed=batch.speed))
+            samples.append(sample(trained.network, batch.images, n, speed=batch.speed))
         if report is not None:
             report.update(done_before + int(numbers[-1]) + 1)
-    branches = [a.branch_probabilities for a in answers if a.branch_probabilities is not None]
+    branches = [s.branch_probabilities for s in samples if s.branch_probabilities is not None]
     return Samples(
-        probabilities=torch.cat([a.probabilities.cpu() for a in answers]),
-        perception=torch.cat([a.perception_probabilities.cpu() for a in answers]),
+        probabilities=torch.cat([s.probabilities.cpu() for s in samples]),
+        perception=torch.cat([s.perception_probabilities.cpu() for s in samples]),
         branch=torch.cat(branches).cpu() if branches else None,
-        entropy=torch.cat([a.entropy.cpu() for a in answers]),
-        from_branch=torch.cat([a.from_branch.cpu() for a in answers]),
+        entropy=torch.cat([s.entropy.cpu() for s in samples]),
+        from_branch=torch.cat([s.from_branch.cpu() for s in samples]),
     )

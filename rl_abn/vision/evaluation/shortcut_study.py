@@ -139,8 +139,8 @@ def _accuracy(network: AbnNetwork, shortcut: ShortcutSet) -> float:
     right = 0
     with torch.no_grad():
         for numbers in torch.arange(len(shortcut.targets)).split(_BATCH):
-            answers = network.attend(_images(shortcut, numbers, device)).outputs.argmax(1).cpu()
-            right += int((answers == shortcut.targets[numbers]).sum())
+            predicted = network.attend(_images(shortcut, numbers, device)).outputs.argmax(1).cpu()
+            right += int((predicted == shortcut.targets[numbers]).sum())
     return right / len(shortcut.targets)
 
 

@@ -29,7 +29,7 @@ def open_split(
 
     Args:
         run: The run.
-        outputs: What its network answers.
+        outputs: What its network's outputs mean.
         path: Where the data lies.
         split: Which of them.
         device: Where they go.
@@ -52,7 +52,7 @@ def open_learned(run: VisionRun, outputs: Outputs, path: Path, device: torch.dev
 
     Args:
         run: The run.
-        outputs: What its network answers.
+        outputs: What its network's outputs mean.
         path: Where the data lies.
         device: Where pictures go.
 
@@ -63,6 +63,6 @@ def open_learned(run: VisionRun, outputs: Outputs, path: Path, device: torch.dev
     if data.outputs.train_sha256 != outputs.train_sha256:
         raise RlAbnError(
             f"{path}: expected the set the run was trained on, to know what was held out, "
-            "got other pictures or answers"
+            "got other pictures or targets"
         )
     return data

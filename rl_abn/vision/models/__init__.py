@@ -17,7 +17,6 @@ from rl_abn.vision.models.backbone import Backbone
 from rl_abn.vision.models.densenet import DenseNet
 from rl_abn.vision.models.driving import DrivingTrunk, PilotNet
 from rl_abn.vision.models.multitask import MultiTaskAbn
-from rl_abn.vision.models.network import Answers
 from rl_abn.vision.models.ready_made import TimmBackbone, TorchvisionBackbone
 from rl_abn.vision.models.resnet import ResNet, ResNeXt, SeResNet
 from rl_abn.vision.models.vgg import Vgg
@@ -83,7 +82,7 @@ def build_model(
     mechanism: str = "residual",
     mechanism_options: Mapping[str, Any] | None = None,
     dropout: float = 0.0,
-    answers: Answers | None = None,
+    task: str | None = None,
     **options: Any,
 ) -> AbnNetwork:
     """Builds a network by name, with new weights.
@@ -95,8 +94,8 @@ def build_model(
             baseline: the same trunk without maps.
         mechanism_options: The mechanism's own options.
         dropout: Probability of MC dropout in both branches, 0 for none.
-        answers: "classes", "tasks" (a `MultiTaskAbn`) or "controls"; None takes the model's
-            default, which is controls for those that drive and classes for all others.
+        task: A name in `rl_abn.vision.tasks.TASKS`; "multilabel" makes a `MultiTaskAbn`. None takes
+            the model's default: regression for those that drive, classification for all others.
         **options: What else the model lets one choose, such as `drop` of a wide residual network,
             `depth` of "resnet", `architecture` of "timm", or `size` of frames for those that
             drive.
@@ -110,25 +109,17 @@ def build_model(
     for option, value in options.items():
         model.check(name, option, value)
     backbone = model.backbone(**model.fixed, **options)
-    if answers is not None and answers not in backbone.answers:
-        raise RlAbnError(
-            f"expected answers of {list(backbone.answers)} for {name}, got '{answers}'"
-        )
-    if answers == "tasks":
-        return MultiTaskAbn(
-            backbone,
-            n_outputs,
-            mechanism=mechanism,
-            mechanism_options=mechanism_options,
-            dropout=dropout,
-        )
-    return AbnNetwork(
+    choices, task = backbone.tasks(), task or backbone.default_task
+    if task not in choices:
+        raise RlAbnError(f"expected a task of {list(choices)} for {name}, got '{task}'")
+    network = MultiTaskAbn if choices[task].map_per_output else AbnNetwork
+    return network(
         backbone,
         n_outputs,
         mechanism=mechanism,
         mechanism_options=mechanism_options,
         dropout=dropout,
-        answers=answers,
+        task=task,
     )
 
 

@@ -21,7 +21,8 @@ from rl_abn.attention import (
 )
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.vision.models.backbone import Backbone, he_init
-from rl_abn.vision.models.network import Answers, VisionAttention, VisionNetwork
+from rl_abn.vision.models.network import VisionAttention, VisionNetwork
+from rl_abn.vision.tasks import Task
 
 
 class BranchDropout(nn.Module):
@@ -55,19 +56,20 @@ class AbnNetwork(VisionNetwork):
 
     Args:
         backbone: What trunk it is.
-        n_outputs: K, the number of answers.
+        n_outputs: K, the number of outputs.
         mechanism: A name in `MECHANISMS`, of one that needs no query.
         mechanism_options: The mechanism's own options.
         dropout: Probability of MC dropout in both branches, in front of the last stage and, whole
-            channels, in front of the answer (Tsukahara et al. take 0.3). 0 is none.
-        answers: "classes" or "controls"; None takes the backbone's default. Controls go through
-            tanh, and the branch's evidence through weighted global pooling (Mori et al., IV 2019).
+            channels, in front of the head (Tsukahara et al. take 0.3). 0 is none.
+        task: What it is trained to do, the name of a task whose outputs share a map; None takes
+            the backbone's default.
 
     Raises:
         RlAbnError: If an argument is out of range, or one that the backbone does not offer.
     """
 
-    kinds: ClassVar[tuple[Answers, ...]] = ("classes", "controls")
+    map_per_output: ClassVar[bool] = False
+    """Whether it is for tasks with a map for each output; the others' outputs share one."""
 
     def __init__(
         self,
@@ -77,16 +79,16 @@ class AbnNetwork(VisionNetwork):
         mechanism: str = "residual",
         mechanism_options: Mapping[str, Any] | None = None,
         dropout: float = 0.0,
-        answers: Answers | None = None,
+        task: str | None = None,
     ) -> None:
         super().__init__()
         _check(backbone, n_outputs, mechanism, dropout)
-        self.answers = _choose(backbone, self.kinds, answers)
+        self.task = _choose(backbone, self.map_per_output, task)
         self.mechanism = mechanism
         self.abilities = MECHANISMS[mechanism].abilities
         self.n_outputs = n_outputs
         has_maps = self.abilities.maps is not None
-        self.n_maps = (n_outputs if self.answers == "tasks" else 1) if has_maps else 0
+        self.n_maps = self.task.n_maps(n_outputs) if has_maps else 0
         self.takes_speed = backbone.takes_speed
         self.size = backbone.size
         self.extractor = backbone.extractor()
@@ -130,7 +132,7 @@ class AbnNetwork(VisionNetwork):
         return self._decide(self.branch.gate(features, attention_map), speed)
 
     def _decide(self, gated: Tensor, speed: Tensor | None) -> Tensor:
-        """From gated features [B, C, h, w] to answers [B, K]."""
+        """Computes outputs [B, K] of gated features [B, C, h, w]."""
         latent: Tensor = self.perception(gated)
         if self.takes_speed:
             if speed is None:
@@ -140,7 +142,7 @@ class AbnNetwork(VisionNetwork):
         return answer
 
     def _answer(self, answer: Tensor) -> Tensor:
-        return answer.float().tanh() if self.answers == "controls" else answer.float()
+        return self.task.activation(answer.float())
 
 
 def _site(network: AbnNetwork, backbone: Backbone, dropout: float) -> AttentionSite:
@@ -161,13 +163,13 @@ def _site(network: AbnNetwork, backbone: Backbone, dropout: float) -> AttentionS
         body=body,
         body_channels=backbone.body_channels,
         norm=nn.BatchNorm2d,
-        pool=partial(_pool, backbone, n_outputs) if network.answers == "controls" else None,
+        pool=partial(_pool, backbone, n_outputs) if network.task.weighted_pooling else None,
     )
 
 
 def _pool(backbone: Backbone, n_outputs: int) -> nn.Module:
     if backbone.map_size is None:
-        raise ValueError(f"expected a map_size of {type(backbone).__name__}, which gives controls")
+        raise ValueError(f"expected a map_size of {type(backbone).__name__}, to weigh locations")
     return WeightedGlobalPooling(n_outputs, backbone.map_size)
 
 
@@ -193,13 +195,13 @@ def _check(backbone: Backbone, n_outputs: int, mechanism: str, dropout: float) -
         raise RlAbnError(f"expected a dropout of 0 up to but not including 1, got {dropout}")
 
 
-def _choose(backbone: Backbone, kinds: tuple[Answers, ...], answers: Answers | None) -> Answers:
-    choices = [kind for kind in backbone.answers if kind in kinds]
-    if answers is None and choices:
-        return choices[0]
-    if answers is None or answers not in choices:
+def _choose(backbone: Backbone, map_per_output: bool, name: str | None) -> Task:
+    every = backbone.tasks()
+    choices = {name: task for name, task in every.items() if task.map_per_output == map_per_output}
+    name = name or next(iter(choices), None)
+    if name not in choices:
         raise RlAbnError(
-            f"expected answers of {choices or list(backbone.answers)} "
-            f"for {type(backbone).__name__}, got '{answers}'"
+            f"expected a task of {list(choices or every)} "
+            f"for {type(backbone).__name__}, got '{name}'"
         )
-    return answers
+    return choices[name]

@@ -6,7 +6,7 @@ from typing import ClassVar, TypeVar
 
 from torch import nn
 
-from rl_abn.vision.models.network import Answers
+from rl_abn.vision.tasks import TASKS, Task
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -20,7 +20,7 @@ class Backbone:
         features_dim: D, the size of what the perception stage puts out.
         size: H and W of the pictures, where only one size will do; None takes any.
         map_size: h and w of the map, where only one size will do.
-        answers: What its answers can be; the first is the default.
+        default_task: The name of the task it is for, unless another is chosen.
         takes_speed: Whether a vehicle's speed enters the first fully connected layer.
         attends: Whether an attention branch can attach.
     """
@@ -30,9 +30,19 @@ class Backbone:
     features_dim: int
     size: tuple[int, int] | None = None
     map_size: tuple[int, int] | None = None
-    answers: ClassVar[tuple[Answers, ...]] = ("classes", "tasks")
+    default_task: ClassVar[str] = "classification"
     takes_speed: ClassVar[bool] = False
     attends: ClassVar[bool] = True
+
+    def suits(self, task: Task) -> bool:
+        """Says whether a network for a task can be built of it."""
+        # Weighted pooling has a weight for each location, so maps must have one size.
+        return not task.weighted_pooling or self.map_size is not None
+
+    def tasks(self) -> dict[str, Task]:
+        """Returns the tasks it can be built for by name, its default first."""
+        fits = [name for name in TASKS if self.suits(TASKS[name])]
+        return {name: TASKS[name] for name in sorted(fits, key=lambda n: n != self.default_task)}
 
     def extractor(self) -> nn.Module:
         """Builds the layers before the split: [B, 3, H, W] -> [B, C, h, w]."""
@@ -51,7 +61,7 @@ class Backbone:
 
         Args:
             n_inputs: features_dim, and 1 more where a speed enters.
-            n_outputs: K, the number of answers.
+            n_outputs: K, the number of outputs.
         """
         head = nn.Linear(n_inputs, n_outputs)
         nn.init.zeros_(head.bias)

@@ -9,7 +9,7 @@ from torch import nn
 
 from rl_abn.errors import RlAbnError
 from rl_abn.vision.models.backbone import Backbone, he_init
-from rl_abn.vision.models.network import Answers
+from rl_abn.vision.tasks import Task
 
 
 class Convolution(NamedTuple):
@@ -34,8 +34,8 @@ HIDDEN = (100, 50, 10)
 class PilotNet(Backbone):
     """The network of Bojarski et al. (2016): five convolutions, three fully connected layers.
 
-    It has no attention, no BatchNorm and no speed: a baseline. What it answers goes through tanh,
-    as all controls here do; the published one answers the inverse turning radius as it is.
+    It has no attention, no BatchNorm and no speed: a baseline. Its outputs go through tanh,
+    as all controls here do; the published one outputs the inverse turning radius as it is.
 
     Args:
         size: H and W of the frames; published for 66x200.
@@ -44,7 +44,7 @@ class PilotNet(Backbone):
         RlAbnError: If frames are too small for the layers.
     """
 
-    answers: ClassVar[tuple[Answers, ...]] = ("controls", "classes")
+    default_task: ClassVar[str] = "regression"
     attends: ClassVar[bool] = False
     normalised: ClassVar[bool] = False
 
@@ -62,6 +62,10 @@ class PilotNet(Backbone):
         self.channels = CONVOLUTIONS[N_BEFORE - 1].n_out
         self.body_channels = CONVOLUTIONS[-1].n_out
         self.features_dim = self.body_channels * height * width
+
+    def suits(self, task: Task) -> bool:
+        """Says whether a network for a task can be built of it: one that needs a single map."""
+        return not task.map_per_output and super().suits(task)
 
     def extractor(self) -> nn.Module:
         """Builds two convolutions: [B, 3, H, W] -> [B, 36, h, w]."""

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from rl_abn.vision.models.abn import AbnNetwork
 from rl_abn.vision.models.backbone import Backbone
-from rl_abn.vision.models.network import Answers
 
 
 class MultiTaskAbn(AbnNetwork):
@@ -18,10 +17,10 @@ class MultiTaskAbn(AbnNetwork):
 
     One map a task. The perception branch has one set of weights and looks once a task, at the
     features that the task's own map gated; all looks are one batched pass. Of its T outputs each
-    look answers its own task alone.
+    look serves its own task alone.
 
-    `outputs` and `branch_outputs` are logits [B, T] and `map` is [B, T, h, w]. The plain twin
-    looks once and answers all tasks.
+    `outputs` and `branch_outputs` are logits [B, T] and `map` is [B, T, h, w]. The no-attention
+    baseline looks once for all tasks.
 
     In training the perception branch's BatchNorm sees the B * T gated features as one batch: its
     statistics are of all tasks together, where a loop over tasks would normalise each by itself.
@@ -33,12 +32,13 @@ class MultiTaskAbn(AbnNetwork):
         mechanism: A name in `MECHANISMS`, of one that needs no query.
         mechanism_options: The mechanism's own options.
         dropout: Probability of MC dropout in both branches, 0 for none.
+        task: The name of a task with a map for each output.
 
     Raises:
         RlAbnError: If an argument is out of range, or one that the backbone does not offer.
     """
 
-    kinds: ClassVar[tuple[Answers, ...]] = ("tasks",)
+    map_per_output: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class MultiTaskAbn(AbnNetwork):
         mechanism: str = "residual",
         mechanism_options: Mapping[str, Any] | None = None,
         dropout: float = 0.0,
+        task: str = "multilabel",
     ) -> None:
         super().__init__(
             backbone,
@@ -55,10 +56,12 @@ class MultiTaskAbn(AbnNetwork):
             mechanism=mechanism,
             mechanism_options=mechanism_options,
             dropout=dropout,
-            answers="tasks",
+            task=task,
         )
 
     def _perceive(self, features: Tensor, attention_map: Tensor, speed: Tensor | None) -> Tensor:
+        if not self.n_maps:  # the baseline has nothing to look through once a task
+            return super()._perceive(features, attention_map, speed)
         gated = [self.branch.gate(features, one) for one in attention_map.split(1, dim=1)]
         every = self._decide(torch.cat(gated), speed)  # [T * B, T], first task first
         own: Tensor = every.unflatten(0, (len(gated), -1)).diagonal(dim1=0, dim2=2)

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from rl_abn.attention import MapOverride
-
-Answers = Literal["classes", "tasks", "controls"]
-"""What the K outputs are: logits of one of K classes, of K yes-or-no tasks, or K controls."""
+from rl_abn.vision.tasks import Task
 
 
 class VisionAttention(NamedTuple):
     """What a network says about a batch of pictures, all in fp32.
 
     Attributes:
-        outputs: The perception branch's answer, [B, K]: logits, or controls in -1..1.
-        branch_outputs: The attention branch's own answer, [B, K]; None for the plain twin.
-        map: The maps the perception branch acted on, [B, m, h, w], in 0..1; m is 0 for the plain
-            twin.
-        evidence: What speaks for each answer in each place, [B, K, h, w]; K is 0 for the plain
-            twin.
+        outputs: The perception branch's, [B, K]: logits, or controls in -1..1.
+        branch_outputs: The attention branch's own, [B, K]; None for the no-attention baseline.
+        map: The maps the perception branch acted on, [B, m, h, w], in 0..1; m is 0 for the
+            no-attention baseline.
+        evidence: Evidence for each output at each location, [B, K, h, w]; K is 0 for the
+            no-attention baseline.
     """
 
     outputs: Tensor
@@ -34,22 +32,22 @@ class VisionAttention(NamedTuple):
 class VisionNetwork(nn.Module):
     """A network for pictures, cut in two where attention attaches.
 
-    Pictures become features (`extract`), and features become answers (`attend_features`). What
+    Pictures become features (`extract`), and features become outputs (`attend_features`). What
     runs the second half many times, as sampling does, needs the first half only once.
 
     Attributes:
-        mechanism: How the map gates the features, a name in `MECHANISMS`; "none" is the plain
-            twin, which has no attention branch.
-        n_outputs: K, the number of answers.
-        n_maps: m, the number of maps; 0 for the plain twin.
-        answers: What the outputs are.
+        mechanism: How the map gates the features, a name in `MECHANISMS`; "none" is the
+            no-attention baseline, which has no attention branch.
+        n_outputs: K, the number of outputs.
+        n_maps: m, the number of maps; 0 for the no-attention baseline.
+        task: What it is trained to do; says what the outputs are.
         takes_speed: Whether `attend` wants the vehicle's speed.
     """
 
     mechanism: str
     n_outputs: int
     n_maps: int
-    answers: Answers
+    task: Task
     takes_speed: bool
 
     def extract(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C h w"]:

@@ -1,4 +1,4 @@
-"""How good and how sure answers are: accuracy, calibration, errors of control, with intervals."""
+"""Accuracy, calibration and errors of controls, with intervals."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ N_BINS = 15
 
 
 class Reliability(NamedTuple):
-    """What came of answers, by how sure they were (Guo et al., ICML 2017); float64 [n_bins].
+    """Accuracy of predictions by their confidence (Guo et al., ICML 2017); float64 [n_bins].
 
     Attributes:
         edges: Of the bins, [n_bins + 1], from 0 to 1; an edge belongs to the bin below it.
-        counts: Answers in each bin.
+        counts: Predictions in each bin.
         confidence: Their mean probability; NaN in an empty bin.
         accuracy: The share of them that was right; NaN in an empty bin.
     """
@@ -54,7 +54,7 @@ class ControlErrors(NamedTuple):
 def top_k_correct(
     scores: Float[Tensor, "N K"], targets: Int64[Tensor, " N"], k: int = 1
 ) -> Bool[Tensor, " N"]:
-    """Says of each answer whether the right class is among the k with the highest scores.
+    """Says of each prediction whether the right class is among the k with the highest scores.
 
     Of equal scores the lower class counts as higher, so that a network that says the same of all
     classes is right as often as one that guesses. Scores with NaN are never right.
@@ -71,13 +71,13 @@ def top_k_correct(
 
 
 def accuracy(correct: Bool[Tensor, " N"]) -> Estimate:
-    """Returns the share of right answers with Wilson's interval (Wilson 1927).
+    """Returns the share of right predictions with Wilson's interval (Wilson 1927).
 
     Raises:
-        RlAbnError: If there are no answers.
+        RlAbnError: If there are no predictions.
     """
     if not len(correct):
-        raise RlAbnError("expected answers to count, got none")
+        raise RlAbnError("expected predictions to count, got none")
     right, total = int(correct.sum()), len(correct)
     interval = stats.binomtest(right, total).proportion_ci(0.95, method="wilson")
     return Estimate(right / total, float(interval.low), float(interval.high))
@@ -86,7 +86,7 @@ def accuracy(correct: Bool[Tensor, " N"]) -> Estimate:
 def reliability(
     probabilities: Float[Tensor, "N K"], targets: Int64[Tensor, " N"], n_bins: int = N_BINS
 ) -> Reliability:
-    """Sorts answers into equally wide bins of their confidence, the highest probability.
+    """Sorts predictions into equally wide bins of their confidence, the highest probability.
 
     Args:
         probabilities: [N, K], in 0..1.
@@ -94,7 +94,7 @@ def reliability(
         n_bins: From 1.
 
     Raises:
-        RlAbnError: If there are no answers, or they are no probabilities.
+        RlAbnError: If there are no predictions, or they are no probabilities.
     """
     confidence = probabilities.double().amax(1) if len(targets) else probabilities.new_zeros(0)
     if not len(confidence) or not bool(((confidence > 0) & (confidence <= 1 + 1e-4)).all()):

@@ -12,9 +12,11 @@ from rl_abn.recipes import VisionRunRecipe
 from rl_abn.runs import Checkpoint, Run
 from rl_abn.vision.data.augment import STATISTICS
 from rl_abn.vision.data.batches import Batches
-from rl_abn.vision.driving.control_targets import answers_actions
+from rl_abn.vision.data.examples import task_of
+from rl_abn.vision.driving.control_classes import classes_of
 from rl_abn.vision.models import MODELS, build_model
 from rl_abn.vision.models.network import VisionNetwork
+from rl_abn.vision.tasks import Task, tasks_for
 from rl_abn.vision.tasks.outputs import Outputs
 
 VisionRun = Run[VisionRunRecipe]
@@ -25,7 +27,7 @@ class Trained(NamedTuple):
 
     Attributes:
         network: In evaluation mode, on its device.
-        outputs: What it answers.
+        outputs: What its outputs mean.
         batches: Makes its input.
         device: Where it is.
         checkpoint: Where its weights come from.
@@ -42,8 +44,8 @@ def check_recipe(recipe: VisionRunRecipe) -> None:
     """Refuses a recipe that no network or data will fit, before anything is opened.
 
     Raises:
-        RlAbnError: If a name or an option is unknown, or the network cannot answer what the data
-            asks.
+        RlAbnError: If a name or an option is unknown, or the network has no outputs for the data's
+            targets.
     """
     statistics, data = recipe.env.pictures.statistics, recipe.env
     if statistics not in STATISTICS:
@@ -51,15 +53,14 @@ def check_recipe(recipe: VisionRunRecipe) -> None:
             f"pictures.statistics: unknown channel statistics '{statistics}': "
             f"{did_you_mean(statistics, STATISTICS)}"
         )
-    answers = recipe.agent.network.answers
-    asked = {"classes": ("classes",), "attributes": ("tasks",), "driving": ("controls", "classes")}
-    if answers is not None and answers not in asked[data.kind]:
+    name, choices = recipe.agent.network.task, tasks_for(data.kind)
+    if name is not None and name not in [task.name for task in choices]:
         raise RlAbnError(
-            f"network.answers: expected {' or '.join(asked[data.kind])} for {recipe.env_name} "
-            f"({data.kind}), got '{answers}'"
+            f"network.task: expected {' or '.join(task.name for task in choices)} for "
+            f"{recipe.env_name} ({data.kind}), got '{name}'"
         )
     with torch.device("meta"):  # nothing is computed, nothing takes memory
-        network = _build(recipe, answers or asked[data.kind][0], 2, data.pictures.size)
+        network = _build(recipe, task_of(recipe), 2, data.pictures.size)
     if network.takes_speed and data.kind != "driving":
         raise RlAbnError(
             f"expected a data set of kind 'driving' for {recipe.agent_name}, which takes the "
@@ -85,7 +86,7 @@ def make_network(
 
     Args:
         recipe: The run's.
-        outputs: What it answers.
+        outputs: What its outputs mean.
         device: Where it goes.
         seed: Of its weights; None draws them anyhow.
         pretrained: Whether a recipe that says so gets the weights that a package has for its
@@ -98,7 +99,7 @@ def make_network(
         if seed is not None:
             torch.manual_seed(seed)
         network = _build(
-            recipe, outputs.answers, len(outputs.names), outputs.size, pretrained=pretrained
+            recipe, outputs.task, len(outputs.names), outputs.size, pretrained=pretrained
         )
     compute = compute_of(recipe)
     network = compute.prepare(network.to(device))
@@ -130,13 +131,12 @@ def load_network(
 
 def make_batches(recipe: VisionRunRecipe, outputs: Outputs) -> Batches:
     """Makes what makes a run's batches."""
-    actions = answers_actions(recipe, outputs.answers)
-    return Batches(recipe.env, compute_of(recipe), outputs.steering, actions)
+    return Batches(recipe.env, compute_of(recipe), classes_of(recipe, outputs))
 
 
 def _build(
     recipe: VisionRunRecipe,
-    answers: str,
+    task: Task,
     n_outputs: int,
     size: tuple[int, int] | None,
     *,
@@ -155,6 +155,6 @@ def _build(
         mechanism=recipe.agent.attention.mechanism,
         mechanism_options=recipe.agent.attention.options,
         dropout=table.dropout,
-        answers=answers,  # type: ignore[arg-type]
+        task=task.name,
         **options,
     )

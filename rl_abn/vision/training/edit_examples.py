@@ -21,10 +21,8 @@ from rl_abn.progress import ProgressReport
 from rl_abn.runs import is_taken
 from rl_abn.seeds import derive_seeds
 from rl_abn.vision.data.examples import Examples
-from rl_abn.vision.evaluation.predict import BATCH, Predictions, predict
+from rl_abn.vision.evaluation.predict import BATCH, predict
 from rl_abn.vision.evaluation.splits import open_learned
-from rl_abn.vision.tasks.losses import right_answers
-from rl_abn.vision.tasks.outputs import CONTROLS, Outputs
 from rl_abn.vision.training.build import Trained, VisionRun, load_network
 from rl_abn.vision.training.edit_run import EDITS, check_has_maps
 from rl_abn.vision.training.prepare import data_of
@@ -44,7 +42,7 @@ _HEAD = """\
 """
 
 
-class Begun(NamedTuple):
+class EditFolder(NamedTuple):
     """A folder to edit in.
 
     Attributes:
@@ -67,7 +65,7 @@ def write_examples(
     seed: int = 0,
     device: str = "auto",
     report: ProgressReport | None = None,
-) -> Begun:
+) -> EditFolder:
     """Writes pictures that a run learned from, its maps of them, and an edits.toml to fill.
 
     Half of them are those that the network gets most wrong, of at most 2,000 drawn at random; the
@@ -98,17 +96,22 @@ def write_examples(
     generator = torch.Generator().manual_seed(int(derive_seeds(seed, _DRAW, count=1)[0]))
     order = torch.randperm(len(usable), generator=generator)[:_LOOKED_AT]
     drawn = train.chosen(torch.tensor(usable, dtype=torch.int64)[order])
-    answers = predict(trained, drawn, report=report)
-    chosen = _choose(_errors(trained.outputs, answers), min(n, len(drawn)))
+    predictions = predict(trained, drawn, report=report)
+    task, names = trained.outputs.task, trained.outputs.names
+    errors = task.errors(predictions.outputs, predictions.targets)
+    chosen = _choose(errors, min(n, len(drawn)))
     some = drawn.chosen(chosen)
     maps = _maps(trained, some)
     frames = some.pictures.read(some.indices).permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    said = [_said(trained.outputs, answers, int(i)) for i in chosen]
+    said = [
+        task.describe(predictions.outputs[i], predictions.targets[i], names)
+        for i in chosen.tolist()
+    ]
     try:
         _write(folder, run, trained, some.own_names, frames, maps, said)
     except OSError as error:
         raise RlAbnError(f"{folder}: cannot be written: {error.strerror}") from None
-    return Begun(folder, some.own_names)
+    return EditFolder(folder, some.own_names)
 
 
 def _free(folder: Path, new: bool) -> Path:
@@ -121,14 +124,6 @@ def _free(folder: Path, new: bool) -> Path:
     raise RlAbnError(
         f"expected a new folder, got '{folder}', which exists; add --on-exists new or --out DIR"
     )
-
-
-def _errors(outputs: Outputs, answers: Predictions) -> Float[Tensor, " N"]:
-    """Returns how wrong each answer is, from 0."""
-    if outputs.answers == "controls":
-        return (answers.outputs - answers.targets)[:, 0].abs()
-    right = right_answers(answers.outputs, answers.targets, outputs.answers)
-    return 1.0 - right.float().reshape(len(right), -1).mean(dim=1)
 
 
 def _choose(errors: Float[Tensor, " N"], n: int) -> Int64[Tensor, " n"]:
@@ -147,21 +142,6 @@ def _maps(trained: Trained, examples: Examples) -> Float[Tensor, "N m h w"]:
                 attention = trained.network.attend(batch.images, batch.speed)
             maps.append(attention.map.float().cpu())
     return torch.cat(maps)
-
-
-def _said(outputs: Outputs, answers: Predictions, i: int) -> str:
-    """Returns what the network says of a picture, and what is right."""
-    got, target = answers.outputs[i], answers.targets[i]
-    if outputs.answers == "controls":
-        return ", ".join(
-            f"{name} {float(got[c]):+.2f} (driver: {float(target[c]):+.2f})"
-            for c, name in enumerate(CONTROLS[: len(got)])
-        )
-    if outputs.answers == "tasks":
-        wrong = [outputs.names[t] for t in ((got > 0) != (target > 0.5)).nonzero()[:, 0].tolist()]
-        return f"wrong: {', '.join(wrong)}" if wrong else "all right"
-    answer, right = outputs.names[int(got.argmax())], outputs.names[int(target)]
-    return f"{answer} (right)" if answer == right else f"{answer} (it is {right})"
 
 
 def _write(

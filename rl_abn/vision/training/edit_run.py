@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch import Tensor
-
 from rl_abn.compute.device import device_of
 from rl_abn.errors import RlAbnError, printable
 from rl_abn.map_editing.edit_files import read_edits, write_edits
@@ -18,18 +16,10 @@ from rl_abn.recipes.vision import EditTable
 from rl_abn.runs import OnExists, Run, check_free, free_folder, write_output
 from rl_abn.vision.data.examples import Examples
 from rl_abn.vision.data.pictures import ChosenPictures
-from rl_abn.vision.evaluation.predict import Predictions, predict
-from rl_abn.vision.evaluation.scores import (
-    Row,
-    beside,
-    beside_controls,
-    score_classes,
-    score_controls,
-    score_tasks,
-    softmax,
-)
+from rl_abn.vision.evaluation.predict import Predictions, predict, truth_of
 from rl_abn.vision.evaluation.splits import open_learned
-from rl_abn.vision.tasks.outputs import Outputs, steering_of
+from rl_abn.vision.tasks.outputs import Outputs
+from rl_abn.vision.tasks.scores import Row
 from rl_abn.vision.training.build import Trained, VisionRun, load_network
 from rl_abn.vision.training.finetune import Examples as Material
 from rl_abn.vision.training.finetune import FineTuning, finetune
@@ -41,7 +31,7 @@ _CHOICES = "new or overwrite"
 
 
 class Change(NamedTuple):
-    """One branch's answers to some pictures, before and after.
+    """One branch's scores on some pictures, before and after.
 
     Attributes:
         pictures: "held out" or "edited".
@@ -184,7 +174,7 @@ def check_has_maps(run: VisionRun) -> None:
     """Refuses a run whose network has no maps.
 
     Raises:
-        RlAbnError: If it is a plain twin.
+        RlAbnError: If it is a no-attention baseline.
     """
     if not run.recipe.agent.attention.has_maps:
         raise RlAbnError(
@@ -243,7 +233,7 @@ def _check_learned(edits: Edits, train: Examples, held_out: Examples | None) -> 
 def _material(trained: Trained, examples: Examples) -> Material:
     return Material(
         pictures=ChosenPictures(examples.pictures, examples.indices),
-        targets=trained.batches.answers(examples.targets).cpu(),
+        targets=trained.batches.encode(examples.targets).cpu(),
         names=examples.own_names,
         speed=examples.speed if trained.network.takes_speed else None,
     )
@@ -256,32 +246,12 @@ def _changes(
     if was.branch_outputs is not None and now.branch_outputs is not None:
         pairs.append(("attention branch", was.branch_outputs, now.branch_outputs))
     changes = []
+    task, truth = outputs.task, truth_of(outputs, examples, was)
     for name, old, new in pairs:
-        before, after = (_row(name, outputs, examples, a, was.targets) for a in (old, new))
-        if outputs.answers == "controls":
-            after = beside_controls(after, new, old, *_drive(examples))
-        else:
-            after = beside(after, before, outputs.answers, new, old, was.targets)
+        before, after = (task.score(name, said, truth) for said in (old, new))
+        after = task.beside(after, new, old, truth)
         changes.append(Change(pictures, len(examples), before, after))
     return changes
-
-
-def _row(name: str, outputs: Outputs, examples: Examples, answers: Tensor, targets: Tensor) -> Row:
-    if outputs.answers == "tasks":
-        return score_tasks(name, answers, targets)
-    if outputs.answers == "controls":
-        return score_controls(name, answers, *_drive(examples))
-    row = score_classes(name, softmax(answers), targets)
-    if outputs.steering is None:
-        return row
-    steering = steering_of(outputs.steering, answers)[:, None]
-    errors = score_controls(name, steering, *_drive(examples))
-    return row._replace(numbers={**row.numbers, **errors.numbers})
-
-
-def _drive(examples: Examples) -> tuple[Tensor, Tensor]:
-    assert examples.drive is not None
-    return examples.targets.cpu(), examples.drive.blocks
 
 
 def _new_run(

@@ -17,7 +17,6 @@ from rl_abn.progress import ProgressReport
 from rl_abn.vision.data.pictures import Pictures
 from rl_abn.vision.models.abn import AbnNetwork
 from rl_abn.vision.models.modes import evaluating, modes_kept
-from rl_abn.vision.tasks.losses import CRITERIA, right_answers
 
 Prepare = Callable[[UInt8[Tensor, "B 3 H W"]], Float[Tensor, "B 3 H W"]]
 """From pictures as they are read to what the network was trained on."""
@@ -43,7 +42,7 @@ class Standing(NamedTuple):
     """How good a network is, and how near its maps are to the edited ones.
 
     Attributes:
-        score: On held-out examples: the share of right answers, 0..1; of controls the mean
+        score: On held-out examples: the share of right predictions, 0..1; of controls the mean
             absolute error. None without such examples.
         map_loss: Mean ||M' - M||_2 over the edited pictures, gamma left out; 0 without edits.
     """
@@ -113,7 +112,7 @@ def finetune(
     with evaluating(network):
         before = tuner.standing(examples, held_out)
     parts = (network.branch, network.perception, network.head)
-    weights = [p for part in parts if part is not None for p in part.parameters()]
+    weights = [p for part in parts for p in part.parameters()]
     optimizer = torch.optim.SGD(
         weights, learning_rate, momentum=momentum, weight_decay=weight_decay
     )
@@ -174,9 +173,10 @@ class _Tuner:
             speed = self._speed(examples, numbers)
             attention = self._network.attend_features(features, speed)
         targets = examples.targets[numbers].to(self._device)
-        criterion = CRITERIA[self._network.answers]
-        assert attention.branch_outputs is not None
-        loss = criterion(attention.branch_outputs, targets) + criterion(attention.outputs, targets)
+        task = self._network.task
+        loss = task.loss(attention.outputs, targets)
+        if attention.branch_outputs is not None:
+            loss = task.loss(attention.branch_outputs, targets) + loss
         if self._targets is None or gamma == 0.0:
             return loss
         which = self._which[numbers].to(self._device)
@@ -198,15 +198,13 @@ class _Tuner:
     def _score(self, examples: Examples) -> float:
         parts = torch.arange(len(examples.pictures)).split(self._batch_size)
         outputs = torch.cat([self._attend(examples, part)[0] for part in parts]).cpu()
-        if self._network.answers == "controls":
-            return float((outputs - examples.targets).abs().mean())
-        return float(right_answers(outputs, examples.targets, self._network.answers).float().mean())
+        return self._network.task.mean_score(outputs, examples.targets)
 
     def _maps(self, examples: Examples, numbers: Int64[Tensor, " B"]) -> Tensor:
         return self._attend(examples, numbers)[1]
 
     def _attend(self, examples: Examples, numbers: Int64[Tensor, " B"]) -> tuple[Tensor, Tensor]:
-        """Returns answers [B, K] and maps [B, m, h, w]."""
+        """Returns outputs [B, K] and maps [B, m, h, w]."""
         images = self._images(examples, numbers)
         with torch.no_grad(), self._compute.autocast(self._device):
             attention = self._network.attend(images, self._speed(examples, numbers))
@@ -227,8 +225,10 @@ def _check(
     batch_size: int,
     learning_rate: float,
 ) -> None:
-    if network.branch is None:
-        raise RlAbnError("expected a network with attention to edit, got its plain twin")
+    if not network.n_maps:
+        raise RlAbnError(
+            "expected a network with attention maps to edit, got a no-attention baseline"
+        )
     if not gamma >= 0.0 or gamma == float("inf"):
         raise RlAbnError(f"expected gamma to be 0 or more, got {gamma}")
     if epochs < 1 or batch_size < 2 or not 0.0 < learning_rate < float("inf"):

@@ -95,5 +95,5 @@ def _check_same_data(run: VisionRun, opened: Outputs) -> None:
     if Outputs.load(run.path) != opened:
         raise RlAbnError(
             f"{run.path}: expected the data the run was begun with, got other pictures or "
-            "answers; use --on-exists new"
+            "targets; use --on-exists new"
         )

@@ -141,17 +141,17 @@ class Training:
         return numbers
 
     def measure(self, examples: Examples) -> tuple[dict[str, float], dict[str, float]]:
-        """Returns what the network makes of examples, and what its maps of them are like."""
-        answers, maps = Tally(self.data.outputs.answers), Sums()
+        """Returns losses and metrics on examples, and the mean statistics of their maps."""
+        tally, maps = Tally(self.data.outputs.task), Sums()
         self.network.eval()
         with torch.no_grad():
             for _, batch in self.batches.in_order(examples, self.run.recipe.agent.train.batch_size):
                 attention, losses = self._ask(batch.images, batch.targets, batch.speed)
-                answers.add(attention, losses, batch.targets)
+                tally.add(attention, losses, batch.targets)
                 if attention.map.shape[1]:
                     described = map_statistics(attention.map)
                     maps.add(described.mean, described.entropy, described.coverage)
-        return answers.values(), maps.values()
+        return tally.values(), maps.values()
 
     def look(self, metrics: MetricsFile) -> None:
         """Keeps and shows the maps of the fixed pictures."""
@@ -169,14 +169,14 @@ class Training:
     def _learn(self, stop: StopSignal, report: ProgressReport | None) -> Tally | None:
         recipe = self.run.recipe
         table, settings = recipe.agent.optimizer, recipe.agent.train
-        # All chance of an epoch comes from its number: a checkpoint needs no generator's state.
+        # All randomness of an epoch comes from its number: a checkpoint needs no generator's state.
         order_seed, augment_seed, dropout_seed = (
             int(seed) for seed in derive_seeds(recipe.seed, _EPOCH, self.epoch, count=3)
         )
         batches = epoch_order(len(self.data.train), settings.batch_size, order_seed)
         augment = torch.Generator().manual_seed(augment_seed)
         torch.manual_seed(dropout_seed)
-        tally = Tally(self.data.outputs.answers)
+        tally = Tally(self.data.outputs.task)
         self.network.train()
         for i, numbers in enumerate(batches):
             if stop.received is not None:
@@ -206,7 +206,7 @@ class Training:
         with self.batches.compute.autocast(self.device):
             attention = self.network(images, speed)
         coef = self.run.recipe.agent.loss.branch_coef
-        return attention, losses_of(attention, targets, self.data.outputs.answers, coef)
+        return attention, losses_of(attention, targets, self.data.outputs.task, coef)
 
     def _check(self, loss: float) -> None:
         if not abs(loss) < float("inf"):

@@ -1,8 +1,7 @@
-"""A film of a drive: where a network looks, and what it does beside the driver."""
+"""A video of a drive: where a network looks, and what it does beside the driver."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from rl_abn.render import Control, PictureMoment, PictureScene, Scale, VideoWrit
 from rl_abn.render.panels import clock
 from rl_abn.vision.data.driving import DrivingLog
 from rl_abn.vision.data.frames import frame_rate
-from rl_abn.vision.data.steering import SteeringBins
+from rl_abn.vision.driving.control_classes import ControlClasses
 from rl_abn.vision.models.modes import evaluating
 from rl_abn.vision.models.network import VisionAttention, VisionNetwork
 from rl_abn.vision.visualize.look import BATCH, Prepare, look, pixels_of
@@ -30,7 +29,7 @@ FPS = 15.0
 _STATUS = (("SPEED", 116), ("FRAME", 126), ("TIME", 92))
 
 
-def film_drive(
+def write_drive_video(
     path: Path,
     network: VisionNetwork,
     log: DrivingLog,
@@ -39,54 +38,48 @@ def film_drive(
     prepare: Prepare,
     title: str,
     speed: Float[Tensor, " N"] | None = None,
-    bins: SteeringBins | None = None,
+    classes: ControlClasses | None = None,
     pedal: Control = THROTTLE,
-    actions: Sequence[str] = (),
-    targets: Int64[Tensor, " N"] | None = None,
     fps: float | None = None,
     scale: Scale = "fixed",
     compute: Compute | None = None,
     report: ProgressReport | None = None,
 ) -> int:
-    """Films a drive: each frame, where the network looks, and what it does beside the driver.
+    """Writes a video of a drive: frames, maps, and what the network does beside the driver.
 
     Args:
-        path: The film, which ends in .mp4.
-        network: Answers controls (steering, and a pedal if it has two), classes of steering, or
-            classes that are actions.
+        path: The video, which ends in .mp4.
+        network: Its outputs are controls (steering, and a pedal if it has two), or classes of
+            them.
         log: Who drove.
         indices: The frames that are shown, in the log's order; those of a held-out stretch, say.
         prepare: As the network was trained.
         title: The line at the top.
         speed: All frames' speed as the network was trained, [N]; None for one that takes none.
-        bins: What steering the classes stand for; None for a network that answers something else.
+        classes: What the classes stand for; None for a network whose outputs are controls.
         pedal: What the second control is.
-        actions: The names of classes that are actions; none for a network that answers something
-            else.
-        targets: The driver's action at all frames, [N], with `actions`.
         fps: The frames a second; None takes the log's own, or 15 where it does not say.
         scale: "fixed" shows map values as they are; "frame" stretches each map on its own.
         compute: Precision; None is fp32.
         report: Shows how many frames are done.
 
     Returns:
-        How many frames the film has.
+        How many frames the video has.
 
     Raises:
-        RlAbnError: If there is no frame, the network answers something else, or the film cannot
-            be written.
+        RlAbnError: If there is no frame, the network's outputs are others, or the video cannot be
+            written.
     """
-    _check_driver(network, bins, actions, indices)
+    _check_driver(network, classes, indices)
     fps = fps or frame_rate(log.names) or FPS
-    controls = [STEERING] if bins is not None or network.n_outputs == 1 else [STEERING, pedal]
-    if actions:
-        controls = []
-    class_names = actions if bins is None else [_written(value) for value in bins.values.tolist()]
+    controls = [STEERING, pedal][: network.n_outputs]
+    if classes is not None:
+        controls = [] if classes.bins is None else [STEERING]
     scene = PictureScene(
         map_names=["shared"] * network.n_maps,
         frame_size=log.pictures.size,
         title=title,
-        class_names=class_names,
+        class_names=() if classes is None else classes.labels,
         controls=controls,
         status=_STATUS,
         frame_label="Camera",
@@ -100,12 +93,11 @@ def film_drive(
             seen = None if speed is None else speed[numbers]
             attention = look(network, images, seen, prepare=prepare, compute=compute)
             for i, number in enumerate(numbers.tolist()):
-                driven = log.controls[number, : len(controls)]
-                target = None if targets is None else int(targets[number])
+                driven = log.controls[number : number + 1]
                 moment = replace(
-                    driving_moment(pixels_of(images[i]), _one(attention, i), bins, bool(actions)),
-                    driven=driven.numpy() if controls else None,
-                    target=target if bins is None else int(bins.classes(driven[:1])),
+                    driving_moment(pixels_of(images[i]), _one(attention, i), classes),
+                    driven=driven[0, : len(controls)].numpy() if controls else None,
+                    target=None if classes is None else int(classes.encode(driven)),
                     status=_status(float(log.speed[number]), number, video.n_frames / fps),
                     starts=last is None or not _follows(log, last, number),
                 )
@@ -119,21 +111,19 @@ def film_drive(
 def driving_moment(
     frame: UInt8[np.ndarray, "H W 3"],
     attention: VisionAttention,
-    bins: SteeringBins | None = None,
-    acts: bool = False,
+    classes: ControlClasses | None = None,
 ) -> PictureMoment:
     """Reads what a picture shows out of what a network says about one frame.
 
     Args:
         frame: What it sees, uint8 [H, W, 3].
         attention: What it says, a batch of one.
-        bins: What steering the classes stand for; None for a network that answers something else.
-        acts: Whether the classes are actions.
+        classes: What the classes stand for; None for a network whose outputs are controls.
     """
     maps = attention.map[0].float().cpu().numpy()
     answer = attention.outputs[0].float().cpu()
     branch = None if attention.branch_outputs is None else attention.branch_outputs[0].float().cpu()
-    if bins is None and not acts:
+    if classes is None:
         return PictureMoment(
             frame=frame,
             maps=maps,
@@ -146,6 +136,7 @@ def driving_moment(
         probabilities=answer.softmax(0).numpy(),
         branch_probabilities=None if branch is None else branch.softmax(0).numpy(),
     )
+    bins = classes.bins
     if bins is None:
         return moment
     steering = [
@@ -170,31 +161,21 @@ def _status(speed: float, number: int, seconds: float) -> tuple[str, ...]:
     return f"{speed:.1f}", f"{number:,}", clock(seconds)
 
 
-def _written(steering: float) -> str:
-    text = f"{steering:+.2f}".replace("-", "−")
-    return text[1:] if text[1:] == "0.00" else text
-
-
 def _follows(log: DrivingLog, last: int, number: int) -> bool:
     return number == last + 1 and bool(log.blocks[number] == log.blocks[last])
 
 
 def _check_driver(
-    network: VisionNetwork,
-    bins: SteeringBins | None,
-    actions: Sequence[str],
-    indices: Int64[Tensor, " n"],
+    network: VisionNetwork, classes: ControlClasses | None, indices: Int64[Tensor, " n"]
 ) -> None:
     if not len(indices):
-        raise RlAbnError("expected frames to film, got none")
-    if bins is None and not actions:
-        fits, wanted = network.answers == "controls" and network.n_outputs <= 2, "1 or 2 controls"
+        raise RlAbnError("expected frames to show, got none")
+    if classes is None:
+        fits, wanted = network.task.drives and network.n_outputs <= 2, "1 or 2 controls"
     else:
-        n = len(actions) if bins is None else len(bins.values)
-        fits = network.answers == "classes" and network.n_outputs == n
-        wanted = f"{n} classes"
+        n = len(classes.names)
+        fits, wanted = network.task.categorical and network.n_outputs == n, f"{n} classes"
     if not fits:
         raise RlAbnError(
-            f"expected a network that answers {wanted}, got one of {network.n_outputs} "
-            f"{network.answers}"
+            f"expected a network of {wanted}, got one of {network.n_outputs} {network.task.unit}"
         )

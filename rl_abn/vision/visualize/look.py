@@ -1,4 +1,4 @@
-"""What a network says about pictures as they are read, for films and sheets."""
+"""What a network says about pictures as they are read, for videos and sheets."""
 
 from __future__ import annotations
 

@@ -20,9 +20,9 @@ def map_grid(
     Args:
         frames: The pictures, uint8 [P, H, W, 3].
         maps: Their maps, in 0..1, m from 1; those of the first eight tasks are drawn.
-        outputs: What the network answers.
+        outputs: What the network's outputs mean.
     """
     larger = -(-_SHOWN_SIDE // min(frames.shape[1:3]))
     shown = frames.repeat(larger, axis=1).repeat(larger, axis=2)
-    names = outputs.task_names[:MOST_TASKS_SHOWN]
+    names = outputs.map_names[:MOST_TASKS_SHOWN]
     return overlay_grid(shown, maps[:, :MOST_TASKS_SHOWN].numpy(), names=names)

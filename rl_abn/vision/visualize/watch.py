@@ -1,10 +1,9 @@
-"""Shows a run at work: a film of the drive it held out, or a sheet of pictures."""
+"""Shows a run at work: a video of the drive it held out, or a sheet of pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ from rl_abn.compute.device import device_of
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.progress import ProgressReport
 from rl_abn.render import Scale
-from rl_abn.vision.data.examples import Examples
+from rl_abn.vision.data.examples import Examples, task_of
 from rl_abn.vision.data.frames import frame_rate
 from rl_abn.vision.data.pictures import ChosenPictures
 from rl_abn.vision.driving.control_targets import driven, speed_seen
@@ -20,8 +19,8 @@ from rl_abn.vision.evaluation.splits import SplitName, open_split, usual_split
 from rl_abn.vision.tasks.outputs import MOST_TASKS_SHOWN, Outputs
 from rl_abn.vision.training.build import Trained, VisionRun, load_network
 from rl_abn.vision.training.prepare import data_of
-from rl_abn.vision.visualize.drive_video import FPS, PEDALS, THROTTLE, film_drive
-from rl_abn.vision.visualize.sheets import picture_sheet, task_sheet
+from rl_abn.vision.visualize.drive_video import FPS, PEDALS, THROTTLE, write_drive_video
+from rl_abn.vision.visualize.sheets import picture_sheet
 
 N_PICTURES = 16
 
@@ -30,11 +29,11 @@ class Recording(NamedTuple):
     """What was made.
 
     Attributes:
-        path: The film or the sheet.
+        path: The video or the sheet.
         n: Its frames or pictures.
-        seconds: How long the film plays; None of a sheet.
-        n_wrong: How many pictures of the sheet the network gets wrong; None of a film.
-        n_tasks: How many tasks the sheet shows, of how many; None of other answers.
+        seconds: How long the video plays; None of a sheet.
+        n_wrong: How many pictures of the sheet the network gets wrong; None of a video.
+        n_tasks: How many tasks the sheet shows, of how many; None for other tasks.
     """
 
     path: Path
@@ -73,19 +72,19 @@ def record_run(
     device: str = "auto",
     report: ProgressReport | None = None,
 ) -> Recording:
-    """Films the drive that a run held out, or draws a sheet of pictures, half of them wrong ones.
+    """Records the drive that a run held out, or draws a sheet of pictures, half of them wrong ones.
 
     Args:
         run: The run.
         data: Where the data lies; None is where it lay in training.
-        out: The film, .mp4, or the sheet, .png; None is videos/ or sheets/ in the run folder.
+        out: The video, .mp4, or the sheet, .png; None is videos/ or sheets/ in the run folder.
         split: "test" or "held_out"; None is the test pictures, where there are any.
         wanted: How much is shown.
         scale: "fixed" shows map values as they are, "frame" stretches each map.
         step: The checkpoint's epoch; None is the newest.
         seed: Of which pictures are on a sheet.
         device: Where the network runs.
-        report: Shows how many frames of a film are done.
+        report: Shows how many frames of a video are done.
 
     Raises:
         RlAbnError: If the checkpoint, the data or the file will not do, or the network has no such
@@ -102,7 +101,7 @@ def record_run(
     name = f"epoch-{trained.checkpoint.step}-{split.replace('_', '-')}"
     if examples.drive is not None:
         out = out or run.path / "videos" / f"{name}.mp4"
-        return _film(run, trained, examples, out, wanted, title=title, scale=scale, report=report)
+        return _drive(run, trained, examples, out, wanted, title=title, scale=scale, report=report)
     out = out or run.path / "sheets" / f"{name}.png"
     return _sheet(trained, examples, out, wanted, tasks, title=title, scale=scale, seed=seed)
 
@@ -119,11 +118,10 @@ def _sheet(
     seed: int,
 ) -> Recording:
     n = min(wanted.pictures or N_PICTURES, len(examples))
-    names, draw = trained.outputs.names, picture_sheet
+    names = trained.outputs.names
     if tasks:
-        draw = partial(task_sheet, tasks=tasks)
         title = f"{title}, {len(tasks)} of {len(names)} tasks"
-    n_wrong = draw(
+    n_wrong = picture_sheet(
         out,
         trained.network,
         ChosenPictures(examples.pictures, examples.indices),
@@ -132,6 +130,7 @@ def _sheet(
         n,
         prepare=trained.batches.images,
         title=title,
+        shown=tasks,
         seed=seed,
         scale=scale,
         compute=trained.batches.compute,
@@ -141,8 +140,8 @@ def _sheet(
 
 
 def _tasks(outputs: Outputs, wanted: Sequence[str]) -> list[int]:
-    """Returns the numbers of the tasks that are shown; none where the answers are no tasks."""
-    names = outputs.task_names
+    """Returns the numbers of the tasks that are shown; none where all outputs share a map."""
+    names = outputs.map_names
     for name in wanted:
         if name not in names:
             raise RlAbnError(f"unknown task '{name}': {did_you_mean(name, names)}")
@@ -150,7 +149,7 @@ def _tasks(outputs: Outputs, wanted: Sequence[str]) -> list[int]:
     return [names.index(name) for name in shown]
 
 
-def _film(
+def _drive(
     run: VisionRun,
     trained: Trained,
     examples: Examples,
@@ -170,7 +169,7 @@ def _film(
     most = wanted.frames or len(examples)
     if wanted.seconds is not None:
         most = min(most, max(round(wanted.seconds * fps), 1))
-    n_frames = film_drive(
+    n_frames = write_drive_video(
         out,
         trained.network,
         replace(log, controls=controls),
@@ -178,10 +177,8 @@ def _film(
         prepare=batches.images,
         title=title,
         speed=speed_seen(log.speed, table) if trained.network.takes_speed else None,
-        bins=batches.bins,
+        classes=batches.classes,
         pedal=PEDALS if table.pedals == "signed" else THROTTLE,
-        actions=trained.outputs.names if batches.actions else (),
-        targets=batches.answers(controls) if batches.actions else None,
         fps=fps,
         scale=scale,
         compute=batches.compute,
@@ -192,7 +189,7 @@ def _film(
 
 def _check(run: VisionRun, out: Path | None, wanted: Wanted) -> None:
     kind = run.recipe.env.kind
-    if wanted.tasks and kind != "attributes":
+    if wanted.tasks and not task_of(run.recipe).map_per_output:
         raise RlAbnError(
             f"expected --tasks for a network of tasks, got '{run.recipe.agent_name}', which "
             f"{'drives' if kind == 'driving' else 'classifies'}"

@@ -1,4 +1,4 @@
-"""`rl-abn vision record` and `edit`: films, sheets and fine-tuning, and a line for each mistake."""
+"""`rl-abn vision record` and `edit`: videos, sheets, fine-tuning, and mistakes in one line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CPU = ("--device", "cpu")
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Runs of one epoch: a classifier, its plain twin and a driver of each kind."""
+    """Runs of one epoch: a classifier, its no-attention baseline and a driver of each kind."""
     place = tmp_path_factory.mktemp("runs")
     pictures = write_classes(place / "set", n_train=12, n_test=4)
     drive = write_drive(place / "drive", n=40, side=66)
@@ -39,9 +39,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     raw = ("pictures.rows=[0,66]", short, small)
     for name, data, settings, recipes in (
         ("abn", pictures, (), {}),
-        ("twin", pictures, (), {"agent": "resnet20"}),
+        ("baseline", pictures, (), {"agent": "resnet20"}),
         ("tasks", attributes, (), {"env": "celeba", "agent": "multitask_abn"}),
-        ("task_twin", attributes, (), {"env": "celeba", "agent": "multitask_cnn"}),
+        ("task_baseline", attributes, (), {"env": "celeba", "agent": "multitask_cnn"}),
         ("controls", drive, raw, {"env": "car_racing", "agent": "driving_abn"}),
         ("classes", drive, raw, {"env": "driving_log", "agent": "driving_abn_classes"}),
         ("actions", drive, raw, {"env": "car_racing_actions", "agent": "driving_abn_classes"}),
@@ -67,7 +67,7 @@ def run(place: Path, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["controls", "classes", "actions"])
-def test_a_drive_is_filmed_over_what_was_held_out(
+def test_a_drive_is_recorded_over_what_was_held_out(
     rl_abn: Command, place: Path, folder: Path, name: str
 ) -> None:
     words = ("vision", "record", place / name, "--out", "a.mp4", *CPU)
@@ -91,8 +91,8 @@ def test_a_classifier_gets_a_sheet_in_its_run_folder(
     assert result.out.splitlines()[-1] == f"next: rl-abn vision edit {run} --list"
     assert cv2.imread(str(run / "sheets" / "epoch-1-test.png")) is not None
     assert rl_abn("vision", "record", run, "--split", "held_out", *CPU).out.startswith("3 pictures")
-    result = rl_abn("vision", "record", place / "twin", "--out", "twin.png", *CPU)
-    assert result.out.splitlines()[-1] == f"next: rl-abn vision eval {place / 'twin'}"
+    result = rl_abn("vision", "record", place / "baseline", "--out", "baseline.png", *CPU)
+    assert result.out.splitlines()[-1] == f"next: rl-abn vision eval {place / 'baseline'}"
 
 
 def test_tasks_get_a_sheet_too(rl_abn: Command, place: Path, folder: Path) -> None:
@@ -116,15 +116,17 @@ def test_tasks_get_a_sheet_too(rl_abn: Command, place: Path, folder: Path) -> No
     assert cv2.imread("one.png") is not None
 
 
-def test_the_plain_twin_of_tasks_has_answers_alone(rl_abn: Command, place: Path) -> None:
-    result = rl_abn("vision", "record", place / "task_twin", "--out", "twin.png", *CPU)
+def test_the_no_attention_baseline_of_tasks_has_no_maps(rl_abn: Command, place: Path) -> None:
+    result = rl_abn("vision", "record", place / "task_baseline", "--out", "baseline.png", *CPU)
     assert result.code == 0, result.err
-    assert "2 of 2 tasks: twin.png" in result.out
-    assert result.out.splitlines()[-1] == f"next: rl-abn vision eval {place / 'task_twin'}"
-    assert cv2.imread("twin.png") is not None
+    assert "2 of 2 tasks: baseline.png" in result.out
+    assert result.out.splitlines()[-1] == f"next: rl-abn vision eval {place / 'task_baseline'}"
+    assert cv2.imread("baseline.png") is not None
 
 
-@pytest.mark.parametrize(("name", "options"), [("tasks", ["--intervention", "zero"]), ("twin", [])])
+@pytest.mark.parametrize(
+    ("name", "options"), [("tasks", ["--intervention", "zero"]), ("baseline", [])]
+)
 def test_after_a_score_comes_a_picture(
     rl_abn: Command, place: Path, folder: Path, name: str, options: list[str]
 ) -> None:
@@ -244,9 +246,11 @@ def test_mistakes_in_what_is_edited(mistake: Mistake, run: Path, place: Path) ->
     assert "where the run that is edited is" in said
     assert "add --on-exists new or overwrite" in mistake(*edit, "--edits", edits, "--out", run)
     assert "add --on-exists new or --out DIR" in mistake(*edit, "--list", "--out", edits)
-    twin = place / "twin"
+    baseline = place / "baseline"
     for words in (("--list",), ("--edits", edits)):
-        assert "got 'resnet20', which has none to edit" in mistake("vision", "edit", twin, *words)
+        assert "got 'resnet20', which has none to edit" in mistake(
+            "vision", "edit", baseline, *words
+        )
     assert not list(Path().glob("*-edited*"))
 
 
@@ -284,6 +288,6 @@ def test_mistakes_in_what_is_recorded(mistake: Mistake, run: Path, place: Path) 
     test = mistake(*record, place / "controls", "--split", "test", *CPU)
     assert "expected --split held_out for a drive" in test
     assert "the nearest is 1" in mistake(*record, run, "--checkpoint", "7", *CPU)
-    assert "other pictures or answers" in mistake(
+    assert "other pictures or targets" in mistake(
         *record, run, "--split", "held_out", "--data", write_classes(Path("set"), 9, 2), *CPU
     )

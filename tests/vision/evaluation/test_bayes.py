@@ -115,7 +115,7 @@ def test_a_backbones_own_dropout_stays_off():
     assert sample(made, IMAGES, 4).map_std.max() < 1e-6
 
 
-def test_the_plain_twin_is_sampled_too():
+def test_the_no_attention_baseline_is_sampled_too():
     answer = sample(network(mechanism="none"), IMAGES, 5)
     assert answer.branch_probabilities is None
     assert answer.branch_entropy is None
@@ -140,7 +140,9 @@ def test_every_sample_acts_on_the_map_that_is_given(painted):
 
 def test_a_driver_that_classifies_is_sampled_with_its_speed():
     torch.manual_seed(0)
-    made = build_model("driving_abn", n_outputs=5, answers="classes", dropout=0.3, size=[66, 70])
+    made = build_model(
+        "driving_abn", n_outputs=5, task="classification", dropout=0.3, size=[66, 70]
+    )
     frames = torch.randn(2, 3, 66, 70)
     answers = [
         sample(made, frames, 3, speed=torch.full((2,), speed)).perception_probabilities
@@ -150,7 +152,7 @@ def test_a_driver_that_classifies_is_sampled_with_its_speed():
 
 
 def test_no_classes_and_no_samples_are_refused():
-    with pytest.raises(RlAbnError, match=r"expected a network that answers classes, got .* tasks"):
-        sample(network(answers="tasks"), IMAGES)
+    with pytest.raises(RlAbnError, match=r"expected a network that classifies, got .* tasks"):
+        sample(network(task="multilabel"), IMAGES)
     with pytest.raises(RlAbnError, match="1 or more samples, got 0"):
         sample(network(), IMAGES, 0)

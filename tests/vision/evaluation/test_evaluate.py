@@ -20,7 +20,9 @@ from rl_abn.vision.evaluation.calibration import calibration
 from rl_abn.vision.evaluation.evaluate import evaluate_run
 from rl_abn.vision.evaluation.interventions import ON_PICTURES, read_interventions
 from rl_abn.vision.evaluation.predict import Predictions, predict
-from rl_abn.vision.evaluation.scores import beside, score_classes, score_controls, score_tasks
+from rl_abn.vision.tasks import TASKS
+from rl_abn.vision.tasks.controls import score_controls
+from rl_abn.vision.tasks.scores import Truth
 from rl_abn.vision.training.build import VisionRun, load_network
 from rl_abn.vision.training.prepare import prepare_run
 from rl_abn.vision.training.train import train
@@ -91,7 +93,9 @@ def test_numbers_are_what_counting_gives(run: VisionRun) -> None:
 
 def test_top_5_is_told_from_ten_classes_on() -> None:
     probabilities = torch.linspace(0.01, 0.19, 10).flip(0).repeat(2, 1)
-    row = score_classes("x", probabilities, torch.tensor([4, 5]))
+    row = TASKS["classification"].score_probabilities(
+        "x", probabilities, Truth(torch.tensor([4, 5]))
+    )
     assert row.numbers["top_1"].value == 0
     assert row.numbers["top_5"].value == 0.5
 
@@ -121,7 +125,7 @@ def test_networks_that_look_once_a_task_get_smaller_batches(tmp_path, monkeypatc
 
 def test_tasks_are_counted_one_by_one() -> None:
     logits = torch.tensor([[1.0, -1.0], [1.0, 1.0]])
-    row = score_tasks("x", logits, torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
+    row = TASKS["multilabel"].score("x", logits, Truth(torch.tensor([[1.0, 0.0], [1.0, 0.0]])))
     assert row.numbers["accuracy"].value == 0.75
     assert row.numbers["worst_task"].value == 0.5
 
@@ -141,9 +145,9 @@ def test_errors_of_controls() -> None:
 def test_a_difference_is_paired() -> None:
     own = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
     changed = torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
-    targets = torch.tensor([0, 0, 1, 1])
-    intact, row = (score_classes("x", o.softmax(dim=1), targets) for o in (own, changed))
-    found = beside(row, intact, "classes", changed, own, targets)
+    truth, task = Truth(torch.tensor([0, 0, 1, 1])), TASKS["classification"]
+    row = task.score("x", changed, truth)
+    found = task.beside(row, changed, own, truth)
     assert found.difference is not None
     assert found.difference.value == -0.5
     half = 1.96 * np.std([-1, 0, 0, -1], ddof=1) / 2
@@ -288,7 +292,7 @@ def test_a_drive_is_scored_beside_simple_guesses(driven: VisionRun) -> None:
     assert ("reliability" in result.extra) == classes
     assert (result.keep_diagram(driven) is not None) == classes
     if not classes:
-        assert "answers classes for --samples" in complaint(
+        assert "a network that classifies for --samples" in complaint(
             lambda: evaluate_run(driven, samples=2, device="cpu")
         )
 

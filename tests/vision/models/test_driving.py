@@ -108,16 +108,16 @@ def test_every_parameter_learns_from_the_published_loss(mechanism):
         assert parameter.grad.abs().sum() > 0, name
 
 
-def test_a_map_of_zeros_is_the_plain_twin():
-    network, twin = driver().eval(), driver(mechanism="none").eval()
+def test_a_map_of_zeros_is_the_no_attention_baseline():
+    network, baseline = driver().eval(), driver(mechanism="none").eval()
     attention = network.attend(frames(), SPEED, map_override=torch.zeros_like)
-    plain = twin.attend(frames(), SPEED)
+    plain = baseline.attend(frames(), SPEED)
     assert torch.equal(attention.outputs, plain.outputs)
     assert plain.branch_outputs is None
 
 
 def test_the_classification_form_answers_logits_by_averages():
-    network = driver(n_outputs=5, answers="classes").eval()
+    network = driver(n_outputs=5, task="classification").eval()
     attention = network.attend(frames(), SPEED)
     assert network.branch.pool is None
     torch.testing.assert_close(attention.branch_outputs, attention.evidence.mean(dim=(2, 3)))
@@ -127,10 +127,10 @@ def test_the_classification_form_answers_logits_by_averages():
 
 
 def test_the_form_belongs_to_the_network():
-    assert driver().answers == "controls"
-    assert driver(answers="classes").answers == "classes"
-    with pytest.raises(RlAbnError, match="got 'tasks'"):
-        driver(answers="tasks")
+    assert driver().task.name == "regression"
+    assert driver(task="classification").task.name == "classification"
+    with pytest.raises(RlAbnError, match="got 'multilabel'"):
+        driver(task="multilabel")
 
 
 def test_no_speed_and_frames_of_another_size_are_refused():

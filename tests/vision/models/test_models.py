@@ -19,7 +19,7 @@ SMALL = {
 }
 BOTTLENECK = {"depth": 11, "block": "bottleneck"}
 
-# Parameters of the plain twins for CIFAR-10. In brackets what the papers state.
+# Parameters of the no-attention baselines for CIFAR-10. In brackets what the papers state.
 PUBLISHED = {
     "resnet20": 272_474,  # 0.27M
     "resnet56": 855_770,  # 0.85M
@@ -48,7 +48,7 @@ def pictures(n=4, size=32):
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_the_plain_twin_has_the_published_parameters(name):
+def test_the_no_attention_baseline_has_the_published_parameters(name):
     with torch.device("meta"):
         assert count(build_model(name, n_outputs=10, mechanism="none")) == PUBLISHED[name]
 
@@ -59,9 +59,9 @@ def test_the_branch_adds_a_copy_of_the_last_stage_and_the_published_heads(name):
     if name in ("torchvision", "timm"):
         pytest.importorskip(name, reason=f"{name} is not installed")
     with torch.device("meta"):
-        network = build_model(name, n_outputs=10, answers="classes")
-        twin = build_model(name, n_outputs=10, answers="classes", mechanism="none")
-    assert count(network) == count(twin) + count(network.branch)
+        network = build_model(name, n_outputs=10, task="classification")
+        baseline = build_model(name, n_outputs=10, task="classification", mechanism="none")
+    assert count(network) == count(baseline) + count(network.branch)
     channels = network.branch.response[0].num_features
     heads = 2 * channels + channels * 10 + 2 * 10 + 10 * 10 + 9 * 10 + 2
     assert count(network.branch) - count(network.branch.body) == heads
@@ -125,27 +125,27 @@ def test_a_bottleneck_network_is_four_times_as_wide():
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_a_map_of_zeros_is_the_plain_twin(name):
-    """(1 + 0) · f is f; and the same seed gives the twin the same weights."""
-    network, twin = small(name).eval(), small(name, mechanism="none").eval()
+def test_a_map_of_zeros_is_the_no_attention_baseline(name):
+    """(1 + 0) · f is f; and the same seed gives the baseline the same weights."""
+    network, baseline = small(name).eval(), small(name, mechanism="none").eval()
     attention = network.attend(pictures(), map_override=torch.zeros(1, 1, 1, 1))
-    plain = twin.attend(pictures())
+    plain = baseline.attend(pictures())
     assert torch.equal(attention.outputs, plain.outputs)
     assert attention.map.abs().max() == 0
     weights = network.state_dict()
-    assert all(torch.equal(tensor, weights[key]) for key, tensor in twin.state_dict().items())
+    assert all(torch.equal(tensor, weights[key]) for key, tensor in baseline.state_dict().items())
 
 
-def test_the_plain_twin_has_no_branch():
-    twin = small("resnet", mechanism="none")
-    attention = twin.attend(pictures(2))
-    assert not any(isinstance(module, AttentionBranch) for module in twin.modules())
+def test_the_no_attention_baseline_has_no_branch():
+    baseline = small("resnet", mechanism="none")
+    attention = baseline.attend(pictures(2))
+    assert not any(isinstance(module, AttentionBranch) for module in baseline.modules())
     assert attention.branch_outputs is None
     assert attention.map.shape == (2, 0, 16, 16)
     assert attention.evidence.shape == (2, 0, 16, 16)
-    assert (twin.n_maps, small("resnet").n_maps) == (0, 1)
-    with pytest.raises(ValueError, match="plain twin"):
-        twin.attend(pictures(2), map_override=torch.ones(1, 1, 16, 16))
+    assert (baseline.n_maps, small("resnet").n_maps) == (0, 1)
+    with pytest.raises(ValueError, match="a map for one without"):
+        baseline.attend(pictures(2), map_override=torch.ones(1, 1, 16, 16))
 
 
 def test_a_gate_of_zeros_shows_a_masked_network_nothing():
@@ -231,7 +231,11 @@ def test_networks_stay_in_channels_last_memory():
         ("resnet", {"mechanism": "soft"}, "got 'soft', .* the nearest is 'mask'"),
         ("resnet", {"mechanism": "hard"}, "an agent's LSTM"),
         ("resnet", {"dropout": 1.0}, "got 1.0"),
-        ("resnet", {"answers": "controls"}, r"\['classes', 'tasks'\] for resnet, got 'controls'"),
+        (
+            "resnet",
+            {"task": "regression"},
+            r"\['classification', 'multilabel'\] for resnet, got 'regression'",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_with_the_nearest_choice(name, options, message):

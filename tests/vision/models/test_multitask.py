@@ -2,7 +2,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from rl_abn.attention import apply
 from rl_abn.errors import RlAbnError
 from rl_abn.vision.models import MultiTaskAbn, build_model
 from rl_abn.vision.models.driving import DrivingTrunk
@@ -13,7 +12,7 @@ TASKS = 5
 
 def network(mechanism="residual"):
     torch.manual_seed(0)
-    made = build_model("resnet", n_outputs=TASKS, mechanism=mechanism, answers="tasks", depth=8)
+    made = build_model("resnet", n_outputs=TASKS, mechanism=mechanism, task="multilabel", depth=8)
     assert isinstance(made, MultiTaskAbn)
     return made
 
@@ -33,7 +32,7 @@ def test_the_batched_pass_is_the_loop_over_tasks(mechanism):
     attention = made.attend(IMAGES)
     features = made.extract(IMAGES)
     for task in range(TASKS):
-        gated = apply(mechanism, features, attention.map[:, task : task + 1])
+        gated = made.branch.gate(features, attention.map[:, task : task + 1])
         expected = made.head(made.perception(gated))[:, task]
         torch.testing.assert_close(attention.outputs[:, task], expected, rtol=1e-5, atol=1e-5)
 
@@ -49,13 +48,13 @@ def test_another_map_for_one_task_changes_its_answer_alone():
     assert (other.outputs[:, 2] - own.outputs[:, 2]).abs().min() > 1e-5
 
 
-def test_maps_of_zeros_are_the_plain_twin():
-    made, twin = network().eval(), network("none").eval()
+def test_maps_of_zeros_are_the_no_attention_baseline():
+    made, baseline = network().eval(), network("none").eval()
     attention = made.attend(IMAGES, map_override=torch.zeros_like)
-    plain = twin.attend(IMAGES)
+    plain = baseline.attend(IMAGES)
     torch.testing.assert_close(attention.outputs, plain.outputs, rtol=1e-5, atol=1e-5)
     assert plain.map.shape == (3, 0, 16, 16)
-    assert (made.n_maps, twin.n_maps) == (TASKS, 0)
+    assert (made.n_maps, baseline.n_maps) == (TASKS, 0)
 
 
 def test_every_parameter_learns():
@@ -82,5 +81,5 @@ def test_memory_stays_channels_last():
 
 
 def test_a_network_that_drives_has_no_tasks():
-    with pytest.raises(RlAbnError, match="for DrivingTrunk, got 'tasks'"):
+    with pytest.raises(RlAbnError, match="for DrivingTrunk, got 'multilabel'"):
         MultiTaskAbn(DrivingTrunk(), 4)

@@ -55,7 +55,7 @@ def test_a_name_and_an_architecture_make_a_network(asked, package, mechanism) ->
 
 
 def test_many_questions_about_a_picture(asked) -> None:
-    network = build_model("torchvision", n_outputs=4, answers="tasks")
+    network = build_model("torchvision", n_outputs=4, task="multilabel")
     attention = network.attend(torch.zeros(2, 3, 64, 64))
     assert attention.outputs.shape == (2, 4)
     assert attention.map.shape == (2, 4, 4, 4)

@@ -55,7 +55,7 @@ def test_accuracy_has_wilsons_interval() -> None:
 def test_an_accuracy_of_1_leaves_some_doubt() -> None:
     interval = accuracy(torch.ones(10, dtype=torch.bool))
     assert interval == pytest.approx((1.0, 1 / (1 + 1.959963984540054**2 / 10), 1.0))
-    with pytest.raises(RlAbnError, match="expected answers to count, got none"):
+    with pytest.raises(RlAbnError, match="expected predictions to count, got none"):
         accuracy(torch.zeros(0, dtype=torch.bool))
 
 

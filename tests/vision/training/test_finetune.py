@@ -78,15 +78,15 @@ def test_it_is_reproducible_and_leaves_the_global_generator_alone():
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
 
 
-@pytest.mark.parametrize("answers", ["tasks", "controls"])
-def test_other_answers_are_fine_tuned_too(answers):
-    side = 32 if answers == "tasks" else 66
+@pytest.mark.parametrize("task", ["multilabel", "regression"])
+def test_other_tasks_are_fine_tuned_too(task):
+    side = 32 if task == "multilabel" else 66
     pixels = torch.randint(256, (8, side, side, 3), dtype=torch.uint8)
     names = [str(i) for i in range(8)]
     speed = None
     torch.manual_seed(0)
-    if answers == "tasks":
-        made = build_model("resnet", n_outputs=3, depth=8, answers="tasks")
+    if task == "multilabel":
+        made = build_model("resnet", n_outputs=3, depth=8, task="multilabel")
         targets = (torch.rand(8, 3) > 0.5).float()
     else:
         made = build_model("driving_abn", n_outputs=2, size=(66, 66))
@@ -115,8 +115,8 @@ def test_mistakes_get_one_line(options, message):
         tuned(network(), **options)
 
 
-def test_a_plain_twin_has_no_maps_to_edit():
-    with pytest.raises(RlAbnError, match="got its plain twin"):
+def test_a_no_attention_baseline_has_no_maps_to_edit():
+    with pytest.raises(RlAbnError, match="got a no-attention baseline"):
         tuned(network("none"))
 
 

@@ -139,7 +139,7 @@ def test_seeds_and_epochs_draw_differently(tmp_path: Path, classes: Path) -> Non
     assert runs[0] != runs[1]
 
 
-def test_twins_begin_with_the_same_trunk_and_hold_out_the_same(
+def test_baselines_begin_with_the_same_trunk_and_hold_out_the_same(
     tmp_path: Path, classes: Path
 ) -> None:
     held = []
@@ -313,7 +313,7 @@ def test_data_that_does_not_fit_leaves_no_folder(
     assert "got a driving log" in asked(drive, "cifar10", "resnet20")
     assert "expected a driving log" in asked(classes, "driving_log", "driving_abn")
     assert "expected a set with attributes" in asked(classes, "celeba", "multitask_abn")
-    assert "for resnet20, got 'controls'" in asked(drive, "driving_log", "resnet20")
+    assert "for resnet20, got 'regression'" in asked(drive, "driving_log", "resnet20")
     assert "which takes the vehicle's speed" in asked(
         classes, "cifar10", "driving_abn_classes", "pictures.size=[64,64]"
     )

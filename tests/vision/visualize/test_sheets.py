@@ -16,8 +16,8 @@ from rl_abn.render.task_sheet import draw_task_sheet
 from rl_abn.vision.data import HeldPictures
 from rl_abn.vision.data.augment import normalise
 from rl_abn.vision.models import build_model
-from rl_abn.vision.visualize import sheets
-from rl_abn.vision.visualize.sheets import picture_sheet, task_sheet
+from rl_abn.vision.tasks import classification, multilabel
+from rl_abn.vision.visualize.sheets import picture_sheet
 
 PREPARE = partial(normalise, statistics="half")
 
@@ -60,7 +60,7 @@ def test_half_of_a_sheet_is_wrong_where_it_can_be(tmp_path: Path) -> None:
 def test_no_more_is_looked_at_than_is_shown(tmp_path: Path, monkeypatch) -> None:
     drawn = []
     monkeypatch.setattr(
-        sheets,
+        classification,
         "draw_sheet",
         lambda *a: (drawn.append(a[0]), draw_sheet(*a))[1],
     )
@@ -91,7 +91,7 @@ def test_what_has_no_sheet_is_told(tmp_path: Path) -> None:
     with pytest.raises(RlAbnError, match="1 picture or more"):
         sheet(tmp_path / "a.png", targets, n=0)
     driver = build_model("driving_abn", n_outputs=2, size=(66, 80))
-    with pytest.raises(RlAbnError, match="3 classes, got one of 2 controls"):
+    with pytest.raises(RlAbnError, match="right or wrong about a picture, got one of 2 controls"):
         sheet(tmp_path / "a.png", targets, network=driver)
     (tmp_path / "file").write_text("")
     with pytest.raises(RlAbnError, match="cannot be written"):
@@ -103,7 +103,7 @@ NAMES = ["Red", "Round", "Old", "New"]
 
 def answers_tasks(mechanism: str = "residual"):
     torch.manual_seed(0)
-    options = {"mechanism": mechanism, "answers": "tasks", "depth": 8}
+    options = {"mechanism": mechanism, "task": "multilabel", "depth": 8}
     return build_model("resnet", n_outputs=len(NAMES), **options)
 
 
@@ -114,8 +114,8 @@ def faces(n: int = 40) -> torch.Tensor:
 
 def tasks_sheet(path: Path, network, targets: torch.Tensor, tasks=(2, 0), n: int = 6) -> int:
     pictures = HeldPictures(faces(len(targets)))
-    options = {"tasks": tasks, "prepare": PREPARE, "title": "Tasks"}
-    return task_sheet(path, network, pictures, targets, NAMES, n, **options)
+    options = {"shown": tasks, "prepare": PREPARE, "title": "Tasks"}
+    return picture_sheet(path, network, pictures, targets, NAMES, n, **options)
 
 
 @pytest.mark.parametrize("mechanism", ["residual", "none"])
@@ -124,7 +124,7 @@ def test_each_task_is_shown_with_its_own_map_and_answer(
 ) -> None:
     drawn = []
     monkeypatch.setattr(
-        sheets, "draw_task_sheet", lambda *a: (drawn.extend(a[0]), draw_task_sheet(*a))[1]
+        multilabel, "draw_task_sheet", lambda *a: (drawn.extend(a[0]), draw_task_sheet(*a))[1]
     )
     network = answers_tasks(mechanism).train()
     targets = (torch.arange(160).reshape(40, 4) % 3 == 0).float()
@@ -164,7 +164,7 @@ def test_half_of_the_pictures_have_a_wrong_answer_to_what_is_shown(tmp_path: Pat
 
 
 def test_what_has_no_sheet_of_tasks_is_told(tmp_path: Path) -> None:
-    with pytest.raises(RlAbnError, match="4 tasks, got one of 3 classes"):
+    with pytest.raises(RlAbnError, match="names of 3 classes, got 4"):
         tasks_sheet(tmp_path / "a.png", classifier(), torch.zeros(4, 4))
     with pytest.raises(RlAbnError, match=r"ends in \.png"):
         tasks_sheet(tmp_path / "a.mp4", answers_tasks(), torch.zeros(4, 4))

@@ -15,7 +15,7 @@ from rl_abn.vision.data import drive_framing
 from rl_abn.vision.driving.carracing.controls import Action
 from rl_abn.vision.driving.carracing.drive import Decision
 from rl_abn.vision.driving.carracing.simulator import FRAME_SIZE
-from rl_abn.vision.driving.control_targets import answers_actions, speed_seen, undone
+from rl_abn.vision.driving.control_targets import speed_seen, undone
 from rl_abn.vision.models.network import VisionAttention
 from rl_abn.vision.training.build import Trained
 
@@ -26,31 +26,32 @@ class CameraDriver:
     """Drives by one picture and the speed.
 
     Args:
-        trained: A network that answers controls or the five actions.
+        trained: A network whose outputs are controls or the five actions.
         recipe: Its run's.
         intervention: What is done to its maps, a name in `INTERVENTIONS`; None leaves them.
 
     Attributes:
-        acts: Whether it answers one of the five actions.
-        brakes: Whether its answer to the pedals can be a brake.
-        n_maps: How many maps it has; 0 for a plain twin.
+        acts: Whether its outputs are the five actions.
+        brakes: Whether its output for the pedals can be a brake.
+        n_maps: How many maps it has; 0 for a no-attention baseline.
         rows: The first of the camera's rows that it sees and the one after the last; None is all.
 
     Raises:
-        RlAbnError: If nobody can drive by its answers, or it saw frames of another size.
+        RlAbnError: If nobody can drive by its outputs, or it saw frames of another size.
     """
 
     def __init__(
         self, trained: Trained, recipe: VisionRunRecipe, intervention: str | None = None
     ) -> None:
         controls = recipe.env.controls
-        self.acts = answers_actions(recipe, trained.outputs.answers)
-        if controls is None or not (self.acts or trained.outputs.answers == "controls"):
+        classes = trained.batches.classes
+        self.acts = classes is not None and classes.acts
+        if controls is None or not (self.acts or trained.outputs.task.drives):
             n = len(trained.outputs.names)
             got = f"{n} classes of steering, which press no pedal" if controls else "no controls"
             raise RlAbnError(
-                f"expected a network that answers controls or CarRacing's five actions, got "
-                f"{recipe.agent_name} on {recipe.env_name}, which answers {got}; "
+                f"expected a network that outputs controls or CarRacing's five actions, got "
+                f"{recipe.agent_name} on {recipe.env_name}, which outputs {got}; "
                 "train it with --env car_racing_actions"
             )
         self.brakes = self.acts or controls.pedals == "signed"
@@ -81,7 +82,7 @@ class CameraDriver:
             self._override = override
 
     def __call__(self, frame: UInt8[np.ndarray, "96 96 3"], speed: float) -> Decision:
-        """Answers a picture; the decision's attention is the network's `VisionAttention`."""
+        """Decides by a picture; the decision's attention is the network's `VisionAttention`."""
         attention = self.look(frame, speed)
         answer = attention.outputs[0].float().cpu()
         if self.acts:

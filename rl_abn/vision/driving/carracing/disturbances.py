@@ -61,7 +61,7 @@ class Disturber:
 
     Args:
         disturbances: How much goes wrong.
-        rng: Where chance comes from.
+        rng: Random generator.
     """
 
     def __init__(self, disturbances: Disturbances, rng: np.random.Generator) -> None:

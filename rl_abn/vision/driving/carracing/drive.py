@@ -20,7 +20,7 @@ from rl_abn.vision.driving.carracing.track import HALF_ROAD
 
 
 class Decision(NamedTuple):
-    """A driver's answer with what it thought.
+    """A driver's controls, with the attention behind them.
 
     Attributes:
         answer: Controls, or one of the five actions.

@@ -143,16 +143,16 @@ def test_everyone_gets_five_actions(trained):
 
 
 @pytest.mark.parametrize("who", ["runs/driving_abn", "runs/driving_cnn_classes", "expert"])
-def test_a_drive_of_the_first_track_is_filmed(trained, who):
-    result = trained("drive", who, *SHORT, "--video", "films/first.mp4")
+def test_a_drive_of_the_first_track_is_recorded(trained, who):
+    result = trained("drive", who, *SHORT, "--video", "videos/first.mp4")
     assert result.code == 0, result.err
-    assert "track 0: films/first.mp4" in result.out
-    n_frames, _, fps = read_video(Path("films/first.mp4"))
+    assert "track 0: videos/first.mp4" in result.out
+    n_frames, _, fps = read_video(Path("videos/first.mp4"))
     assert (n_frames, fps) == (7, 25.0)  # of 12 steps every other one, and the last
-    assert [path.name for path in Path("films").iterdir()] == ["first.mp4"]
+    assert [path.name for path in Path("videos").iterdir()] == ["first.mp4"]
 
 
-def test_a_ctrl_c_keeps_what_was_filmed(trained, car, monkeypatch):
+def test_a_ctrl_c_keeps_what_was_recorded(trained, car, monkeypatch):
     step = type(car).step
 
     def stop_at_8(controls):

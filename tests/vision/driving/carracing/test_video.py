@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from rl_abn.render import PictureMoment
-from rl_abn.vision.driving.carracing import film as film_module
+from rl_abn.vision.driving.carracing import video as video_module
 from rl_abn.vision.driving.carracing.drive import Rules, drive
 from rl_abn.vision.driving.carracing.expert import Expert
-from rl_abn.vision.driving.carracing.film import DriveFilm
+from rl_abn.vision.driving.carracing.video import DriveVideo
 
 
 class Kept:
@@ -33,14 +33,16 @@ class Kept:
 def kept(monkeypatch):
     kept = Kept()
     kept.moments, kept.size = [], (2, 2)
-    monkeypatch.setattr(film_module, "PictureScene", lambda **_: kept)
-    monkeypatch.setattr(film_module, "VideoWriter", lambda *_: kept)
+    monkeypatch.setattr(video_module, "PictureScene", lambda **_: kept)
+    monkeypatch.setattr(video_module, "VideoWriter", lambda *_: kept)
     return kept
 
 
-def test_a_film_shows_every_other_step_and_the_last(kept, circle_car, tmp_path):
-    film = DriveFilm(tmp_path / "a.mp4", Expert(), "")
-    drive(Expert(), [3], Rules(max_steps=120), observers=[film], screens=True, simulator=circle_car)
+def test_a_video_shows_every_other_step_and_the_last(kept, circle_car, tmp_path):
+    video = DriveVideo(tmp_path / "a.mp4", Expert(), "")
+    drive(
+        Expert(), [3], Rules(max_steps=120), observers=[video], screens=True, simulator=circle_car
+    )
     shown = [int(moment.frame[0, 0, 0]) for moment in kept.moments]
     assert shown == [*range(0, 120, 2), 119]
     assert kept.moments[0].frame.shape == (400, 600, 3)
@@ -55,12 +57,12 @@ def test_a_film_shows_every_other_step_and_the_last(kept, circle_car, tmp_path):
 
 
 def test_a_car_that_was_put_back_begins_a_new_curve(kept, circle_car, tmp_path):
-    film = DriveFilm(tmp_path / "a.mp4", Expert(), "")
+    video = DriveVideo(tmp_path / "a.mp4", Expert(), "")
     drive(
         lambda frame, speed: (0.0, 1.0, 0.0),
         [0],
         Rules(max_steps=300),
-        observers=[film],
+        observers=[video],
         screens=True,
         simulator=circle_car,
     )
@@ -72,4 +74,4 @@ def test_a_car_that_was_put_back_begins_a_new_curve(kept, circle_car, tmp_path):
 
 
 def test_maps_cover_the_rows_that_the_network_sees():
-    assert film_module._on_screen(84) == 350
+    assert video_module._on_screen(84) == 350

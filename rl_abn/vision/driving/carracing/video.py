@@ -1,4 +1,4 @@
-"""Films a drive while it is driven: what the driver sees, where it looks and what it does."""
+"""Records a drive as a video: what the driver sees, where it looks and what it does."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from rl_abn.vision.driving.carracing.camera import CameraDriver
 from rl_abn.vision.driving.carracing.drive import DriveStep
 from rl_abn.vision.driving.carracing.expert import Expert
 from rl_abn.vision.driving.carracing.simulator import FPS, FRAME_SIZE, SCREEN_SIZE
-from rl_abn.vision.driving.control_targets import ACTIONS
+from rl_abn.vision.driving.control_classes import ActionClasses
 from rl_abn.vision.visualize.drive_video import PEDALS, STEERING, THROTTLE, driving_moment
 
 STEPS_A_FRAME = 2
 _STATUS = (("SPEED", 96), ("SCORE", 104), ("OF THE TRACK", 158), ("PUT BACK", 104), ("TIME", 96))
 
 
-class DriveFilm:
-    """Watches the steps of one drive and films every other one, in real time.
+class DriveVideo:
+    """Watches the steps of one drive and records every other one, in real time.
 
     What is shown is the simulator's own picture for people, with its indicators; the network sees
-    the same view smaller and without them. The film is closed when the drive ends.
+    the same view smaller and without them. The video is closed when the drive ends.
 
     Args:
-        path: The film, which ends in .mp4.
+        path: The video, which ends in .mp4.
         driver: Who drives; an expert has no maps.
         title: The line at the top.
         scale: "fixed" shows map values as they are; "frame" stretches each map on its own.
 
     Raises:
-        RlAbnError: If the film cannot be written.
+        RlAbnError: If the video cannot be written.
     """
 
     def __init__(
         self, path: Path, driver: CameraDriver | Expert, title: str, scale: Scale = "fixed"
     ) -> None:
         network = driver if isinstance(driver, CameraDriver) else None
-        self._acts = network is not None and network.acts
+        self._classes = ActionClasses() if network is not None and network.acts else None
         pedal = THROTTLE if network is not None and not network.brakes else PEDALS
         rows = None if network is None else network.rows
         self._scene = PictureScene(
             map_names=["shared"] * (0 if network is None else network.n_maps),
             frame_size=SCREEN_SIZE,
             title=title,
-            class_names=ACTIONS if self._acts else (),
-            controls=() if self._acts else (STEERING, pedal),
+            class_names=() if self._classes is None else self._classes.labels,
+            controls=(STEERING, pedal) if self._classes is None else (),
             status=_STATUS,
             frame_label="Camera",
             fps=FPS / STEPS_A_FRAME,
@@ -65,7 +65,7 @@ class DriveFilm:
         """Takes one step; the drive has to be asked for screens.
 
         Raises:
-            RlAbnError: If the film cannot be written.
+            RlAbnError: If the video cannot be written.
         """
         if step.t % STEPS_A_FRAME == 0 or step.last:
             self._video.write(self._scene.render(self._moment(step)))
@@ -97,7 +97,7 @@ class DriveFilm:
                 controls=np.array([steering, throttle - brake], np.float32),
             )
         else:
-            moment = driving_moment(step.screen, step.attention, acts=self._acts)
+            moment = driving_moment(step.screen, step.attention, self._classes)
         return replace(moment, status=self._status(step), starts=self._starts)
 
     def _status(self, step: DriveStep) -> tuple[str, ...]:
