@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
 
 import pytest
 
+from rl_abn.attention.mechanisms.registry import MECHANISMS
 from rl_abn.cli.main import _parser
 from rl_abn.cli.parser import parse
 from rl_abn.recipes import RunRecipe, list_recipes, make_run_recipe, make_vision_recipe
@@ -19,8 +21,13 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
+PYTHON_PAGE = ROOT / "docs" / "python.md"  # its examples go on from one another
+
+
 def blocks(language):
     for page in PAGES:
+        if page == PYTHON_PAGE and language == "python":
+            continue
         for i, code in enumerate(re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.S)):
             yield pytest.param(code, id=f"{page.stem}-{i}")
 
@@ -58,6 +65,42 @@ def test_there_are_commands_to_check():
 def test_python_runs(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "docs", "exec"), {})
+
+
+@pytest.fixture
+def brightness(monkeypatch):
+    """Forgets the mechanism that the Python page registers."""
+    monkeypatch.setattr(MECHANISMS, "_classes", dict(MECHANISMS._classes))
+
+
+def run_in_one_namespace(sources):
+    namespace = {"__name__": "page"}
+    for source in sources:
+        exec(compile(source, "docs", "exec"), namespace)
+    return namespace
+
+
+def notebook_cells(kind):
+    notebook = json.loads(PYTHON_PAGE.with_suffix(".ipynb").read_text("utf-8"))
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == kind]
+
+
+def test_the_notebook_runs(tmp_path, monkeypatch, brightness):
+    monkeypatch.chdir(tmp_path)
+    cells = notebook_cells("code")
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
+    names = run_in_one_namespace("".join(cell["source"]) for cell in cells)
+    assert names["agent"].step >= 2000
+    assert names["picture"].shape == (4 * 84, 4 * 84, 3)
+    assert "brightness" in MECHANISMS
+
+
+def test_the_python_page_has_the_notebooks_examples():
+    """The notebook runs them; it has one cell more, which draws a picture."""
+    page = re.findall(r"```python\n(.*?)\n```", PYTHON_PAGE.read_text("utf-8"), re.S)
+    cells = ["".join(cell["source"]) for cell in notebook_cells("code")]
+    assert page == [source for source in cells if "overlay" not in source]
+    assert len(page) == len(cells) - 1
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -76,7 +76,7 @@ class AgentPlayer:
         self.greedy = greedy
         self.intervention = intervention
         self._generator = torch.Generator(policy.device).manual_seed(seed)
-        self._state: PolicyState = None
+        self.state: PolicyState = None
 
     def act(
         self,
@@ -86,11 +86,11 @@ class AgentPlayer:
     ) -> tuple[np.ndarray, PolicyOutput | None]:
         """Acts on observations, [N, C, H, W], after forgetting what is over."""
         device = self.policy.device
-        if self._state is not None:
+        if self.state is not None:
             forgets = episode_start
             if lost_life is not None and self.policy.settings.forget_at == "life":
                 forgets = episode_start | lost_life
-            self._state = forget(self._state, torch.as_tensor(forgets, device=device))
+            self.state = forget(self.state, torch.as_tensor(forgets, device=device))
         override: MapOverride | None = None
         if self.intervention is not None:
             override = partial(
@@ -98,9 +98,9 @@ class AgentPlayer:
             )
         draw = partial(distributions.sample, generator=self._generator)
         with self.policy.compute.acting(device, len(observations)):
-            attention, self._state = self.policy.attend(
+            attention, self.state = self.policy.attend(
                 torch.as_tensor(observations, device=device),
-                self._state,
+                self.state,
                 override,
                 glimpses=None if self.greedy else draw,
             )

@@ -1,0 +1,69 @@
+"""The Python door: a run folder or a name in, an agent or a vision model out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rl_abn.rl.agent import Agent
+    from rl_abn.vision.model import Model
+
+
+def load(
+    run: str | Path, *, step: int | None = None, device: str = "auto", seed: int = 0
+) -> Agent | Model:
+    """Loads a trained agent, or a trained model of the vision track.
+
+    Args:
+        run: A run folder of either track, or a name of `list_agents`.
+        step: The checkpoint: agent steps, or epochs; None is the newest.
+        device: Where the network runs: "auto", "cpu", "cuda:0" and the like.
+        seed: Of sampled actions, of games, and of interventions that draw at random.
+
+    Raises:
+        RlAbnError: If there is no such run, or it has no such checkpoint.
+
+    Example:
+        >>> import rl_abn
+        >>> agent = rl_abn.load("runs/pong/ppo_abn/seed-0")  # doctest: +SKIP
+        >>> env = agent.make_env()  # doctest: +SKIP
+        >>> agent.act(env.reset())  # doctest: +SKIP
+        array([2])
+    """
+    from rl_abn.recipes import RunRecipe, VisionRunRecipe
+    from rl_abn.recipes.lookup import read_toml, track_of
+    from rl_abn.runs import RECIPE, Run
+
+    folder = _folder(run)
+    if track_of(read_toml(folder / RECIPE)) is RunRecipe:
+        from rl_abn.rl.agent import Agent
+
+        return Agent(Run.open(folder), step=step, device=device, seed=seed)
+    from rl_abn.vision.model import Model
+
+    return Model(Run.open(folder, VisionRunRecipe), step=step, device=device, seed=seed)
+
+
+def list_agents() -> list[str]:
+    """Returns the names of the trained agents that ship with the package, for `load`."""
+    from rl_abn.runs.shipped import list_shipped
+
+    return list_shipped()
+
+
+def _folder(run: str | Path) -> Path:
+    from rl_abn.errors import RlAbnError, did_you_mean
+    from rl_abn.runs.run import check_is_run
+    from rl_abn.runs.shipped import list_shipped, shipped_folder
+
+    path, names = Path(run).expanduser(), list_shipped()
+    if not path.exists() and names:
+        if str(run) not in names:
+            raise RlAbnError(
+                "expected a run folder or an agent that ships with rl-abn, "
+                f"got '{run}'; {did_you_mean(str(run), names)}"
+            )
+        path = shipped_folder(str(run))
+    check_is_run(path)
+    return path
