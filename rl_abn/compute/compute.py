@@ -68,10 +68,17 @@ class Compute:
         return self.graphs and device.type == "cuda"
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
-        """Returns the context a forward pass runs in."""
+        """Returns the context a forward pass runs in.
+
+        A pass with gradients casts a weight wherever it is used. Autocast's cache of cast weights
+        is one for all threads, and whichever leaves autocast first empties it: a weight used at
+        every step of a sequence would be cast once or twice as the threads happen to run, and its
+        gradient rounded differently.
+        """
         if self.precision == "fp32":
             return nullcontext()
-        return torch.autocast(device.type, dtype=torch.bfloat16)
+        cached = not torch.is_grad_enabled()
+        return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=cached)
 
     @contextmanager
     def acting(
