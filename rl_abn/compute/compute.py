@@ -82,7 +82,7 @@ class Compute:
 
     @contextmanager
     def acting(
-        self, device: torch.device, batch: int, network: nn.Module | None = None
+        self, device: torch.device, batch: int, network: nn.Module | Packed | None = None
     ) -> Iterator[Callable[[], Pause]]:
         """Returns the context of many small forward passes with the same weights.
 
@@ -92,7 +92,8 @@ class Compute:
         Args:
             device: Where the network runs.
             batch: Observations in a pass.
-            network: Its weights are packed, which pays from a few passes on; None packs none.
+            network: Its weights are packed, which pays from a few passes on; those that `packed`
+                returned stay packed from one context to the next; None packs none.
 
         Yields:
             Makes a context that is as it was outside, for others' code in between.
@@ -104,13 +105,15 @@ class Compute:
                 torch.set_num_threads(1)
             # A graph casts inside: it could not see a cast made outside change.
             cast = nullcontext() if self.replays(device) else self.autocast(device)
-            with torch.no_grad(), cast, self._packed(network, device) as weights:
+            packed = network if isinstance(network, Packed) else self.packed(network, device)
+            with torch.no_grad(), cast, packed as weights:
                 yield partial(_paused, device, n_threads, weights)
         finally:
             if few:
                 torch.set_num_threads(n_threads)
 
-    def _packed(self, network: nn.Module | None, device: torch.device) -> Packed:
+    def packed(self, network: nn.Module | None, device: torch.device) -> Packed:
+        """Returns a network's packed weights, for contexts of `acting` one after the other."""
         # What is compiled would be compiled anew for every packing.
         packs = device.type == "cpu" and self.precision == "bf16" and not self.compiled
         return Packed(network if packs else None)
