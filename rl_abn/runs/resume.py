@@ -19,7 +19,8 @@ def resumable(
 ) -> Run[RecipeT]:
     """Checks that a run is what was asked for, and puts right what a kill left half done.
 
-    Settings hold as they were; only the housekeeping may change.
+    Settings hold as they were; only the housekeeping may change. "auto" is what it came to when
+    the run was begun, whatever it would come to here.
 
     Args:
         run: What is there.
@@ -57,7 +58,9 @@ def resumable(
     agent, env = override(recipe.agent, recipe.env, settings)
     kept = {field: getattr(recipe.agent.train, field) for field in housekeeping}
     wanted = {field: getattr(agent.train, field) for field in housekeeping}
-    train_table = agent.train.model_copy(update=kept)
+    train = recipe.agent.train
+    settled = {field: getattr(train, field) for field, value in agent.train if value == "auto"}
+    train_table = agent.train.model_copy(update={**settled, **kept})
     if agent.model_copy(update={"train": train_table}) != recipe.agent or env != recipe.env:
         may = " and ".join(f"train.{field}" for field in housekeeping)
         raise RlAbnError(
