@@ -142,7 +142,8 @@ class VisionTrainTable(Table):
         checkpoint_every: Epochs between two checkpoints.
         keep: How many of the newest checkpoints stay; 0 keeps all.
         n_probes: Held-out pictures whose maps are kept after every epoch; 0 keeps none.
-        precision: "fp32" (deterministic on a CPU) or "bf16".
+        precision: "fp32", "bf16", or "auto": bf16 where the processor or GPU computes it natively,
+            else fp32. A run's record has what it came to when it began.
         compile: Whether `torch.compile` makes kernels of the network's parts.
     """
 
@@ -152,7 +153,7 @@ class VisionTrainTable(Table):
     checkpoint_every: Count = 1
     keep: Annotated[int, Field(ge=0, lt=2**53)] = 3
     n_probes: Annotated[int, Field(ge=0, le=64)] = 8
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     compile: bool = False
 
 

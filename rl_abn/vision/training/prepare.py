@@ -16,7 +16,7 @@ from rl_abn.runs.resume import resumable
 from rl_abn.vision.data.batches import epoch_order
 from rl_abn.vision.data.examples import DataSet, open_training
 from rl_abn.vision.tasks.outputs import OUTPUTS, Outputs
-from rl_abn.vision.training.build import VisionRun, check_recipe, make_network
+from rl_abn.vision.training.build import VisionRun, check_recipe, make_network, resolve_auto
 
 _HOUSEKEEPING = ("epochs", "keep")  # fields of the train table that may change on the way
 _CHOICES = "resume, new or overwrite"
@@ -65,6 +65,7 @@ def prepare_run(
         raise RlAbnError(f"expected --data PATH, where {recipe.env.title} lies, got none")
     if on_exists is None and is_taken(folder):
         free_folder(folder, None, _CHOICES)  # says so before the data is read
+    recipe = resolve_auto(recipe, where)
     opened = open_training(recipe, data, where)
     # Complains, or downloads what the recipe wants, before a folder is made.
     make_network(recipe, opened.outputs, torch.device("cpu"), pretrained=True)
