@@ -21,7 +21,12 @@ GROUPS = {
     "growth-maps": "growth with the maps' resolution",
 }
 ROLLOUT = 1024
-_HALVES = ("train.precision=bf16", "train.env_parts=2", "train.emulator_priority=idle")
+# What a default brings, and what might be tried beside it: without it, or with it.
+_VARIANTS = {
+    "fp32": ("fp32", ("train.precision=fp32",)),
+    "whole": ("all games in one part", ("train.env_parts=1",)),
+    "idle": ("emulators at idle priority", ("train.emulator_priority=idle",)),
+}
 MOST_ENVS = 256
 
 
@@ -179,30 +184,30 @@ def _algorithm(setting: Setting, name: str) -> Iterator[Contender]:
     if name == "a2c":
         forms.append("mask_a3c")
     for form in forms:
-        for precision, suffix in (("fp32", ""), ("bf16", "_bf16")):
-            agent = f"{name}_{form}"
-            yield Contender(
-                name=agent + suffix,
-                group=name,
-                text=f"{agent}, {precision}",
-                baselines=(sb3_row, passive_row),
-                spec=setting.spec("ours", agent=agent, settings=(f"train.precision={precision}",)),
-                quick=form == "abn",
-            )
-    for form in ("cnn", "abn"):
         agent = f"{name}_{form}"
         yield Contender(
-            name=f"{agent}_bf16_halves",
+            name=agent,
             group=name,
-            text=f"{agent}, bf16, games in two halves, emulators at idle priority",
+            text=f"{agent} as it comes",
             baselines=(sb3_row, passive_row),
-            spec=setting.spec("ours", agent=agent, settings=_HALVES),
+            spec=setting.spec("ours", agent=agent),
+            quick=form in ("cnn", "abn"),
         )
+        variants = _VARIANTS if form in ("cnn", "abn") else ("fp32",)
+        for variant in variants:
+            text, settings = _VARIANTS[variant]
+            yield Contender(
+                name=f"{agent}_{variant}",
+                group=name,
+                text=f"{agent}, {text}",
+                baselines=(sb3_row, passive_row),
+                spec=setting.spec("ours", agent=agent, settings=settings),
+            )
     if name == "ppo":
         yield Contender(
             name="ppo_abn_fast",
             group=name,
-            text="ppo_abn_fast: 64 games × 32 steps, bf16",
+            text="ppo_abn_fast: 64 games × 32 steps",
             baselines=(sb3_row, passive_row),
             spec=setting.spec("ours", agent="ppo_abn_fast"),
         )

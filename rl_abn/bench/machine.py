@@ -9,17 +9,19 @@ from typing import Any
 
 import torch
 
+from rl_abn.compute.processor import has_native_bf16, usable_cores
 from rl_abn.runs import provenance
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:
-    """Returns what a speed depends on: processor, cores, device, load, versions, command line."""
+    """Returns what a speed depends on: processor, device, load, versions, command line."""
     found = provenance(str(device))
     on_gpu = device.type == "cuda"
     return {
         "cpu": cpu_model(),
         "cores": usable_cores(),
         "device_name": torch.cuda.get_device_name(device) if on_gpu else "CPU",
+        "native_bf16": has_native_bf16(device),
         "load": os.getloadavg()[0],
         **{key: found[key] for key in ("device", "platform", "versions", "commit")},
         **{key: found[key] for key in ("command", "started")},
@@ -30,8 +32,9 @@ def machine_line(machine: dict[str, Any]) -> str:
     """Returns the description as one line."""
     versions = machine["versions"]
     packages = ("torch", "stable-baselines3", "ale-py")
+    bf16 = " with native bf16" if machine.get("native_bf16") else ""
     return (
-        f"{machine['cpu']}, {machine['cores']} cores; device {machine['device_name']}; "
+        f"{machine['cpu']}, {machine['cores']} cores; device {machine['device_name']}{bf16}; "
         + ", ".join(f"{package} {versions[package]}" for package in packages)
         + f"; load {machine['load']:.1f} at the start"
     )
@@ -46,10 +49,3 @@ def cpu_model() -> str:
             if key.strip() == "model name":
                 return value.strip()
     return platform.processor() or platform.machine()
-
-
-def usable_cores() -> int:
-    """Returns the number of cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -20,6 +20,7 @@ from rl_abn.compute.device import device_of
 from rl_abn.recipes import RunRecipe, make_run_recipe
 from rl_abn.rl.training import checkpoint
 from rl_abn.rl.training import train as training
+from rl_abn.rl.training.auto_settings import resolve_auto
 from rl_abn.rl.training.build import Model, make_model, make_training_env
 
 # Much more than is timed, as in rl-zoo: learning rate schedules stay near their start.
@@ -42,9 +43,11 @@ def time_sb3(spec: Spec) -> Timed:
 
 def time_ours(spec: Spec) -> Timed:
     """Times one of our agents without a run folder: no metrics, maps or checkpoints are written."""
+    device = device_of(spec.device)
     recipe = make_run_recipe(spec.env, spec.agent, spec.seed, spec.settings)
+    recipe = resolve_auto(recipe, device)
     env = make_training_env(recipe)
-    model = make_model(recipe, env, device_of(spec.device))
+    model = make_model(recipe, env, device)
     probe = _Probe(model, spec, acting="attend")
     model.learn(STEPS, callback=probe.callback, log_interval=_log_interval(model, recipe))
     return probe.timed()

@@ -86,8 +86,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _contenders(arguments: argparse.Namespace) -> list[Contender]:
     from rl_abn.bench.contenders import Setting, all_contenders, select
-    from rl_abn.bench.machine import usable_cores
     from rl_abn.compute.device import device_of
+    from rl_abn.compute.processor import usable_cores
     from rl_abn.recipes import make_run_recipe
     from rl_abn.rl.envs.ale_vec_env import check_game
 

@@ -97,6 +97,7 @@ def _train(arguments: argparse.Namespace, settings: list[str], device: str, rank
             folder=arguments.out,
             on_exists=arguments.on_exists,
             device=device,
+            ranks=ranks,
         )
     )
     if not ranks.is_main:

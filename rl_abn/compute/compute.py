@@ -68,14 +68,21 @@ class Compute:
         return self.graphs and device.type == "cuda"
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
-        """Returns the context a forward pass runs in."""
+        """Returns the context a forward pass runs in.
+
+        A pass with gradients casts a weight wherever it is used. Autocast's cache of cast weights
+        is one for all threads, and whichever leaves autocast first empties it: a weight used at
+        every step of a sequence would be cast once or twice as the threads happen to run, and its
+        gradient rounded differently.
+        """
         if self.precision == "fp32":
             return nullcontext()
-        return torch.autocast(device.type, dtype=torch.bfloat16)
+        cached = not torch.is_grad_enabled()
+        return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=cached)
 
     @contextmanager
     def acting(
-        self, device: torch.device, batch: int, network: nn.Module | None = None
+        self, device: torch.device, batch: int, network: nn.Module | Packed | None = None
     ) -> Iterator[Callable[[], Pause]]:
         """Returns the context of many small forward passes with the same weights.
 
@@ -85,7 +92,8 @@ class Compute:
         Args:
             device: Where the network runs.
             batch: Observations in a pass.
-            network: Its weights are packed, which pays from a few passes on; None packs none.
+            network: Its weights are packed, which pays from a few passes on; those that `packed`
+                returned stay packed from one context to the next; None packs none.
 
         Yields:
             Makes a context that is as it was outside, for others' code in between.
@@ -97,13 +105,15 @@ class Compute:
                 torch.set_num_threads(1)
             # A graph casts inside: it could not see a cast made outside change.
             cast = nullcontext() if self.replays(device) else self.autocast(device)
-            with torch.no_grad(), cast, self._packed(network, device) as weights:
+            packed = network if isinstance(network, Packed) else self.packed(network, device)
+            with torch.no_grad(), cast, packed as weights:
                 yield partial(_paused, device, n_threads, weights)
         finally:
             if few:
                 torch.set_num_threads(n_threads)
 
-    def _packed(self, network: nn.Module | None, device: torch.device) -> Packed:
+    def packed(self, network: nn.Module | None, device: torch.device) -> Packed:
+        """Returns a network's packed weights, for contexts of `acting` one after the other."""
         # What is compiled would be compiled anew for every packing.
         packs = device.type == "cpu" and self.precision == "bf16" and not self.compiled
         return Packed(network if packs else None)

@@ -18,7 +18,8 @@ class Packed:
     A pass of a handful of inputs does little but read the weights, and PyTorch lays them out anew
     for oneDNN's kernels every time. In here that is done once, at the first pass, and a rectifier
     runs inside the kernel before it. Results are the same to the bit. Passes with gradients or in
-    another dtype run as ever, and so do layers with hooks.
+    another dtype run as ever, and so do layers with hooks. It may be entered again and again; what
+    was packed is kept until the weights change.
 
     Args:
         network: What is packed; None, or a machine that cannot, packs nothing.
@@ -31,11 +32,12 @@ class Packed:
     def __enter__(self) -> Packed:
         """Puts the packed layers in the others' place."""
         for chain, packed in self._chains:
+            packed.forget_old_weights()
             vars(chain)["forward"] = packed  # past nn.Module, which takes longer than a small layer
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Takes them away again; a second time they come back as they were packed."""
+        """Takes them away again."""
         for chain, _packed in self._chains:
             del vars(chain)["forward"]
 
@@ -56,6 +58,7 @@ class _PackedChain:
         self._plain = chain.forward
         self._layers = list(_links(chain))
         self._kernels: list[Kernel] = []
+        self._packed_from: list[tuple[int, int]] = []
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """[B, ...] -> [B, ...]."""
@@ -68,8 +71,19 @@ class _PackedChain:
             inputs = kernel(inputs)
         return inputs
 
+    def forget_old_weights(self) -> None:
+        """Drops what was packed of weights that have changed since, or lie elsewhere."""
+        if self._kernels and self._packed_from != self._weights():
+            self._kernels = []
+
+    def _weights(self) -> list[tuple[int, int]]:
+        """Returns where each layer's weights lie, and how often they were written to."""
+        parameters = (p for layer in self._layers for p in layer._parameters.values())
+        return [(p.data_ptr(), p._version) for p in parameters if p is not None]
+
     def _pack(self, inputs: Tensor) -> Tensor:
         """Chooses the kernels for inputs like these, and computes."""
+        self._packed_from = self._weights()
         kernels: list[Kernel] = []
         layers = iter(zip(self._layers, [*self._layers[1:], None], strict=True))
         for layer, follower in layers:

@@ -9,6 +9,7 @@ import torch
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -296,8 +297,22 @@ def check_mechanism_options(mechanism: str, options: Mapping[str, Option]) -> No
             MECHANISMS[mechanism](AttentionSite(channels=16, query_size=16), **options)
 
 
+def _is_env_parts(value: object) -> object:
+    """Lets "auto" and whole numbers from 1 to 8 pass.
+
+    Raises:
+        ValueError: For anything else, in one message for both kinds.
+    """
+    if value != "auto" and (type(value) is not int or not 1 <= value <= 8):
+        raise ValueError(f"expected 'auto' or a whole number from 1 to 8, got {value!r}")
+    return value
+
+
+EnvParts = Annotated[int | Literal["auto"], BeforeValidator(_is_env_parts)]
+
+
 class TrainTable(Table):
-    """How training is run.
+    """How training is run. A run's record has what "auto" came to when it began.
 
     Attributes:
         steps: Agent steps in all; one is four emulator frames.
@@ -312,11 +327,13 @@ class TrainTable(Table):
             holds in its place. None leaves it to checkpoint_every_game_steps.
         keep: How many of the newest checkpoints stay; 0 keeps all.
         n_probes: Game positions whose maps are kept at every logging point; 0 keeps none.
-        precision: "fp32" (deterministic on a CPU) or "bf16".
+        precision: "fp32", "bf16", or "auto": bf16 where the processor or GPU computes it natively,
+            else fp32.
         compile: Whether `torch.compile` makes kernels of the network's parts.
         graphs: Whether a GPU replays acting and gradients as CUDA graphs; nothing on a CPU.
-        env_parts: Parts the games are stepped in; with 2, one half's emulators run while the
-            agent acts in the other. Has to divide n_envs.
+        env_parts: Parts the games are stepped in, 1 to 8; with 2, one half's emulators run while
+            the agent acts in the other. Has to divide n_envs. "auto" is 2 where there are enough
+            games that split evenly and a core to run them beside the agent, else 1.
         emulator_threads: Threads that run the games of a part; 0 is one a core.
         emulator_priority: How the emulators of several parts give way on Linux: "low" to the agent,
             or "idle" to whatever else runs on the machine, which stops them while it is busy.
@@ -332,10 +349,10 @@ class TrainTable(Table):
     checkpoint_every: Count | None = None
     keep: Annotated[int, Field(ge=0, lt=2**53)] = 0
     n_probes: Annotated[int, Field(ge=0, le=64)] = 8
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     compile: bool = False
     graphs: bool = False
-    env_parts: Annotated[int, Field(ge=1, le=8)] = 1
+    env_parts: EnvParts = "auto"
     emulator_threads: Annotated[int, Field(ge=0, le=4096)] = 0
     emulator_priority: Literal["low", "idle"] = "low"
 
@@ -386,7 +403,8 @@ class AgentRecipe(Table):
     @model_validator(mode="after")
     def _games_come_in_equal_parts(self) -> Self:
         n_envs, n_parts = self.algorithm.n_envs, self.train.env_parts
-        _check_divides("train.env_parts", n_parts, "algorithm.n_envs", n_envs)
+        if n_parts != "auto":
+            _check_divides("train.env_parts", n_parts, "algorithm.n_envs", n_envs)
         return self
 
     @model_validator(mode="after")

@@ -173,7 +173,8 @@ class VisionTrainTable(Table):
         checkpoint_every: Epochs between two checkpoints.
         keep: Number of newest checkpoints that are kept; 0 keeps all.
         n_probes: Held-out images whose maps are logged after every epoch; 0 is none.
-        precision: "fp32" (deterministic on a CPU) or "bf16".
+        precision: "fp32", "bf16", or "auto": bf16 where the processor or GPU computes it natively,
+            else fp32. A run's recipe has what it was resolved to.
         compile: Whether the network's parts are compiled with `torch.compile`.
     """
 
@@ -186,7 +187,7 @@ class VisionTrainTable(Table):
     checkpoint_every: Count = 1
     keep: Annotated[int, Field(ge=0, lt=2**53)] = 3
     n_probes: Annotated[int, Field(ge=0, le=64)] = 8
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     compile: bool = False
 
 

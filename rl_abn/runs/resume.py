@@ -22,7 +22,7 @@ def run_to_resume(
     """Finds the run to go on with, and cleans up after a kill.
 
     Its settings hold as they were; only the fields in its train table's `may_change` may be
-    others.
+    others. "auto" is what it was resolved to when the run began.
 
     Args:
         folder: Where it would be.
@@ -46,7 +46,9 @@ def run_to_resume(
     fields = agent.train.may_change
     kept = {field: getattr(recipe.agent.train, field) for field in fields}
     wanted = {field: getattr(agent.train, field) for field in fields}
-    train_table = agent.train.model_copy(update=kept)
+    train = recipe.agent.train
+    resolved = {field: getattr(train, field) for field, value in agent.train if value == "auto"}
+    train_table = agent.train.model_copy(update={**resolved, **kept})
     if agent.model_copy(update={"train": train_table}) != recipe.agent or env != recipe.env:
         may = " and ".join(f"train.{field}" for field in fields)
         raise RlAbnError(

@@ -25,15 +25,48 @@ def test_names_are_unique_and_baselines_lie_in_the_same_group():
         assert BY_NAME[contender.baselines[0]].baselines == (contender.baselines[0],)
 
 
-def test_every_recipe_is_measured_in_both_precisions():
-    for agent in set(list_recipes("agents")) - {"ppo_abn_fast"}:  # bf16 alone
-        for precision, suffix in (("fp32", ""), ("bf16", "_bf16")):
-            spec = BY_NAME[agent + suffix].spec
-            recipe = make_run_recipe(spec.env, spec.agent, 0, spec.settings)
-            assert recipe.agent_name == agent
-            assert recipe.agent.train.precision == precision
-            assert recipe.agent.train.n_probes == 2
-    assert BY_NAME["ppo_abn_fast"].spec.agent == "ppo_abn_fast"
+def recipe_of(row):
+    spec = BY_NAME[row].spec
+    return make_run_recipe(spec.env, spec.agent, 0, spec.settings)
+
+
+def test_every_recipe_is_measured_as_a_user_types_it():
+    for agent in list_recipes("agents"):
+        recipe = recipe_of(agent)
+        assert recipe.agent_name == agent
+        assert recipe.agent == make_run_recipe("pong", agent, 0, ["train.n_probes=2"]).agent
+
+
+def test_every_recipe_is_measured_in_fp32_too():
+    for agent in set(list_recipes("agents")) - {"ppo_abn_fast"}:
+        recipe = recipe_of(f"{agent}_fp32")
+        assert recipe.agent_name == agent
+        assert recipe.agent.train.precision == "fp32"
+        assert recipe.agent.train.env_parts == "auto"
+        assert recipe.agent.train.n_probes == 2
+
+
+def test_variants_change_one_default_each():
+    for agent in ("ppo_cnn", "ppo_abn", "a2c_cnn", "a2c_abn"):
+        plain = recipe_of(agent).agent.train.model_dump()
+        for variant, changed in (
+            ("fp32", {"precision": "fp32"}),
+            ("whole", {"env_parts": 1}),
+            ("idle", {"emulator_priority": "idle"}),
+        ):
+            assert recipe_of(f"{agent}_{variant}").agent.train.model_dump() == plain | changed
+
+
+def test_the_quick_rows_are_plain_recipes_beside_sb3():
+    quick = [c for c in ALL if c.quick and c.group in ("ppo", "a2c")]
+    for algorithm in ("ppo", "a2c"):
+        assert [c.name for c in quick if c.group == algorithm] == [
+            f"sb3_{algorithm}",
+            f"sb3_{algorithm}_passive",
+            f"{algorithm}_cnn",
+            f"{algorithm}_abn",
+        ]
+    assert all(c.spec.settings == ("train.n_probes=2",) for c in quick if c.spec.kind == "ours")
 
 
 def test_every_growing_row_is_a_valid_recipe_of_the_same_rollout():
@@ -62,7 +95,7 @@ def test_rows_groups_and_patterns():
         "growth-maps",
     }
     assert names("growth-threads") == [f"ppo_abn_{n}_threads" for n in (1, 2, 4)]
-    assert names("a2c_???_bf16") == ["a2c_cnn_bf16", "a2c_abn_bf16"]
+    assert names("a2c_???_fp32") == ["a2c_cnn_fp32", "a2c_abn_fp32"]
 
 
 def test_rows_keep_their_order_whatever_order_they_are_asked_in():

@@ -71,7 +71,7 @@ def test_markdown(result):
     assert "| row | what it is | steps/s | × sb3_ppo | MiB |\n" in text
     assert "| `sb3_ppo` | SB3's PPO, rl-zoo's settings, as its users run it |" in text
     assert " 200 [167 to 250] | - | 500 |\n" in text
-    assert "| `ppo_abn` | ppo_abn, fp32 | 500 | 2.50 [2.00 to 3.00] | 500 |\n" in text
+    assert "| `ppo_abn` | ppo_abn as it comes | 500 | 2.50 [2.00 to 3.00] | 500 |\n" in text
     assert "| not installed | - |" in text
     assert "\nppo_abn: 1 measurements failed.\n" in text
     assert "take 1.25% of the time by the clock, 20.0% by steps/s." in text

@@ -29,14 +29,14 @@ def test_measure_print_and_keep(rl_abn, workers, folder):
     assert result.code == 0
     assert [spec.kind for spec in workers] == ["sb3", "ours"] * 2
     assert {(spec.seconds, spec.torch_threads) for spec in workers} == {(7.0, 3)}
-    assert "ppo_abn, fp32" in result.out
+    assert "ppo_abn as it comes" in result.out
     assert "1.00" in result.out
     assert "measuring: 4/4 measurements  last ppo_abn  SPS 500" in result.err
     assert len(json.loads((folder / "new/b.json").read_text())["measurements"]) == 4
 
     again = rl_abn("bench", "--from", "new/b.json", "--markdown")
     assert again.code == 0
-    assert "| `ppo_abn` | ppo_abn, fp32 | 500 | 1.00 | 100 |" in again.out
+    assert "| `ppo_abn` | ppo_abn as it comes | 500 | 1.00 | 100 |" in again.out
     assert len(workers) == 4
 
 
@@ -50,10 +50,7 @@ def test_settings_reach_our_rows_alone(rl_abn, workers):
     rl_abn(
         "bench", "--quick", "--only", "ppo_abn", "--only", "sb3_ppo", "--set", "train.n_probes=1"
     )
-    assert [spec.settings for spec in workers] == [
-        (),
-        ("train.n_probes=1", "train.precision=fp32"),
-    ]
+    assert [spec.settings for spec in workers] == [(), ("train.n_probes=1",)]
 
 
 def test_list_measures_nothing(rl_abn, workers):

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import nn
@@ -5,6 +7,7 @@ from torch import nn
 from rl_abn.compute import Compute
 from rl_abn.compute.compute import choose_device
 
+CPU = torch.device("cpu")
 PIXELS = torch.randint(0, 256, (2, 4, 6, 6), dtype=torch.uint8)
 
 
@@ -48,6 +51,29 @@ def test_bf16_computes_in_bf16_and_keeps_its_weights():
     with compute.autocast(torch.device("cpu")):
         assert network(compute.images(PIXELS)).dtype == torch.bfloat16
     assert network.weight.dtype == torch.float32
+
+
+def test_no_other_thread_changes_how_a_gradient_is_rounded():
+    """A weight used at every step of a sequence, while another thread begins and ends passes."""
+    torch.manual_seed(0)
+    compute, layer = Compute("bf16"), nn.Linear(64, 64)
+    inputs = torch.randn(32, 64)
+
+    def gradient(meanwhile):
+        with compute.autocast(CPU):
+            hidden = inputs
+            for _ in range(8):
+                hidden = layer(hidden).tanh()
+                meanwhile()
+        return torch.autograd.grad(hidden.float().square().sum(), layer.weight)[0]
+
+    def a_pass_elsewhere():
+        with compute.autocast(CPU):
+            layer(inputs)
+
+    with ThreadPoolExecutor(1) as other:
+        disturbed = gradient(lambda: other.submit(a_pass_elsewhere).result())
+    assert torch.equal(disturbed, gradient(lambda: None))
 
 
 def test_devices():

@@ -99,6 +99,24 @@ def test_new_weights_are_packed_anew():
 
 
 @pytest.mark.usefixtures("acting")
+def test_what_is_packed_stays_until_the_weights_change(kernels):
+    network = make_network()
+    weights = Packed(network)
+    for _ in range(3):
+        with weights:
+            network(images(2))
+    assert len(kernels) == 5
+    network.load_state_dict({k: v * 2 for k, v in network.state_dict().items()})
+    expected = network(images(2))
+    with weights:
+        assert torch.equal(network(images(2)), expected)
+    assert len(kernels) == 10
+    network[-1].weight = nn.Parameter(torch.zeros_like(network[-1].weight))
+    with weights:
+        assert torch.equal(network(images(2)), network[-1].bias.bfloat16().expand(2, 5))
+
+
+@pytest.mark.usefixtures("acting")
 def test_gradients_flow_and_other_dtypes_are_computed_as_ever(kernels):
     network = make_network()
     with torch.autocast("cpu", enabled=False):

@@ -119,8 +119,6 @@ def test_the_fast_form_learns_from_as_many_updates_a_step_in_the_same_minibatche
     assert differences("ppo_abn", "ppo_abn_fast") == {
         "algorithm.n_envs",
         "algorithm.n_steps",
-        "train.precision",
-        "train.env_parts",
         "train.graphs",
     }
 

@@ -75,6 +75,7 @@ class AgentPlayer:
         self.policy = policy
         self.greedy = greedy
         self.intervention = intervention
+        self._weights = policy.compute.packed(policy, policy.device)
         self._generator = torch.Generator(policy.device).manual_seed(seed)
         self.state: PolicyState = None
 
@@ -97,7 +98,7 @@ class AgentPlayer:
                 self.intervention, episode_start=torch.as_tensor(episode_start, device=device)
             )
         draw = partial(distributions.sample, generator=self._generator)
-        with self.policy.compute.acting(device, len(observations)):
+        with self.policy.compute.acting(device, len(observations), self._weights):
             attention, self.state = self.policy.attend(
                 torch.as_tensor(observations, device=device),
                 self.state,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rl_abn.recipes import RunRecipe
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
+from rl_abn.rl.training.auto_settings import settle_imported
 from rl_abn.runs import OnExists, Run, check_weights, default_folder, free_folder
 
 
@@ -46,6 +47,6 @@ def make_imported_run(
     folder = folder or default_folder(recipe).with_name(f"{kind}-{name}")
     folder = free_folder(folder, on_exists, "new or overwrite")
     imported = {"kind": kind, "file": path.name, "steps": steps}
-    run = Run.create(folder, recipe, "cpu", status="imported", imported=imported)
+    run = Run.create(folder, settle_imported(recipe), "cpu", status="imported", imported=imported)
     run.save_checkpoint(steps, policy.state_dict(), {}, {"num_timesteps": steps})
     return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
@@ -10,7 +11,6 @@ from gymnasium import spaces
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 
 from rl_abn.compute.background_threads import in_background
-from rl_abn.errors import RlAbnError
 from rl_abn.recipes import A2C, PPO, AgentRecipe, Protocol, RunRecipe, schedule
 from rl_abn.rl.algorithms.a2c import AttentionA2C
 from rl_abn.rl.algorithms.losses import (
@@ -41,21 +41,19 @@ def make_training_env(recipe: RunRecipe, ranks: Ranks | None = None) -> Training
     """Makes the games a run trains on: of several ranks, this one's share.
 
     Raises:
-        RlAbnError: If the ranks or the parts do not divide the games.
+        RlAbnError: If the ranks do not divide the games.
     """
     ranks = ranks or Ranks()
     train, n_envs = recipe.agent.train, recipe.agent.algorithm.n_envs
     share = ranks.share(n_envs, "algorithm.n_envs")
     n_mine = share.stop - share.start
-    if n_mine % train.env_parts:
-        raise RlAbnError(
-            f"expected a train.env_parts that divides {n_mine} games, got {train.env_parts}"
-        )
+    # A run may go on with more ranks than it was begun with: fewer games each, maybe fewer parts.
+    n_parts = 1 if train.env_parts == "auto" else math.gcd(train.env_parts, n_mine)
     # The ranks of a machine share its cores. Parts do not: whichever runs may have them all.
     n_threads = train.emulator_threads or max(1, (os.cpu_count() or 1) // ranks.local_count)
 
     def make_part() -> AleVecEnv:
-        n_games = n_mine // train.env_parts
+        n_games = n_mine // n_parts
         return AleVecEnv(
             recipe.env.game,
             training_protocol(recipe),
@@ -63,15 +61,18 @@ def make_training_env(recipe: RunRecipe, ranks: Ranks | None = None) -> Training
             n_threads=min(n_threads, n_games),
         )
 
-    if train.env_parts == 1:
+    if n_parts == 1:
         return make_part()
     # What acts in one part keeps all parts busy: it goes before their emulators.
     idle = train.emulator_priority == "idle"
-    return PartitionedVecEnv([in_background(make_part, idle=idle) for _ in range(train.env_parts)])
+    return PartitionedVecEnv([in_background(make_part, idle=idle) for _ in range(n_parts)])
 
 
 def policy_settings(agent: AgentRecipe) -> PolicySettings:
-    """Returns the policy's settings as a recipe has them."""
+    """Returns the policy's settings as a recipe has them.
+
+    A precision of "auto" that no training resolved is fp32.
+    """
     network, attention, train = agent.network, agent.attention, agent.train
     return PolicySettings(
         extractor=network.extractor,
@@ -83,7 +84,7 @@ def policy_settings(agent: AgentRecipe) -> PolicySettings:
         memory=network.memory,
         memory_size=network.memory_size,
         forget_at=network.forget_at,
-        precision=train.precision,
+        precision="fp32" if train.precision == "auto" else train.precision,
         compiled=train.compile,
         graphs=train.graphs,
     )

@@ -17,6 +17,7 @@ from rl_abn.progress import ProgressReport
 from rl_abn.recipes import RunRecipe, make_run_recipe
 from rl_abn.rl.envs.ale_vec_env import check_game
 from rl_abn.rl.training import checkpoint
+from rl_abn.rl.training.auto_settings import resolve_auto
 from rl_abn.rl.training.build import Model, make_model, make_training_env, training_protocol
 from rl_abn.rl.training.callbacks import (
     AttentionCallback,
@@ -45,6 +46,7 @@ def prepare_run(
     folder: Path | None = None,
     on_exists: OnExists | None = None,
     device: str = "auto",
+    ranks: Ranks | None = None,
 ) -> tuple[Run, bool]:
     """Makes a run's folder, or finds the one to go on with.
 
@@ -55,7 +57,8 @@ def prepare_run(
         settings: Overrides such as "algorithm.gamma=0.995".
         folder: The run folder; None is runs/ENV/AGENT/seed-S.
         on_exists: What to do where a run is already.
-        device: The device, for the record.
+        device: Where the networks will run; "auto" in the recipe is settled for it.
+        ranks: The processes that train together.
 
     Returns:
         The run, and whether it goes on.
@@ -66,12 +69,13 @@ def prepare_run(
     """
     recipe = make_run_recipe(env, agent, seed, settings)
     folder = folder or default_folder(recipe)
-    device_of(device)
+    where = device_of(device)
     check_game(recipe.env.game)
     found = run_to_resume(folder, recipe, settings, device, on_exists)
     if found is not None:
         return found, True
-    return Run.create(free_folder(folder, on_exists), recipe, device), False
+    folder = free_folder(folder, on_exists)
+    return Run.create(folder, resolve_auto(recipe, where, ranks), device), False
 
 
 def train(

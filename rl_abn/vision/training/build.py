@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 
 from rl_abn.compute import Compute
+from rl_abn.compute.processor import resolve_precision
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.recipes import VisionRunRecipe
 from rl_abn.runs import Checkpoint, Run
@@ -68,10 +69,18 @@ def check_recipe(recipe: VisionRunRecipe) -> None:
         )
 
 
+def resolve_auto(recipe: VisionRunRecipe, device: torch.device) -> VisionRunRecipe:
+    """Settles a recipe's "auto" for this machine; what a training is made of and records."""
+    precision = resolve_precision(recipe.agent.train.precision, device)
+    train = recipe.agent.train.model_copy(update={"precision": precision})
+    return recipe.model_copy(update={"agent": recipe.agent.model_copy(update={"train": train})})
+
+
 def compute_of(recipe: VisionRunRecipe) -> Compute:
-    """Returns how a run's network computes."""
+    """Returns how a run's network computes; in fp32 where nothing was settled."""
     train = recipe.agent.train
-    return Compute(precision=train.precision, compiled=train.compile)
+    precision = "fp32" if train.precision == "auto" else train.precision
+    return Compute(precision=precision, compiled=train.compile)
 
 
 def make_network(

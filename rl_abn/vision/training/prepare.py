@@ -16,7 +16,7 @@ from rl_abn.runs.resume import run_to_resume
 from rl_abn.vision.data.batches import epoch_order
 from rl_abn.vision.data.examples import DataSet, open_training
 from rl_abn.vision.tasks.outputs import OUTPUTS, Outputs
-from rl_abn.vision.training.build import VisionRun, check_recipe, make_network
+from rl_abn.vision.training.build import VisionRun, check_recipe, make_network, resolve_auto
 
 
 def prepare_run(
@@ -61,6 +61,7 @@ def prepare_run(
     if data is None:
         raise RlAbnError(f"expected --data PATH, where {recipe.env.title} lies, got none")
     check_free(folder, on_exists)  # before the data is read
+    recipe = resolve_auto(recipe, where)
     opened = open_training(recipe, data, where)
     # Complains, or downloads what the recipe wants, before a folder is made.
     make_network(recipe, opened.outputs, torch.device("cpu"), pretrained=True)

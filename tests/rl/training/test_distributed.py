@@ -19,6 +19,7 @@ from rl_abn.rl.training.distributed import Ranks
 from rl_abn.runs import Run, load_tensors
 
 COMMON = ["--env", "pong", "--device", "cpu", "--set", "train.n_probes=0"]
+COMMON += ["--set", "train.precision=fp32"]  # in which rounding is small
 # Plain steps: Adam's division by a tiny second moment would make rounding errors large.
 PPO = [
     "algorithm.n_envs=4",

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from rl_abn.compute import processor
 from rl_abn.recipes import VisionRunRecipe
 from rl_abn.runs import META, METRICS, TRAINING, WEIGHTS, Run, load_tensors, read_json
 from rl_abn.runs import training_session as session_module
 from rl_abn.runs.metrics import read_metrics
 from rl_abn.stop_signal import StopSignal
 from rl_abn.vision.training import train as train_module
+from rl_abn.vision.training.build import compute_of
 from rl_abn.vision.training.prepare import prepare_run
 from rl_abn.vision.training.probes import PictureProbes
 from rl_abn.vision.training.train import train
@@ -35,6 +37,25 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_drive(tmp_path_factory.mktemp("drive"))
+
+
+@pytest.mark.parametrize(("native", "precision"), [(True, "bf16"), (False, "fp32")])
+def test_a_run_records_its_precision_and_goes_on_in_it(
+    tmp_path: Path,
+    classes: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    native: bool,
+    precision: str,
+) -> None:
+    monkeypatch.setattr(processor, "has_native_bf16", lambda device: native)
+    begun, _, _ = small_run(tmp_path / "run", classes)
+    assert Run.open(begun.path, VisionRunRecipe).recipe.agent.train.precision == precision
+    monkeypatch.setattr(processor, "has_native_bf16", lambda device: not native)
+    for asked in ((), ("train.precision=auto",)):
+        run, _, resume = small_run(tmp_path / "run", classes, *asked, on_exists="resume")
+        assert resume
+        assert run.recipe == begun.recipe
+        assert compute_of(run.recipe).precision == precision
 
 
 @pytest.mark.parametrize("agent", ["resnet20", "resnet20_abn"])
