@@ -117,7 +117,7 @@ def test_maps_can_be_replaced_in_every_way(agent: Agent) -> None:
         changed = agent.attend(obs, override)
         assert not changed.map.any()
         assert not torch.equal(changed.value, own.value)
-    assert torch.allclose(agent.attend(obs, "inverted").map, 1 - own.map)
+    assert torch.allclose(agent.attend(obs, "inverted").map, 1 - own.map, atol=5e-3)  # in bf16
 
 
 def test_frozen_holds_the_map_of_the_start(agent: Agent) -> None:

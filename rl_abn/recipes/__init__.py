@@ -1,5 +1,8 @@
 """Recipes: agents, games and networks described as data."""
 
+from rl_abn.recipes.agent import AgentRecipe, AttentionTable, NetworkTable, TrainTable
+from rl_abn.recipes.algorithms import A2C, PPO
+from rl_abn.recipes.env import Crop, EnvRecipe, Game, GameObject, Protocol
 from rl_abn.recipes.lookup import (
     Kind,
     list_recipes,
@@ -14,22 +17,8 @@ from rl_abn.recipes.lookup import (
     recipe_summary,
 )
 from rl_abn.recipes.overrides import override
-from rl_abn.recipes.schema import (
-    A2C,
-    PPO,
-    AgentRecipe,
-    AttentionTable,
-    Crop,
-    EnvRecipe,
-    Game,
-    GameObject,
-    LinearSchedule,
-    NetworkTable,
-    Protocol,
-    RunRecipe,
-    TrainTable,
-    schedule,
-)
+from rl_abn.recipes.run import RunRecipe
+from rl_abn.recipes.table import LinearSchedule, schedule
 from rl_abn.recipes.vision import DataRecipe, ModelRecipe, OptimizerTable, VisionRunRecipe
 
 __all__ = [

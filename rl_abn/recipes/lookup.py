@@ -14,8 +14,10 @@ from pydantic import BaseModel
 
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.files.text import brief, read_text
+from rl_abn.recipes.agent import AgentRecipe
+from rl_abn.recipes.env import EnvRecipe
 from rl_abn.recipes.overrides import RecipeT, override, validate
-from rl_abn.recipes.schema import AgentRecipe, EnvRecipe, RunRecipe
+from rl_abn.recipes.run import RunRecipe
 from rl_abn.recipes.vision import DATA_KINDS, DataRecipe, ModelRecipe, VisionRunRecipe
 
 Kind = Literal["agents", "envs", "agents/vision", "envs/vision"]

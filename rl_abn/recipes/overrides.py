@@ -11,7 +11,9 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from rl_abn.errors import RlAbnError, did_you_mean
-from rl_abn.recipes.schema import UNKNOWN_OPTION, AgentRecipe, EnvRecipe
+from rl_abn.recipes.agent import AgentRecipe
+from rl_abn.recipes.env import EnvRecipe
+from rl_abn.recipes.table import UNKNOWN_OPTION
 from rl_abn.recipes.vision import DataRecipe, ModelRecipe
 
 RecipeT = TypeVar("RecipeT", bound=BaseModel)

@@ -7,8 +7,9 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 from pydantic import ConfigDict, Field, model_validator
 
 from rl_abn.attention import MECHANISMS
+from rl_abn.recipes.agent import check_mechanism_options
 from rl_abn.recipes.options import Option
-from rl_abn.recipes.schema import (
+from rl_abn.recipes.table import (
     Count,
     Label,
     NotNegative,
@@ -16,7 +17,6 @@ from rl_abn.recipes.schema import (
     Share,
     Span,
     Table,
-    check_mechanism_options,
     check_name,
     with_new_names,
 )

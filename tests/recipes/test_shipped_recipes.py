@@ -62,6 +62,7 @@ FORMS = {
     "abn": ("residual", "shared", "actor_critic"),
     "mask": ("mask", "split", "none"),
     "cnn": ("none", "shared", "none"),
+    "se": ("se", "shared", "none"),
     "soft": ("soft", "shared", "none"),
     "hard": ("hard", "shared", "none"),
 }

@@ -45,7 +45,7 @@ class Player(Protocol):
                 nowhere.
 
         Returns:
-            Actions, int64 [N], and what it thought.
+            Actions, int64 [N], and the policy output, None for a player without one.
         """
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from rl_abn.estimates import Estimate, bootstrap, estimate
-from rl_abn.recipes.schema import Scores
+from rl_abn.recipes.env import Scores
 
 
 class Difference(NamedTuple):

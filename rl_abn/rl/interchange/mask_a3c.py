@@ -10,12 +10,12 @@ from torch import Tensor
 
 from rl_abn.errors import RlAbnError
 from rl_abn.files.text import brief, kind_of
-from rl_abn.recipes import RunRecipe, list_recipes, load_env, make_run_recipe
+from rl_abn.recipes import RunRecipe, list_recipes, load_agent, load_env, make_run_recipe
 from rl_abn.rl.envs.ale_vec_env import AleVecEnv, check_game
 from rl_abn.rl.interchange.imported_run import make_imported_run
 from rl_abn.rl.interchange.torch_files import read_torch
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
-from rl_abn.rl.training.build import make_policy
+from rl_abn.rl.training.build import make_policy, policy_settings
 from rl_abn.runs import OnExists, Run, check_weights
 
 AGENT = "a2c_mask_a3c"
@@ -128,9 +128,9 @@ def _check_agent(path: Path, policy: AttentionPolicy) -> None:
     Raises:
         RlAbnError: If its network or its attention differs.
     """
-    settings = policy.settings
-    form = (settings.extractor, settings.mechanism, settings.maps, settings.answers)
-    if form != ("mask_a3c", "mask", "split", False):
+    settings, published = policy.settings, policy_settings(load_agent(AGENT))
+    fields = ("extractor", "mechanism", "maps", "answers")
+    if any(getattr(settings, field) != getattr(published, field) for field in fields):
         answers = " and a branch that answers" if settings.answers else ""
         raise RlAbnError(
             f"{path}: expected an agent like {AGENT}, got network '{settings.extractor}' with "

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, model_
 from rl_abn.errors import RlAbnError
 from rl_abn.files.text import read_json, write_output
 from rl_abn.recipes.overrides import validate
-from rl_abn.recipes.schema import Label, Table
+from rl_abn.recipes.table import Label, Table
 from rl_abn.recipes.vision import with_task
 from rl_abn.vision.data import SteeringBins
 from rl_abn.vision.tasks import Task, task_named

@@ -147,7 +147,9 @@ def test_the_memory_is_reset_at_a_lost_life_as_in_the_published_agent(place):
 
 def test_the_agent_is_the_shipped_one(place):
     run, _ = imported(published())
-    assert run.recipe.agent == load_agent("a2c_mask_a3c")
+    shipped, agent = load_agent("a2c_mask_a3c"), run.recipe.agent
+    assert (agent.train.precision, agent.train.env_parts) == ("fp32", 1)  # as where it comes from
+    assert agent == shipped.model_copy(update={"train": agent.train})
     assert run.path == Path("runs/ms_pacman/a2c_mask_a3c/mask-a3c-agent")
     assert run.checkpoint().step == 0
     assert read_json(run.path / META)["imported"] == {

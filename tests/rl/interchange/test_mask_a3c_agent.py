@@ -17,7 +17,7 @@ from rl_abn.rl.evaluation.evaluate import evaluate, evaluate_run
 from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.evaluation.watch import watch_game, watch_training
 from rl_abn.rl.policies import distributions
-from rl_abn.rl.training.build import make_model, make_training_env, policy_kwargs
+from rl_abn.rl.training.build import make_model, make_training_env, policy_settings
 from rl_abn.rl.training.probes import ProbeLog
 from rl_abn.rl.training.train import prepare_run, train
 from rl_abn.runs import WEIGHTS, load_tensors
@@ -228,7 +228,7 @@ def test_an_agent_that_sees_something_else_is_refused(space_invaders, tmp_path):
         env.observation_space,
         env.action_space,
         lambda _: 0.0,
-        **policy_kwargs(load_agent("ppo_abn")),
+        **policy_settings(load_agent("ppo_abn")).as_kwargs(),
     )
     player = AgentPlayer("ppo_abn", policy, greedy=False, seed=0)
     with pytest.raises(RlAbnError) as caught:

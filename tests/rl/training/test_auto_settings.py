@@ -12,7 +12,7 @@ from rl_abn.rl.envs.ale_vec_env import AleVecEnv
 from rl_abn.rl.envs.env_parts import PartitionedVecEnv
 from rl_abn.rl.training import auto_settings
 from rl_abn.rl.training.auto_settings import resolve_auto, settle_imported
-from rl_abn.rl.training.build import make_training_env, policy_kwargs
+from rl_abn.rl.training.build import make_training_env, policy_settings
 from rl_abn.rl.training.distributed import Ranks
 from rl_abn.rl.training.train import prepare_run
 from rl_abn.runs import RECIPE, Run
@@ -130,7 +130,7 @@ def test_a_record_from_before_auto_is_what_it_was(machine, tmp_path):
     kept = [line for line in lines if not line.startswith(("precision", "env_parts"))]
     (folder / RECIPE).write_text("\n".join(kept))
     run, _ = prepare_run(**asked, on_exists="resume", device="cpu")
-    assert policy_kwargs(run.recipe.agent)["precision"] == "fp32"
+    assert policy_settings(run.recipe.agent).precision == "fp32"
     assert isinstance(make_training_env(run.recipe), AleVecEnv)
 
 

@@ -81,7 +81,10 @@ def test_every_pair_starts_logs_and_evaluates(agent, env, tmp_path):
     assert [row["step"] for row in rows] == [32, 64]
     assert np.isfinite(rows[-1]["train/value_loss"])
     maps = [key for key in rows[-1] if key.startswith("attention/")]
-    assert len(maps) == {"abn": 3, "mask": 6, "soft": 3, "hard": 3, "cnn": 0}[agent.split("_")[1]]
+    assert (
+        len(maps)
+        == {"abn": 3, "mask": 6, "se": 3, "soft": 3, "hard": 3, "cnn": 0}[agent.split("_")[1]]
+    )
     if before is not None:
         assert before.open(run).steps == [0, 32, 64]
     result = evaluate_run(run, n_games=1, seed=1)

@@ -69,7 +69,7 @@ def test_numbers_are_what_counting_gives(run: VisionRun) -> None:
     trained = load_network(run)
     test = open_test(run.recipe, trained.outputs, Path(result.data), CPU)
     images = trained.batches.images(test.pictures.read(torch.arange(30)))
-    with torch.no_grad():
+    with torch.no_grad(), trained.batches.compute.autocast(CPU):
         attention = trained.network.attend(images)
     targets = torch.arange(3).repeat_interleave(10)
     assert torch.equal(test.targets, targets)

@@ -75,9 +75,9 @@ class CameraDriver:
             first = [True]
 
             def override(maps: Tensor) -> Tensor:
-                began = torch.full((len(maps),), first[0], device=maps.device)
+                episode_start = torch.full((len(maps),), first[0], device=maps.device)
                 first[0] = False
-                return rule(maps, began)
+                return rule(maps, episode_start)
 
             self._override = override
 

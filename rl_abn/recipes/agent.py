@@ -1,0 +1,249 @@
+"""Schema of an agent's recipe: algorithm, network, attention, and how it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Self
+
+import torch
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from rl_abn.attention import MECHANISMS, Abilities, AttentionSite, mechanism_options
+from rl_abn.networks import MEMORIES, NETWORKS
+from rl_abn.protocols import ProtocolName
+from rl_abn.recipes.algorithms import A2C, PPO
+from rl_abn.recipes.options import Option, check_option
+from rl_abn.recipes.table import UNKNOWN_OPTION, Count, Table, check_divides, check_name
+
+
+class NetworkTable(Table):
+    """The trunk.
+
+    Attributes:
+        extractor: Name of the network.
+        attention_at: Height and width of the map for 84x84 observations.
+        memory: "convlstm" on the features, "lstm" after the perception stage (with soft and hard
+            attention, instead of it), or "none".
+        memory_size: Units of an lstm; a convlstm has the features' channels.
+        forget_at: When memory is reset: at the end of a "game", or at every lost "life" where the
+            protocol counts lives.
+    """
+
+    extractor: str = "nature"
+    attention_at: int = 9
+    memory: str = "none"
+    memory_size: Annotated[int, Field(ge=1, le=8192)] = 256
+    forget_at: Literal["game", "life"] = "game"
+
+    @model_validator(mode="after")
+    def _exists(self) -> Self:
+        check_name("extractor", self.extractor, NETWORKS)
+        check_name("memory", self.memory, MEMORIES)
+        sizes = NETWORKS[self.extractor].attention_at
+        if self.attention_at not in sizes:
+            near = min(sizes, key=lambda size: abs(size - self.attention_at))
+            raise ValueError(
+                f"expected attention_at of {' or '.join(map(str, sizes))} for "
+                f"{self.extractor}, got {self.attention_at}; the nearest is {near}"
+            )
+        return self
+
+
+class AttentionTable(Table):
+    """How the agent attends. Keys besides these are the mechanism's own options.
+
+    Attributes:
+        mechanism: A name in `MECHANISMS`: "residual" (1 + M) · F, "mask" M · F, "se" a weight a
+            channel, "soft" and "hard" glimpses that an LSTM asks for, "none" for no attention.
+        maps: "shared" gives actor and critic one map, "split" one each.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Option]
+
+    mechanism: str = "residual"
+    maps: Literal["shared", "split"] = "shared"
+
+    @property
+    def options(self) -> dict[str, Option]:
+        """The mechanism's own options."""
+        return dict(self.__pydantic_extra__)
+
+    @property
+    def abilities(self) -> Abilities:
+        """What the mechanism can do and needs."""
+        return MECHANISMS[self.mechanism].abilities
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether the agent has attention maps."""
+        return self.abilities.maps is not None
+
+    @property
+    def map_names(self) -> tuple[str, ...]:
+        """Names of the agent's maps, none without attention."""
+        return self.abilities.map_names(self.maps)
+
+    @model_validator(mode="after")
+    def _exists(self) -> Self:
+        check_name("mechanism", self.mechanism, MECHANISMS)
+        check_mechanism_options(self.mechanism, self.options)
+        return self
+
+
+def check_mechanism_options(mechanism: str, options: Mapping[str, Option]) -> None:
+    """Raises an error unless a mechanism has these options and takes these values."""
+    defaults = mechanism_options(mechanism)
+    for option, value in options.items():
+        if option not in defaults:
+            raise PydanticCustomError(
+                UNKNOWN_OPTION,
+                "unknown option",
+                {"option": option, "options": [*defaults, "mechanism", "maps"]},
+            )
+        check_option(mechanism, option, value, defaults)
+    if options:  # a trial, on no device: the mechanism itself knows the ranges
+        with torch.device("meta"):
+            MECHANISMS[mechanism](AttentionSite(channels=16, query_size=16), **options)
+
+
+def _is_env_parts(value: object) -> object:
+    """Lets "auto" and whole numbers from 1 to 8 pass.
+
+    Raises:
+        ValueError: For anything else, in one message for both kinds.
+    """
+    if value != "auto" and (type(value) is not int or not 1 <= value <= 8):
+        raise ValueError(f"expected 'auto' or a whole number from 1 to 8, got {value!r}")
+    return value
+
+
+EnvParts = Annotated[int | Literal["auto"], BeforeValidator(_is_env_parts)]
+
+
+class TrainTable(Table):
+    """How training is run. A run's record has what "auto" came to when it began.
+
+    Attributes:
+        steps: Agent steps in all; one is four emulator frames.
+        protocol: The env recipe's protocol to train under.
+        log_every: Steps between two logging points.
+        checkpoint_every_game_steps: Agent steps of each game between two checkpoints. All games
+            start anew at a checkpoint, and those in play are cut short. 31,250 steps are 35
+            minutes of play, which keeps that rare with 8 games as with 256. A training that is
+            killed loses at most these steps of every game; one that is stopped loses none.
+        checkpoint_every: The same in agent steps of all games together, as older recipes have it.
+            Where it divides by n_envs it is read as checkpoint_every_game_steps, elsewhere it
+            holds in its place. None leaves it to checkpoint_every_game_steps.
+        keep: How many of the newest checkpoints stay; 0 keeps all.
+        n_probes: Game positions whose maps are kept at every logging point; 0 keeps none.
+        precision: "fp32", "bf16", or "auto": bf16 where the processor or GPU computes it natively,
+            else fp32.
+        compile: Whether `torch.compile` makes kernels of the network's parts.
+        graphs: Whether a GPU replays acting and gradients as CUDA graphs; nothing on a CPU.
+        env_parts: Parts the games are stepped in, 1 to 8; with 2, one half's emulators run while
+            the agent acts in the other. Has to divide n_envs. "auto" is 2 where there are enough
+            games that split evenly and a core to run them beside the agent, else 1.
+        emulator_threads: Threads that run the games of a part; 0 is one a core.
+        emulator_priority: How the emulators of several parts give way on Linux: "low" to the agent,
+            or "idle" to whatever else runs on the machine, which stops them while it is busy.
+    """
+
+    # Fields that may be others when a run is resumed.
+    may_change: ClassVar[tuple[str, ...]] = ("steps", "keep")
+
+    steps: Count = 10_000_000
+    protocol: ProtocolName = "legacy"
+    log_every: Count = 10_000
+    checkpoint_every_game_steps: Count = 31_250
+    checkpoint_every: Count | None = None
+    keep: Annotated[int, Field(ge=0, lt=2**53)] = 0
+    n_probes: Annotated[int, Field(ge=0, le=64)] = 8
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    compile: bool = False
+    graphs: bool = False
+    env_parts: EnvParts = "auto"
+    emulator_threads: Annotated[int, Field(ge=0, le=4096)] = 0
+    emulator_priority: Literal["low", "idle"] = "low"
+
+
+class AgentRecipe(Table):
+    """An agent: algorithm, network, attention, and how it is trained."""
+
+    algorithm: Annotated[PPO | A2C, Field(discriminator="name")]
+    network: NetworkTable = NetworkTable()
+    attention: AttentionTable = AttentionTable.model_validate({})
+    train: TrainTable = TrainTable()
+
+    @property
+    def steps_between_checkpoints(self) -> int:
+        """Agent steps of all games together between two checkpoints."""
+        train = self.train
+        return train.checkpoint_every or train.checkpoint_every_game_steps * self.algorithm.n_envs
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_checkpoint_every(cls, recipe: object) -> object:
+        """Turns steps of all games into steps of each, where they divide."""
+        if not isinstance(recipe, dict):
+            return recipe
+        algorithm, train = recipe.get("algorithm"), recipe.get("train")
+        if not isinstance(algorithm, dict) or not isinstance(train, dict):
+            return recipe
+        n_envs, total = algorithm.get("n_envs"), train.get("checkpoint_every")
+        if not (type(n_envs) is int and type(total) is int and min(n_envs, total) > 0):
+            return recipe
+        if total % n_envs:
+            return recipe
+        changes = {"checkpoint_every_game_steps": total // n_envs, "checkpoint_every": None}
+        return {**recipe, "train": {**train, **changes}}
+
+    @model_validator(mode="after")
+    def _checkpoints_are_counted_in_one_way(self) -> Self:
+        total, each = self.train.checkpoint_every, self.train.checkpoint_every_game_steps
+        default = TrainTable.model_fields["checkpoint_every_game_steps"].default
+        if total is not None and each != default:
+            raise ValueError(
+                f"expected train.checkpoint_every_game_steps = {each} alone, got "
+                f"train.checkpoint_every = {total} too, which n_envs = {self.algorithm.n_envs} "
+                "does not divide"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _games_come_in_equal_parts(self) -> Self:
+        n_envs, n_parts = self.algorithm.n_envs, self.train.env_parts
+        if n_parts != "auto":
+            check_divides("train.env_parts", n_parts, "algorithm.n_envs", n_envs)
+        return self
+
+    @model_validator(mode="after")
+    def _sequences_are_for_memory(self) -> Self:
+        length = getattr(self.algorithm, "sequence_length", 1)
+        if self.network.memory == "none" and length > 1:
+            raise ValueError(
+                "expected algorithm.sequence_length = 1 where network.memory is 'none', "
+                f"got {length}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _mechanism_has_what_it_needs(self) -> Self:
+        mechanism, abilities = self.attention.mechanism, self.attention.abilities
+        branch_loss, memory = self.algorithm.branch_loss, self.network.memory
+        if not abilities.answers and branch_loss != "none":
+            raise ValueError(
+                f"expected algorithm.branch_loss = 'none' where attention.mechanism is "
+                f"'{mechanism}' (there is no branch), got '{branch_loss}'"
+            )
+        if self.attention.maps == "split" and not abilities.splits:
+            raise ValueError(
+                f"expected attention.maps = 'shared' with mechanism '{mechanism}', got 'split'"
+            )
+        if abilities.queries and memory != "lstm":
+            raise ValueError(
+                f"expected network.memory = 'lstm' with mechanism '{mechanism}' (its state asks "
+                f"where to look), got '{memory}'"
+            )
+        return self
