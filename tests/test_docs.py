@@ -61,16 +61,16 @@ def test_there_are_commands_to_check():
     assert len(COMMANDS) > 10
 
 
+@pytest.fixture
+def mechanisms(monkeypatch):
+    """Forgets the mechanisms that a page registers."""
+    monkeypatch.setattr(MECHANISMS, "_classes", dict(MECHANISMS._classes))
+
+
 @pytest.mark.parametrize("code", list(blocks("python")))
-def test_python_runs(code, tmp_path, monkeypatch):
+def test_python_runs(code, tmp_path, monkeypatch, mechanisms):
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "docs", "exec"), {})
-
-
-@pytest.fixture
-def brightness(monkeypatch):
-    """Forgets the mechanism that the Python page registers."""
-    monkeypatch.setattr(MECHANISMS, "_classes", dict(MECHANISMS._classes))
 
 
 def run_in_one_namespace(sources):
@@ -85,7 +85,7 @@ def notebook_cells(kind):
     return [cell for cell in notebook["cells"] if cell["cell_type"] == kind]
 
 
-def test_the_notebook_runs(tmp_path, monkeypatch, brightness):
+def test_the_notebook_runs(tmp_path, monkeypatch, mechanisms):
     monkeypatch.chdir(tmp_path)
     cells = notebook_cells("code")
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)

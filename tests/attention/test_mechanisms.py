@@ -131,12 +131,21 @@ def doubled(monkeypatch):
 
 
 def test_a_registered_mechanism_has_a_name_and_options(doubled):
-    register_mechanism("doubled", Doubled)  # the same again is no mistake: a cell run twice
+    register_mechanism("doubled", Doubled)  # the same again is no mistake
     assert MECHANISMS["doubled"] is Doubled
     assert "doubled" in list(MECHANISMS)
     assert len(MECHANISMS) == len(list(MECHANISMS)) == len(NAMES) + 1
     assert mechanism_options("doubled") == {"factor": 2.0}
     assert mechanism_options("se") == {"reduction": 16}
+
+
+def test_a_cell_that_is_run_again_defines_its_mechanism_anew(doubled):
+    again = type("Doubled", (Doubled,), {"__module__": Doubled.__module__})
+    register_mechanism("doubled", again)
+    assert MECHANISMS["doubled"] is again
+    elsewhere = type("Doubled", (Doubled,), {"__module__": "another"})
+    with pytest.raises(ValueError, match="expected a new name, got 'doubled', which is Doubled"):
+        register_mechanism("doubled", elsewhere)
 
 
 def test_what_cannot_be_registered(doubled):

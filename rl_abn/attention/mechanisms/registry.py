@@ -30,6 +30,9 @@ class MechanismRegistry(Mapping[str, MechanismClass]):
     def register(self, name: str, mechanism: type) -> None:
         """Gives a mechanism a name; the same class may be registered again.
 
+        The same is also a class of the same name from the same module: a notebook's cell that is
+        run again defines it anew, and the newest definition counts.
+
         Raises:
             TypeError: If it is no subclass of `Mechanism` or declares no abilities.
             ValueError: If the name belongs to another mechanism.
@@ -39,7 +42,7 @@ class MechanismRegistry(Mapping[str, MechanismClass]):
         if getattr(mechanism, "abilities", None) is None:
             raise TypeError(f"expected {mechanism.__name__} to declare its abilities, got none")
         known = self._classes.get(name)
-        if known is not None and known is not mechanism:
+        if known is not None and _defined_as(known) != _defined_as(mechanism):
             raise ValueError(f"expected a new name, got '{name}', which is {known.__qualname__}")
         self._classes[name] = mechanism
 
@@ -62,6 +65,10 @@ class MechanismRegistry(Mapping[str, MechanismClass]):
         if self._installed is None:
             self._installed = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
         return self._installed
+
+
+def _defined_as(mechanism: type) -> tuple[str, str]:
+    return mechanism.__module__, mechanism.__qualname__
 
 
 MECHANISMS = MechanismRegistry(
