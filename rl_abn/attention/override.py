@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 MapOverride = Tensor | Callable[[Tensor], Tensor]
 """Maps to use instead, broadcastable to [B, m, h, w], or a function of the agent's own maps."""
+
+
+def as_override(maps: Any) -> MapOverride:
+    """Returns an override of an array, nested lists, a tensor, or a function that returns one.
+
+    The function gets the own maps in float32 on the CPU, which NumPy takes.
+
+    Raises:
+        ValueError: If it is none of these; for a function, when it is called.
+    """
+    if callable(maps) and not isinstance(maps, Tensor):
+        return lambda own: _as_tensor(maps(own.float().cpu()))
+    return _as_tensor(maps)
+
+
+def _as_tensor(maps: Any) -> Tensor:
+    if isinstance(maps, Tensor):
+        return maps
+    try:
+        # A copy of an array: torch takes no views with negative strides, such as a flipped map.
+        return torch.as_tensor(maps.__array__().copy() if hasattr(maps, "__array__") else maps)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(
+            "expected a map as an array, a tensor or a function of the own maps, "
+            f"got {type(maps).__name__}"
+        ) from None
 
 
 def override_map(
