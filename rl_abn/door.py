@@ -34,8 +34,9 @@ def load(
     from rl_abn.recipes import RunRecipe, VisionRunRecipe
     from rl_abn.recipes.lookup import read_toml, track_of
     from rl_abn.runs import RECIPE, Run
+    from rl_abn.runs.shipped import find_run
 
-    folder = _folder(run)
+    folder = find_run(run)
     if track_of(read_toml(folder / RECIPE)) is RunRecipe:
         from rl_abn.rl.agent import Agent
 
@@ -50,20 +51,3 @@ def list_agents() -> list[str]:
     from rl_abn.runs.shipped import list_shipped
 
     return list_shipped()
-
-
-def _folder(run: str | Path) -> Path:
-    from rl_abn.errors import RlAbnError, did_you_mean
-    from rl_abn.runs.run import check_is_run
-    from rl_abn.runs.shipped import list_shipped, shipped_folder
-
-    path, names = Path(run).expanduser(), list_shipped()
-    if not path.exists() and names:
-        if str(run) not in names:
-            raise RlAbnError(
-                "expected a run folder or an agent that ships with rl-abn, "
-                f"got '{run}'; {did_you_mean(str(run), names)}"
-            )
-        path = shipped_folder(str(run))
-    check_is_run(path)
-    return path

@@ -9,7 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -252,19 +252,21 @@ class Run(Generic[RecipeT]):
         write_output(self.path / META, {**read_json(self.path / META), **changes})
 
 
-def check_is_run(path: Path, how: str = "rl-abn train") -> None:
+def check_is_run(path: Path, how: str = "rl-abn train", names: Sequence[str] = ()) -> None:
     """Refuses what is no run folder, of either track.
 
     Args:
         path: The folder.
         how: The command that makes one.
+        names: What else could have been meant.
 
     Raises:
-        RlAbnError: With the nearest run there is.
+        RlAbnError: With the nearest run there is, or the nearest name.
     """
     if kind_of(path / RECIPE) != "a file":
         runs = [str(found.parent) for found in Path("runs").glob(f"*/*/*/{RECIPE}")]
-        hint = did_you_mean(str(path), runs) if runs else f"train one with '{how}'"
+        near = [*runs, *names]
+        hint = did_you_mean(str(path), near) if near else f"train one with '{how}'"
         got = kind_of(path)
         got = f"a folder without {RECIPE}" if got == "a folder" else got or "no such folder"
         raise RlAbnError(f"expected a run folder, got '{path}' ({got}); {hint}")
