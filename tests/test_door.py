@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import torch
 import rl_abn
 from rl_abn.recipes import VisionRunRecipe
 from rl_abn.rl.agent import Agent
+from rl_abn.rl.envs.ale_vec_env import AleVecEnv
 from rl_abn.rl.evaluation.evaluate import evaluate_run
 from rl_abn.rl.evaluation.interventions import read_interventions
 from rl_abn.rl.training.train import prepare_run, train
@@ -103,9 +106,11 @@ def test_it_acts_for_one_game_and_for_several(agent: Agent) -> None:
 def test_samples_follow_the_seed(agent: Agent) -> None:
     obs = agent.make_env(2).reset()
     first = [agent.act(obs) for _ in range(8)]
-    agent.reset()
+    agent.reset(seed=0)
     np.testing.assert_array_equal(first, [agent.act(obs) for _ in range(8)])
     assert len({tuple(actions) for actions in first}) > 1
+    agent.reset()  # the next episode is not sampled alike
+    assert not np.array_equal(first, [agent.act(obs) for _ in range(8)])
 
 
 def test_maps_can_be_replaced_in_every_way(agent: Agent) -> None:
@@ -113,7 +118,9 @@ def test_maps_can_be_replaced_in_every_way(agent: Agent) -> None:
     own = agent.attend(obs)
     assert torch.equal(own.map, agent.attend(obs, own.map).map)
     zeros = np.zeros(own.map.shape[2:], np.float32)
-    for override in ("zero", "zero:shared", zeros, torch.zeros_like, torch.zeros(1)):
+    flipped = zeros[::-1]
+    functions = (torch.zeros_like, lambda maps: 0 * maps.numpy()[..., ::-1])
+    for override in ("zero", "zero:shared", zeros, flipped, 0.0, [[0]], torch.zeros(1), *functions):
         changed = agent.attend(obs, override)
         assert not changed.map.any()
         assert not torch.equal(changed.value, own.value)
@@ -147,6 +154,54 @@ def test_memory_is_carried_by_act_and_only_read_by_attend(remembering: Run) -> N
     assert torch.equal(agent.attend(obs).value, fresh)
 
 
+def test_outputs_are_plain_tensors(agent: Agent) -> None:
+    output = agent.attend(agent.make_env(1).reset())
+    fields = [field for field in output if field is not None]
+    assert all(field.device.type == "cpu" and not field.requires_grad for field in fields)
+    assert np.asarray(output.map).shape == (1, 1, 9, 9)
+
+
+@pytest.mark.parametrize(("forget_at", "lost_lives"), [("game", False), ("life", True)])
+def test_games_tell_an_agent_when_to_forget(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch, forget_at: str, lost_lives: bool
+) -> None:
+    asked = []
+
+    def make(*arguments: Any, life_loss_terminal: bool, **more: Any) -> AleVecEnv:
+        asked.append(life_loss_terminal)
+        return AleVecEnv(*arguments, life_loss_terminal=life_loss_terminal, **more)
+
+    monkeypatch.setattr("rl_abn.rl.agent.AleVecEnv", make)
+    monkeypatch.setattr(
+        agent.policy, "settings", replace(agent.policy.settings, forget_at=forget_at)
+    )
+    agent.make_env()
+    agent.make_env(life_loss_terminal=not lost_lives)
+    assert asked == [lost_lives, not lost_lives]
+
+
+def test_games_of_another_protocol_keep_the_agents_actions(agent: Agent) -> None:
+    assert agent.make_env(protocol="machado2018").action_space.n == len(agent.action_names)
+
+
+def test_it_records_a_game(agent: Agent, tmp_path: Path) -> None:
+    video = agent.watch(tmp_path / "game.mp4", max_steps=3)
+    assert (video.path, video.n_frames) == (tmp_path / "game.mp4", 3)
+    assert video.path.stat().st_size > 0
+
+
+def test_an_evaluation_is_shown_by_a_line_a_player(agent: Agent) -> None:
+    shown = repr(agent.evaluate(episodes=2, interventions="zero", max_steps=3)).splitlines()
+    assert shown[0].startswith("Pong, ")
+    assert shown[0].endswith(
+        "at step 32: raw scores of 2 games each, cut off after 3 steps, [95% interval]"
+    )
+    assert shown[1:] == [
+        "  a2c_abn: mean 0.0 [0.0, 0.0], IQM 0.0 [0.0, 0.0]",
+        "  zero: mean 0.0 [0.0, 0.0], IQM 0.0 [0.0, 0.0], difference +0.0 [+0.0, +0.0]",
+    ]
+
+
 def test_its_scores_are_those_of_the_command(agent: Agent, run: Run) -> None:
     specs = read_interventions(["zero"], "a2c_abn", run.recipe.agent)
     expected = evaluate_run(run, n_games=2, interventions=specs, seed=3, device="cpu")
@@ -172,14 +227,21 @@ def test_a_model_answers_as_its_evaluation(model: Model) -> None:
     own = model.attend(images)
     for override in (
         "zero",
+        0,
         np.zeros(own.map.shape[2:]),
+        np.zeros(own.map.shape[1:])[:, ::-1],
         torch.zeros_like,
+        lambda maps: 0 * maps.numpy()[..., ::-1],
         torch.zeros_like(own.map),
     ):
         assert not model.attend(images, override).map.any()
     run = Run.open(model.run.path, VisionRunRecipe)
     expected = evaluate_vision(run, interventions=["zero"], device="cpu")
-    assert model.evaluate(interventions="zero").as_json() == expected.as_json()
+    scores = model.evaluate(interventions="zero")
+    assert scores.as_json() == expected.as_json()
+    assert [line.split(":")[0].strip() for line in repr(scores).splitlines()[1:]] == [
+        row.name for row in scores.rows
+    ]
     assert repr(model).startswith("Model(resnet20_abn on cifar10, epoch 1, 1 maps, 3 outputs")
 
 
@@ -192,19 +254,28 @@ def test_mistakes_are_one_line(
     assert "expected a checkpoint, got none yet" in complaint(lambda: rl_abn.load("new"))
     assert "the nearest is 32" in complaint(lambda: rl_abn.load(run.path, step=5))
     wrong = np.zeros((2, 84, 84), np.uint8)
-    message = complaint(lambda: agent.act(wrong))
-    assert message == "expected observations [n, 4, 84, 84] or [4, 84, 84], got [2, 84, 84]"
+    expected = "expected observations uint8 [4, 84, 84] or [n, 4, 84, 84], got"
+    assert complaint(lambda: agent.act(wrong)) == f"{expected} uint8 [2, 84, 84]"
+    shares = np.zeros((1, 4, 84, 84))  # divided by 255 already
+    assert complaint(lambda: agent.attend(shares)) == f"{expected} float64 [1, 4, 84, 84]"
     obs = np.zeros((2, 4, 84, 84), np.uint8)
     assert "episode_start [2], got [3]" in complaint(lambda: agent.act(obs, False, np.ones(3)))
     assert "got (5, 5)" in complaint(lambda: agent.attend(obs, np.zeros((5, 5))))
+    assert "got object" in complaint(lambda: agent.attend(obs, object()))
+    assert "got str" in complaint(lambda: agent.attend(obs, lambda maps: "dark"))
     assert "did you mean 'zero'?" in complaint(lambda: agent.attend(obs, "zeros"))
     assert "which is 5" in complaint(lambda: agent.attend(obs, "all"))
     assert "1 episode or more" in complaint(lambda: agent.evaluate(episodes=0))
     assert "1 game or more" in complaint(lambda: agent.make_env(0))
+    assert "got 'mask_a3c' with float32 [1, 80, 80]" in complaint(
+        lambda: agent.make_env(protocol="mask_a3c")
+    )
+    assert "got 'new'" in complaint(lambda: agent.make_env(protocol="new"))
     message = complaint(lambda: model.predict(np.zeros((1, 3, 12, 12), np.uint8)))
     assert message == "expected images uint8 [N, 12, 12, 3], got uint8 [1, 3, 12, 12]"
     pictures = np.zeros((2, 12, 12, 3), np.uint8)
     assert "broadcasts" in complaint(lambda: model.attend(pictures, np.zeros((5, 5))))
+    assert "got object" in complaint(lambda: model.attend(pictures, object()))
     assert "broadcasts" in complaint(lambda: model.attend(pictures, np.zeros((3, 1, 3, 3))))
 
 
@@ -218,3 +289,15 @@ def test_shipped_agents_are_found_by_name(
     assert rl_abn.list_agents() == ["pong/a2c_abn"]
     assert rl_abn.load("pong/a2c_abn", device="cpu").step == 32
     assert "did you mean 'pong/a2c_abn'?" in complaint(lambda: rl_abn.load("pong/a2c_ab"))
+    monkeypatch.chdir(tmp_path)
+    Run.create(Path("runs/pong/ppo/seed-0"), run.recipe, "cpu")
+    nearest = complaint(lambda: rl_abn.load("runs/pong/ppo/seed-1"))
+    assert "did you mean 'runs/pong/ppo/seed-0'?" in nearest
+
+
+def test_an_agent_without_maps_has_none_to_replace(tmp_path: Path) -> None:
+    agent = Agent(trained(tmp_path / "run", "a2c_cnn"), device="cpu")
+    obs = agent.make_env().reset()
+    assert agent.attend(obs).map.shape[1] == 0
+    for override in (np.zeros((9, 9)), torch.zeros_like, "zero"):
+        assert "'a2c_cnn', which has none" in complaint(lambda o=override: agent.attend(obs, o))

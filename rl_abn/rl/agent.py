@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,22 @@ import torch
 from torch import Tensor
 
 from rl_abn.attention import Intervention, MapOverride
+from rl_abn.attention.override import as_override
 from rl_abn.compute.device import device_of
 from rl_abn.errors import RlAbnError
 from rl_abn.networks import forget
 from rl_abn.recipes import RunRecipe
 from rl_abn.rl.envs.ale_vec_env import AleVecEnv
-from rl_abn.rl.evaluation.evaluate import RunEvaluation, evaluate_run
+from rl_abn.rl.evaluation.evaluate import (
+    RunEvaluation,
+    check_observations,
+    described,
+    evaluate_run,
+    protocol_of,
+)
 from rl_abn.rl.evaluation.interventions import read_interventions
 from rl_abn.rl.evaluation.players import AgentPlayer
+from rl_abn.rl.evaluation.watch import Video, watch_game
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.policies.outputs import PolicyOutput
 from rl_abn.rl.training.build import load_policy, training_protocol
@@ -56,7 +65,7 @@ class Agent:
         self.step = checkpoint.step
         self.seed = seed
         self.action_names = tuple(self.make_env().action_names)
-        self.reset()
+        self.reset(seed)
 
     @property
     def recipe(self) -> RunRecipe:
@@ -68,10 +77,17 @@ class Agent:
         """Names of the maps, in the order of `PolicyOutput.map`'s second dimension."""
         return self.policy.map_names
 
-    def reset(self) -> None:
-        """Empties the memory, and starts sampled actions and interventions anew from the seed."""
-        name = self.recipe.agent_name
-        self._player = AgentPlayer(name, self.policy, greedy=False, seed=self.seed)
+    def reset(self, seed: int | None = None) -> None:
+        """Empties the memory and starts interventions anew.
+
+        Args:
+            seed: Sampled actions start anew from it; None goes on with those that come next, so
+                that no two episodes are sampled alike.
+        """
+        if seed is not None:
+            name = self.recipe.agent_name
+            self._player = AgentPlayer(name, self.policy, greedy=False, seed=seed)
+        self._player.state = None
         self._n: int | None = None
         self._interventions: dict[tuple[str, int], Intervention] = {}
 
@@ -93,7 +109,7 @@ class Agent:
             Actions, int64 [n]; of one game without the dimension n, a single one.
 
         Raises:
-            RlAbnError: If a shape is wrong.
+            RlAbnError: If a shape or the dtype is wrong.
         """
         batch = self._batch(obs)
         starts = _starts(episode_start, len(batch))
@@ -111,48 +127,76 @@ class Agent:
     ) -> PolicyOutput:
         """Computes policies, values and maps; the memory is read and stays as it is.
 
+        Hard attention looks at the most probable location; when it acts it samples one.
+
         Args:
             obs: Observations, [n, C, H, W], or of one game, [C, H, W], which is n = 1.
-            map_override: Maps to act on, broadcastable to [n, m, h, w], a function of the agent's
-                own, or an intervention such as "zero" or "inverted:policy".
+            map_override: Maps to act on, broadcastable to [n, m, h, w]: an array, a tensor, a
+                function of the agent's own (float32 on the CPU), or the name of an intervention
+                such as "zero" or "inverted:policy".
             episode_start: As in `act`; "frozen" holds the map of a game's start.
 
+        Returns:
+            Tensors on the CPU without gradients, which NumPy and Matplotlib take as they are.
+            `agent.policy.attend` gives tensors with gradients.
+
         Raises:
-            RlAbnError: If a shape is wrong, or there is no such intervention.
+            RlAbnError: If a shape or the dtype is wrong, there is no such intervention, or the
+                agent has no maps to override.
         """
         batch = self._batch(obs)
         starts = torch.as_tensor(_starts(episode_start, len(batch)), device=self.policy.device)
         state = self._player.state if len(batch) == self._n else None
         if state is not None:
             state = forget(state, starts)
-        override = self._override(map_override, starts)
         images = torch.as_tensor(batch, device=self.policy.device)
         try:
-            with torch.no_grad():
-                return self.policy.attend(images, state, override)[0]
+            override = self._override(map_override, starts)
+            with self.policy.compute.acting(self.policy.device, len(batch)):
+                output, _ = self.policy.attend(images, state, override)
+            return PolicyOutput._make(None if field is None else field.cpu() for field in output)
         except ValueError as error:
             raise RlAbnError(f"map_override: {error}") from None
 
     def make_env(
-        self, n: int = 1, *, seed: int | None = None, life_loss_terminal: bool = False
+        self,
+        n: int = 1,
+        *,
+        seed: int | None = None,
+        protocol: str | None = None,
+        life_loss_terminal: bool | None = None,
     ) -> AleVecEnv:
         """Makes n parallel games as the agent was trained to see them, an SB3 `VecEnv`.
+
+        Whole games: `info["episode"]` comes at the end of each.
 
         Args:
             n: Number of games.
             seed: Of the games; None is the agent's.
-            life_loss_terminal: Whether a lost life sets `done` too, although the game goes on; for
-                agents whose memory is emptied at a lost life (`network.forget_at`).
+            protocol: The protocol's name; None is the one the agent was trained under. The agent
+                keeps the actions it was trained with.
+            life_loss_terminal: Whether a lost life sets `done` too, although the game goes on.
+                None: it does for agents whose memory is emptied there (`network.forget_at`), so
+                that `act(obs, episode_start=dones)` is right for every agent.
+
+        Raises:
+            RlAbnError: If there is no such protocol, or it shows what the agent does not see.
         """
         if n < 1:
             raise RlAbnError(f"expected 1 game or more, got {n}")
-        return AleVecEnv(
-            self.recipe.env.game,
-            training_protocol(self.recipe),
+        recipe = self.recipe
+        name = protocol or recipe.agent.train.protocol
+        if life_loss_terminal is None:
+            life_loss_terminal = self.policy.settings.forget_at == "life"
+        env = AleVecEnv(
+            recipe.env.game,
+            protocol_of(recipe.env, name, training_protocol(recipe).full_action_space),
             n,
             seed=self.seed if seed is None else seed,
             life_loss_terminal=life_loss_terminal,
         )
+        check_observations(self.policy.observation_space, env.observation_space, name)
+        return env
 
     def evaluate(
         self,
@@ -189,6 +233,35 @@ class Agent:
             **options,
         )
 
+    def watch(
+        self,
+        path: str | Path | None = None,
+        *,
+        seed: int | None = None,
+        deterministic: bool = False,
+        **options: Any,
+    ) -> Video:
+        """Records a game beside its maps as a video, as `rl-abn watch` does.
+
+        Args:
+            path: The video, .mp4; None is videos/ in the run folder.
+            seed: Of the game and the sampled actions; None is the agent's.
+            deterministic: Whether it takes the most probable actions (`--greedy`).
+            options: More of `watch_game`: max_steps, scale, report.
+
+        Raises:
+            RlAbnError: If the video cannot be written.
+        """
+        return watch_game(
+            self.run,
+            out=None if path is None else Path(path),
+            greedy=deterministic,
+            step=self.step,
+            seed=self.seed if seed is None else seed,
+            device=str(self.policy.device),
+            **options,
+        )
+
     def __repr__(self) -> str:
         recipe, maps = self.recipe, ", ".join(self.map_names) or "none"
         return (
@@ -197,25 +270,32 @@ class Agent:
         )
 
     def _batch(self, obs: np.ndarray) -> np.ndarray:
-        batch = np.asarray(obs)
-        shape = self.policy.observation_space.shape
+        batch, space = np.asarray(obs), self.policy.observation_space
+        shape = space.shape
         assert shape is not None
-        if batch.shape == shape:
-            return batch[None]
-        if batch.shape[1:] != shape or not len(batch):
-            one = ", ".join(map(str, shape))
+        fits = batch.shape == shape or (batch.shape[1:] == shape and len(batch))
+        # Pixels that were divided by 255 already would be once more, and nobody would see it.
+        if not fits or batch.dtype != space.dtype:
+            several = ", ".join(["n", *map(str, shape)])
             raise RlAbnError(
-                f"expected observations [n, {one}] or [{one}], got {list(batch.shape)}"
+                f"expected observations {described(space)} or [{several}], "
+                f"got {batch.dtype} {list(batch.shape)}"
             )
-        return batch
+        return batch[None] if batch.shape == shape else batch
 
     def _override(self, override: Override | None, starts: Tensor) -> MapOverride | None:
-        if override is None or isinstance(override, Tensor):
-            return override
+        if override is None:
+            return None
         if isinstance(override, str):
             rule = self._intervention(override, len(starts))
             return lambda maps: rule(maps, starts)
-        return override if callable(override) else torch.as_tensor(np.asarray(override))
+        if not self.map_names:
+            # An array would broadcast to no maps, and change nothing.
+            raise RlAbnError(
+                "expected an agent with attention maps for map_override, "
+                f"got '{self.recipe.agent_name}', which has none"
+            )
+        return as_override(override)
 
     def _intervention(self, label: str, n: int) -> Intervention:
         """Returns the intervention of a name for n games, the same one until `reset`."""

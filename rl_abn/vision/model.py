@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rl_abn.attention import Intervention, MapOverride
+from rl_abn.attention.override import as_override
 from rl_abn.compute.device import device_of
 from rl_abn.errors import RlAbnError
 from rl_abn.recipes import VisionRunRecipe
@@ -73,7 +74,7 @@ class Model:
 
         The arguments are those of `attend`.
         """
-        outputs: np.ndarray = self.attend(images, speed=speed).outputs.cpu().numpy()
+        outputs: np.ndarray = self.attend(images, speed=speed).outputs.numpy()
         return outputs
 
     def attend(
@@ -86,10 +87,15 @@ class Model:
 
         Args:
             images: RGB, uint8 [N, H, W, 3], or one, [H, W, 3], of the size trained on.
-            map_override: Maps to act on, broadcastable to [N, m, h, w], a function of the
-                network's own, or the name of an intervention, such as "uniform".
+            map_override: Maps to act on, broadcastable to [N, m, h, w]: an array, a tensor, a
+                function of the network's own (float32 on the CPU, some of the N at a time), or the
+                name of an intervention, such as "uniform".
             speed: The vehicle's, [N] or one number, in the unit of the driving log; only for
                 networks that take it.
+
+        Returns:
+            Tensors on the CPU without gradients, which NumPy and Matplotlib take as they are.
+            `model.network.attend` gives tensors with gradients.
 
         Raises:
             RlAbnError: If a shape is wrong, a speed is missing, or there is no such intervention.
@@ -97,7 +103,10 @@ class Model:
         trained = self._trained
         pixels = self._pixels(images)
         speeds = self._speeds(speed, len(pixels))
-        override = self._override(map_override, len(pixels))
+        try:
+            override = self._override(map_override, len(pixels))
+        except ValueError as error:
+            raise RlAbnError(f"map_override: {error}") from None
         parts = []
         for start in range(0, len(pixels), BATCH):
             part = slice(start, start + BATCH)
@@ -111,7 +120,7 @@ class Model:
                 raise RlAbnError(str(error)) from None
         fields = zip(*parts, strict=True)
         return VisionAttention(
-            *(None if values[0] is None else torch.cat(values) for values in fields)  # type: ignore[arg-type]
+            *(None if values[0] is None else torch.cat(values).cpu() for values in fields)  # type: ignore[arg-type]
         )
 
     def evaluate(
@@ -184,13 +193,13 @@ class Model:
             device = self._trained.device
             rule = Intervention(names[0], generator=torch.Generator(device).manual_seed(self.seed))
             return lambda maps: rule(maps, torch.ones(len(maps), dtype=torch.bool, device=device))
-        if override is None or (callable(override) and not isinstance(override, Tensor)):
-            return override
-        maps = override if isinstance(override, Tensor) else torch.as_tensor(np.asarray(override))
+        if override is None:
+            return None
+        maps = as_override(override)
+        if not isinstance(maps, Tensor):
+            return maps
         if maps.ndim > 4 or (maps.ndim == 4 and len(maps) not in (1, n)):
             raise RlAbnError(
                 f"expected a map that broadcasts to [{n}, m, h, w], got {list(maps.shape)}"
             )
-        return (
-            maps.expand(n, *maps.shape[-3:]) if maps.ndim >= 3 else maps.expand(n, 1, *maps.shape)
-        )
+        return maps.reshape((1,) * (4 - maps.ndim) + maps.shape).expand(n, -1, -1, -1)

@@ -120,25 +120,12 @@ def evaluate(
     Raises:
         RlAbnError: If the recipe has no such protocol, or its observations do not fit the player.
     """
-    protocols = {str(name): protocol for name, protocol in recipe.protocol.items()}
-    if protocol_name not in protocols:
-        raise RlAbnError(
-            f"expected a protocol of the game's recipe ({', '.join(protocols)}), "
-            f"got '{protocol_name}'"
-        )
-    protocol = protocols[protocol_name]
-    if full_action_space is not None:
-        protocol = protocol.model_copy(update={"full_action_space": full_action_space})
+    protocol = protocol_of(recipe, protocol_name, full_action_space)
     if max_steps is not None:
         cap = min(protocol.max_frames, max_steps * protocol.frame_skip)
         protocol = protocol.model_copy(update={"max_frames": cap})
     env = evaluation_env(recipe, protocol, n_games, seed)
-    if player.observation_space not in (None, env.observation_space):
-        raise RlAbnError(
-            f"expected a protocol with observations {_described(player.observation_space)}, on "
-            f"which the agent was trained, got '{protocol_name}' with "
-            f"{_described(env.observation_space)}"
-        )
+    check_observations(player.observation_space, env.observation_space, protocol_name)
     games = play_games(player, env, n_games, report, done_before)
     scores = np.array([game.score for game in games])
     average = mean(scores, seed)
@@ -156,7 +143,39 @@ def evaluate(
     )
 
 
-def _described(space: spaces.Space | None) -> str:
+def protocol_of(recipe: EnvRecipe, name: str, full_action_space: bool | None = None) -> Protocol:
+    """Returns the protocol of a name, with an agent's own actions where they are given.
+
+    Raises:
+        RlAbnError: If the recipe has no such protocol.
+    """
+    protocols = {str(key): protocol for key, protocol in recipe.protocol.items()}
+    if name not in protocols:
+        raise RlAbnError(
+            f"expected a protocol of the game's recipe ({', '.join(protocols)}), got '{name}'"
+        )
+    if full_action_space is None:
+        return protocols[name]
+    return protocols[name].model_copy(update={"full_action_space": full_action_space})
+
+
+def check_observations(
+    trained_on: spaces.Space | None, seen: spaces.Space, protocol_name: str
+) -> None:
+    """Refuses a protocol that shows what a player does not see; None sees anything.
+
+    Raises:
+        RlAbnError: If the spaces differ.
+    """
+    if trained_on not in (None, seen):
+        raise RlAbnError(
+            f"expected a protocol with observations {described(trained_on)}, on "
+            f"which the agent was trained, got '{protocol_name}' with {described(seen)}"
+        )
+
+
+def described(space: spaces.Space | None) -> str:
+    """Returns dtype and shape of observations, such as "uint8 [4, 84, 84]"."""
     assert space is not None
     return f"{space.dtype} {list(space.shape or ())}"
 
@@ -202,6 +221,17 @@ class RunEvaluation(NamedTuple):
             return None
         agent, random = self.intact.mean, self.random.mean
         return agent.low is not None and random.high is not None and agent.low > random.high
+
+    def __repr__(self) -> str:
+        cut = "" if self.max_steps is None else f", cut off after {self.max_steps:,} steps"
+        lines = [
+            f"{self.game}, {self.run} at step {self.step:,}: raw scores of "
+            f"{len(self.intact.games):,} games each{cut}, [95% interval]"
+        ]
+        for player in self.evaluations:
+            said = f"  {player.player}: mean {player.mean:.1f}, IQM {player.iqm:.1f}"
+            lines.append(said + (f", difference {player.difference}" if player.difference else ""))
+        return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:
         """Returns plain data for JSON."""

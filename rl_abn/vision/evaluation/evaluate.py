@@ -62,6 +62,13 @@ class VisionEvaluation(NamedTuple):
     seed: int
     extra: dict[str, Any]
 
+    def __repr__(self) -> str:
+        lines = [f"{self.title}, {self.run} at epoch {self.step:,}: {self.n:,} {self.split} images"]
+        for row in self.rows:
+            numbers = ", ".join(f"{name} {number:.3f}" for name, number in row.numbers.items())
+            lines.append(f"  {row.name}: {numbers}")
+        return "\n".join(lines)
+
     def as_json(self) -> dict[str, Any]:
         """Returns the evaluation as plain data."""
         return {**self._asdict(), "rows": [row.as_json() for row in self.rows]}
