@@ -130,6 +130,10 @@ def test_the_buffer_keeps_floats():
     obs = np.random.default_rng(0).standard_normal((3, 1, 80, 80)).astype(np.float32)
     for t in range(2):
         assert np.array_equal(buffer.observe(t, slice(0, 3), obs - t).numpy(), obs - t)
+        actions = torch.zeros(3, dtype=torch.int64)
+        step = {"actions": actions, "value": torch.zeros(3), "action_logits": torch.zeros(3, 2)}
+        buffer.record(slice(0, 3), step)
+    buffer.write_recorded()
     assert buffer.observations.dtype == torch.float32
     samples = buffer.samples(torch.tensor([4, 0]))
     assert np.array_equal(samples.observations.numpy(), np.stack([obs[1] - 1, obs[0]]))
@@ -154,7 +158,7 @@ def test_ppo_ratio_is_1_on_the_first_minibatch_of_every_update(settings):
             with torch.no_grad():
                 logits = model.policy.attend(samples.observations)[0].action_logits
             new = distributions.log_prob(logits, samples.actions)
-            ratios.append((new - samples.old_log_prob).exp())
+            ratios.append((new - samples.old.log_prob).exp())
         seen.add(model._n_updates)
         return loss(samples, clip_range)
 
@@ -189,10 +193,12 @@ def test_a_cut_off_game_is_valued_by_its_normalised_last_observation():
     )
     model._setup_learn(32)
     model.collect_rollouts(model.env, model._init_callback(None), model.rollout_buffer, 16)
-    single = [obs for obs in valued if len(obs) == 1]
-    assert len(single) == 2
-    for obs in single:
-        assert obs.dtype == torch.float32
+    # A pass a step, one for the last observations, and one for both games that were cut off.
+    assert len(valued) == 16 + 1 + 1
+    cut_off = valued[-1]
+    assert cut_off.shape == (2, 1, 80, 80)
+    assert cut_off.dtype == torch.float32
+    for obs in cut_off:
         assert 0.5 < obs.std() < 2
 
 
