@@ -40,6 +40,8 @@ def check_option(owner: str, option: str, value: object, defaults: Mapping[str, 
             + (did_you_mean(option, defaults) if defaults else "it has none")
         )
     kind = type(defaults[option])
+    if kind not in _TYPES:  # such as None: the default says nothing about the type
+        return
     types, said = _TYPES[kind]
     if not isinstance(value, types) or (kind is not bool and isinstance(value, bool)):
         raise ValueError(f"expected {owner}'s {option} to be {said}, got {value!r}")

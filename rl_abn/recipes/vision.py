@@ -68,6 +68,18 @@ class VisionNetworkTable(Table):
         return dict(self.__pydantic_extra__)
 
 
+def check_vision_mechanism(mechanism: str) -> None:
+    """Raises ValueError if there is no such mechanism, or it needs an agent's LSTM for a query."""
+    if mechanism not in MECHANISMS:  # only then are all of them loaded, to name the nearest
+        gates = [name for name in MECHANISMS if not MECHANISMS[name].abilities.queries]
+        check_name("mechanism", mechanism, gates)
+    if MECHANISMS[mechanism].abilities.queries:
+        raise ValueError(
+            f"expected a mechanism that asks no question, got '{mechanism}', which needs an "
+            "agent's LSTM to ask it: the nearest is 'mask'"
+        )
+
+
 class VisionAttentionTable(Table):
     """How the network attends. Keys besides this are the mechanism's own options.
 
@@ -93,13 +105,7 @@ class VisionAttentionTable(Table):
 
     @model_validator(mode="after")
     def _exists(self) -> Self:
-        if self.mechanism in MECHANISMS and MECHANISMS[self.mechanism].abilities.queries:
-            raise ValueError(
-                f"expected a mechanism that asks no question, got '{self.mechanism}', which needs "
-                "an agent's LSTM to ask it: the nearest is 'mask'"
-            )
-        gates = [name for name in MECHANISMS if not MECHANISMS[name].abilities.queries]
-        check_name("mechanism", self.mechanism, gates)
+        check_vision_mechanism(self.mechanism)
         check_mechanism_options(self.mechanism, self.options)
         return self
 

@@ -15,6 +15,8 @@ from rl_abn.attention import (
     register_mechanism,
 )
 from rl_abn.attention.mechanisms.registry import ENTRY_POINTS
+from rl_abn.recipes import load_model
+from rl_abn.recipes.options import check_option
 
 G = torch.Generator().manual_seed(0)
 FEATURES = torch.randn(2, 8, 5, 6, generator=G)
@@ -172,3 +174,28 @@ def test_an_installed_package_brings_mechanisms(monkeypatch):
 def test_an_unknown_name_is_a_key_error():
     with pytest.raises(KeyError, match="residul"):
         MECHANISMS["residul"]
+
+
+def test_a_broken_package_is_one_line_and_bothers_nobody_who_does_not_ask_for_it(monkeypatch):
+    class Broken(EntryPoint):
+        def load(self):
+            raise ImportError("no module named 'gone'\nand a long story")
+
+    point = Broken("broken", "package:Broken", ENTRY_POINTS)
+    monkeypatch.setattr(MECHANISMS, "_installed", {"broken": point})
+    assert "broken" in MECHANISMS
+    assert load_model("resnet20_abn").attention.has_maps
+    with pytest.raises(ValueError, match=r"package:Broken, got no module named 'gone'$"):
+        MECHANISMS["broken"]
+
+
+def test_an_option_needs_a_default_and_may_have_one_of_any_type(doubled):
+    class Needy(Mechanism):
+        abilities = Abilities()
+
+        def __init__(self, site, *, width: int):
+            super().__init__()
+
+    with pytest.raises(TypeError, match="expected a default of Needy's option 'width', got none"):
+        register_mechanism("needy", Needy)
+    check_option("needy", "width", 3, {"width": None})

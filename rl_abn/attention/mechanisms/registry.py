@@ -34,23 +34,46 @@ class MechanismRegistry(Mapping[str, MechanismClass]):
         run again defines it anew, and the newest definition counts.
 
         Raises:
-            TypeError: If it is no subclass of `Mechanism` or declares no abilities.
+            TypeError: If it is no subclass of `Mechanism`, declares no abilities, or has an option
+                without a default.
             ValueError: If the name belongs to another mechanism.
         """
         if not (isinstance(mechanism, type) and issubclass(mechanism, Mechanism)):
             raise TypeError(f"expected a subclass of Mechanism for '{name}', got {mechanism!r}")
         if getattr(mechanism, "abilities", None) is None:
             raise TypeError(f"expected {mechanism.__name__} to declare its abilities, got none")
+        for option, default in _options(mechanism).items():
+            if default is inspect.Parameter.empty:
+                raise TypeError(
+                    f"expected a default of {mechanism.__name__}'s option '{option}', got none"
+                )
         known = self._classes.get(name)
         if known is not None and _defined_as(known) != _defined_as(mechanism):
             raise ValueError(f"expected a new name, got '{name}', which is {known.__qualname__}")
         self._classes[name] = mechanism
 
     def __getitem__(self, name: str) -> MechanismClass:
-        """Returns the mechanism of a name, loaded from the package that has it."""
+        """Returns the mechanism of a name, loaded from the package that has it.
+
+        Raises:
+            KeyError: If there is none.
+            ValueError: If another package's cannot be loaded or is no mechanism.
+        """
         if name not in self._classes:
-            self.register(name, self._entry_points()[name].load())
+            point = self._entry_points()[name]
+            try:
+                self.register(name, point.load())
+            except Exception as error:  # another package's code may raise anything
+                why = str(error).partition("\n")[0] or type(error).__name__
+                raise ValueError(
+                    f"expected the mechanism '{name}' of an installed package, {point.value}, "
+                    f"got {why}"
+                ) from None
         return self._classes[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Returns whether there is a mechanism of a name, without loading it."""
+        return name in self._classes or name in self._entry_points()
 
     def __iter__(self) -> Iterator[str]:
         """Yields all names, those of installed packages last."""
@@ -104,5 +127,9 @@ def register_mechanism(name: str, mechanism: type) -> None:
 
 def mechanism_options(name: str) -> dict[str, object]:
     """Returns a mechanism's options, its keyword-only arguments, and their defaults."""
-    parameters = inspect.signature(MECHANISMS[name].__init__).parameters.values()
+    return _options(MECHANISMS[name])
+
+
+def _options(mechanism: type) -> dict[str, object]:
+    parameters = inspect.signature(mechanism).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}

@@ -19,7 +19,8 @@ from rl_abn.attention import (
     WeightedGlobalPooling,
     override_map,
 )
-from rl_abn.errors import RlAbnError, did_you_mean
+from rl_abn.errors import RlAbnError
+from rl_abn.recipes.vision import check_vision_mechanism
 from rl_abn.vision.models.backbone import Backbone, he_init
 from rl_abn.vision.models.network import VisionAttention, VisionNetwork
 from rl_abn.vision.tasks import Task
@@ -176,16 +177,10 @@ def _pool(backbone: Backbone, n_outputs: int) -> nn.Module:
 def _check(backbone: Backbone, n_outputs: int, mechanism: str, dropout: float) -> None:
     if n_outputs < 1:
         raise RlAbnError(f"expected 1 or more outputs, got {n_outputs}")
-    gates = [name for name in MECHANISMS if not MECHANISMS[name].abilities.queries]
-    if mechanism in MECHANISMS and mechanism not in gates:
-        raise RlAbnError(
-            f"expected a mechanism that asks no question, got '{mechanism}', which needs an "
-            "agent's LSTM to ask it: the nearest is 'mask'"
-        )
-    if mechanism not in MECHANISMS:
-        raise RlAbnError(
-            f"expected a mechanism, got '{mechanism}': {did_you_mean(mechanism, gates)}"
-        )
+    try:
+        check_vision_mechanism(mechanism)
+    except ValueError as error:
+        raise RlAbnError(str(error)) from None
     if MECHANISMS[mechanism].abilities.maps is not None and not backbone.attends:
         name = type(backbone).__name__
         raise RlAbnError(
