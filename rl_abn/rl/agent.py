@@ -241,7 +241,7 @@ class Agent:
         deterministic: bool = False,
         **options: Any,
     ) -> Video:
-        """Records a game beside its maps as a video, as `rl-abn watch` does.
+        """Records a game as a video, by the checkpoint's weights, as `rl-abn watch` does.
 
         Args:
             path: The video, .mp4; None is videos/ in the run folder.

@@ -207,7 +207,7 @@ def _drive_track(
         outcome = simulator.step(controls)
         score, completed = score + outcome.reward, simulator.completed
         t += 1
-        intervention = referee.judge(simulator.state.place.offset, outcome.lost)
+        intervention = referee.judge(simulator.state.position.offset, outcome.lost)
         last = outcome.finished or outcome.lost or t == rules.max_steps
         for observer in observers:
             assert frame is not None
@@ -230,7 +230,7 @@ def _drive_track(
         if last:
             break
         if intervention:
-            simulator.put(simulator.state.place.station, speed=rules.restart_speed)
+            simulator.put(simulator.state.position.station, speed=rules.restart_speed)
     return TrackResult(
         track=track,
         score=score,

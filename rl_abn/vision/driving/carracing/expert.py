@@ -54,13 +54,13 @@ class Expert:
     def answer(self, car: CarState, line: CentreLine) -> Controls:
         """Says what it would do, wherever the car is."""
         ahead = max(self.shortest_look_ahead, self.look_ahead_s * car.speed)
-        x, y = line.at(car.place.station + ahead)
+        x, y = line.at(car.position.station + ahead)
         distance, bearing = distance_and_bearing(car.pose, float(x), float(y))
         steering = -pursuit_angle(distance, bearing) / LOCK_RAD
         rolling = min(max(car.speed / _ROLLS, _LEAST_TURN), 1.0)
         steering = rolling * min(max(steering, -1.0), 1.0)
         pointed = max(1.0 - abs(bearing) / _LOST_RAD, 0.0)
-        target = min(self.speed_limit(line, car.place.station), pointed * self.top_speed)
+        target = min(self.speed_limit(line, car.position.station), pointed * self.top_speed)
         missing = max(target, _SLOWEST) - car.speed
         # Rear wheels that push hard in a bend lose their hold; a car that stands has to get away.
         gently = max(1.0 - abs(steering), _LEAST_PUSH)

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 
 from rl_abn.errors import RlAbnError
 from rl_abn.vision.driving.carracing.controls import LOCK_RAD, Controls
-from rl_abn.vision.driving.carracing.track import CentreLine, Place, Pose
+from rl_abn.vision.driving.carracing.track import CentreLine, Pose, TrackPosition
 
 if TYPE_CHECKING:
     from rl_abn.vision.driving.carracing.engine import Engine
@@ -28,12 +28,12 @@ class CarState(NamedTuple):
 
     Attributes:
         pose: Where the car is and where it points.
-        place: Where that is as seen from the centre line.
+        position: Where that is as seen from the centre line.
         speed: In the simulator's units a second.
     """
 
     pose: Pose
-    place: Place
+    position: TrackPosition
     speed: float
 
 
@@ -70,7 +70,7 @@ class Simulator:
     def __init__(self) -> None:
         self._engine = _load_engine()
         self.line: CentreLine
-        self._place: Place
+        self._position: TrackPosition
 
     def begin(self, track: int) -> None:
         """Lays out a track, the one Gymnasium's `reset(seed=track)` does, the car at its start.
@@ -88,7 +88,7 @@ class Simulator:
         """Drives on for 1/50 s."""
         action = np.array([controls.steering * LOCK_RAD, controls.throttle, controls.brake])
         _, reward, ended, _, info = self._engine.step(action)
-        self._find(near=self._place.station)
+        self._find(near=self._position.station)
         finished = bool(info.get("lap_finished", False))
         return Outcome(float(reward), finished, bool(ended) and not finished)
 
@@ -121,7 +121,7 @@ class Simulator:
         """The car as a privileged driver sees it."""
         hull = self._engine.car.hull
         pose = Pose(float(hull.position[0]), float(hull.position[1]), float(hull.angle))
-        return CarState(pose, self._place, self.speed)
+        return CarState(pose, self._position, self.speed)
 
     @property
     def speed(self) -> float:
@@ -145,7 +145,7 @@ class Simulator:
 
     def _find(self, near: float) -> None:
         x, y = self._engine.car.hull.position
-        self._place = self.line.place(x, y, near=near)
+        self._position = self.line.locate(x, y, near=near)
 
 
 def _load_engine() -> Engine:

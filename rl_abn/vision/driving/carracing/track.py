@@ -35,7 +35,7 @@ class Pose(NamedTuple):
     heading: float
 
 
-class Place(NamedTuple):
+class TrackPosition(NamedTuple):
     """A position as seen from the centre line.
 
     Attributes:
@@ -91,7 +91,9 @@ class CentreLine:
         wrapped: np.ndarray = (change + np.pi) % (2 * np.pi) - np.pi
         return wrapped / (2 * _HALF_BEND)
 
-    def place(self, x: float, y: float, *, near: float | None = None, reach: float = 15.0) -> Place:
+    def locate(
+        self, x: float, y: float, *, near: float | None = None, reach: float = 15.0
+    ) -> TrackPosition:
         """Finds the line's nearest point to a position.
 
         Args:
@@ -112,7 +114,7 @@ class CentreLine:
         dx, dy = self._directions[i]
         left = dx * across[i, 1] - dy * across[i, 0]
         station = float(self._stations[i] + along[i]) % self.length
-        return Place(station, float(np.copysign(distances[i], left)))
+        return TrackPosition(station, float(np.copysign(distances[i], left)))
 
     def pose(self, station: float, offset: float = 0.0, turned: float = 0.0) -> Pose:
         """Returns a pose beside the line.

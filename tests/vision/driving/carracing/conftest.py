@@ -37,7 +37,7 @@ class CircleCar:
         self, station: float, *, offset: float = 0.0, turned: float = 0.0, speed: float = 0.0
     ) -> None:
         self.pose, self.speed = self.line.pose(station, offset, turned), speed
-        self.place = self.line.place(self.pose.x, self.pose.y)
+        self.position = self.line.locate(self.pose.x, self.pose.y)
 
     def step(self, controls: Controls) -> Outcome:
         wheel = -controls.steering * LOCK_RAD
@@ -47,18 +47,18 @@ class CircleCar:
         y += self.speed * math.cos(heading) / FPS
         self.pose = Pose(x, y, heading)
         self.speed = max(self.speed + (60 * controls.throttle - 60 * controls.brake) / FPS, 0.0)
-        self.place = self.line.place(x, y)
+        self.position = self.line.locate(x, y)
         self.steps += 1
         before = self.completed
-        if self.reached < self.place.station < self.reached + 10:
-            self.reached = self.place.station
+        if self.reached < self.position.station < self.reached + 10:
+            self.reached = self.position.station
         finished = self.completed > 0.95
         lost = max(abs(x), abs(y)) > 333
         return Outcome(1000 * (self.completed - before) - 0.1, finished, lost)
 
     @property
     def state(self) -> CarState:
-        return CarState(self.pose, self.place, self.speed)
+        return CarState(self.pose, self.position, self.speed)
 
     @property
     def completed(self) -> float:

@@ -87,7 +87,7 @@ def test_a_car_is_put_back_beside_where_it_is(circle_car):
     poses = []
 
     def note(station: float, **how: float) -> None:
-        poses.append((station, circle_car.place.station, how))
+        poses.append((station, circle_car.position.station, how))
         type(circle_car).put(circle_car, station, **how)
 
     circle_car.put = note

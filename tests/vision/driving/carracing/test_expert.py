@@ -20,7 +20,7 @@ from rl_abn.vision.driving.carracing.track import CentreLine, Pose
 
 def car_at(line: CentreLine, offset: float, turned: float, speed: float) -> CarState:
     pose = line.pose(20.0, offset, turned)
-    return CarState(pose, line.place(pose.x, pose.y), speed)
+    return CarState(pose, line.locate(pose.x, pose.y), speed)
 
 
 def test_bearings_are_positive_to_the_left():
@@ -108,7 +108,7 @@ def test_it_drives_round_the_circle_in_the_middle(circle_car):
     for step in range(600):
         outcome = circle_car.step(Expert().answer(circle_car.state, circle_car.line))
         if step > 100:
-            worst = max(worst, abs(circle_car.place.offset))
+            worst = max(worst, abs(circle_car.position.offset))
         if outcome.finished:
             break
     assert outcome.finished

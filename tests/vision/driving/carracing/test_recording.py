@@ -103,7 +103,7 @@ def test_the_first_label_steers_back_from_where_the_drive_starts(tmp_path, circl
     offsets = []
     for track in range(8):
         record_log(tmp_path / str(track), [track], recording, simulator=circle_car)
-        offsets.append(circle_car.place.offset)
+        offsets.append(circle_car.position.offset)
     labels = [float(rows_of(tmp_path / str(track))[0]["steering"]) for track in range(8)]
     assert min(offsets) < -1
     assert max(offsets) > 1

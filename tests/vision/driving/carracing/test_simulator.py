@@ -71,8 +71,8 @@ def test_five_actions_are_gymnasiums(simulator, action):
 def test_the_line_is_the_roads(simulator):
     simulator.begin(0)
     state = simulator.state
-    assert abs(state.place.offset) < 0.1
-    assert state.place.station == pytest.approx(0.0, abs=0.1)
+    assert abs(state.position.offset) < 0.1
+    assert state.position.station == pytest.approx(0.0, abs=0.1)
     assert math.remainder(state.pose.heading - simulator.line.heading(0.0), math.tau) == (
         pytest.approx(0.0, abs=0.05)
     )
@@ -82,8 +82,8 @@ def test_the_line_is_the_roads(simulator):
 def test_a_car_is_put_where_it_is_to_be_and_rolls_on(simulator):
     simulator.begin(2)
     simulator.put(300.0, offset=-2.0, turned=0.1, speed=20.0)
-    pose, place, speed = simulator.state
-    assert place == pytest.approx((300.0, -2.0), abs=0.3)
+    pose, position, speed = simulator.state
+    assert position == pytest.approx((300.0, -2.0), abs=0.3)
     assert pose == pytest.approx(simulator.line.pose(300.0, -2.0, 0.1), abs=1e-4)
     assert speed == pytest.approx(20.0)
     for _ in range(25):
@@ -133,7 +133,7 @@ def test_the_expert_finds_back_from_the_grass(simulator):
     simulator.put(100.0, offset=12.0, turned=0.8, speed=20.0)
     for _ in range(200):
         simulator.step(Expert().answer(simulator.state, simulator.line))
-    assert abs(simulator.state.place.offset) < 2.0
+    assert abs(simulator.state.position.offset) < 2.0
     assert simulator.state.speed > 20.0
 
 
@@ -177,5 +177,5 @@ def test_the_expert_gets_away_from_a_stand_in_the_sharpest_bend(simulator, five_
     for _ in range(200):
         controls = Expert().answer(simulator.state, simulator.line)
         simulator.step(nearest_action(controls).controls if five_actions else controls)
-    assert (simulator.state.place.station - bend) % simulator.line.length > 50
-    assert abs(simulator.state.place.offset) < HALF_ROAD
+    assert (simulator.state.position.station - bend) % simulator.line.length > 50
+    assert abs(simulator.state.position.offset) < HALF_ROAD

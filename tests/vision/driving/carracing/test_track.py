@@ -56,20 +56,20 @@ def test_the_curvature_of_a_corner_sums_to_its_angle():
 
 def test_inside_is_left_and_outside_right_of_a_left_turn(circle):
     line = circle(50.0)
-    inside, outside = line.place(40.0, 0.0), line.place(0.0, 57.0)
+    inside, outside = line.locate(40.0, 0.0), line.locate(0.0, 57.0)
     assert inside.offset == pytest.approx(10.0, abs=0.01)
     assert outside.offset == pytest.approx(-7.0, abs=0.01)
     assert outside.station == pytest.approx(line.length / 4)
-    assert circle(50.0, left=False).place(40.0, 0.0).offset == pytest.approx(-10.0, abs=0.01)
+    assert circle(50.0, left=False).locate(40.0, 0.0).offset == pytest.approx(-10.0, abs=0.01)
 
 
 def test_a_pose_is_found_again_where_it_was_put(circle):
     line = circle(50.0)
     for station, offset in [(0.0, 0.0), (33.0, 5.0), (200.0, -6.5), (line.length - 0.5, 2.0)]:
         pose = line.pose(station, offset, 0.25)
-        place = line.place(pose.x, pose.y)
-        assert place.station == pytest.approx(station, abs=0.05)
-        assert place.offset == pytest.approx(offset, abs=0.01)
+        position = line.locate(pose.x, pose.y)
+        assert position.station == pytest.approx(station, abs=0.05)
+        assert position.offset == pytest.approx(offset, abs=0.01)
         tangent = station / 50.0
         assert math.remainder(pose.heading - tangent - 0.25, 2 * math.pi) == pytest.approx(
             0.0, abs=0.01
@@ -79,16 +79,16 @@ def test_a_pose_is_found_again_where_it_was_put(circle):
 def test_a_car_is_on_the_road_it_came_along():
     """Two straights 8 apart: from between them, each is nearest to who was on it."""
     line = CentreLine(np.array([[0.0, 0.0], [0.0, 100.0], [8.0, 100.0], [8.0, 0.0]]))
-    assert line.place(5.0, 50.0).offset == pytest.approx(-3.0)  # of the way back, to its right
-    up = line.place(5.0, 50.0, near=48.0)
+    assert line.locate(5.0, 50.0).offset == pytest.approx(-3.0)  # of the way back, to its right
+    up = line.locate(5.0, 50.0, near=48.0)
     assert up == pytest.approx((50.0, -5.0))
-    assert line.place(5.0, 50.0, near=160.0) == pytest.approx((158.0, -3.0))
+    assert line.locate(5.0, 50.0, near=160.0) == pytest.approx((158.0, -3.0))
 
 
 def test_looking_near_the_start_sees_the_end():
     line = CentreLine(np.array([[0.0, 0.0], [0.0, 100.0], [50.0, 100.0], [50.0, 0.0]]))
-    place = line.place(3.0, -0.5, near=1.0, reach=10.0)
-    assert place == pytest.approx((297.0, 0.5))
+    position = line.locate(3.0, -0.5, near=1.0, reach=10.0)
+    assert position == pytest.approx((297.0, 0.5))
 
 
 def test_a_track_of_the_simulator_is_read():
