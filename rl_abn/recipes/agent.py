@@ -136,6 +136,9 @@ class TrainTable(Table):
         checkpoint_every: The same in agent steps of all games together, as older recipes have it.
             Where it divides by n_envs it is read as checkpoint_every_game_steps, elsewhere it
             holds in its place. None leaves it to checkpoint_every_game_steps.
+        checkpoint_every_minutes: Minutes between two recovery checkpoints, which a killed training
+            goes on from. They change nothing in the training that goes on; the games restart where
+            one is resumed from, as after Ctrl-C. 0 saves none.
         keep: How many of the newest checkpoints stay; 0 keeps all.
         n_probes: Game positions whose maps are kept at every logging point; 0 keeps none.
         precision: "fp32", "bf16", or "auto": bf16 where the processor or GPU computes it natively,
@@ -151,13 +154,14 @@ class TrainTable(Table):
     """
 
     # Fields that may be others when a run is resumed.
-    may_change: ClassVar[tuple[str, ...]] = ("steps", "keep")
+    may_change: ClassVar[tuple[str, ...]] = ("steps", "keep", "checkpoint_every_minutes")
 
     steps: Count = 10_000_000
     protocol: ProtocolName = "legacy"
     log_every: Count = 10_000
     checkpoint_every_game_steps: Count = 31_250
     checkpoint_every: Count | None = None
+    checkpoint_every_minutes: Annotated[float, Field(ge=0, le=10_000)] = 5.0
     keep: Annotated[int, Field(ge=0, lt=2**53)] = 0
     n_probes: Annotated[int, Field(ge=0, le=64)] = 8
     precision: Literal["auto", "fp32", "bf16"] = "auto"

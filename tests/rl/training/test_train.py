@@ -274,7 +274,9 @@ def test_resume_wants_the_same_run(tmp_path):
     start(tmp_path / "run")
     with pytest.raises(RlAbnError, match="expected to resume agent 'ppo_abn', got 'ppo_cnn'"):
         start(tmp_path / "run", "ppo_cnn", on_exists="resume")
-    with pytest.raises(RlAbnError, match=r"only train\.steps and train\.keep may change"):
+    with pytest.raises(
+        RlAbnError, match=r"only train\.steps, train\.keep and train\.\w+ may change"
+    ):
         start(tmp_path / "run", on_exists="resume", settings=["algorithm.gamma=0.5"])
 
 

@@ -304,7 +304,7 @@ def test_a_run_resumes_as_itself_alone(tmp_path: Path, classes: Path) -> None:
             run.path, None, "train.epochs=1", "loss.branch_coef=0.5", on_exists="resume"
         )
     )
-    assert "only train.epochs and train.keep may change" in other
+    assert "only train.epochs, train.keep and train.checkpoint_every_minutes may change" in other
     changed = write_classes(tmp_path / "other", n_train=31)
     assert "expected the data the run was begun with" in complaint(
         lambda: small_run(run.path, changed, "train.epochs=1", on_exists="resume")
