@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TextIO
 
 # The reader of a pipe has gone, or the terminal has: nobody waits for more.
@@ -75,8 +76,8 @@ def safe_output() -> Iterator[SafeStream]:
     """
     _fill_closed_descriptors()
     before = sys.stdout, sys.stderr
-    out, err = (SafeStream(stream or open(os.devnull, "w")) for stream in before)  # noqa: SIM115
-    sys.stdout, sys.stderr = out, err  # type: ignore[assignment]
+    out, err = (SafeStream(stream or _nothing()) for stream in before)
+    sys.stdout, sys.stderr = out, err
     try:
         yield out
     finally:
@@ -93,3 +94,7 @@ def _fill_closed_descriptors() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
+
+
+def _nothing() -> TextIO:
+    return Path(os.devnull).open("w")  # as long as the command runs

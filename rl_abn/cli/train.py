@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rl_abn.cli.next_command import begin_again, command
 from rl_abn.cli.parser import (
     Subparsers,
     add_agent,
@@ -104,7 +104,7 @@ def _train(arguments: argparse.Namespace, settings: list[str], device: str, rank
         train(run, resume=resume, device=device, ranks=ranks)
         return
     steps = run.recipe.agent.train.steps
-    print(f"run folder: {run.path}", flush=True)
+    print(f"run folder: {command(run.path)}", flush=True)
     with ProgressReport(f"training {run.recipe.agent_name}", steps, "steps") as report:
         outcome = train(
             run,
@@ -116,10 +116,16 @@ def _train(arguments: argparse.Namespace, settings: list[str], device: str, rank
             edit_coef=arguments.edit_coef,
         )
     if outcome.interrupted:
-        print(f"stopped at {outcome.step:,} of {steps:,} steps; saved. Go on with:")
+        if not outcome.saved and not outcome.step:
+            print("stopped before the first update; nothing is saved. Begin again with:")
+            print(begin_again(arguments, run.path))
+            sys.exit(130)
+        saved = "saved" if outcome.saved else "nothing new to save"
+        print(f"stopped at {outcome.step:,} of {steps:,} steps; {saved}. Go on with:")
         again = ["rl-abn", "train", "--env", arguments.env, "--agent", arguments.agent]
         again += ["--seed", str(arguments.seed), "--out", str(run.path)]
-        print(shlex.join([*again, "--steps", str(steps), "--on-exists", "resume"]))
+        print(command(*again, "--steps", str(steps), "--on-exists", "resume"))
         sys.exit(130)
-    print(f"trained {outcome.step:,} steps. Curves: tensorboard --logdir {run.path}")
-    print(f"next: rl-abn eval {run.path}")
+    curves = command("tensorboard", "--logdir", run.path)
+    print(f"trained {outcome.step:,} steps. Curves: {curves}")
+    print(f"next: {command('rl-abn', 'eval', run.path)}")

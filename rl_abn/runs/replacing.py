@@ -72,5 +72,8 @@ def remove_replaced(folder: Path) -> None:
 
 def _beside(folder: Path, why: str) -> Path:
     """Returns a hidden name beside a folder, or beside where a link leads."""
-    real = folder.resolve() if os.path.islink(folder) else folder
+    try:
+        real = folder.resolve() if folder.is_symlink() else folder
+    except OSError:  # no name that the file system would take
+        real = folder
     return real.with_name(f".{real.name}.{why}")

@@ -135,8 +135,8 @@ def _train(
     env = make_training_env(recipe, ranks)
     with _naming_memory(recipe):
         model = make_model(recipe, env, device_of(device), ranks)
-    if ranks.is_main:
-        check_room(run.path, 3 * bytes_of(model.policy.state_dict().values()))
+    n_bytes = 3 * bytes_of(model.policy.state_dict().values())  # with the optimizer's two moments
+    ranks.broadcast(lambda: check_room(run.path, n_bytes))
 
     n_checkpoints, rng = 0, None
     if resume:
@@ -144,8 +144,8 @@ def _train(
         if newest is not None:
             n_checkpoints, rng = checkpoint.restore(model, newest)
             checkpoint.seed_games(env, recipe.seed, n_checkpoints, ranks)
-        if ranks.is_main and newest is None:
-            _check_none_was_saved(run)
+        if newest is None:
+            ranks.broadcast(lambda: _check_none_was_saved(run))
         elif ranks.is_main and report is not None:
             _say_where(run, newest)
     if model.num_timesteps >= settings.steps:

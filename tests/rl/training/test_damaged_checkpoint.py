@@ -17,7 +17,6 @@ from rl_abn.files.text import read_json, write_json
 from rl_abn.rl.training import checkpoint
 from rl_abn.rl.training.build import make_model, make_training_env
 from rl_abn.rl.training.metrics import read_metrics
-from rl_abn.runs.metrics import MetricsFile
 from rl_abn.rl.training.probes import ProbeLog
 from rl_abn.rl.training.train import prepare_run, train
 from rl_abn.runs import (
@@ -31,6 +30,7 @@ from rl_abn.runs import (
     save_tensors,
 )
 from rl_abn.runs import checkpoints as checkpoints_module
+from rl_abn.runs.metrics import MetricsFile
 
 SETTINGS = [
     "algorithm.n_envs=2",
