@@ -8,7 +8,7 @@ from typing import Literal
 from rl_abn.errors import RlAbnError
 from rl_abn.recipes import RunRecipe, VisionRunRecipe
 from rl_abn.runs.contents import check_only_run
-from rl_abn.runs.holding import hold, set_aside
+from rl_abn.runs.holding import check_not_held, hold, set_aside
 from rl_abn.runs.replacing import settle
 from rl_abn.runs.run import check_is_run
 
@@ -54,6 +54,7 @@ def check_free(folder: Path, on_exists: OnExists | None, choices: str = CHOICES)
     if on_exists == "overwrite":
         check_is_run(folder)
         check_only_run(folder)
+        check_not_held(folder)
 
 
 def free_folder(folder: Path, on_exists: OnExists | None, choices: str = CHOICES) -> Path:

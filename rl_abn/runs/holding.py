@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rl_abn.errors import RlAbnError
 from rl_abn.files.text import read_json, write_output
-from rl_abn.runs.lock import RunLock
+from rl_abn.runs.lock import RunLock, holder_of, taken
 from rl_abn.runs.replacing import aside_of, settle
 from rl_abn.runs.run import META
 
@@ -46,6 +46,16 @@ def let_go(folder: Path) -> None:
     finally:
         if lock is not None:
             lock.release()
+
+
+def check_not_held(folder: Path) -> None:
+    """Refuses a folder that another process trains or edits; locks nothing.
+
+    Raises:
+        RlAbnError: With who has it.
+    """
+    if folder.resolve() not in _HELD and (holder := holder_of(folder)) is not None:
+        raise taken(folder, holder)
 
 
 @contextmanager

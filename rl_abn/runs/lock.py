@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import math
 import os
 import socket
 import threading
@@ -138,7 +139,7 @@ def holder_of(folder: Path) -> Holder | None:
             return holder or Holder("an unknown host", "", 0, 0, "an unknown time")
         except OSError:
             has_flock = False
-        return holder if _is_held(folder, holder, descriptor, has_flock) else None
+        return holder if _is_held(folder, holder, has_flock) else None
     finally:
         os.close(descriptor)
 
@@ -157,10 +158,10 @@ def _open_locked(folder: Path) -> int:
                 os.close(descriptor)  # its holder ended and removed it just now
                 continue
             holder = Holder.read(descriptor)
-            if holder is not None and _is_held(folder, holder, descriptor, has_flock):
-                raise _taken(folder, holder, descriptor)
+            if holder is not None and _is_held(folder, holder, has_flock):
+                raise taken(folder, holder)
             if holder is not None and not holder.is_on_this_host:
-                age = _age(folder, descriptor)
+                age = _age(folder)
                 warn(f"{folder}: taken over from {holder}, which gave no sign for {age:.0f} s")
             content = json.dumps(Holder.here()._asdict(), indent=2) + "\n"
             os.ftruncate(descriptor, 0)
@@ -182,7 +183,7 @@ def _flock(folder: Path, descriptor: int) -> bool:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if not left:
-                raise _taken(folder, Holder.read(descriptor), descriptor) from None
+                raise taken(folder, Holder.read(descriptor)) from None
             time.sleep(0.05)  # `holder_of` may just be asking
         except OSError as error:
             if error.errno not in _NO_FLOCK:
@@ -193,37 +194,42 @@ def _flock(folder: Path, descriptor: int) -> bool:
     return True
 
 
-def _is_held(folder: Path, holder: Holder | None, descriptor: int, has_flock: bool) -> bool:
+def _is_held(folder: Path, holder: Holder | None, has_flock: bool) -> bool:
     """Whether a holder whom no flock of this machine speaks for still has the folder."""
     if holder is None:
         return False
     if holder.is_on_this_host:
         return not has_flock and holder.lives
-    return _age(folder, descriptor) < STALE_AFTER_S
+    return _age(folder) < STALE_AFTER_S
 
 
-def _taken(folder: Path, holder: Holder | None, descriptor: int) -> RlAbnError:
+def taken(folder: Path, holder: Holder | None) -> RlAbnError:
+    """Returns the error of a folder that another process has."""
     message = f"{folder}: expected a run that nobody trains or edits now, got one that "
     if holder is None:
         return RlAbnError(f"{message}another process has")
     if holder.is_on_this_host:
         return RlAbnError(f"{message}{holder} has; wait for it or stop it")
     return RlAbnError(
-        f"{message}{holder} has (last sign {_age(folder, descriptor):.0f} s ago); if it has ended, "
+        f"{message}{holder} has (last sign {_age(folder):.0f} s ago); if it has ended, "
         f"try again {STALE_AFTER_S / 60:.0f} minutes after that, or remove {folder / LOCK}"
     )
 
 
-def _age(folder: Path, descriptor: int) -> float:
+def _age(folder: Path) -> float:
     """Seconds since a lock was touched, by the clock that also stamps a file made now."""
     probe = folder / f".lock.{os.getpid()}"
+    try:
+        touched = (folder / LOCK).stat().st_mtime
+    except OSError:
+        return math.inf
     try:
         probe.touch()
         now = probe.stat().st_mtime
         probe.unlink()
     except OSError:
         now = time.time()
-    return max(0.0, now - os.fstat(descriptor).st_mtime)
+    return max(0.0, now - touched)
 
 
 def _same_file(path: Path, descriptor: int) -> bool:

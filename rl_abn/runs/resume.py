@@ -12,7 +12,8 @@ from rl_abn.recipes import override
 from rl_abn.runs.folders import OnExists, is_taken
 from rl_abn.runs.holding import hold, let_go_on_failure
 from rl_abn.runs.metrics import read_metrics
-from rl_abn.runs.run import META, METRICS, RecipeT, Run, provenance
+from rl_abn.runs.provenance import provenance
+from rl_abn.runs.run import META, METRICS, RecipeT, Run
 
 
 def run_to_resume(

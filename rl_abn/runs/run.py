@@ -5,16 +5,10 @@ from __future__ import annotations
 import glob
 import math
 import os
-import platform
-import shlex
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Generic, overload
 
@@ -28,6 +22,7 @@ from rl_abn.recipes import RunRecipe, VisionRunRecipe, load_run
 from rl_abn.runs import checkpoints
 from rl_abn.runs.checkpoints import Checkpoint
 from rl_abn.runs.lock import holder_of
+from rl_abn.runs.provenance import provenance
 from rl_abn.runs.replacing import remove_replaced, settle
 
 RECIPE, META, METRICS = "recipe.toml", "meta.json", "metrics.jsonl"
@@ -350,34 +345,3 @@ def write_recipe(folder: Path, recipe: RunRecipe | VisionRunRecipe) -> None:
         write_atomically(folder / RECIPE, tomli_w.dumps(plain))
     except OSError as error:
         raise RlAbnError(f"{folder / RECIPE}: cannot be written: {error.strerror}") from None
-
-
-def provenance(device: str) -> dict[str, Any]:
-    """Returns what a result depends on beside its recipe: versions, machine, command line."""
-    packages = ("rl-abn", "torch", "stable-baselines3", "gymnasium", "ale-py", "numpy")
-    return {
-        "command": shlex.join(["rl-abn", *sys.argv[1:]]),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
-        "commit": _git_commit(),
-        "device": device,
-        "cpu_cores": os.cpu_count(),
-        "platform": platform.platform(),
-        "status": "running",
-        "wall_time_s": 0.0,
-    }
-
-
-def _git_commit() -> str | None:
-    """Returns the checkout's commit, or None in an installed package."""
-    checkout = Path(__file__).resolve().parents[2]
-    if not (checkout / ".git").exists():
-        return None
-    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        result = subprocess.run(
-            [*command, "--exclude=*"], capture_output=True, text=True, check=False
-        )
-    except OSError:  # git is not installed
-        return None
-    return result.stdout.strip() or None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rl_abn.compute.device import device_of
-from rl_abn.errors import RlAbnError, printable
+from rl_abn.errors import RlAbnError, printable, warn
 from rl_abn.map_editing.edit_files import read_edits, write_edits
 from rl_abn.map_editing.edits import Edits
 from rl_abn.progress import ProgressReport
@@ -268,7 +268,11 @@ def _new_run(
 ) -> VisionRun:
     agent = run.recipe.agent.model_copy(update={"edit": table})
     recipe = run.recipe.model_copy(update={"agent": agent})
-    folder = free_folder(folder, on_exists, _CHOICES)
+    try:
+        folder = free_folder(folder, on_exists, _CHOICES)
+    except RlAbnError as error:  # taken since the fine-tuning began, which is not to be lost
+        folder = free_folder(folder, "new")
+        warn(f"{error}; kept in {folder}")
     with let_go_on_failure(folder):
         made = _write_run(run, trained, table, recipe, folder, device, data, edits, seed)
     let_go(folder)
