@@ -8,7 +8,7 @@ from typing import Literal
 from rl_abn.errors import RlAbnError
 from rl_abn.recipes import RunRecipe, VisionRunRecipe
 from rl_abn.runs.contents import check_only_run
-from rl_abn.runs.holding import check_not_held, hold, set_aside
+from rl_abn.runs.holding import check_not_held, hold, is_held, set_aside
 from rl_abn.runs.replacing import settle
 from rl_abn.runs.run import check_is_run
 
@@ -29,7 +29,7 @@ def is_taken(folder: Path) -> bool:
     Raises:
         RlAbnError: If the file system would not take such a name, or it cannot be written.
     """
-    settle(folder)
+    settle(folder, mine=is_held(folder))
     try:
         return folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))
     except OSError as error:

@@ -22,7 +22,7 @@ def hold(folder: Path) -> None:
     Raises:
         RlAbnError: If another process trains or edits it, or it cannot be written.
     """
-    key = folder.resolve()
+    key = _key(folder)
     lock = _HELD.get(key)
     if lock is None or not lock.is_valid:
         if lock is not None:
@@ -36,7 +36,7 @@ def let_go(folder: Path) -> None:
     A run that was set aside is put back where its successor has no checkpoint, and no status says
     "running" any more.
     """
-    key = folder.resolve()
+    key = _key(folder)
     if key not in _HELD:
         return
     lock = _HELD.pop(key)
@@ -54,7 +54,7 @@ def check_not_held(folder: Path) -> None:
     Raises:
         RlAbnError: With who has it.
     """
-    if folder.resolve() not in _HELD and (holder := holder_of(folder)) is not None:
+    if not is_held(folder) and (holder := holder_of(folder)) is not None:
         raise taken(folder, holder)
 
 
@@ -95,7 +95,7 @@ def set_aside(folder: Path) -> None:
     Raises:
         RlAbnError: If it cannot be renamed.
     """
-    key, aside = folder.resolve(), aside_of(folder)
+    key, aside = _key(folder), aside_of(folder)
     lock = _HELD[key]
     try:
         folder.rename(aside)
@@ -113,6 +113,18 @@ def mend_status(folder: Path, status: str) -> None:
         meta = read_json(folder / META)
         if meta.get("status") == "running":
             write_output(folder / META, {**meta, "status": status})
+
+
+def is_held(folder: Path) -> bool:
+    """Whether this process trains or edits a folder, or is about to."""
+    return _key(folder) in _HELD
+
+
+def _key(folder: Path) -> Path:
+    try:
+        return folder.resolve()
+    except (OSError, RuntimeError):  # links in a circle, or no name that there can be
+        return folder.absolute()
 
 
 @atexit.register

@@ -16,7 +16,7 @@ from rl_abn.progress import ProgressReport
 from rl_abn.rl.training import callbacks
 from rl_abn.rl.training.metrics import read_metrics
 from rl_abn.rl.training.train import prepare_run, train
-from rl_abn.runs import METRICS, TRAINING, WEIGHTS, load_tensors
+from rl_abn.runs import METRICS, TRAINING, WEIGHTS, Run, load_tensors
 from tests.complaints import complaint
 
 SETTINGS = [
@@ -232,6 +232,15 @@ def test_a_failing_training_leaves_the_run_it_replaces(old, capsys, impossible, 
     assert "the run that was there is back" in back
     assert error.startswith("rl-abn: error: ")
     assert everything(old) == before
+
+
+def test_a_notebook_may_overwrite_again_and_again(old, capsys):
+    for _ in range(2):
+        run, _ = start(old.path, on_exists="overwrite", steps=64)
+    assert train(run, resume=False, device="cpu").step == 64
+    assert [path.name for path in old.path.parent.iterdir()] == ["run"]
+    assert Run.open(old.path).status == "finished"
+    assert capsys.readouterr().err.count("the run that was there is back") == 1
 
 
 def full_disk(*_):
