@@ -75,7 +75,8 @@ def kill_at(monkeypatch):
 ALWAYS = "train.checkpoint_every_minutes=1e-9"  # after every update
 
 
-def test_recovery_checkpoints_change_no_byte_of_a_training(tmp_path, monkeypatch):
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_recovery_checkpoints_change_no_byte_of_a_training(tmp_path, monkeypatch, precision):
     saved = []
     save = callbacks.checkpoint.save
 
@@ -87,11 +88,11 @@ def test_recovery_checkpoints_change_no_byte_of_a_training(tmp_path, monkeypatch
     ends = []
     for name, minutes in (("none", "train.checkpoint_every_minutes=0"), ("all", ALWAYS)):
         saved.clear()
-        run, _ = start(tmp_path / name, minutes)
+        run, _ = start(tmp_path / name, minutes, f"train.precision={precision}", steps=96)
         train(run, resume=False, device="cpu")
         ends.append((files(run), [row["rollout/ep_rew_mean"] for row in rows(run)]))
     assert ends[0] == ends[1]
-    assert saved == [(32, True), (64, False), (96, True), (128, False), (160, False)]
+    assert saved == [(32, True), (64, False), (96, False)]
     assert run.recoveries == []
 
 
