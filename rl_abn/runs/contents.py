@@ -8,7 +8,6 @@ from pathlib import Path
 
 from rl_abn.errors import RlAbnError, printable
 from rl_abn.files.text import read_json
-from rl_abn.runs.run import META
 
 _CHECKPOINT = r"\.?(step|recovery|damaged)-\d+(-\d+)?(\.(partial|replaced|removed))?"
 _PATTERNS = [
@@ -44,7 +43,7 @@ def check_only_run(folder: Path) -> None:
 def _is_edited(folder: Path) -> bool:
     """Whether the run was made of edits and keeps a copy; elsewhere they are somebody's work."""
     try:
-        return "edited" in read_json(folder / META)
+        return "edited" in read_json(folder / "meta.json")
     except RlAbnError:
         return False
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rl_abn.errors import RlAbnError, say
 from rl_abn.runs.checkpoints import list_checkpoints, list_recoveries
+from rl_abn.runs.contents import check_only_run
 from rl_abn.runs.lock import holder_of
 
 
@@ -41,13 +42,26 @@ def settle(folder: Path, *, mine: bool = False) -> None:
             remove_replaced(folder)
             return
         if os.path.lexists(folder):
-            shutil.rmtree(removed := _beside(folder, "removed"), ignore_errors=True)
-            folder.rename(removed)
+            folder.rename(_place_of_failed(folder))
         aside.rename(folder)
         shutil.rmtree(_beside(folder, "removed"), ignore_errors=True)
     except OSError as error:
         raise RlAbnError(f"{folder}: cannot be written: {error.strerror}") from None
     say(f"{folder}: the run that was there is back, as the new one has no checkpoint")
+
+
+def _place_of_failed(folder: Path) -> Path:
+    """Returns where a failed run goes: to be removed, unless it has files of others."""
+    try:
+        check_only_run(folder)
+    except RlAbnError:
+        names = (folder.with_name(f"{folder.name}-failed-{i}") for i in range(1, 10_000))
+        kept = next(path for path in names if not os.path.lexists(path))
+        say(f"{kept}: the run that failed is kept, as it has files of others")
+        return kept
+    removed = _beside(folder, "removed")
+    shutil.rmtree(removed, ignore_errors=True)
+    return removed
 
 
 def has_checkpoint(folder: Path) -> bool:

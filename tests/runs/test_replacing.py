@@ -134,6 +134,17 @@ def test_a_file_of_ones_own_is_never_removed(old: Run, name: str) -> None:
     assert steps(old.path) == [11]
 
 
+def test_a_file_of_ones_own_in_a_run_that_failed_is_kept(old: Run, recipe: RunRecipe) -> None:
+    free_folder(old.path, "overwrite")
+    new = make(old.path, recipe)
+    hold(new.path)
+    (new.path / "notes.txt").write_text("mine")
+    let_go(new.path)
+    assert names(old.path.parent) == ["run", "run-failed-1"]
+    assert (old.path.parent / "run-failed-1" / "notes.txt").read_text() == "mine"
+    assert steps(old.path) == [11]
+
+
 def test_a_link_is_never_removed(old: Run, tmp_path: Path) -> None:
     (old.path / "videos").symlink_to(tmp_path)
     assert "got 'videos'" in complaint(lambda: free_folder(old.path, "overwrite"))
