@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,11 @@ from rl_abn.cli.parser import (
     number,
     whole_number,
 )
+from rl_abn.errors import RlAbnError
 
 if TYPE_CHECKING:
     from rl_abn.rl.training.distributed import Ranks
+    from rl_abn.runs import Run
 
 
 def add(commands: Subparsers) -> None:
@@ -55,6 +58,18 @@ def add(commands: Subparsers) -> None:
         metavar="G",
         help="weight of the distance to the edited maps (default: 1.0)",
     )
+    parser.add_argument(
+        "--eval-every",
+        type=whole_number(0),
+        metavar="N",
+        help="evaluate every N agent steps on games of their own and keep the best checkpoint, "
+        "0 never (default: the recipe's train.eval_every)",
+    )
+    parser.add_argument(
+        "--wandb",
+        metavar="PROJECT",
+        help="show the curves in this project of Weights & Biases (pip install 'rl-abn[wandb]')",
+    )
     add_settings(parser)
     add_device(parser)
     parser.set_defaults(run=run)
@@ -70,6 +85,8 @@ def run(arguments: argparse.Namespace) -> None:
         settings.append(f"train.steps={arguments.steps}")
     if arguments.keep is not None:
         settings.append(f"train.keep={arguments.keep}")
+    if arguments.eval_every is not None:
+        settings.append(f"train.eval_every={arguments.eval_every}")
     ranks = Ranks.of_environment()
     device = ranks.device(arguments.device)
     ranks.join(device_of(device))
@@ -82,7 +99,10 @@ def run(arguments: argparse.Namespace) -> None:
 def _train(arguments: argparse.Namespace, settings: list[str], device: str, ranks: Ranks) -> None:
     from rl_abn.progress import ProgressReport
     from rl_abn.rl.training.train import prepare_run, train
+    from rl_abn.runs.wandb_sync import check_wandb, wandb_sync
 
+    if arguments.wandb is not None:
+        check_wandb()
     edits = None
     if arguments.edits is not None:
         from rl_abn.map_editing.edit_files import read_edits
@@ -105,7 +125,10 @@ def _train(arguments: argparse.Namespace, settings: list[str], device: str, rank
         return
     steps = run.recipe.agent.train.steps
     print(f"run folder: {command(run.path)}", flush=True)
-    with ProgressReport(f"training {run.recipe.agent_name}", steps, "steps") as report:
+    with (
+        wandb_sync(run, arguments.wandb),
+        ProgressReport(f"training {run.recipe.agent_name}", steps, "steps") as report,
+    ):
         outcome = train(
             run,
             resume=resume,
@@ -126,6 +149,19 @@ def _train(arguments: argparse.Namespace, settings: list[str], device: str, rank
         again += ["--seed", str(arguments.seed), "--out", str(run.path)]
         print(command(*again, "--steps", str(steps), "--on-exists", "resume"))
         sys.exit(130)
+    if run.recipe.agent.train.eval_every:
+        _print_best(run)
     curves = command("tensorboard", "--logdir", run.path)
     print(f"trained {outcome.step:,} steps. Curves: {curves}")
     print(f"next: {command('rl-abn', 'eval', run.path)}")
+
+
+def _print_best(run: Run) -> None:
+    from rl_abn.runs.best import best_checkpoint, best_score
+
+    with suppress(RlAbnError):  # somebody may have removed it
+        best = best_checkpoint(run.path)
+        print(
+            f"best evaluation: mean score {best_score(run.path):.1f} at step {best.step:,} "
+            "(--checkpoint best)"
+        )

@@ -1,6 +1,7 @@
 """What a run folder holds, and how it is written and read safely."""
 
 from rl_abn.files.text import read_json, write_atomically, write_json, write_output
+from rl_abn.runs.best import CheckpointChoice
 from rl_abn.runs.checkpoints import (
     STATE,
     TRAINING,
@@ -26,6 +27,7 @@ __all__ = [
     "TRAINING",
     "WEIGHTS",
     "Checkpoint",
+    "CheckpointChoice",
     "MapLog",
     "OnExists",
     "Run",

@@ -9,10 +9,11 @@ from pathlib import Path
 from rl_abn.errors import RlAbnError, printable
 from rl_abn.files.text import read_json
 
-_CHECKPOINT = r"\.?(step|recovery|damaged)-\d+(-\d+)?(\.(partial|replaced|removed))?"
+_CHECKPOINT = r"\.?(step|recovery|damaged|best)-\d+(-\d+)?(\.(partial|replaced|removed))?"
 _PATTERNS = [
     r"recipe\.toml|meta\.json|metrics\.jsonl|outputs\.json|\.lock(\.\d+)?",
     rf"checkpoints/{_CHECKPOINT}/(policy\.safetensors|training\.safetensors|state\.json)",
+    r"checkpoints/best-\d+/evaluation\.json|checkpoints/\.best\.partial/.*",
     rf"checkpoints/{_CHECKPOINT}/\.[^/]*\.partial",
     r"attention/(probes|edits)\.safetensors|attention/maps/step-\d+\.safetensors",
     r"tensorboard/events\.out\.tfevents\.[^/]*",

@@ -20,6 +20,7 @@ from rl_abn.errors import RlAbnError, did_you_mean, warn
 from rl_abn.files.text import kind_of, read_json, write_atomically, write_json, write_output
 from rl_abn.recipes import RunRecipe, VisionRunRecipe, load_run
 from rl_abn.runs import checkpoints
+from rl_abn.runs.best import CheckpointChoice, best_checkpoint
 from rl_abn.runs.checkpoints import Checkpoint
 from rl_abn.runs.lock import holder_of
 from rl_abn.runs.provenance import provenance
@@ -142,12 +143,14 @@ class Run(Generic[RecipeT]):
         """
         return "imported" in read_json(self.path / META)
 
-    def checkpoint(self, step: int | None = None) -> Checkpoint:
-        """Returns the newest checkpoint, or the one of a step.
+    def checkpoint(self, step: CheckpointChoice = None) -> Checkpoint:
+        """Returns the newest checkpoint, the one of a step, or the "best".
 
         Raises:
             RlAbnError: If there is none.
         """
+        if step == "best":
+            return best_checkpoint(self.path)
         found = self.checkpoints or self.recoveries
         if not found:
             raise RlAbnError(f"{self.path}: expected a checkpoint, got none yet")

@@ -44,6 +44,8 @@ OPTIONS = {
         "--keep",
         "--edits",
         "--edit-coef",
+        "--eval-every",
+        "--wandb",
         "--set",
         "--device",
     },

@@ -182,6 +182,11 @@ def _train(
             if edited is not None:
                 model.auxiliary_losses.append(edited.to(model.device))
             seen_rows = training_protocol(recipe).seen_rows
+            if settings.eval_every:
+                from rl_abn.rl.training.periodic_evaluation import EvaluationCallback  # SciPy
+
+                evaluation = EvaluationCallback(run, metrics, stop)
+                callbacks.insert(callbacks.index(checkpoints), evaluation)
             callbacks.append(AttentionCallback(metrics, probes, log_interval, seen_rows))
             if report is not None:
                 callbacks.append(ProgressCallback(report))
