@@ -11,8 +11,9 @@ from jaxtyping import Float, UInt8
 
 from rl_abn.errors import RlAbnError
 from rl_abn.render import draw
-from rl_abn.render.overlay import Scale, check_frame, colour_bar, enlarged, overlay, scale_label
+from rl_abn.render.overlay import check_frame, colour_bar, enlarged, overlay
 from rl_abn.render.panels import HEADER, MARGIN
+from rl_abn.render.scale import Scale, scale_label
 
 LINE = 18
 """Height of a line of text below an image, in pixels."""
@@ -53,7 +54,7 @@ class Example:
 
     Attributes:
         frame: The network's input as an image, uint8 [H, W, 3].
-        maps: The attention maps, floats [m, h, w] in 0..1, m >= 0.
+        maps: The attention maps, floats [m, h, w] as `overlay` takes them, m >= 0.
         answer: The predicted class.
         probability: Its probability, 0..1.
         target: The true class.
