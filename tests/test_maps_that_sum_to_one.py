@@ -81,7 +81,6 @@ def test_an_agents(drawn: list[tuple[float, str]], tmp_path: Path) -> None:
     watch_training(run)
     assert {scale for _, scale in drawn} == {"even"}
     watch_game(run, max_steps=2, scale="frame")
-    watch_training(run, scale="frame")
     assert {scale for _, scale in drawn} == {"even", "even_frame"}
 
 
