@@ -15,7 +15,7 @@ import torch
 
 from rl_abn import __version__
 from rl_abn.cli import main
-from rl_abn.cli.commands import COMMANDS, _parser
+from rl_abn.cli.commands import COMMANDS, make_parser
 from rl_abn.cli.parser import one_of, whole_number
 from rl_abn.recipes import recipe_summary
 from rl_abn.runs import WEIGHTS, Run
@@ -136,7 +136,7 @@ def all_parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentPa
 
 
 def test_no_help_says_a_default_twice() -> None:
-    commands = list(all_parsers(_parser([])))
+    commands = list(all_parsers(make_parser([])))
     assert len(commands) > 10  # those of commands within commands, too
     for command in commands:
         text = " ".join(command.format_help().split())
