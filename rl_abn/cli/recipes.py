@@ -6,6 +6,8 @@ import argparse
 
 from rl_abn.cli.parser import Subparsers
 
+EVERY_GAME = "any other game of ALE by its name, such as assault or ALE/Assault-v5"
+
 
 def add(commands: Subparsers) -> None:
     """Adds the command."""
@@ -17,13 +19,40 @@ def add(commands: Subparsers) -> None:
     parser.add_argument(
         "what", nargs="?", metavar="agents|envs|vision|NAME", help="what to list or show"
     )
+    parser.add_argument(
+        "--new",
+        metavar="GAME",
+        help="write a recipe of any game of ALE to edit, with a comment for every field",
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Lists recipes or shows one."""
+    """Lists recipes, shows one or writes a new one."""
+    if arguments.new is not None:
+        _write_new(arguments.what, arguments.new)
+    else:
+        _list_or_show(arguments.what)
+
+
+def _write_new(what: str | None, game: str) -> None:
+    from rl_abn.errors import RlAbnError, did_you_mean
+    from rl_abn.recipes.ale_games import game_called, list_games, recipe_text
+
+    if what is not None:
+        raise RlAbnError(f"expected --new GAME alone, got '{what}' too")
+    found = game_called(game)
+    if found is None:
+        hint = did_you_mean(game, list_games())
+        raise RlAbnError(f"expected a game of ALE for --new, got '{game}': {hint}")
+    print(recipe_text(found), end="")
+
+
+def _list_or_show(what: str | None) -> None:
     from rl_abn.errors import RlAbnError, did_you_mean
     from rl_abn.recipes import Kind, list_recipes, recipe_path, recipe_summary
+    from rl_abn.recipes.ale_games import list_games, recipe_text
+    from rl_abn.recipes.lookup import is_made
 
     kinds: dict[Kind, tuple[str, str]] = {
         "agents": ("agents", "agents"),
@@ -33,7 +62,6 @@ def run(arguments: argparse.Namespace) -> None:
     }
     names = {kind: list_recipes(kind) for kind in kinds}
     groups = {group for group, _ in kinds.values()}
-    what = arguments.what
     if what is None or what in groups:
         for kind, (group, heading) in kinds.items():
             if what not in (None, group):
@@ -41,11 +69,17 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"{heading}:")
             for name in names[kind]:
                 print(f"  {name:24}{recipe_summary(kind, name)}")
+            if kind == "envs":
+                print(f"  {'GAME':24}{EVERY_GAME}")
         print("next: rl-abn recipes NAME shows one; copy it, change it, and pass its path")
         return
     for kind in kinds:
         if what in names[kind]:
             print(recipe_path(kind, what).read_text("utf-8"), end="")
             return
+    if is_made(what):
+        print(recipe_text(what), end="")
+        return
     everything = [*groups, *(name for some in names.values() for name in some)]
+    everything += list_games()
     raise RlAbnError(f"unknown recipe '{what}': {did_you_mean(what, everything)}")

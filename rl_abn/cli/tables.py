@@ -19,17 +19,18 @@ def evaluation_table(result: RunEvaluation) -> Table:
         f"{result.game}, {first.protocol} protocol, {first.n_actions} actions, "
         f"{'greedy' if first.greedy else 'stochastic'}, cap {first.max_frames:,} frames"
     )
-    captions = [
-        "raw scores of whole games; [ ]: 95% bootstrap interval over the games",
-        "HNS: human-normalised score, 0 is a random player, 1 a person",
-    ]
+    captions = ["raw scores of whole games; [ ]: 95% bootstrap interval over the games"]
+    normalised = first.human_normalised is not None
+    if normalised:
+        captions.append("HNS: human-normalised score, 0 is a random player, 1 a person")
     if result.intervened:
         # The number of games, the same for all, and the extremes make room for the difference.
         title += f", {len(first.games)} games each"
         captions.append("difference: to the intact agent's mean, and as a share of it")
-        headings = ("player", "mean", "IQM", "difference", "share", "HNS")
+        headings = ["player", "mean", "IQM", "difference", "share"]
     else:
-        headings = ("player", "games", "mean", "IQM", "min to max", "HNS")
+        headings = ["player", "games", "mean", "IQM", "min to max"]
+    headings += ["HNS"] if normalised else []
     table = Table(
         title=title,
         caption="\n".join(captions),
@@ -53,6 +54,7 @@ def _cells(evaluation: Evaluation) -> dict[str, str]:
     """Returns the possible cells of a player's row, by heading."""
     scores, difference = evaluation.scores, evaluation.difference
     share = None if difference is None else difference.share
+    normalised = evaluation.human_normalised
     return {
         "player": evaluation.player,
         "games": str(len(scores)),
@@ -61,7 +63,7 @@ def _cells(evaluation: Evaluation) -> dict[str, str]:
         "min to max": f"{min(scores):.0f} to {max(scores):.0f}",
         "difference": "" if difference is None else str(difference),
         "share": "" if share is None else f"{share:+.0%}",
-        "HNS": f"{evaluation.human_normalised:.3f}",
+        "HNS": "" if normalised is None else f"{normalised:.3f}",
     }
 
 

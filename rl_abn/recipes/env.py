@@ -119,10 +119,10 @@ class GameObject(Table):
 
 
 class EnvRecipe(Table):
-    """A game: its protocols, reference scores and objects on the screen."""
+    """A game: its protocols, and where known reference scores and objects on the screen."""
 
     kind: Literal["atari"] = "atari"
     game: Game
     protocol: dict[ProtocolName, Protocol]
-    scores: Scores
+    scores: Scores | None = None
     objects: dict[str, GameObject] = Field(default_factory=dict)

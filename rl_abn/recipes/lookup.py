@@ -14,7 +14,9 @@ from pydantic import BaseModel
 
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.files.text import brief, read_text
+from rl_abn.recipes import ale_games
 from rl_abn.recipes.agent import AgentRecipe
+from rl_abn.recipes.ale_games import make_recipe
 from rl_abn.recipes.env import EnvRecipe
 from rl_abn.recipes.overrides import RecipeT, override, validate
 from rl_abn.recipes.run import RunRecipe
@@ -55,27 +57,21 @@ def recipe_path(kind: Kind, name_or_path: str) -> Path:
     Raises:
         RlAbnError: If there is no such recipe or file.
     """
+    if name_or_path.startswith(ale_games.NAMESPACE) and kind == "envs":
+        raise _unknown(kind, name_or_path)
     if name_or_path.endswith(".toml") or "/" in name_or_path:
         path = Path(name_or_path)
         if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name too long
             raise RlAbnError(f"expected a recipe file, got '{name_or_path}': there is no such file")
         return path
-    names = list_recipes(kind)
-    if name_or_path not in names:
-        one = _ONE[kind]
-        if name_or_path in list_recipes(_OTHER[kind]):
-            other = _ONE[_OTHER[kind]]
-            command = "rl-abn train" if kind.endswith("/vision") else "rl-abn vision train"
-            raise RlAbnError(
-                f"expected {_a(one)}, got '{name_or_path}', {_a(other)}, which is for '{command}'"
-            )
-        raise RlAbnError(f"unknown {one} '{name_or_path}': {did_you_mean(name_or_path, names)}")
+    if name_or_path not in list_recipes(kind):
+        raise _unknown(kind, name_or_path)
     return recipe_folder(kind) / f"{name_or_path}.toml"
 
 
 def recipe_summary(kind: Kind, name: str) -> str:
     """Returns a recipe's opening comment up to the first full stop, colon or semicolon."""
-    lines = recipe_path(kind, name).read_text("utf-8").splitlines()
+    lines = recipe_path(kind, name).read_text("utf-8-sig").splitlines()
     comment = list(takewhile(lambda line: line.startswith("#"), lines))
     text = " ".join(line.removeprefix("#").strip() for line in comment)
     return re.split(r"[.:;](?:\s|$)", text)[0]
@@ -90,13 +86,37 @@ def load_agent(name_or_path: str) -> AgentRecipe:
     return _load(AgentRecipe, "agents", name_or_path)
 
 
-def load_env(name_or_path: str) -> EnvRecipe:
-    """Reads an env recipe.
+def load_env(env: str) -> EnvRecipe:
+    """Reads an env recipe, or makes the one of a game that has no file.
+
+    Args:
+        env: Name or path of a recipe, or a game of ALE by its name or its Gymnasium id, such as
+            "assault" or "ALE/Assault-v5".
 
     Raises:
-        RlAbnError: If it is missing or invalid.
+        RlAbnError: If there is no such recipe or game, or the file is invalid.
     """
-    return _load(EnvRecipe, "envs", name_or_path)
+    return named_env(env)[1]
+
+
+def named_env(env: str) -> tuple[str, EnvRecipe]:
+    """Returns the name that an env has in run folders, and what `load_env` does.
+
+    Raises:
+        RlAbnError: If there is no such recipe or game, or the file is invalid.
+    """
+    if env.startswith(ale_games.NAMESPACE):
+        env = ale_games.game_called(env) or env
+    if is_made(env):
+        return env, make_recipe(env)
+    return recipe_path("envs", env).stem, _load(EnvRecipe, "envs", env)
+
+
+def is_made(name: str) -> bool:
+    """Says whether a name is a game of ALE that no shipped recipe describes."""
+    if name in list_recipes("envs") or name.endswith(".toml") or "/" in name:
+        return False
+    return name in ale_games.list_games()  # asked last, as ALE takes a moment to load
 
 
 def load_model(name_or_path: str) -> ModelRecipe:
@@ -120,14 +140,16 @@ def load_data(name_or_path: str) -> DataRecipe:
 def make_run_recipe(env: str, agent: str, seed: int, settings: Iterable[str] = ()) -> RunRecipe:
     """Resolves a run's recipe from an env recipe, an agent recipe and overrides.
 
-    Recipes are names or paths; `settings` are overrides such as "algorithm.gamma=0.995".
+    Recipes are names or paths, `env` also a game of ALE as `load_env` takes it; `settings` are overrides
+    such as "algorithm.gamma=0.995".
 
     Raises:
         RlAbnError: If something is missing or invalid.
     """
-    recipes = override(load_agent(agent), load_env(env), settings)
-    names = recipe_path("agents", agent).stem, recipe_path("envs", env).stem
-    return _resolved(RunRecipe, names, recipes, seed)
+    agent_recipe = load_agent(agent)
+    env_name, env_recipe = named_env(env)
+    recipes = override(agent_recipe, env_recipe, settings)
+    return _resolved(RunRecipe, (recipe_path("agents", agent).stem, env_name), recipes, seed)
 
 
 def make_vision_recipe(
@@ -178,7 +200,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         RlAbnError: If it cannot be read or is not TOML.
     """
     try:
-        return tomllib.loads(read_text(path, MOST_BYTES))
+        # Some editors begin a file with a byte-order mark, which TOML does not know.
+        return tomllib.loads(read_text(path, MOST_BYTES).removeprefix("\ufeff"))
     except OSError as error:
         raise RlAbnError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -202,6 +225,25 @@ def _resolved(
         "env": recipes[1].model_dump(),
     }
     return validate(run, data, "run")
+
+
+def _unknown(kind: Kind, name: str) -> RlAbnError:
+    """Returns the error for a name that is no recipe of a kind, nor a game of ALE."""
+    one = _ONE[kind]
+    if name in list_recipes(_OTHER[kind]):
+        other = _ONE[_OTHER[kind]]
+        command = "rl-abn train" if kind.endswith("/vision") else "rl-abn vision train"
+        return RlAbnError(
+            f"expected {_a(one)}, got '{name}', {_a(other)}, which is for '{command}'"
+        )
+    names = list_recipes(kind)
+    if kind != "envs":
+        return RlAbnError(f"unknown {one} '{name}': {did_you_mean(name, names)}")
+    otherwise = f"choose one of: {', '.join(names)}, or any other game of ALE by its name"
+    if name.startswith(ale_games.NAMESPACE):
+        names = ale_games.list_ids()
+    hint = did_you_mean(name, {*names, *ale_games.list_games()}, otherwise)
+    return RlAbnError(f"unknown {one} '{name}': {hint}")
 
 
 def _a(noun: str) -> str:

@@ -25,12 +25,12 @@ def validate(model: type[RecipeT], data: Mapping[str, Any], where: str) -> Recip
     """Makes a recipe from plain data; `where` is the file or flag to name in an error.
 
     Raises:
-        RlAbnError: If a key is unknown, missing or out of range: the first mistake, in one line.
+        RlAbnError: If keys are unknown, missing or out of range: all mistakes, in one line.
     """
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise RlAbnError(f"{where}: {_first_mistake(model, error)}") from None
+        raise RlAbnError(f"{where}: {_mistakes(model, error)}") from None
 
 
 def override(agent: AgentT, env: EnvT, settings: Iterable[str]) -> tuple[AgentT, EnvT]:
@@ -94,9 +94,29 @@ def _dotted(data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
-def _first_mistake(model: type[BaseModel], error: ValidationError) -> str:
-    mistakes = error.errors()
-    mistake = next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
+def _mistakes(model: type[BaseModel], error: ValidationError) -> str:
+    """Returns all mistakes in one line, unknown keys first."""
+    found = sorted(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")
+    said = list(dict.fromkeys(_mistake(model, mistake) for mistake in found))
+    # A misspelt key that is required would be reported twice: as unknown and as missing.
+    meant = {
+        (*mistake["loc"][:-1], near[0])
+        for mistake in found
+        if mistake["type"] == "extra_forbidden" and (near := _near(model, mistake))
+    }
+    for mistake in found:
+        if mistake["type"] == "missing" and mistake["loc"] in meant:
+            said.remove(_mistake(model, mistake))
+    more = f"; and {len(said) - _MOST_LISTED} more" if len(said) > _MOST_LISTED else ""
+    return "; ".join(said[:_MOST_LISTED]) + more
+
+
+def _near(model: type[BaseModel], mistake: Any) -> list[str]:
+    *parents, key = mistake["loc"]
+    return get_close_matches(str(key)[:_LONGEST], sorted(_keys(model, parents)), n=1, cutoff=0.5)
+
+
+def _mistake(model: type[BaseModel], mistake: Any) -> str:
     path = _readable(mistake["loc"]).encode("unicode_escape").decode()[-_LONGEST:]
     if mistake["type"] == "extra_forbidden":
         *parents, key = mistake["loc"]
@@ -121,6 +141,7 @@ def _first_mistake(model: type[BaseModel], error: ValidationError) -> str:
 
 # Values and keys of untrusted files can be of any length and depth; error messages are limited.
 _LONGEST = 160
+_MOST_LISTED = 12
 _SHORT = Repr()
 _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict = 3, 8, 8
 _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = _LONGEST

@@ -17,7 +17,9 @@ from rl_abn import __version__
 from rl_abn.cli import main
 from rl_abn.cli.commands import COMMANDS, make_parser
 from rl_abn.cli.parser import one_of, whole_number
+from rl_abn.cli.recipes import EVERY_GAME
 from rl_abn.recipes import recipe_summary
+from rl_abn.recipes.ale_games import recipe_text
 from rl_abn.runs import WEIGHTS, Run
 
 Command = Callable[..., Any]
@@ -74,7 +76,7 @@ OPTIONS = {
     "vision": set(),
     "export": {"--checkpoint"},
     "import": set(),
-    "recipes": set(),
+    "recipes": {"--new"},
     "bench": {
         "--only",
         "--list",
@@ -162,6 +164,8 @@ def listing(kinds: list[str]) -> list[str]:
     for kind in kinds:
         lines.append(f"{HEADINGS[kind]}:")
         lines += [f"  {name:24}{recipe_summary(kind, name)}" for name in RECIPES[kind]]  # type: ignore[arg-type]
+        if kind == "envs":
+            lines.append(f"  {'GAME':24}{EVERY_GAME}")
     return [*lines, "next: rl-abn recipes NAME shows one; copy it, change it, and pass its path"]
 
 
@@ -187,6 +191,33 @@ def test_a_recipe_is_shown_as_it_is(rl_abn: Command, kind: str, name: str) -> No
     code, out, err = rl_abn("recipes", name)
     assert (code, err) == (0, "")
     assert out == (CHECKOUT / kind / f"{name}.toml").read_text("utf-8")
+
+
+def test_a_new_recipe_is_written_and_can_be_trained_on(
+    rl_abn: Command, folder: Path, mistake: Mistake
+) -> None:
+    code, out, err = rl_abn("recipes", "--new", "assault")
+    assert (code, out, err) == (0, recipe_text("assault"), "")
+    assert rl_abn("recipes", "assault").out == rl_abn("recipes", "--new", "ALE/Assault-v5").out
+    (folder / "assault.toml").write_text(out, "utf-8")
+    # A wrong device comes after the recipes have been read.
+    said = mistake("train", "--env", "assault.toml", "--agent", "ppo_abn", "--device", "gpu")
+    assert said == "expected auto, cpu, cuda or cuda:N, got 'gpu'"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ("--new", "asault"),
+            "expected a game of ALE for --new, got 'asault': did you mean 'assault'?",
+        ),
+        (("envs", "--new", "assault"), "expected --new GAME alone, got 'envs' too"),
+        (("asault",), "unknown recipe 'asault': did you mean 'assault'?"),
+    ],
+)
+def test_mistakes_with_new_recipes(mistake: Mistake, words: tuple[str, ...], said: str) -> None:
+    assert mistake("recipes", *words) == said
 
 
 def test_what_is_shown_can_be_passed_back(rl_abn: Command, folder: Path, mistake: Mistake) -> None:

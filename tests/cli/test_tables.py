@@ -65,6 +65,15 @@ def test_no_number_of_a_difference_is_cut_off(width: int) -> None:
         assert words.count(word) == 2
 
 
+def test_without_reference_scores_there_is_no_normalised_column() -> None:
+    unknown = INTACT._replace(human_normalised=None)
+    assert "HNS" not in shown(80, unknown)
+    assert "HNS" not in shown(
+        80, unknown, intervened("zero", -2.0, 1.0)._replace(human_normalised=None)
+    )
+    assert "HNS" in shown(80, INTACT)
+
+
 def test_the_difference_is_shown_with_interventions() -> None:
     random = INTACT._replace(player="random", difference=Difference(1.0, 0.0, 2.0, None))
     assert "difference" not in shown(100, INTACT, random)

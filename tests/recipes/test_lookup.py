@@ -121,19 +121,29 @@ def test_a_file_that_is_no_toml(complaint: Complaint, tmp_path: Path, content: b
     assert complaint(lambda: load_agent(str(file))).startswith(f"{file}: expected TOML, got ")
 
 
-def test_an_empty_file_lacks_the_first_table(complaint: Complaint, tmp_path: Path) -> None:
+def test_an_empty_file_lacks_every_table_that_has_to_be(
+    complaint: Complaint, tmp_path: Path
+) -> None:
     file = tmp_path / "empty.toml"
     file.touch()
     assert complaint(lambda: load_agent(str(file))) == (
         f"{file}: expected a key 'algorithm', got none"
     )
-    assert complaint(lambda: load_env(str(file))) == f"{file}: expected a key 'game', got none"
+    assert complaint(lambda: load_env(str(file))) == (
+        f"{file}: expected a key 'game', got none; expected a key 'protocol', got none"
+    )
 
 
 def test_windows_line_ends_are_fine(tmp_path: Path) -> None:
     file = tmp_path / "crlf.toml"
     text = recipe_path("agents", "ppo_abn").read_bytes().replace(b"\n", b"\r\n")
     file.write_bytes(text)
+    assert load_agent(str(file)) == load_agent("ppo_abn")
+
+
+def test_a_byte_order_mark_is_fine(tmp_path: Path) -> None:
+    file = tmp_path / "marked.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + recipe_path("agents", "ppo_abn").read_bytes())
     assert load_agent(str(file)) == load_agent("ppo_abn")
 
 

@@ -406,3 +406,34 @@ def test_mistakes_are_rlabnerrors_and_no_exception_is_chained(agent_with: Change
     with pytest.raises(RlAbnError) as caught:
         load_agent(str(file))
     assert caught.value.__suppress_context__
+
+
+def test_all_mistakes_are_named_at_once(complaint: Complaint, tmp_path: Path) -> None:
+    text = recipe_path("agents", "ppo_abn").read_text("utf-8")
+    text = text.replace("gamma = 0.99", "gama = 0.99").replace("n_envs = 8", "n_envs = 0")
+    file = tmp_path / "agent.toml"
+    file.write_text(text.replace('"shared"', '"shred"'), "utf-8")
+    message = complaint(lambda: load_agent(str(file)))
+    assert message == (
+        f"{file}: unknown key 'algorithm.gama': did you mean 'gamma'?; "
+        "algorithm.n_envs: expected greater than or equal to 1, got 0; "
+        "attention.maps: expected 'shared' or 'split', got 'shred'"
+    )
+
+
+def test_a_misspelt_key_is_not_missing_too(complaint: Complaint, tmp_path: Path) -> None:
+    file = tmp_path / "env.toml"
+    file.write_text('[game]\ntitel = "P"\nid = "P"\nrom = 1\n', "utf-8")
+    assert complaint(lambda: load_env(str(file))) == (
+        f"{file}: unknown key 'game.titel': did you mean 'title'?; "
+        "game.rom: expected a valid string, got 1; expected a key 'protocol', got none"
+    )
+
+
+def test_a_long_list_of_mistakes_is_cut(complaint: Complaint, tmp_path: Path) -> None:
+    file = tmp_path / "env.toml"
+    lines = "".join(f"key_{i} = 0\n" for i in range(50))
+    file.write_text(lines + recipe_path("envs", "pong").read_text("utf-8"), "utf-8")
+    message = complaint(lambda: load_env(str(file)))
+    assert message.count("unknown key") == 12
+    assert message.endswith("; and 38 more")

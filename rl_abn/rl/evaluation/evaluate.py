@@ -41,7 +41,8 @@ class Evaluation(NamedTuple):
         max_frames: The frame cap.
         mean: Mean raw score.
         iqm: Interquartile mean of the raw scores.
-        human_normalised: The mean, human-normalised: 0 is a random player, 1 a human.
+        human_normalised: The mean, human-normalised: 0 is a random player, 1 a human. None where
+            the recipe has no reference scores.
         seed: Of the games.
         intervention: The intervention on the agent's maps; None for none.
         intervened_maps: Names of the maps it replaced.
@@ -56,7 +57,7 @@ class Evaluation(NamedTuple):
     max_frames: int
     mean: Estimate
     iqm: Estimate
-    human_normalised: float
+    human_normalised: float | None
     seed: int
     intervention: str | None = None
     intervened_maps: tuple[str, ...] = ()
@@ -138,7 +139,9 @@ def evaluate(
         max_frames=protocol.max_frames,
         mean=average,
         iqm=interquartile_mean(scores, seed),
-        human_normalised=human_normalised(average.value, recipe.scores),
+        human_normalised=None
+        if recipe.scores is None
+        else human_normalised(average.value, recipe.scores),
         seed=seed,
     )
 

@@ -6,6 +6,7 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 from rl_abn.errors import RlAbnError
+from rl_abn.recipes import load_env
 from rl_abn.rl.evaluation.episodes import play_games, split_quota
 from rl_abn.rl.evaluation.evaluate import evaluate
 from rl_abn.rl.evaluation.players import RandomPlayer
@@ -49,6 +50,13 @@ def test_a_random_player_scores_what_the_literature_says(space_invaders):
     assert abs(result.human_normalised) < 0.05
     assert result.max_frames == 108_000
     assert not any(game.truncated for game in result.games)
+
+
+def test_a_game_without_reference_scores_is_not_normalised():
+    recipe = load_env("assault")
+    result = evaluate(RandomPlayer(7, seed=0), recipe, "legacy", 1, seed=0, max_steps=20)
+    assert result.human_normalised is None
+    assert result.as_json()["human_normalised"] is None
 
 
 def test_same_seed_same_scores(space_invaders):
