@@ -140,8 +140,8 @@ def load_data(name_or_path: str) -> DataRecipe:
 def make_run_recipe(env: str, agent: str, seed: int, settings: Iterable[str] = ()) -> RunRecipe:
     """Resolves a run's recipe from an env recipe, an agent recipe and overrides.
 
-    Recipes are names or paths, `env` also a game of ALE as `load_env` takes it; `settings` are overrides
-    such as "algorithm.gamma=0.995".
+    Recipes are names or paths, `env` also a game of ALE as `load_env` takes it; `settings` are
+    overrides such as "algorithm.gamma=0.995".
 
     Raises:
         RlAbnError: If something is missing or invalid.
