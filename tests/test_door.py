@@ -171,7 +171,7 @@ def test_games_tell_an_agent_when_to_forget(
         asked.append(life_loss_terminal)
         return AleVecEnv(*arguments, life_loss_terminal=life_loss_terminal, **more)
 
-    monkeypatch.setattr("rl_abn.rl.agent.AleVecEnv", make)
+    monkeypatch.setattr("rl_abn.rl.envs.make.AleVecEnv", make)
     monkeypatch.setattr(
         agent.policy, "settings", replace(agent.policy.settings, forget_at=forget_at)
     )

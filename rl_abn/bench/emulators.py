@@ -13,7 +13,7 @@ from rl_abn.bench.sb3 import make_sb3_env
 from rl_abn.bench.spec import Spec
 from rl_abn.bench.stopwatch import Stopwatch
 from rl_abn.errors import RlAbnError
-from rl_abn.recipes import EnvRecipe, load_env
+from rl_abn.recipes import EnvRecipe, load_game
 from rl_abn.rl.envs.ale_vec_env import AleVecEnv, make_ale
 from rl_abn.seeds import derive_seeds
 
@@ -25,7 +25,7 @@ Step = Callable[[np.ndarray], Any]
 
 def time_emulator(spec: Spec) -> Stopwatch:
     """Steps an emulator until the measurement is long enough."""
-    recipe = load_env(spec.env)
+    recipe = load_game(spec.env)
     n_envs = spec.n_envs or N_ENVS
     threads = spec.emulator_threads or min(n_envs, os.cpu_count() or 1)
     step, n_actions = MAKERS[spec.kind](recipe, n_envs, threads, spec.seed)

@@ -14,7 +14,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecFrameStack
 
 from rl_abn.bench.spec import Spec
 from rl_abn.compute.device import device_of
-from rl_abn.recipes import Game, LinearSchedule, load_env, schedule
+from rl_abn.recipes import Game, LinearSchedule, load_game, schedule
 
 gymnasium.register_envs(ale_py)
 
@@ -34,7 +34,7 @@ def make_sb3_model(spec: Spec) -> OnPolicyAlgorithm:
     Raises:
         RlAbnError: If there is no such device or game.
     """
-    env = make_sb3_env(load_env(spec.env).game, spec.n_envs or N_ENVS[spec.agent], spec.seed)
+    env = make_sb3_env(load_game(spec.env).game, spec.n_envs or N_ENVS[spec.agent], spec.seed)
     common: dict[str, Any] = {
         "policy": "CnnPolicy",
         "env": env,

@@ -90,7 +90,7 @@ def _contenders(arguments: argparse.Namespace) -> list[Contender]:
     from rl_abn.bench.contenders import Setting, all_contenders, select
     from rl_abn.compute.device import device_of
     from rl_abn.compute.processor import usable_cores
-    from rl_abn.recipes import make_run_recipe
+    from rl_abn.recipes import load_game, make_run_recipe
     from rl_abn.rl.envs.ale_vec_env import check_game
 
     setting = Setting(
@@ -101,7 +101,8 @@ def _contenders(arguments: argparse.Namespace) -> list[Contender]:
         settings=tuple(arguments.settings),
         cores=usable_cores(),
     )
-    check_game(make_run_recipe(setting.env, "ppo_abn", 0, setting.settings).env.game)
+    check_game(load_game(setting.env).game)
+    make_run_recipe(setting.env, "ppo_abn", 0, setting.settings)
     found = select(all_contenders(setting), arguments.only)
     if arguments.quick and not arguments.only:
         found = [contender for contender in found if contender.quick]

@@ -123,7 +123,8 @@ def add_env(parser: argparse.ArgumentParser, default: str | None = None) -> None
         required=default is None,
         default=default,
         metavar="RECIPE",
-        help="game: a name of 'rl-abn recipes envs', any game of ALE, or a path",
+        help="game: a name of 'rl-abn recipes envs', any game of ALE, a Gymnasium environment "
+        "as module:EnvId-v0, or a path",
     )
 
 

@@ -8,6 +8,8 @@ from rl_abn.cli.parser import Subparsers
 
 EVERY_GAME = "any other game of ALE by its name, such as assault or ALE/Assault-v5"
 
+EVERY_ENVIRONMENT = "any Gymnasium environment with pictures and discrete actions"
+
 
 def add(commands: Subparsers) -> None:
     """Adds the command."""
@@ -22,7 +24,8 @@ def add(commands: Subparsers) -> None:
     parser.add_argument(
         "--new",
         metavar="GAME",
-        help="write a recipe of any game of ALE to edit, with a comment for every field",
+        help="write a recipe to edit, with a comment for every field, of any game of ALE or of "
+        "another Gymnasium environment, module:EnvId-v0",
     )
     parser.set_defaults(run=run)
 
@@ -37,10 +40,15 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _write_new(what: str | None, game: str) -> None:
     from rl_abn.errors import RlAbnError, did_you_mean
+    from rl_abn.recipes import gymnasium_env
     from rl_abn.recipes.ale_games import game_called, list_games, recipe_text
+    from rl_abn.recipes.lookup import gymnasium_name
 
     if what is not None:
         raise RlAbnError(f"expected --new GAME alone, got '{what}' too")
+    if gymnasium_name(game) is not None:
+        print(gymnasium_env.recipe_text(game), end="")
+        return
     found = game_called(game)
     if found is None:
         hint = did_you_mean(game, list_games())
@@ -71,6 +79,7 @@ def _list_or_show(what: str | None) -> None:
                 print(f"  {name:24}{recipe_summary(kind, name)}")
             if kind == "envs":
                 print(f"  {'GAME':24}{EVERY_GAME}")
+                print(f"  {'module:EnvId-v0':24}{EVERY_ENVIRONMENT}")
         print("next: rl-abn recipes NAME shows one; copy it, change it, and pass its path")
         return
     for kind in kinds:

@@ -3,12 +3,14 @@
 from rl_abn.recipes.agent import AgentRecipe, AttentionTable, NetworkTable, TrainTable
 from rl_abn.recipes.algorithms import A2C, PPO
 from rl_abn.recipes.env import Crop, EnvRecipe, Game, GameObject, Protocol
+from rl_abn.recipes.gymnasium_env import GymnasiumRecipe, Preprocessing
 from rl_abn.recipes.lookup import (
     Kind,
     list_recipes,
     load_agent,
     load_data,
     load_env,
+    load_game,
     load_model,
     load_run,
     make_run_recipe,
@@ -17,7 +19,7 @@ from rl_abn.recipes.lookup import (
     recipe_summary,
 )
 from rl_abn.recipes.overrides import override
-from rl_abn.recipes.run import RunRecipe
+from rl_abn.recipes.run import AnyEnvRecipe, RunRecipe
 from rl_abn.recipes.table import LinearSchedule, schedule
 from rl_abn.recipes.vision import DataRecipe, ModelRecipe, OptimizerTable, VisionRunRecipe
 
@@ -25,17 +27,20 @@ __all__ = [
     "A2C",
     "PPO",
     "AgentRecipe",
+    "AnyEnvRecipe",
     "AttentionTable",
     "Crop",
     "DataRecipe",
     "EnvRecipe",
     "Game",
     "GameObject",
+    "GymnasiumRecipe",
     "Kind",
     "LinearSchedule",
     "ModelRecipe",
     "NetworkTable",
     "OptimizerTable",
+    "Preprocessing",
     "Protocol",
     "RunRecipe",
     "TrainTable",
@@ -44,6 +49,7 @@ __all__ = [
     "load_agent",
     "load_data",
     "load_env",
+    "load_game",
     "load_model",
     "load_run",
     "make_run_recipe",

@@ -73,6 +73,10 @@ class Protocol(Table):
         """Rows of the screen in an observation, first and after the last; None is all."""
         return None if self.crop is None else self.crop.rows
 
+    def with_actions(self, full_action_space: bool) -> Protocol:
+        """Returns the same way to play with all 18 actions, or with the game's own."""
+        return self.model_copy(update={"full_action_space": full_action_space})
+
     @model_validator(mode="after")
     def _observations_have_what_they_need(self) -> Self:
         cropped = self.observations == "mask_a3c"
@@ -126,3 +130,7 @@ class EnvRecipe(Table):
     protocol: dict[ProtocolName, Protocol]
     scores: Scores | None = None
     objects: dict[str, GameObject] = Field(default_factory=dict)
+
+    def protocol_name(self, asked: str) -> str:
+        """Returns the name of the protocol that an agent's recipe asks for."""
+        return asked

@@ -14,12 +14,13 @@ from pydantic import BaseModel
 
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.files.text import brief, read_text
-from rl_abn.recipes import ale_games
+from rl_abn.recipes import ale_games, gymnasium_env
 from rl_abn.recipes.agent import AgentRecipe
 from rl_abn.recipes.ale_games import make_recipe
 from rl_abn.recipes.env import EnvRecipe
-from rl_abn.recipes.overrides import RecipeT, override, validate
-from rl_abn.recipes.run import RunRecipe
+from rl_abn.recipes.gymnasium_env import GymnasiumRecipe
+from rl_abn.recipes.overrides import RecipeT, brief_value, override, validate
+from rl_abn.recipes.run import AnyEnvRecipe, RunRecipe
 from rl_abn.recipes.vision import DATA_KINDS, DataRecipe, ModelRecipe, VisionRunRecipe
 
 Kind = Literal["agents", "envs", "agents/vision", "envs/vision"]
@@ -86,12 +87,13 @@ def load_agent(name_or_path: str) -> AgentRecipe:
     return _load(AgentRecipe, "agents", name_or_path)
 
 
-def load_env(env: str) -> EnvRecipe:
+def load_env(env: str) -> AnyEnvRecipe:
     """Reads an env recipe, or makes the one of a game that has no file.
 
     Args:
-        env: Name or path of a recipe, or a game of ALE by its name or its Gymnasium id, such as
-            "assault" or "ALE/Assault-v5".
+        env: Name or path of a recipe; a game of ALE by its name or its Gymnasium id, such as
+            "assault" or "ALE/Assault-v5"; or another Gymnasium environment by its id, such as
+            "module:EnvId-v0".
 
     Raises:
         RlAbnError: If there is no such recipe or game, or the file is invalid.
@@ -99,7 +101,20 @@ def load_env(env: str) -> EnvRecipe:
     return named_env(env)[1]
 
 
-def named_env(env: str) -> tuple[str, EnvRecipe]:
+def load_game(env: str) -> EnvRecipe:
+    """Does what `load_env` does for games of ALE only.
+
+    Raises:
+        RlAbnError: If there is no such recipe or game, the file is invalid, or it is no game of
+            ALE's.
+    """
+    recipe = load_env(env)
+    if not isinstance(recipe, EnvRecipe):
+        raise RlAbnError(f"expected a game of ALE, got '{env}', another Gymnasium environment")
+    return recipe
+
+
+def named_env(env: str) -> tuple[str, AnyEnvRecipe]:
     """Returns the name that an env has in run folders, and what `load_env` does.
 
     Raises:
@@ -109,7 +124,29 @@ def named_env(env: str) -> tuple[str, EnvRecipe]:
         env = ale_games.game_called(env) or env
     if is_made(env):
         return env, make_recipe(env)
-    return recipe_path("envs", env).stem, _load(EnvRecipe, "envs", env)
+    if (name := gymnasium_name(env)) is not None:
+        return name, gymnasium_env.make_recipe(env)
+    path = recipe_path("envs", env)
+    data = read_toml(path)
+    kind = data.get("kind", "atari")
+    if kind not in ("atari", gymnasium_env.KIND):
+        raise RlAbnError(
+            f"{path}: kind: expected 'atari' or '{gymnasium_env.KIND}', got {brief_value(kind)}"
+        )
+    if kind == gymnasium_env.KIND:
+        return path.stem, validate(GymnasiumRecipe, data, str(path))
+    return path.stem, validate(EnvRecipe, data, str(path))
+
+
+def gymnasium_name(env: str) -> str | None:
+    """Returns the name in run folders of an environment that is given by its Gymnasium id.
+
+    None for what is no such id: a recipe's name or path, or a game of ALE.
+    """
+    found = gymnasium_env.id_in(env)
+    if found is None or env.startswith(ale_games.NAMESPACE) or Path(env).is_file():
+        return None
+    return found.replace("/", "-")
 
 
 def is_made(name: str) -> bool:
@@ -239,7 +276,10 @@ def _unknown(kind: Kind, name: str) -> RlAbnError:
     names = list_recipes(kind)
     if kind != "envs":
         return RlAbnError(f"unknown {one} '{name}': {did_you_mean(name, names)}")
-    otherwise = f"choose one of: {', '.join(names)}, or any other game of ALE by its name"
+    otherwise = (
+        f"choose one of: {', '.join(names)}, or any other game of ALE by its name, or another "
+        "Gymnasium environment as module:EnvId-v0"
+    )
     if name.startswith(ale_games.NAMESPACE):
         names = ale_games.list_ids()
     hint = did_you_mean(name, {*names, *ale_games.list_games()}, otherwise)

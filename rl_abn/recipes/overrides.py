@@ -13,12 +13,13 @@ from pydantic import BaseModel, ValidationError
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.recipes.agent import AgentRecipe
 from rl_abn.recipes.env import EnvRecipe
+from rl_abn.recipes.gymnasium_env import GymnasiumRecipe
 from rl_abn.recipes.table import UNKNOWN_OPTION
 from rl_abn.recipes.vision import DataRecipe, ModelRecipe
 
 RecipeT = TypeVar("RecipeT", bound=BaseModel)
 AgentT = TypeVar("AgentT", AgentRecipe, ModelRecipe)
-EnvT = TypeVar("EnvT", EnvRecipe, DataRecipe)
+EnvT = TypeVar("EnvT", bound=EnvRecipe | GymnasiumRecipe | DataRecipe)
 
 
 def validate(model: type[RecipeT], data: Mapping[str, Any], where: str) -> RecipeT:
@@ -41,8 +42,9 @@ def override(agent: AgentT, env: EnvT, settings: Iterable[str]) -> tuple[AgentT,
     """
     data = {"agent": agent.model_dump(mode="json"), "env": env.model_dump(mode="json")}
     owner = {table: kind for kind in data for table in data[kind]}
-    # Tables that may get keys they have not: a screen's objects, options of a mechanism or network.
-    open_tables = [["objects"], ["attention"]]
+    # Tables that may get keys they have not: a screen's objects, options of an
+    # environment, mechanism or network.
+    open_tables = [["objects"], ["options"], ["attention"]]
     if isinstance(agent, ModelRecipe):
         open_tables.append(["network"])
     changed: dict[str, list[str]] = {"agent": [], "env": []}
@@ -136,7 +138,7 @@ def _mistake(model: type[BaseModel], mistake: Any) -> str:
     if mistake["type"] == "value_error":
         return f"{path}: {message}" if path else message
     expected = message.removeprefix("Input should be ")
-    return f"{path}: expected {expected}, got {_SHORT.repr(mistake['input'])}"
+    return f"{path}: expected {expected}, got {brief_value(mistake['input'])}"
 
 
 # Values and keys of untrusted files can be of any length and depth; error messages are limited.
@@ -146,8 +148,14 @@ _SHORT = Repr()
 _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict = 3, 8, 8
 _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = _LONGEST
 
+
+def brief_value(value: object) -> str:
+    """Returns a value of an untrusted file as an error says it."""
+    return _SHORT.repr(value)
+
+
 # Parts of pydantic's locations that are no keys: the tried branch of a union.
-_UNION_TAGS = {"ppo", "a2c", "<schedule>", "<number>", "[key]"}
+_UNION_TAGS = {"ppo", "a2c", "<schedule>", "<number>", "<atari>", "<gymnasium>", "[key]"}
 
 
 def _readable(location: tuple[int | str, ...]) -> str:

@@ -16,7 +16,7 @@ from rl_abn.compute.device import device_of
 from rl_abn.errors import RlAbnError
 from rl_abn.networks import forget
 from rl_abn.recipes import RunRecipe
-from rl_abn.rl.envs.ale_vec_env import AleVecEnv
+from rl_abn.rl.envs.make import AnyVecEnv, make_vec_env
 from rl_abn.rl.evaluation.evaluate import (
     RunEvaluation,
     check_observations,
@@ -165,7 +165,7 @@ class Agent:
         seed: int | None = None,
         protocol: str | None = None,
         life_loss_terminal: bool | None = None,
-    ) -> AleVecEnv:
+    ) -> AnyVecEnv:
         """Makes n parallel games as the agent was trained to see them, an SB3 `VecEnv`.
 
         Whole games: `info["episode"]` comes at the end of each.
@@ -185,11 +185,11 @@ class Agent:
         if n < 1:
             raise RlAbnError(f"expected 1 game or more, got {n}")
         recipe = self.recipe
-        name = protocol or recipe.agent.train.protocol
+        name = protocol or recipe.protocol_name
         if life_loss_terminal is None:
             life_loss_terminal = self.policy.settings.forget_at == "life"
-        env = AleVecEnv(
-            recipe.env.game,
+        env = make_vec_env(
+            recipe.env,
             protocol_of(recipe.env, name, training_protocol(recipe).full_action_space),
             n,
             seed=self.seed if seed is None else seed,

@@ -17,8 +17,8 @@ from rl_abn import __version__
 from rl_abn.cli import main
 from rl_abn.cli.commands import COMMANDS, make_parser
 from rl_abn.cli.parser import one_of, whole_number
-from rl_abn.cli.recipes import EVERY_GAME
-from rl_abn.recipes import recipe_summary
+from rl_abn.cli.recipes import EVERY_ENVIRONMENT, EVERY_GAME
+from rl_abn.recipes import gymnasium_env, recipe_summary
 from rl_abn.recipes.ale_games import recipe_text
 from rl_abn.runs import WEIGHTS, Run
 
@@ -166,6 +166,7 @@ def listing(kinds: list[str]) -> list[str]:
         lines += [f"  {name:24}{recipe_summary(kind, name)}" for name in RECIPES[kind]]  # type: ignore[arg-type]
         if kind == "envs":
             lines.append(f"  {'GAME':24}{EVERY_GAME}")
+            lines.append(f"  {'module:EnvId-v0':24}{EVERY_ENVIRONMENT}")
     return [*lines, "next: rl-abn recipes NAME shows one; copy it, change it, and pass its path"]
 
 
@@ -199,6 +200,8 @@ def test_a_new_recipe_is_written_and_can_be_trained_on(
     code, out, err = rl_abn("recipes", "--new", "assault")
     assert (code, out, err) == (0, recipe_text("assault"), "")
     assert rl_abn("recipes", "assault").out == rl_abn("recipes", "--new", "ALE/Assault-v5").out
+    gymnasiums = rl_abn("recipes", "--new", "my_games:Catch-v0").out
+    assert gymnasiums == gymnasium_env.recipe_text("my_games:Catch-v0")
     (folder / "assault.toml").write_text(out, "utf-8")
     # A wrong device comes after the recipes have been read.
     said = mistake("train", "--env", "assault.toml", "--agent", "ppo_abn", "--device", "gpu")

@@ -21,8 +21,8 @@ from rl_abn.rl.algorithms.collector import Collector
 from rl_abn.rl.algorithms.losses import AuxiliaryLoss, LossTerms, Objective, default_losses
 from rl_abn.rl.algorithms.minibatch_threads import MinibatchThreads
 from rl_abn.rl.algorithms.rollout_buffer import AttentionRolloutBuffer, RolloutSamples
-from rl_abn.rl.envs.ale_vec_env import AleVecEnv
 from rl_abn.rl.envs.env_parts import PartitionedVecEnv
+from rl_abn.rl.envs.seeded_vec_env import SeededVecEnv
 from rl_abn.rl.policies import distributions
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.policies.outputs import PolicyState
@@ -111,7 +111,7 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         """Seeds everything random; of several ranks each gets its share of the games."""
         super().set_random_seed(seed)
         if seed is not None and self.ranks.count > 1:
-            assert isinstance(self.env, AleVecEnv | PartitionedVecEnv)
+            assert isinstance(self.env, SeededVecEnv | PartitionedVecEnv)
             n_all = self.env.num_envs * self.ranks.count
             seeds = derive_seeds(seed, count=n_all)
             self.env.seed_games(seeds[self.ranks.share(n_all, "games")])

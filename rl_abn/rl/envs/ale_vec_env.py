@@ -12,17 +12,17 @@ from ale_py import ALEInterface, LoggerMode, roms
 from ale_py.vector_env import AtariVectorEnv
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
-from stable_baselines3.common.vec_env import VecEnv
 
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.recipes import Game, Protocol
 from rl_abn.rl.envs.observations import make_pipeline
+from rl_abn.rl.envs.seeded_vec_env import SeededVecEnv
 from rl_abn.seeds import derive_seeds
 
 ALEInterface.setLoggerMode(LoggerMode.Error)
 
 
-class AleVecEnv(VecEnv):
+class AleVecEnv(SeededVecEnv):
     """Atari games stepped in parallel on ALE's C++ threads.
 
     Observations are [n_envs, C, H, W], as the protocol's pipeline makes them: uint8 pixels, or
@@ -81,12 +81,6 @@ class AleVecEnv(VecEnv):
     def action_names(self) -> list[str]:
         """Names of the actions, by index."""
         return [action.name for action in self.ale_env.ale.get_action_set()]
-
-    def seed(self, seed: int | None = None) -> Sequence[int | None]:
-        """Seeds the next reset; None takes a random seed."""
-        entropy = np.random.SeedSequence().entropy if seed is None else seed
-        assert isinstance(entropy, int)
-        return self.seed_games(derive_seeds(entropy, count=self.num_envs))
 
     def seed_games(self, seeds: np.ndarray) -> Sequence[int]:
         """Seeds each game of the next reset, int32 [n_envs]."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
-from rl_abn.rl.envs.ale_vec_env import AleVecEnv
+from rl_abn.rl.envs.seeded_vec_env import SeededVecEnv
 from rl_abn.seeds import derive_seeds
 
 
@@ -47,22 +47,22 @@ class PartitionedVecEnv(VecEnv):
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
         """Seeds the next reset; None takes a random seed.
 
-        Parts that are all `AleVecEnv` play the games that one environment would play with this
+        Parts that are all `SeededVecEnv` play the games that one environment would play with this
         seed; other parts get a seed each.
         """
         entropy = np.random.SeedSequence().entropy if seed is None else seed
         assert isinstance(entropy, int)
-        if all(isinstance(env, AleVecEnv) for env, _ in self.parts):
+        if all(isinstance(env, SeededVecEnv) for env, _ in self.parts):
             return self.seed_games(derive_seeds(entropy, count=self.num_envs))
         seeds = derive_seeds(entropy, count=len(self.parts)).tolist()
         by_part = zip(self.parts, seeds, strict=True)
         return [given for (env, _), seed in by_part for given in env.seed(seed)]
 
     def seed_games(self, seeds: np.ndarray) -> Sequence[int]:
-        """Seeds each game of the next reset, int32 [n_envs]; all parts must be `AleVecEnv`."""
+        """Seeds each game of the next reset, int32 [n_envs]; all parts must be `SeededVecEnv`."""
         given: list[int] = []
         for env, games in self.parts:
-            assert isinstance(env, AleVecEnv)
+            assert isinstance(env, SeededVecEnv)
             given += env.seed_games(seeds[games])
         return given
 

@@ -12,6 +12,8 @@ from rl_abn.recipes import Game, Protocol
 from rl_abn.rl.envs.ale_vec_env import make_ale
 from rl_abn.rl.envs.observations import make_pipeline
 
+EMULATOR_FPS = 60
+
 
 class SingleEnvStep(NamedTuple):
     """The result of one step of a `SingleEnv`.
@@ -71,6 +73,11 @@ class SingleEnv:
     def action_names(self) -> list[str]:
         """Names of the actions, by index."""
         return [action.name for action in self._actions]
+
+    @property
+    def fps(self) -> float:
+        """Steps in a second of play."""
+        return EMULATOR_FPS / self.protocol.frame_skip
 
     @property
     def frame(self) -> np.ndarray:

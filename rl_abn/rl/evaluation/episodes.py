@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from stable_baselines3.common.vec_env import VecEnv
 
 from rl_abn.progress import ProgressReport
-from rl_abn.rl.envs.ale_vec_env import AleVecEnv
 from rl_abn.rl.evaluation.players import Player
 
 
@@ -35,7 +35,7 @@ def split_quota(n_games: int, n_envs: int) -> np.ndarray:
 
 def play_games(
     player: Player,
-    env: AleVecEnv,
+    env: VecEnv,
     n_games: int,
     report: ProgressReport | None = None,
     done_before: int = 0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -15,8 +16,8 @@ from rl_abn.compute.device import device_of
 from rl_abn.errors import RlAbnError
 from rl_abn.estimates import Estimate, mean
 from rl_abn.progress import ProgressReport
-from rl_abn.recipes import EnvRecipe, Protocol
-from rl_abn.rl.envs.ale_vec_env import AleVecEnv
+from rl_abn.recipes import AnyEnvRecipe
+from rl_abn.rl.envs.make import AnyProtocol, AnyVecEnv, make_vec_env, protocols_of
 from rl_abn.rl.evaluation.episodes import GameResult, play_games
 from rl_abn.rl.evaluation.interventions import InterventionSpec
 from rl_abn.rl.evaluation.players import AgentPlayer, Player, RandomPlayer
@@ -85,16 +86,18 @@ class Evaluation(NamedTuple):
         }
 
 
-def evaluation_env(recipe: EnvRecipe, protocol: Protocol, n_games: int, seed: int) -> AleVecEnv:
+def evaluation_env(
+    recipe: AnyEnvRecipe, protocol: AnyProtocol, n_games: int, seed: int
+) -> AnyVecEnv:
     """Makes the environments in which `n_games` games are played from a seed."""
-    env = AleVecEnv(recipe.game, protocol, min(n_games, MAX_ENVS), life_loss_terminal=True)
+    env = make_vec_env(recipe, protocol, min(n_games, MAX_ENVS), life_loss_terminal=True)
     env.seed_games(derive_seeds(seed, _SEED_STREAM, count=env.num_envs))
     return env
 
 
 def evaluate(
     player: Player,
-    recipe: EnvRecipe,
+    recipe: AnyEnvRecipe,
     protocol_name: str,
     n_games: int,
     *,
@@ -127,7 +130,8 @@ def evaluate(
         protocol = protocol.model_copy(update={"max_frames": cap})
     env = evaluation_env(recipe, protocol, n_games, seed)
     check_observations(player.observation_space, env.observation_space, protocol_name)
-    games = play_games(player, env, n_games, report, done_before)
+    with closing(env):
+        games = play_games(player, env, n_games, report, done_before)
     scores = np.array([game.score for game in games])
     average = mean(scores, seed)
     return Evaluation(
@@ -146,20 +150,22 @@ def evaluate(
     )
 
 
-def protocol_of(recipe: EnvRecipe, name: str, full_action_space: bool | None = None) -> Protocol:
+def protocol_of(
+    recipe: AnyEnvRecipe, name: str, full_action_space: bool | None = None
+) -> AnyProtocol:
     """Returns the protocol of a name, with an agent's own actions where they are given.
 
     Raises:
         RlAbnError: If the recipe has no such protocol.
     """
-    protocols = {str(key): protocol for key, protocol in recipe.protocol.items()}
+    protocols = protocols_of(recipe)
     if name not in protocols:
         raise RlAbnError(
             f"expected a protocol of the game's recipe ({', '.join(protocols)}), got '{name}'"
         )
     if full_action_space is None:
         return protocols[name]
-    return protocols[name].model_copy(update={"full_action_space": full_action_space})
+    return protocols[name].with_actions(full_action_space)
 
 
 def check_observations(
@@ -303,7 +309,7 @@ def evaluate_run(
         evaluation = evaluate(
             player,
             recipe.env,
-            protocol or recipe.agent.train.protocol,
+            protocol or recipe.protocol_name,
             n_games,
             seed=seed,
             full_action_space=training_protocol(recipe).full_action_space,

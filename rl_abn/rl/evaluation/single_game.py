@@ -1,4 +1,4 @@
-"""Plays one game in a `SingleEnv` and passes every step to observers."""
+"""Plays one game in an environment that shows it, and passes every step to observers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from rl_abn.rl.envs.single_env import SingleEnv
+from rl_abn.rl.envs.make import AnySingleEnv
 from rl_abn.rl.evaluation.players import Player
 from rl_abn.rl.policies.outputs import PolicyOutput
 
@@ -17,7 +17,7 @@ class Step(NamedTuple):
 
     Attributes:
         t: Index of the step, from 0.
-        frame: The colour frame before the action, uint8 [210, 160, 3].
+        frame: The colour frame before the action, uint8 [H, W, 3].
         observation: The agent's observation before the action, [C, H, W].
         output: The policy output, a batch of one; None for a player without a network.
         action: Index of the action taken.
@@ -49,7 +49,7 @@ class Observer(Protocol):
 
 def play_game(
     player: Player,
-    env: SingleEnv,
+    env: AnySingleEnv,
     seed: int,
     observers: Sequence[Observer],
     max_steps: int | None = None,

@@ -17,7 +17,7 @@ from rl_abn.render import (
     scale_of,
     write_training_video,
 )
-from rl_abn.rl.envs.single_env import SingleEnv
+from rl_abn.rl.envs.make import make_single_env
 from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.evaluation.single_game import Step, play_game
 from rl_abn.rl.training.build import load_policy, training_protocol
@@ -25,7 +25,6 @@ from rl_abn.rl.training.probes import ProbeLog
 from rl_abn.runs import CheckpointChoice, Run
 from rl_abn.seeds import derive_seeds
 
-EMULATOR_FPS = 60
 _SEED_STREAM = 4  # games of videos; training, probes and evaluation use other streams
 
 
@@ -117,25 +116,24 @@ def watch_game(
     policy = load_policy(run, checkpoint, device_of(device))
     abilities = policy.settings.abilities
     protocol = training_protocol(run.recipe)
-    env = SingleEnv(run.recipe.env.game, protocol)
+    env = make_single_env(run.recipe.env, protocol)
     player = AgentPlayer(run.recipe.agent_name, policy, greedy=greedy, seed=seed)
-    fps = EMULATOR_FPS / protocol.frame_skip
     scene = GameScene(
         action_names=env.action_names,
         map_names=policy.map_names,
         title=f"{run.recipe.agent_name} on {run.recipe.env.game.title}, "
         + how_trained(checkpoint.step, run.is_imported),
-        fps=fps,
+        fps=env.fps,
         scale=scale_of(scale, sums_to_one=abilities.sums_to_one),
         frame_size=env.frame_size,
         seen_rows=protocol.seen_rows,
     )
     path = out or run.path / "videos" / f"step-{checkpoint.step}-game-{seed}.mp4"
-    with VideoWriter(path, scene.size, fps) as writer:
+    with VideoWriter(path, scene.size, env.fps) as writer:
         recorder = VideoRecorder(scene, writer, abilities, report)
         game_seed = int(derive_seeds(seed, _SEED_STREAM, count=1)[0])
         last = play_game(player, env, game_seed, [recorder], max_steps)
-    return Video(path, writer.n_frames, writer.n_frames / fps, last.score)
+    return Video(path, writer.n_frames, writer.n_frames / env.fps, last.score)
 
 
 def how_trained(step: int, is_imported: bool) -> str:

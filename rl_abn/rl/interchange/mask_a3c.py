@@ -10,8 +10,9 @@ from torch import Tensor
 
 from rl_abn.errors import RlAbnError
 from rl_abn.files.text import brief, kind_of
-from rl_abn.recipes import RunRecipe, list_recipes, load_agent, load_env, make_run_recipe
-from rl_abn.rl.envs.ale_vec_env import AleVecEnv, check_game
+from rl_abn.recipes import RunRecipe, list_recipes, load_agent, load_game, make_run_recipe
+from rl_abn.rl.envs.ale_vec_env import AleVecEnv
+from rl_abn.rl.envs.make import check_env
 from rl_abn.rl.interchange.imported_run import make_imported_run
 from rl_abn.rl.interchange.torch_files import read_torch
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
@@ -66,7 +67,7 @@ def import_mask_a3c(
     has_memory = any(name.startswith("convlstm") for name in published)
     memory = f"network.memory={'convlstm' if has_memory else 'none'}"
     recipe = make_run_recipe(env, agent, 0, (*settings, memory))
-    check_game(recipe.env.game)
+    check_env(recipe.env)
     policy = make_policy(recipe)
     _check_agent(path, policy)
     expected = to_published(policy.state_dict())
@@ -152,7 +153,7 @@ def _check_actions(
     protocol = recipe.agent.train.protocol
     games = []
     for name in list_recipes("envs"):
-        env = load_env(name)
+        env = load_game(name)
         if AleVecEnv(env.game, env.protocol[protocol], 1).action_space.n == shape[0]:  # type: ignore[attr-defined]
             games.append(name)
     raise RlAbnError(

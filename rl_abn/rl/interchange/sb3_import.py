@@ -14,7 +14,7 @@ from torch import Tensor
 from rl_abn.errors import RlAbnError
 from rl_abn.files.text import brief
 from rl_abn.recipes import make_run_recipe
-from rl_abn.rl.envs.ale_vec_env import check_game
+from rl_abn.rl.envs.make import check_env
 from rl_abn.rl.interchange.imported_run import make_imported_run
 from rl_abn.rl.interchange.torch_files import read_torch_zip
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
@@ -54,7 +54,7 @@ def import_sb3(
         RlAbnError: If the zip is damaged, hostile or of another agent; nothing is written then.
     """
     recipe = make_run_recipe(env, agent, 0, settings)
-    check_game(recipe.env.game)
+    check_env(recipe.env)
     policy = make_policy(recipe)
     weights, steps = read_sb3(path)
     if "features_extractor.cnn.0.weight" in weights:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from rl_abn.compute.processor import resolve_precision, usable_cores
-from rl_abn.recipes import RunRecipe
+from rl_abn.recipes import GymnasiumRecipe, RunRecipe
 from rl_abn.rl.training.distributed import Ranks
 
 MIN_GAMES_IN_PARTS = 8
@@ -24,7 +24,9 @@ def resolve_auto(recipe: RunRecipe, device: torch.device, ranks: Ranks | None = 
     """
     train = recipe.agent.train
     parts = train.env_parts
-    if parts == "auto":
+    if parts == "auto" and _in_turn(recipe):
+        parts = 1
+    elif parts == "auto":
         parts = _env_parts(recipe.agent.algorithm.n_envs, device, ranks or Ranks())
     precision = resolve_precision(train.precision, device)
     return _with_train(recipe, precision=precision, env_parts=parts)
@@ -50,6 +52,11 @@ def _env_parts(n_envs: int, device: torch.device, ranks: Ranks) -> int:
     # On a GPU the agent leaves its core to the emulators while it waits.
     overlaps = device.type != "cpu" or usable_cores() // ranks.local_count > 1
     return 2 if splits and overlaps else 1
+
+
+def _in_turn(recipe: RunRecipe) -> bool:
+    """Says whether the games are stepped by the process that acts: parts would gain nothing."""
+    return isinstance(recipe.env, GymnasiumRecipe) and recipe.env.processes == "sync"
 
 
 def _with_train(recipe: RunRecipe, **changes: Any) -> RunRecipe:

@@ -11,7 +11,7 @@ from gymnasium import spaces
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 
 from rl_abn.compute.background_threads import in_background
-from rl_abn.recipes import A2C, PPO, AgentRecipe, Protocol, RunRecipe, schedule
+from rl_abn.recipes import A2C, PPO, AgentRecipe, RunRecipe, schedule
 from rl_abn.rl.algorithms.a2c import AttentionA2C
 from rl_abn.rl.algorithms.losses import (
     AuxiliaryLoss,
@@ -20,8 +20,9 @@ from rl_abn.rl.algorithms.losses import (
     GlimpseLoss,
 )
 from rl_abn.rl.algorithms.ppo import AttentionPPO
-from rl_abn.rl.envs.ale_vec_env import AleVecEnv
 from rl_abn.rl.envs.env_parts import PartitionedVecEnv
+from rl_abn.rl.envs.make import AnyProtocol, AnyVecEnv, make_vec_env, protocols_of
+from rl_abn.rl.envs.seeded_vec_env import SeededVecEnv
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.policies.settings import PolicySettings
 from rl_abn.rl.training.distributed import Ranks
@@ -29,12 +30,12 @@ from rl_abn.runs import Checkpoint, Run
 
 Model = AttentionPPO | AttentionA2C
 BRANCH_LOSSES = {"actor_critic": BranchActorCritic, "distillation": BranchDistillation}
-TrainingEnv = AleVecEnv | PartitionedVecEnv
+TrainingEnv = SeededVecEnv | PartitionedVecEnv
 
 
-def training_protocol(recipe: RunRecipe) -> Protocol:
+def training_protocol(recipe: RunRecipe) -> AnyProtocol:
     """Returns the protocol a run trains under."""
-    return recipe.env.protocol[recipe.agent.train.protocol]
+    return protocols_of(recipe.env)[recipe.protocol_name]
 
 
 def make_training_env(recipe: RunRecipe, ranks: Ranks | None = None) -> TrainingEnv:
@@ -52,10 +53,10 @@ def make_training_env(recipe: RunRecipe, ranks: Ranks | None = None) -> Training
     # The ranks of a machine share its cores. Parts do not: whichever runs may have them all.
     n_threads = train.emulator_threads or max(1, (os.cpu_count() or 1) // ranks.local_count)
 
-    def make_part() -> AleVecEnv:
+    def make_part() -> AnyVecEnv:
         n_games = n_mine // n_parts
-        return AleVecEnv(
-            recipe.env.game,
+        return make_vec_env(
+            recipe.env,
             training_protocol(recipe),
             n_games,
             n_threads=min(n_threads, n_games),
@@ -172,7 +173,8 @@ def load_policy(run: Run, checkpoint: Checkpoint, device: torch.device) -> Atten
 
 def make_policy(recipe: RunRecipe) -> AttentionPolicy:
     """Makes the policy of a recipe on the CPU, untrained and without an optimizer's settings."""
-    env = AleVecEnv(recipe.env.game, training_protocol(recipe), 1)
+    env = make_vec_env(recipe.env, training_protocol(recipe), 1)
+    env.close()
     assert isinstance(env.observation_space, spaces.Box)
     return AttentionPolicy(
         env.observation_space,

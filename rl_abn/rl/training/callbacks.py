@@ -14,8 +14,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from rl_abn.attention import map_statistics
 from rl_abn.progress import ProgressReport
 from rl_abn.render import overlay_grid, scale_of
-from rl_abn.rl.envs.ale_vec_env import AleVecEnv
 from rl_abn.rl.envs.env_parts import PartitionedVecEnv
+from rl_abn.rl.envs.seeded_vec_env import SeededVecEnv
 from rl_abn.rl.training import checkpoint
 from rl_abn.rl.training.build import Model
 from rl_abn.rl.training.metrics import RunMetrics
@@ -228,7 +228,7 @@ class CheckpointCallback(BaseCallback):
             return
         self.save()
         env = self.training_env
-        assert isinstance(env, AleVecEnv | PartitionedVecEnv)
+        assert isinstance(env, SeededVecEnv | PartitionedVecEnv)
         checkpoint.seed_games(env, self.run.recipe.seed, self.n_checkpoints, self.model.ranks)
         observations = env.reset()
         assert isinstance(observations, np.ndarray)

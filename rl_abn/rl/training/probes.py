@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from rl_abn.errors import RlAbnError
-from rl_abn.recipes import Game, Protocol
-from rl_abn.rl.envs.observations import make_pipeline
-from rl_abn.rl.envs.single_env import SingleEnv
+from rl_abn.recipes import AnyEnvRecipe
+from rl_abn.rl.envs.make import AnyProtocol, make_single_env, observation_space
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
+from rl_abn.rl.training.build import training_protocol
 from rl_abn.runs import PROBES, MapLog, Run, open_or_create, save_tensors
 from rl_abn.seeds import derive_seeds
 
@@ -26,23 +26,23 @@ class Probes(NamedTuple):
 
     Attributes:
         observations: What the agent sees, [P, C, H, W]; uint8 or float32.
-        frames: The colour screen at the same moments, uint8 [P, 210, 160, 3].
+        frames: The colour screen at the same moments, uint8 [P, H, W, 3]; 210x160 in most games.
     """
 
     observations: np.ndarray
     frames: np.ndarray
 
 
-def collect_probes(game: Game, protocol: Protocol, count: int, seed: int) -> Probes:
+def collect_probes(recipe: AnyEnvRecipe, protocol: AnyProtocol, count: int, seed: int) -> Probes:
     """Plays at random and keeps positions spread over the games' course.
 
     Args:
-        game: Which game.
+        recipe: Which game.
         protocol: How it is played.
         count: P, how many positions.
         seed: Of the play.
     """
-    env = SingleEnv(game, protocol)
+    env = make_single_env(recipe, protocol)
     rng = np.random.default_rng([seed, _PROBE_SEEDS])
     observations: list[np.ndarray] = []
     frames: list[np.ndarray] = []
@@ -128,17 +128,17 @@ def open_probes(run: Run, resume: bool, step: int) -> ProbeLog | None:
     count = recipe.agent.train.n_probes
     if count == 0 or not recipe.agent.attention.has_maps:
         return None
-    protocol = recipe.env.protocol[recipe.agent.train.protocol]
+    protocol = training_protocol(recipe)
 
     def open_log() -> ProbeLog:
-        log, space = ProbeLog.open(run), make_pipeline(protocol, 1).space
+        log, space = ProbeLog.open(run), observation_space(recipe.env, protocol)
         seen = log.probes.observations
         if seen.shape != (count, *space.shape) or seen.dtype != space.dtype:
             raise RlAbnError(f"{run.path}: expected {count} probes, got others")
         return log
 
     def create_log() -> ProbeLog:  # the seed says which they were
-        probes = collect_probes(recipe.env.game, protocol, count, recipe.seed)
+        probes = collect_probes(recipe.env, protocol, count, recipe.seed)
         return ProbeLog.create(run, probes)
 
     return open_or_create(open_log, create_log, resume=resume, step=step)

@@ -16,7 +16,7 @@ from rl_abn.errors import RlAbnError, say
 from rl_abn.files.room import check_room
 from rl_abn.progress import ProgressReport
 from rl_abn.recipes import RunRecipe, make_run_recipe
-from rl_abn.rl.envs.ale_vec_env import check_game
+from rl_abn.rl.envs.make import check_env
 from rl_abn.rl.training import checkpoint
 from rl_abn.rl.training.auto_settings import resolve_auto
 from rl_abn.rl.training.build import Model, make_model, make_training_env, training_protocol
@@ -73,7 +73,7 @@ def prepare_run(
     recipe = make_run_recipe(env, agent, seed, settings)
     folder = folder or default_folder(recipe)
     where = device_of(device)
-    check_game(recipe.env.game)
+    check_env(recipe.env)
     found = run_to_resume(folder, recipe, settings, device, on_exists)
     if found is not None:
         return found, True

@@ -226,8 +226,8 @@ def test_metrics_survive_a_line_cut_off(tmp_path):
 
 def test_probes_are_fixed_and_differ_from_each_other(space_invaders):
     protocol = space_invaders.protocol["legacy"]
-    first = collect_probes(space_invaders.game, protocol, 4, seed=0)
-    again = collect_probes(space_invaders.game, protocol, 4, seed=0)
+    first = collect_probes(space_invaders, protocol, 4, seed=0)
+    again = collect_probes(space_invaders, protocol, 4, seed=0)
     assert first.observations.shape == (4, 4, 84, 84)
     assert first.frames.shape == (4, 210, 160, 3)
     assert np.array_equal(first.observations, again.observations)
