@@ -70,7 +70,7 @@ class GymnasiumRecipe(Table):
         options: Its keyword arguments, as `gymnasium.make` passes them on.
         preprocessing: How it is played and observed.
         processes: "sync" steps the games in turn, "async" each in a process of its own, which
-            pays where a step takes more than about a millisecond.
+            pays where steps are slow.
         scores: Reference scores, if there are any.
     """
 
