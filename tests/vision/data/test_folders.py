@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import zipfile
@@ -374,3 +375,17 @@ def test_a_zip_with_backslashes(tmp_path: Path) -> None:
         for name in ("set\\a\\0.png", "set\\b\\0.png"):
             archive.writestr(zipfile.ZipInfo(name), data.tobytes())
     assert open_labelled(path).class_names == ("a", "b")
+
+
+def test_names_that_are_not_utf_8_are_counted(
+    animals: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = open_labelled(animals).names
+    for i in range(2):
+        name = os.fsdecode(b"caf\xe9%d.png" % i)
+        write(animals / f"{i}.png", picture(i))
+        (animals / f"{i}.png").rename(animals / "train" / "cat" / name)
+    assert open_labelled(animals).names == before
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "animals: 2 names are not UTF-8 and skipped: 'train/cat/caf\\udce90.png'" in said
