@@ -195,6 +195,8 @@ def open_store(path: str | Path) -> Store:
     """
     path = Path(path)
     kind = kind_of(path)
+    if kind is None and os.path.lexists(path):  # a pipe, or a link to nowhere or to itself
+        raise RlAbnError(f"expected a folder or a .zip, got '{path}', which is neither")
     if kind is None:
         raise RlAbnError(f"expected a folder or a .zip, got '{path}': {nearest(path)}")
     return FolderStore(path) if kind == "a folder" else ZipStore(path)

@@ -128,6 +128,11 @@ def _list(arguments: argparse.Namespace, run: VisionRun) -> None:
         print(f"  pictures/{i:05}.png  {name}")
     print(f"{len(begun.names):,} pictures and their maps; edit {begun.folder / 'edits.toml'}")
     words = ["edit", str(arguments.path), "--edits", str(begun.folder)]
+    # Without these it would tune another epoch's network, or look for the pictures elsewhere.
+    if arguments.data is not None:
+        words += ["--data", str(arguments.data)]
+    if arguments.checkpoint is not None:
+        words += ["--checkpoint", str(arguments.checkpoint)]
     print(f"next: rl-abn vision {shlex.join(words)}")
 
 
