@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rl_abn.rl.agent import Agent
+    from rl_abn.runs import CheckpointChoice
     from rl_abn.vision.model import Model
 
 
 def load(
-    run: str | Path, *, step: int | None = None, device: str = "auto", seed: int = 0
+    run: str | Path, *, step: CheckpointChoice = None, device: str = "auto", seed: int = 0
 ) -> Agent | Model:
     """Loads a trained agent, or a trained model of the vision track.
 
     Args:
         run: A run folder of either track, or a name of `list_agents`.
-        step: The checkpoint: agent steps, or epochs; None is the newest.
+        step: The checkpoint: agent steps, or epochs; "best" is the best of
+            a training with `eval_every`; None is the newest.
         device: Where the network runs: "auto", "cpu", "cuda:0" and the like.
         seed: Of sampled actions, of games, and of interventions that draw at random.
 
@@ -31,6 +33,7 @@ def load(
         >>> agent.act(env.reset())  # doctest: +SKIP
         array([2])
     """
+    from rl_abn.errors import RlAbnError
     from rl_abn.recipes import RunRecipe, VisionRunRecipe
     from rl_abn.recipes.lookup import read_toml, track_of
     from rl_abn.runs import RECIPE, Run
@@ -41,6 +44,8 @@ def load(
         from rl_abn.rl.agent import Agent
 
         return Agent(Run.open(folder), step=step, device=device, seed=seed)
+    if step == "best":
+        raise RlAbnError(f"{folder}: expected an epoch, got 'best', which agents alone have")
     from rl_abn.vision.model import Model
 
     return Model(Run.open(folder, VisionRunRecipe), step=step, device=device, seed=seed)

@@ -15,7 +15,13 @@ class RlAbnError(Exception):
 
 def warn(message: str) -> None:
     """Prints a warning on standard error, in one line."""
-    print(f"rl-abn: warning: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    say(f"warning: {message}")
+
+
+def say(message: str) -> None:
+    """Prints what a user should know on standard error, in one line."""
+    line = without_control_characters(" ".join(message.split()))
+    print(f"rl-abn: {line}", file=sys.stderr, flush=True)
 
 
 def did_you_mean(got: str, choices: Iterable[str], otherwise: str | None = None) -> str:
@@ -33,3 +39,8 @@ def did_you_mean(got: str, choices: Iterable[str], otherwise: str | None = None)
 def printable(text: str) -> str:
     """Escapes a text with unprintable characters, which could control a terminal."""
     return text if text.isprintable() else ascii(text)
+
+
+def without_control_characters(text: str) -> str:
+    """Escapes single unprintable characters, which could control a terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

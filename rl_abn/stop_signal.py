@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class StopSignal:
-    """Records SIGINT or SIGTERM, so that the training can stop between two updates.
+    """Records SIGINT, SIGTERM or SIGHUP, so that the training can stop between two updates.
 
     Attributes:
         received: The signal's number, or None.
@@ -20,8 +22,14 @@ class StopSignal:
 
     @contextmanager
     def catching(self) -> Iterator[StopSignal]:
-        """Records the first signal; a second one raises KeyboardInterrupt."""
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        """Records the first signal; a Ctrl-C after it raises KeyboardInterrupt.
+
+        Other signals come in pairs (a closed terminal, a cluster that repeats itself), so a second
+        one of those hurries nobody. SIGHUP stays ignored where it is, as under nohup.
+        """
+        handlers = {number: signal.getsignal(number) for number in _NUMBERS}
+        if handlers[signal.SIGHUP] == signal.SIG_IGN:
+            del handlers[signal.SIGHUP]
         for number in handlers:
             signal.signal(number, self._remember)
         try:
@@ -31,6 +39,6 @@ class StopSignal:
                 signal.signal(number, handler)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None:
+        if self.received is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.received = number
+        self.received = self.received or number

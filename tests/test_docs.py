@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rl_abn.attention.mechanisms.registry import MECHANISMS
-from rl_abn.cli.main import _parser
+from rl_abn.cli.commands import make_parser
 from rl_abn.cli.parser import parse
 from rl_abn.recipes import RunRecipe, list_recipes, make_run_recipe, make_vision_recipe
 from rl_abn.rl.training.metrics import read_metrics
@@ -43,7 +43,7 @@ COMMANDS = [
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_parse_and_their_recipes_resolve(command):
     words = shlex.split(command)[1:]
-    arguments = parse(_parser(words), words)
+    arguments = parse(make_parser(words), words)
     if words[:2] == ["vision", "train"]:
         recipe = make_vision_recipe(
             arguments.env, arguments.agent, arguments.seed, arguments.settings

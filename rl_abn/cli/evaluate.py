@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from rl_abn.cli.next_command import command
 from rl_abn.cli.parser import (
     Subparsers,
     add_checkpoint,
@@ -91,14 +92,16 @@ def run(arguments: argparse.Namespace) -> None:
             device=arguments.device,
             report=report,
         )
+    # Kept before anything is printed: nobody may be reading.
+    written = result.save(run)
+    if arguments.json is not None:
+        write_output(arguments.json, result.as_json())
+    run.mend_status()
     Console(highlight=False).print(evaluation_table(result))
     cut = sum(game.truncated for player in result.evaluations for game in player.games)
     if cut:
         print(f"{cut} of the games were cut off by the frame cap")
-    written = result.save(run)
-    if arguments.json is not None:
-        write_output(arguments.json, result.as_json())
-    print(f"kept in {written}")
+    print(f"kept in {command(written)}")
     if result.intervened:
         print(what_differs(result))
     if result.beats_random is not None:
@@ -107,7 +110,7 @@ def run(arguments: argparse.Namespace) -> None:
             if result.beats_random
             else "the two means' intervals overlap, or the random player is ahead"
         )
-    print(f"next: rl-abn watch {run.path}")
+    print(f"next: {command('rl-abn', 'watch', run.path)}")
 
 
 def what_differs(result: RunEvaluation) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from rl_abn.cli.next_command import command
 from rl_abn.cli.parser import Subparsers, add_checkpoint, add_run
 
 
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace) -> None:
     run = Run.open(arguments.path)
     checkpoint = export_sb3(run, arguments.file, arguments.checkpoint)
     algorithm = {"ppo": "AttentionPPO", "a2c": "AttentionA2C"}[run.recipe.agent.algorithm.name]
-    print(f"{arguments.file}: {checkpoint.step:,} steps trained")
+    print(f"{command(arguments.file)}: {checkpoint.step:,} steps trained")
     print(
         f"next: from rl_abn.rl import {algorithm}; {algorithm}.load({str(arguments.file)!r}) "
         "in Python"

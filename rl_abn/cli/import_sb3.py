@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from rl_abn.cli.next_command import command
 from rl_abn.cli.parser import Subparsers, add_agent, add_env, add_import_folder, add_settings
 from rl_abn.errors import RlAbnError
 
@@ -52,5 +53,5 @@ def run(arguments: argparse.Namespace) -> None:
         folder=arguments.out,
         on_exists=arguments.on_exists,
     )
-    print(f"run folder: {run.path}")
-    print(f"next: rl-abn eval {run.path}")
+    print(f"run folder: {command(run.path)}")
+    print(f"next: {command('rl-abn', 'eval', run.path)}")

@@ -207,13 +207,25 @@ def add_seed(parser: argparse.ArgumentParser, of: str) -> None:
 
 
 def add_checkpoint(parser: argparse.ArgumentParser) -> None:
-    """Adds --checkpoint."""
+    """Adds --checkpoint: a step, or "best"."""
     parser.add_argument(
         "--checkpoint",
-        type=whole_number(0),
-        metavar="STEP",
-        help="use the checkpoint of this step (default: the newest)",
+        type=_step_or_best,
+        metavar="STEP|best",
+        help="use the checkpoint of this step, or the best one of train --eval-every "
+        "(default: the newest)",
     )
+
+
+def _step_or_best(text: str) -> int | str:
+    if text == "best":
+        return text
+    try:
+        return whole_number(0)(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number from 0, or 'best', got '{text}'"
+        ) from None
 
 
 def add_epoch(parser: argparse.ArgumentParser, of: str = "the") -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rl_abn.cli.next_command import begin_again, command
 from rl_abn.cli.parser import (
     Subparsers,
     add_agent,
@@ -19,9 +20,11 @@ from rl_abn.cli.parser import (
     number,
     whole_number,
 )
+from rl_abn.errors import RlAbnError
 
 if TYPE_CHECKING:
     from rl_abn.rl.training.distributed import Ranks
+    from rl_abn.runs import Run
 
 
 def add(commands: Subparsers) -> None:
@@ -55,6 +58,18 @@ def add(commands: Subparsers) -> None:
         metavar="G",
         help="weight of the distance to the edited maps (default: 1.0)",
     )
+    parser.add_argument(
+        "--eval-every",
+        type=whole_number(0),
+        metavar="N",
+        help="evaluate every N agent steps on games of their own and keep the best checkpoint, "
+        "0 never (default: the recipe's train.eval_every)",
+    )
+    parser.add_argument(
+        "--wandb",
+        metavar="PROJECT",
+        help="show the curves in this project of Weights & Biases (pip install 'rl-abn[wandb]')",
+    )
     add_settings(parser)
     add_device(parser)
     parser.set_defaults(run=run)
@@ -70,6 +85,8 @@ def run(arguments: argparse.Namespace) -> None:
         settings.append(f"train.steps={arguments.steps}")
     if arguments.keep is not None:
         settings.append(f"train.keep={arguments.keep}")
+    if arguments.eval_every is not None:
+        settings.append(f"train.eval_every={arguments.eval_every}")
     ranks = Ranks.of_environment()
     device = ranks.device(arguments.device)
     ranks.join(device_of(device))
@@ -82,7 +99,10 @@ def run(arguments: argparse.Namespace) -> None:
 def _train(arguments: argparse.Namespace, settings: list[str], device: str, ranks: Ranks) -> None:
     from rl_abn.progress import ProgressReport
     from rl_abn.rl.training.train import prepare_run, train
+    from rl_abn.runs.wandb_sync import check_wandb, wandb_sync
 
+    if arguments.wandb is not None:
+        check_wandb()
     edits = None
     if arguments.edits is not None:
         from rl_abn.map_editing.edit_files import read_edits
@@ -104,8 +124,11 @@ def _train(arguments: argparse.Namespace, settings: list[str], device: str, rank
         train(run, resume=resume, device=device, ranks=ranks)
         return
     steps = run.recipe.agent.train.steps
-    print(f"run folder: {run.path}", flush=True)
-    with ProgressReport(f"training {run.recipe.agent_name}", steps, "steps") as report:
+    print(f"run folder: {command(run.path)}", flush=True)
+    with (
+        wandb_sync(run, arguments.wandb),
+        ProgressReport(f"training {run.recipe.agent_name}", steps, "steps") as report,
+    ):
         outcome = train(
             run,
             resume=resume,
@@ -116,10 +139,29 @@ def _train(arguments: argparse.Namespace, settings: list[str], device: str, rank
             edit_coef=arguments.edit_coef,
         )
     if outcome.interrupted:
-        print(f"stopped at {outcome.step:,} of {steps:,} steps; saved. Go on with:")
+        if not outcome.saved and not outcome.step:
+            print("stopped before the first update; nothing is saved. Begin again with:")
+            print(begin_again(arguments, run.path))
+            sys.exit(130)
+        saved = "saved" if outcome.saved else "nothing new to save"
+        print(f"stopped at {outcome.step:,} of {steps:,} steps; {saved}. Go on with:")
         again = ["rl-abn", "train", "--env", arguments.env, "--agent", arguments.agent]
         again += ["--seed", str(arguments.seed), "--out", str(run.path)]
-        print(shlex.join([*again, "--steps", str(steps), "--on-exists", "resume"]))
+        print(command(*again, "--steps", str(steps), "--on-exists", "resume"))
         sys.exit(130)
-    print(f"trained {outcome.step:,} steps. Curves: tensorboard --logdir {run.path}")
-    print(f"next: rl-abn eval {run.path}")
+    if run.recipe.agent.train.eval_every:
+        _print_best(run)
+    curves = command("tensorboard", "--logdir", run.path)
+    print(f"trained {outcome.step:,} steps. Curves: {curves}")
+    print(f"next: {command('rl-abn', 'eval', run.path)}")
+
+
+def _print_best(run: Run) -> None:
+    from rl_abn.runs.best import best_checkpoint, best_score
+
+    with suppress(RlAbnError):  # somebody may have removed it
+        best = best_checkpoint(run.path)
+        print(
+            f"best evaluation: mean score {best_score(run.path):.1f} at step {best.step:,} "
+            "(--checkpoint best)"
+        )

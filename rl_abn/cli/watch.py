@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from rl_abn.cli.next_command import command
 from rl_abn.cli.parser import (
     Subparsers,
     add_checkpoint,
@@ -63,8 +64,9 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.over_training:
         with ProgressReport("recording", None, "logging points") as report:
             video = watch_training(run, out=arguments.out, scale=arguments.scale, report=report)
-        print(f"{video.n_frames:,} frames, {video.seconds:.0f} s: {video.path}")
-        print(f"next: tensorboard --logdir {run.path} --samples_per_plugin images=1000")
+        print(f"{video.n_frames:,} frames, {video.seconds:.0f} s: {command(video.path)}")
+        words = ["tensorboard", "--logdir", str(run.path), "--samples_per_plugin", "images=1000"]
+        print(f"next: {command(*words)}")
         return
     with ProgressReport("recording", arguments.max_steps, "steps") as report:
         video = watch_game(
@@ -79,10 +81,11 @@ def run(arguments: argparse.Namespace) -> None:
             report=report,
         )
     print(
-        f"score {video.score:.0f}, {video.n_frames:,} frames, {video.seconds:.0f} s: {video.path}"
+        f"score {video.score:.0f}, {video.n_frames:,} frames, {video.seconds:.0f} s: "
+        f"{command(video.path)}"
     )
     # Imported weights come without the maps of their training.
     if not run.recipe.agent.attention.has_maps or run.is_imported:
-        print(f"next: rl-abn eval {run.path} --greedy")
+        print(f"next: {command('rl-abn', 'eval', run.path, '--greedy')}")
     else:
-        print(f"next: rl-abn watch {run.path} --over-training")
+        print(f"next: {command('rl-abn', 'watch', run.path, '--over-training')}")

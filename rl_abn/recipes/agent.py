@@ -136,7 +136,14 @@ class TrainTable(Table):
         checkpoint_every: The same in agent steps of all games together, as older recipes have it.
             Where it divides by n_envs it is read as checkpoint_every_game_steps, elsewhere it
             holds in its place. None leaves it to checkpoint_every_game_steps.
+        checkpoint_every_minutes: Minutes between two recovery checkpoints, which a killed training
+            goes on from. They change nothing in the training that goes on; the games restart where
+            one is resumed from, as after Ctrl-C. 0 saves none.
         keep: How many of the newest checkpoints stay; 0 keeps all.
+        eval_every: Agent steps of all games between two evaluations, on games of their own; they
+            change nothing in the training. 0 evaluates never. The checkpoint with the highest mean
+            score is kept as "best".
+        eval_games: Games of such an evaluation.
         n_probes: Game positions whose maps are kept at every logging point; 0 keeps none.
         precision: "fp32", "bf16", or "auto": bf16 where the processor or GPU computes it natively,
             else fp32.
@@ -151,14 +158,17 @@ class TrainTable(Table):
     """
 
     # Fields that may be others when a run is resumed.
-    may_change: ClassVar[tuple[str, ...]] = ("steps", "keep")
+    may_change: ClassVar[tuple[str, ...]] = ("steps", "keep", "checkpoint_every_minutes")
 
     steps: Count = 10_000_000
     protocol: ProtocolName = "legacy"
     log_every: Count = 10_000
     checkpoint_every_game_steps: Count = 31_250
     checkpoint_every: Count | None = None
+    checkpoint_every_minutes: Annotated[float, Field(ge=0, le=10_000)] = 5.0
     keep: Annotated[int, Field(ge=0, lt=2**53)] = 0
+    eval_every: Annotated[int, Field(ge=0, lt=2**53)] = 0
+    eval_games: Annotated[int, Field(ge=1, le=1000)] = 10
     n_probes: Annotated[int, Field(ge=0, le=64)] = 8
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     compile: bool = False

@@ -177,6 +177,8 @@ class VisionTrainTable(Table):
         held_out: Fraction of the training images that is held out; unused where the data has its
             own validation split, or is a drive, whose recipe defines what is held out. 0 is none.
         checkpoint_every: Epochs between two checkpoints.
+        checkpoint_every_minutes: An epoch that ends so many minutes after the last checkpoint is
+            saved, too; 0 never is.
         keep: Number of newest checkpoints that are kept; 0 keeps all.
         n_probes: Held-out images whose maps are logged after every epoch; 0 is none.
         precision: "fp32", "bf16", or "auto": bf16 where the processor or GPU computes it natively,
@@ -185,12 +187,13 @@ class VisionTrainTable(Table):
     """
 
     # Fields that may be others when a run is resumed.
-    may_change: ClassVar[tuple[str, ...]] = ("epochs", "keep")
+    may_change: ClassVar[tuple[str, ...]] = ("epochs", "keep", "checkpoint_every_minutes")
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)]
     batch_size: Annotated[int, Field(ge=2, le=65_536)] = 128
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.1
     checkpoint_every: Count = 1
+    checkpoint_every_minutes: Annotated[float, Field(ge=0, le=10_000)] = 5.0
     keep: Annotated[int, Field(ge=0, lt=2**53)] = 3
     n_probes: Annotated[int, Field(ge=0, le=64)] = 8
     precision: Literal["auto", "fp32", "bf16"] = "auto"

@@ -30,7 +30,7 @@ from rl_abn.rl.evaluation.watch import Video, watch_game
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.policies.outputs import PolicyOutput
 from rl_abn.rl.training.build import load_policy, training_protocol
-from rl_abn.runs import Run
+from rl_abn.runs import CheckpointChoice, Run
 
 Override = str | np.ndarray | Tensor | Callable[[Tensor], Tensor]
 """Maps to act on instead, a function of the agent's own, or the name of an intervention."""
@@ -41,7 +41,7 @@ class Agent:
 
     Args:
         run: The run.
-        step: The checkpoint's step; None is the newest.
+        step: The checkpoint's step, or "best"; None is the newest.
         device: Where the network runs.
         seed: Of sampled actions, games and interventions.
 
@@ -57,7 +57,7 @@ class Agent:
     """
 
     def __init__(
-        self, run: Run, *, step: int | None = None, device: str = "auto", seed: int = 0
+        self, run: Run, *, step: CheckpointChoice = None, device: str = "auto", seed: int = 0
     ) -> None:
         checkpoint = run.checkpoint(step)
         self.run = run

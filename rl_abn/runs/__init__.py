@@ -1,6 +1,7 @@
 """What a run folder holds, and how it is written and read safely."""
 
 from rl_abn.files.text import read_json, write_atomically, write_json, write_output
+from rl_abn.runs.best import CheckpointChoice
 from rl_abn.runs.checkpoints import (
     STATE,
     TRAINING,
@@ -13,7 +14,8 @@ from rl_abn.runs.checkpoints import (
 )
 from rl_abn.runs.folders import OnExists, check_free, default_folder, free_folder, is_taken
 from rl_abn.runs.maps import PROBES, MapLog, open_or_create
-from rl_abn.runs.run import META, METRICS, RECIPE, Run, provenance, write_recipe
+from rl_abn.runs.provenance import provenance
+from rl_abn.runs.run import META, METRICS, RECIPE, Run, write_recipe
 from rl_abn.runs.tensors import bytes_of, check_weights, load_tensors, save_tensors
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "TRAINING",
     "WEIGHTS",
     "Checkpoint",
+    "CheckpointChoice",
     "MapLog",
     "OnExists",
     "Run",

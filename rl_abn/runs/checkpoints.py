@@ -18,6 +18,7 @@ from rl_abn.files.text import flush, write_json
 from rl_abn.runs.tensors import bytes_of, check_weights, load_tensors, write_tensors
 
 WEIGHTS, TRAINING, STATE = "policy.safetensors", "training.safetensors", "state.json"
+RECOVERY = "recovery"
 
 
 class Checkpoint(NamedTuple):
@@ -30,6 +31,11 @@ class Checkpoint(NamedTuple):
 
     path: Path
     step: int
+
+    @property
+    def is_recovery(self) -> bool:
+        """Whether it was saved because of the time, between two regular ones."""
+        return self.path.name.startswith(f"{RECOVERY}-")
 
 
 def step_of(name: str) -> int | None:
@@ -57,19 +63,40 @@ def list_checkpoints(folder: Path) -> list[Checkpoint]:
     return sorted(checkpoints, key=lambda checkpoint: checkpoint.step)
 
 
+def list_recoveries(folder: Path) -> list[Checkpoint]:
+    """Returns the recovery checkpoints of a folder, oldest first: none or one, but for a kill."""
+    names = {path: path.name.replace(RECOVERY, "step", 1) for path in folder.glob(f"{RECOVERY}-*")}
+    found = ((path, step_of(name)) for path, name in names.items())
+    recoveries = [Checkpoint(path, step) for path, step in found if step is not None]
+    return sorted(recoveries, key=lambda checkpoint: checkpoint.step)
+
+
 def save_checkpoint(
     folder: Path,
     step: int,
     weights: Mapping[str, Tensor],
     training: Mapping[str, Tensor],
     state: Mapping[str, Any],
+    *,
+    recovery: bool = False,
 ) -> Checkpoint:
     """Saves a checkpoint under a temporary name, flushes it to disk and renames it.
+
+    Recovery checkpoints before it are removed then.
+
+    Args:
+        folder: The checkpoints' folder.
+        step: Agent steps trained, or epochs.
+        weights: The model's state dict.
+        training: Optimizer moments and random-number states.
+        state: Counters and the like, as JSON.
+        recovery: Whether it is a recovery checkpoint.
 
     Raises:
         RlAbnError: If it cannot be written; what was there before is untouched.
     """
-    target = folder / name_of(step)
+    name = name_of(step)
+    target = folder / (name.replace("step", RECOVERY) if recovery else name)
     partial, replaced = _hidden(target, "partial"), _hidden(target, "replaced")
     try:
         _remove(partial)
@@ -89,6 +116,9 @@ def save_checkpoint(
         if os.path.lexists(replaced) and not os.path.lexists(target):
             replaced.rename(target)
         raise RlAbnError(f"{target}: the checkpoint cannot be written: {error}") from None
+    for old in list_recoveries(folder):
+        if old.path != target:
+            _take_away(old)
     return Checkpoint(target, step)
 
 
@@ -127,11 +157,7 @@ def remove_older(folder: Path, keep: int) -> None:
         keep: How many stay; 0 keeps all.
     """
     for old in list_checkpoints(folder)[:-keep] if keep else ():
-        removed = _hidden(old.path, "removed")
-        with suppress(OSError):
-            _remove(removed)
-            old.path.rename(removed)
-            _remove(removed)
+        _take_away(old)
 
 
 def set_aside(checkpoint: Checkpoint) -> Path:
@@ -140,7 +166,7 @@ def set_aside(checkpoint: Checkpoint) -> Path:
     Returns:
         Its path now: damaged-… beside the others, or unchanged if it cannot be renamed.
     """
-    name = checkpoint.path.name.replace("step", "damaged")
+    name = checkpoint.path.name.replace("step", "damaged").replace(RECOVERY, "damaged")
     names = (f"{name}-{i}" if i else name for i in range(10_000))
     aside = next(p for n in names if not os.path.lexists(p := checkpoint.path.with_name(n)))
     try:
@@ -156,17 +182,33 @@ def recover(folder: Path) -> None:
         RlAbnError: If the folder cannot be written.
     """
     try:
-        for replaced in folder.glob(".step-*.replaced"):
+        for replaced in _left(folder, "replaced"):
             target = folder / replaced.name.removeprefix(".").removesuffix(".replaced")
             partial = _hidden(target, "partial")
             if not os.path.lexists(target):
                 # The old one makes room only when the new one is whole and on the disk.
                 (partial if partial.is_dir() else replaced).rename(target)
-        for left in ("partial", "replaced", "removed"):
-            for path in folder.glob(f".step-*.{left}"):
+        for why in ("partial", "replaced", "removed"):
+            for path in _left(folder, why):
                 _remove(path)
+        newest = max((checkpoint.step for checkpoint in list_checkpoints(folder)), default=-1)
+        for recovery in list_recoveries(folder):
+            if recovery.step <= newest:
+                _take_away(recovery)
     except OSError as error:
         raise RlAbnError(f"{folder}: cannot be written: {error.strerror}") from None
+
+
+def _left(folder: Path, why: str) -> list[Path]:
+    return [p for kind in ("step", RECOVERY) for p in folder.glob(f".{kind}-*.{why}")]
+
+
+def _take_away(checkpoint: Checkpoint) -> None:
+    removed = _hidden(checkpoint.path, "removed")
+    with suppress(OSError):
+        _remove(removed)
+        checkpoint.path.rename(removed)
+        _remove(removed)
 
 
 def _hidden(path: Path, why: str) -> Path:

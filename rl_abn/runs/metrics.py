@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from rl_abn.errors import RlAbnError
+from rl_abn.errors import RlAbnError, warn
 from rl_abn.files.text import write_atomically
 from rl_abn.process_memory import resident_mib
 
@@ -79,20 +79,39 @@ class MetricsFile:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Reads the logging points of a `metrics.jsonl`, up to the first line that a kill cut off."""
-    rows = []
-    for line in path.read_text("utf-8", errors="replace").splitlines():
+    """Reads the logging points of a `metrics.jsonl` that can be read."""
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
+    """Returns the rows, and the numbers of the lines that are none.
+
+    A last line that a kill cut off is no loss: it is not counted.
+    """
+    rows, bad = [], []
+    text = path.read_text("utf-8", errors="replace")
+    lines = text.split("\n")
+    for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
-            break
-        if not isinstance(row, dict) or type(row.get("step")) is not int:
-            break
-        rows.append(row)
-    return rows
+            row = None
+        if isinstance(row, dict) and type(row.get("step")) is int:
+            rows.append(row)
+        elif number < len(lines):
+            bad.append(number)
+    return rows, bad
 
 
 def _keep_until(path: Path, step: int) -> None:
-    if path.is_file():
-        kept = [json.dumps(row) + "\n" for row in read_metrics(path) if row["step"] <= step]
-        write_atomically(path, "".join(kept))
+    if not path.is_file():
+        return
+    rows, bad = _read(path)
+    if bad:
+        rows_are = "1 row is" if len(bad) == 1 else f"{len(bad):,} rows are"
+        warn(f"{path}: {rows_are} unreadable and left out (line {_some(bad)})")
+    write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows if row["step"] <= step))
+
+
+def _some(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers[:5])) + (", …" if len(numbers) > 5 else "")

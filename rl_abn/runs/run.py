@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 import math
 import os
-import platform
-import shlex
 import shutil
-import subprocess
-import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Generic, overload
 
@@ -24,9 +20,14 @@ from rl_abn.errors import RlAbnError, did_you_mean, warn
 from rl_abn.files.text import kind_of, read_json, write_atomically, write_json, write_output
 from rl_abn.recipes import RunRecipe, VisionRunRecipe, load_run
 from rl_abn.runs import checkpoints
+from rl_abn.runs.best import CheckpointChoice, best_checkpoint
 from rl_abn.runs.checkpoints import Checkpoint
+from rl_abn.runs.lock import holder_of
+from rl_abn.runs.provenance import provenance
+from rl_abn.runs.replacing import remove_replaced, settle
 
 RECIPE, META, METRICS = "recipe.toml", "meta.json", "metrics.jsonl"
+_OLD_S = 3600.0  # what was being made an hour ago is what a kill left
 
 
 RecipeT = TypeVar("RecipeT", RunRecipe, VisionRunRecipe, default=RunRecipe)
@@ -59,15 +60,19 @@ class Run(Generic[RecipeT]):
         Raises:
             RlAbnError: If the folder cannot be written.
         """
-        # Under a hidden name until it is whole: a kill leaves a run or none.
-        partial = path.with_name(f".{path.name}.partial")
+        # Under a hidden name until it is whole: a kill leaves a run or none. The name has the
+        # process in it, as two may make one run at the same moment: the second to rename is told.
+        partial = path.with_name(f".{path.name}.partial.{os.getpid()}")
         try:
-            shutil.rmtree(partial, ignore_errors=True)
+            for left in path.parent.glob(f".{glob.escape(path.name)}.partial*"):
+                if left == partial or time.time() - left.stat().st_mtime > _OLD_S:
+                    shutil.rmtree(left, ignore_errors=True)
             partial.mkdir(parents=True)
             write_recipe(partial, recipe)
             write_json(partial / META, {**provenance(device), **meta})
             partial.rename(path)
         except OSError as error:
+            shutil.rmtree(partial, ignore_errors=True)
             raise RlAbnError(f"{path}: cannot be written: {error.strerror}") from None
         return cls(path, recipe)
 
@@ -90,6 +95,8 @@ class Run(Generic[RecipeT]):
         Raises:
             RlAbnError: If it is none, or one of the other track.
         """
+        with suppress(RlAbnError):  # what cannot be written can still be read
+            settle(path)
         check_is_run(path, "rl-abn train" if track is RunRecipe else "rl-abn vision train")
         return Run(path, load_run(path / RECIPE, track))
 
@@ -107,6 +114,27 @@ class Run(Generic[RecipeT]):
         return checkpoints.list_checkpoints(self.path / "checkpoints")
 
     @property
+    def recoveries(self) -> list[Checkpoint]:
+        """The recovery checkpoint since the newest regular one, if there is one."""
+        return checkpoints.list_recoveries(self.path / "checkpoints")
+
+    @property
+    def status(self) -> str:
+        """What `meta.json` says of the training; "killed" where it is said to run and does not.
+
+        Raises:
+            RlAbnError: If `meta.json` is damaged.
+        """
+        status = str(read_json(self.path / META).get("status"))
+        return "killed" if status == "running" and holder_of(self.path) is None else status
+
+    def mend_status(self) -> None:
+        """Writes down that the training was killed, where that is so; failing to is no error."""
+        with suppress(RlAbnError):
+            if self.status == "killed":
+                self.update_meta(status="killed")
+
+    @property
     def is_imported(self) -> bool:
         """Whether the weights were trained elsewhere and came without an optimizer.
 
@@ -115,13 +143,15 @@ class Run(Generic[RecipeT]):
         """
         return "imported" in read_json(self.path / META)
 
-    def checkpoint(self, step: int | None = None) -> Checkpoint:
-        """Returns the newest checkpoint, or the one of a step.
+    def checkpoint(self, step: CheckpointChoice = None) -> Checkpoint:
+        """Returns the newest checkpoint, the one of a step, or the "best".
 
         Raises:
             RlAbnError: If there is none.
         """
-        found = self.checkpoints
+        if step == "best":
+            return best_checkpoint(self.path)
+        found = self.checkpoints or self.recoveries
         if not found:
             raise RlAbnError(f"{self.path}: expected a checkpoint, got none yet")
         if step is None:
@@ -136,7 +166,7 @@ class Run(Generic[RecipeT]):
         )
 
     def newest_whole(self, read: Callable[[Checkpoint], ReadT]) -> tuple[Checkpoint, ReadT] | None:
-        """Finds the newest checkpoint that can be read.
+        """Finds the newest checkpoint that can be read, a recovery checkpoint too.
 
         A damaged one is named on standard error and renamed, and the one before it is tried; the
         run ends the same, as what lies in between is trained again exactly.
@@ -151,7 +181,9 @@ class Run(Generic[RecipeT]):
             RlAbnError: If there are checkpoints and none is whole; they stay where they are.
         """
         damaged: list[tuple[Checkpoint, str]] = []
-        for checkpoint in reversed(self.checkpoints):
+        # At equal steps the regular one comes first.
+        all_of_them = sorted([*self.recoveries, *self.checkpoints], key=lambda found: found.step)
+        for checkpoint in reversed(all_of_them):
             try:
                 stored = read(checkpoint)
             except RlAbnError as error:
@@ -202,20 +234,53 @@ class Run(Generic[RecipeT]):
         weights: Mapping[str, Tensor],
         training: Mapping[str, Tensor],
         state: Mapping[str, Any],
+        *,
+        recovery: bool = False,
     ) -> Checkpoint:
         """Saves a checkpoint under a temporary name, flushes it to disk and renames it.
+
+        A run that this one replaces is removed then.
 
         Args:
             step: Agent steps trained, or epochs.
             weights: The model's state dict.
             training: Optimizer moments and random-number states.
             state: Counters and the like, as JSON.
+            recovery: Whether it is a recovery checkpoint, which the next checkpoint replaces.
 
         Raises:
-            RlAbnError: If it cannot be written; what was there before is untouched.
+            RlAbnError: If it cannot be written, or a weight is NaN or infinite; what was there
+                before is untouched.
         """
         folder = self.path / "checkpoints"
-        return checkpoints.save_checkpoint(folder, step, weights, training, state)
+        self._check_finite(step, weights)
+        saved = checkpoints.save_checkpoint(
+            folder, step, weights, training, state, recovery=recovery
+        )
+        remove_replaced(self.path)
+        return saved
+
+    def diverged(self, what: str, when: str) -> RlAbnError:
+        """Returns the error of a training whose numbers are no numbers any more.
+
+        Args:
+            what: What became what: "the loss became NaN".
+            when: When: "at step 2,048" or "in epoch 3".
+        """
+        found = self.recoveries[-1:] or self.checkpoints[-1:]
+        last = (
+            f"the last good checkpoint is {found[0].path}" if found else "no checkpoint was saved"
+        )
+        table = "algorithm" if isinstance(self.recipe, RunRecipe) else "optimizer"
+        return RlAbnError(
+            f"{self.path}: {what} {when}; {last}; lower the learning rate ({table}.learning_rate)"
+        )
+
+    def _check_finite(self, step: int, weights: Mapping[str, Tensor]) -> None:
+        for name, tensor in weights.items():
+            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                unit = "at step" if isinstance(self.recipe, RunRecipe) else "in epoch"
+                raise self.diverged(f"weights became NaN or infinite ({name})", f"{unit} {step:,}")
 
     def remove_old_checkpoints(self) -> None:
         """Keeps as many of the newest checkpoints as `train.keep` says."""
@@ -283,34 +348,3 @@ def write_recipe(folder: Path, recipe: RunRecipe | VisionRunRecipe) -> None:
         write_atomically(folder / RECIPE, tomli_w.dumps(plain))
     except OSError as error:
         raise RlAbnError(f"{folder / RECIPE}: cannot be written: {error.strerror}") from None
-
-
-def provenance(device: str) -> dict[str, Any]:
-    """Returns what a result depends on beside its recipe: versions, machine, command line."""
-    packages = ("rl-abn", "torch", "stable-baselines3", "gymnasium", "ale-py", "numpy")
-    return {
-        "command": shlex.join(["rl-abn", *sys.argv[1:]]),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
-        "commit": _git_commit(),
-        "device": device,
-        "cpu_cores": os.cpu_count(),
-        "platform": platform.platform(),
-        "status": "running",
-        "wall_time_s": 0.0,
-    }
-
-
-def _git_commit() -> str | None:
-    """Returns the checkout's commit, or None in an installed package."""
-    checkout = Path(__file__).resolve().parents[2]
-    if not (checkout / ".git").exists():
-        return None
-    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        result = subprocess.run(
-            [*command, "--exclude=*"], capture_output=True, text=True, check=False
-        )
-    except OSError:  # git is not installed
-        return None
-    return result.stdout.strip() or None

@@ -20,12 +20,14 @@ class Outcome(NamedTuple, Generic[RecipeT]):
         step: Agent steps trained in all; epochs, in the vision track.
         interrupted: Whether a signal ended it early.
         numbers: The session's last row of metrics, by name; empty where it wrote none.
+        saved: Whether it saved a checkpoint.
     """
 
     run: Run[RecipeT]
     step: int
     interrupted: bool
     numbers: dict[str, float]
+    saved: bool = False
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import torch
 
 from rl_abn import __version__
 from rl_abn.cli import main
-from rl_abn.cli.main import COMMANDS
+from rl_abn.cli.commands import COMMANDS
 from rl_abn.cli.parser import one_of, whole_number
 from rl_abn.recipes import recipe_summary
 from rl_abn.runs import WEIGHTS, Run
@@ -44,6 +44,8 @@ OPTIONS = {
         "--keep",
         "--edits",
         "--edit-coef",
+        "--eval-every",
+        "--wandb",
         "--set",
         "--device",
     },

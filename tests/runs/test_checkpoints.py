@@ -13,6 +13,7 @@ from rl_abn.runs import STATE, checkpoints
 from rl_abn.runs.checkpoints import (
     Checkpoint,
     list_checkpoints,
+    list_recoveries,
     name_of,
     read_weights,
     recover,
@@ -183,3 +184,38 @@ def test_weights_under_an_older_name_still_load(tmp_path: Path) -> None:
     expected = {"gaze.glimpses.query.weight": torch.zeros(2, 3), "value_net.bias": torch.ones(1)}
     weights = read_weights(checkpoint, expected)
     assert torch.equal(weights["gaze.glimpses.query.weight"], torch.ones(2, 3))
+
+
+# Recovery checkpoints
+
+
+def recoveries(folder: Path) -> list[int]:
+    return [checkpoint.step for checkpoint in list_recoveries(folder)]
+
+
+def test_there_is_one_recovery_checkpoint_and_none_after_a_regular_one(tmp_path: Path) -> None:
+    tensors = {"a": torch.arange(3.0)}
+    save(tmp_path, 100)
+    for step in (120, 150):
+        saved = save_checkpoint(tmp_path, step, tensors, tensors, {}, recovery=True)
+        assert saved.is_recovery
+        assert recoveries(tmp_path) == [step]
+    remove_older(tmp_path, 1)  # recovery checkpoints do not count
+    assert list(barriers(tmp_path)) == [100]
+    assert not save(tmp_path, 200).is_recovery
+    assert recoveries(tmp_path) == []
+    assert hidden(tmp_path) == []
+
+
+def test_a_recovery_checkpoint_that_a_kill_left_behind_a_regular_one_goes(tmp_path: Path) -> None:
+    tensors = {"a": torch.arange(3.0)}
+    save(tmp_path, 100)
+    for step in (100, 120):
+        save_checkpoint(tmp_path / "other", step, tensors, tensors, {}, recovery=True)
+        (tmp_path / "other" / f"recovery-{step:012d}").rename(tmp_path / f"recovery-{step:012d}")
+    (tmp_path / ".recovery-000000000130.partial").mkdir()
+    recover(tmp_path)
+    assert recoveries(tmp_path) == [120]
+    assert hidden(tmp_path) == []
+    (damaged,) = list_recoveries(tmp_path)
+    assert set_aside(damaged).name == "damaged-000000000120"

@@ -109,8 +109,8 @@ def test_steps_and_keep_alone_may_change(run: Run, recipe: RunRecipe) -> None:
     wrong = ("train.checkpoint_every=64",)
     assert complaint(lambda: run_to_resume(run.path, recipe, wrong, "cpu", "resume")) == (
         f"{run.path}: expected the run's own settings to resume it, got others "
-        "(train.checkpoint_every=64); only train.steps and train.keep may change, or use "
-        "--on-exists new"
+        "(train.checkpoint_every=64); only train.steps, train.keep and "
+        "train.checkpoint_every_minutes may change, or use --on-exists new"
     )
 
 

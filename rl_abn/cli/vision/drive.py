@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rl_abn.cli.next_command import command
 from rl_abn.cli.parser import (
     Subparsers,
     add_device,
@@ -135,8 +136,6 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _record(arguments: argparse.Namespace) -> None:
-    import shlex
-
     import numpy as np
 
     from rl_abn.progress import ProgressReport
@@ -156,22 +155,21 @@ def _record(arguments: argparse.Namespace) -> None:
                 arguments.log, tracks, recording, simulator=simulator, report=report
             )
     except KeyboardInterrupt:
-        print(f"stopped; what {arguments.log} holds is a log all the same")
+        print(f"stopped; what {command(arguments.log)} holds is a log all the same")
         sys.exit(130)
     frames = sum(drive.n_frames for drive in drives)
     score = np.mean([drive.score for drive in drives])
     completed = np.mean([drive.completed for drive in drives])
-    print(f"{frames:,} frames of tracks {tracks[0]} to {tracks[-1]} in {arguments.log}")
+    print(f"{frames:,} frames of tracks {tracks[0]} to {tracks[-1]} in {command(arguments.log)}")
     print(f"driven with disturbances: mean score {score:.0f}, {completed:.1%} of the tracks")
     recipes = ("car_racing", "driving_abn")
     if arguments.five_actions:
         recipes = ("car_racing_actions", "driving_abn_classes")
     words = ["train", "--env", recipes[0], "--agent", recipes[1], "--data", str(arguments.log)]
-    print(f"next: rl-abn vision {shlex.join(words)}")
+    print(f"next: {command('rl-abn', 'vision', *words)}")
 
 
 def _drive(arguments: argparse.Namespace) -> None:
-    import shlex
     from contextlib import ExitStack
 
     from rich.console import Console
@@ -221,17 +219,23 @@ def _drive(arguments: argparse.Namespace) -> None:
         result = drive_all(
             contenders, tracks, rules, observers=videos, simulator=simulator, report=report
         )
+    # Kept before anything is printed: nobody may be reading.
+    written = None
+    if not result.interrupted:
+        if arguments.json is not None:
+            write_output(arguments.json, result.as_json())
+        if runs:
+            written = result.keep(runs[0])
+            runs[0].mend_status()
     Console(highlight=False).print(drive_table(result))
     if arguments.video is not None:
-        print(f"track {tracks[0]}: {arguments.video}")
+        print(f"track {tracks[0]}: {command(arguments.video)}")
     if result.interrupted:
         print(f"stopped after {len(result.tracks):,} of {len(tracks):,} tracks; nothing is kept")
         sys.exit(130)
-    if arguments.json is not None:
-        write_output(arguments.json, result.as_json())
-    if runs:
-        print(f"kept in {result.keep(runs[0])}")
-    print(f"next: rl-abn vision {shlex.join(_next(arguments, result))}")
+    if written is not None:
+        print(f"kept in {command(written)}")
+    print(f"next: {command('rl-abn', 'vision', *_next(arguments, result))}")
 
 
 def _video(path: Path, contender: Contender, track: int) -> DriveVideo:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rl_abn.cli.next_command import command
 from rl_abn.cli.parser import (
     Subparsers,
     add_data,
@@ -126,14 +126,15 @@ def _list(arguments: argparse.Namespace, run: VisionRun) -> None:
         )
     for i, name in enumerate(begun.names):
         print(f"  pictures/{i:05}.png  {name}")
-    print(f"{len(begun.names):,} pictures and their maps; edit {begun.folder / 'edits.toml'}")
+    toml = command(begun.folder / "edits.toml")
+    print(f"{len(begun.names):,} pictures and their maps; edit {toml}")
     words = ["edit", str(arguments.path), "--edits", str(begun.folder)]
     # Without these it would tune another epoch's network, or look for the pictures elsewhere.
     if arguments.data is not None:
         words += ["--data", str(arguments.data)]
     if arguments.checkpoint is not None:
         words += ["--checkpoint", str(arguments.checkpoint)]
-    print(f"next: rl-abn vision {shlex.join(words)}")
+    print(f"next: {command('rl-abn', 'vision', *words)}")
 
 
 def _edit(arguments: argparse.Namespace, run: VisionRun) -> None:
@@ -162,7 +163,8 @@ def _edit(arguments: argparse.Namespace, run: VisionRun) -> None:
             device=arguments.device,
             report=report,
         )
+    written = edited.keep()  # before anything is printed: nobody may be reading
     Console(highlight=False).print(edit_table(edited))
-    print(f"kept in {edited.keep()}")
-    print(f"run folder: {edited.run.path}")
-    print(f"next: rl-abn vision {shlex.join(['record', str(edited.run.path)])}")
+    print(f"kept in {command(written)}")
+    print(f"run folder: {command(edited.run.path)}")
+    print(f"next: {command('rl-abn', 'vision', 'record', edited.run.path)}")

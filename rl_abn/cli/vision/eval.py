@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from rl_abn.cli.next_command import command
 from rl_abn.cli.parser import (
     Subparsers,
     add_data,
@@ -75,20 +76,23 @@ def run(arguments: argparse.Namespace) -> None:
             device=arguments.device,
             report=report,
         )
-    Console(highlight=False).print(vision_table(result))
-    for line in what_is_known(result):
-        print(line)
+    # Kept before anything is printed: nobody may be reading.
     written, diagram = result.keep(run), result.keep_diagram(run)
     if arguments.json is not None:
         write_output(arguments.json, result.as_json())
-    print(f"kept in {written}")
+    run.mend_status()
+    Console(highlight=False).print(vision_table(result))
+    for line in what_is_known(result):
+        print(line)
+    print(f"kept in {command(written)}")
     if diagram is not None:
-        print(f"reliability diagram: {diagram}")
+        print(f"reliability diagram: {command(diagram)}")
     has_maps = run.recipe.agent.attention.has_maps
     if has_maps and not interventions:
-        print(f"next: rl-abn vision eval {run.path} --intervention all")
+        words = ["eval", str(run.path), "--intervention", "all"]
     else:
-        print(f"next: rl-abn vision record {run.path}")
+        words = ["record", str(run.path)]
+    print(f"next: {command('rl-abn', 'vision', *words)}")
 
 
 def what_is_known(result: VisionEvaluation) -> list[str]:

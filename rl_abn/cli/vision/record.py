@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from pathlib import Path
 
+from rl_abn.cli.next_command import command
 from rl_abn.cli.parser import (
     Subparsers,
     add_data,
@@ -100,12 +100,14 @@ def run(arguments: argparse.Namespace) -> None:
         shown, of = recorded.n_tasks
         print(
             f"{recorded.n:,} pictures, {recorded.n_wrong:,} of them with a wrong answer, "
-            f"{shown:,} of {of:,} tasks: {recorded.path}"
+            f"{shown:,} of {of:,} tasks: {command(recorded.path)}"
         )
     elif recorded.seconds is None:
-        print(f"{recorded.n:,} pictures, {recorded.n_wrong:,} of them wrong: {recorded.path}")
+        print(
+            f"{recorded.n:,} pictures, {recorded.n_wrong:,} of them wrong: {command(recorded.path)}"
+        )
     else:
-        print(f"{recorded.n:,} frames, {recorded.seconds:.0f} s: {recorded.path}")
+        print(f"{recorded.n:,} frames, {recorded.seconds:.0f} s: {command(recorded.path)}")
     has_maps = run.recipe.agent.attention.has_maps
     words = ["edit", str(run.path), "--list"] if has_maps else ["eval", str(run.path)]
-    print(f"next: rl-abn vision {shlex.join(words)}")
+    print(f"next: {command('rl-abn', 'vision', *words)}")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from pathlib import Path
 
+from rl_abn.cli.next_command import begin_again, command
 from rl_abn.cli.parser import (
     Subparsers,
     add_data,
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
     for note in data.notes:
         warn(note)
     epochs = run.recipe.agent.train.epochs
-    print(f"run folder: {run.path}")
+    print(f"run folder: {command(run.path)}")
     print(
         f"{len(data.train):,} pictures to learn from, {data.outputs.n_held_out:,} held out",
         flush=True,
@@ -88,16 +88,22 @@ def run(arguments: argparse.Namespace) -> None:
     with ProgressReport(label, n_batches(run, data), "batches", start=start) as report:
         outcome = train(run, data, resume=resume, device=arguments.device, report=report)
     if outcome.interrupted and outcome.step < epochs:
-        print(f"stopped after {outcome.step:,} of {epochs:,} epochs; saved. Go on with:")
+        if not outcome.saved and not outcome.step:
+            print("stopped before the first epoch was done; nothing is saved. Begin again with:")
+            print(begin_again(arguments, run.path))
+            sys.exit(130)
+        saved = "saved" if outcome.saved else "nothing new to save"
+        print(f"stopped after {outcome.step:,} of {epochs:,} epochs; {saved}. Go on with:")
         again = ["rl-abn", "vision", "train", "--env", arguments.env, "--agent", arguments.agent]
         again += ["--seed", str(arguments.seed), "--out", str(run.path)]
-        print(shlex.join([*again, "--epochs", str(epochs), "--on-exists", "resume"]))
+        print(command(*again, "--epochs", str(epochs), "--on-exists", "resume"))
         sys.exit(130)
-    print(f"trained {outcome.step:,} epochs. Curves: tensorboard --logdir {run.path}")
+    curves = command("tensorboard", "--logdir", run.path)
+    print(f"trained {outcome.step:,} epochs. Curves: {curves}")
     for name, value in outcome.numbers.items():
         if name.startswith("held_out/") and "loss" not in name:
             print(f"  {name.removeprefix('held_out/').replace('_', ' ')}, held out: {value:.4f}")
-    print(f"next: rl-abn vision eval {run.path}")
+    print(f"next: {command('rl-abn', 'vision', 'eval', run.path)}")
 
 
 def _epochs_done(folder: Path) -> int:

@@ -22,7 +22,7 @@ from rl_abn.rl.evaluation.interventions import InterventionSpec
 from rl_abn.rl.evaluation.players import AgentPlayer, Player, RandomPlayer
 from rl_abn.rl.evaluation.scores import Difference, difference, human_normalised, interquartile_mean
 from rl_abn.rl.training.build import load_policy, training_protocol
-from rl_abn.runs import Run, write_output
+from rl_abn.runs import CheckpointChoice, Run, write_output
 from rl_abn.seeds import derive_seeds
 
 _SEED_STREAM = 3  # evaluation games; training, probes and videos use other streams
@@ -262,7 +262,7 @@ def evaluate_run(
     interventions: Sequence[InterventionSpec] = (),
     with_random: bool = False,
     max_steps: int | None = None,
-    step: int | None = None,
+    step: CheckpointChoice = None,
     seed: int = 0,
     device: str = "auto",
     report: ProgressReport | None = None,
@@ -277,7 +277,7 @@ def evaluate_run(
         interventions: The agent also plays under each of these.
         with_random: Whether a random player plays as many games.
         max_steps: Cuts games off after this many agent steps, if the protocol's cap is not shorter.
-        step: The checkpoint's step; None is the newest.
+        step: The checkpoint's step, or "best"; None is the newest.
         seed: Of the games, the sampled actions and the bootstrap.
         device: Where the network runs.
         report: Progress display.

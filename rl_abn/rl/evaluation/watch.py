@@ -13,7 +13,7 @@ from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.evaluation.single_game import Step, play_game
 from rl_abn.rl.training.build import load_policy, training_protocol
 from rl_abn.rl.training.probes import ProbeLog
-from rl_abn.runs import Run
+from rl_abn.runs import CheckpointChoice, Run
 from rl_abn.seeds import derive_seeds
 
 EMULATOR_FPS = 60
@@ -71,7 +71,7 @@ def watch_game(
     scale: Scale = "fixed",
     greedy: bool = False,
     max_steps: int | None = None,
-    step: int | None = None,
+    step: CheckpointChoice = None,
     seed: int = 0,
     device: str = "auto",
     report: ProgressReport | None = None,
@@ -84,7 +84,7 @@ def watch_game(
         scale: "fixed" shows map values as they are, "frame" stretches each map to its own range.
         greedy: Whether the agent takes the most probable actions.
         max_steps: Records at most this many steps.
-        step: The checkpoint's step; None is the newest.
+        step: The checkpoint's step, or "best"; None is the newest.
         seed: Of the game and of the sampled actions.
         device: Where the network runs.
         report: Progress display.

@@ -12,6 +12,7 @@ from rl_abn.recipes import RunRecipe
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.training.auto_settings import settle_imported
 from rl_abn.runs import OnExists, Run, check_weights, default_folder, free_folder
+from rl_abn.runs.holding import hold, let_go, let_go_on_failure
 
 
 def make_imported_run(
@@ -47,6 +48,10 @@ def make_imported_run(
     folder = folder or default_folder(recipe).with_name(f"{kind}-{name}")
     folder = free_folder(folder, on_exists, "new or overwrite")
     imported = {"kind": kind, "file": path.name, "steps": steps}
-    run = Run.create(folder, settle_imported(recipe), "cpu", status="imported", imported=imported)
-    run.save_checkpoint(steps, policy.state_dict(), {}, {"num_timesteps": steps})
+    with let_go_on_failure(folder):
+        settled = settle_imported(recipe)
+        run = Run.create(folder, settled, "cpu", status="imported", imported=imported)
+        hold(folder)
+        run.save_checkpoint(steps, policy.state_dict(), {}, {"num_timesteps": steps})
+    let_go(folder)
     return run

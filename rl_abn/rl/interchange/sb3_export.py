@@ -9,10 +9,10 @@ from rl_abn.errors import RlAbnError
 from rl_abn.files.text import write_atomically
 from rl_abn.rl.training import checkpoint
 from rl_abn.rl.training.build import make_model, make_training_env
-from rl_abn.runs import Checkpoint, Run, read_weights
+from rl_abn.runs import Checkpoint, CheckpointChoice, Run, read_weights
 
 
-def export_sb3(run: Run, path: Path, step: int | None = None) -> Checkpoint:
+def export_sb3(run: Run, path: Path, step: CheckpointChoice = None) -> Checkpoint:
     """Writes a checkpoint as a zip that `AttentionPPO.load` or `AttentionA2C.load` reads.
 
     SB3's own `PPO.load` and `A2C.load` read it too. The optimizer is included if the run has one,
@@ -21,7 +21,7 @@ def export_sb3(run: Run, path: Path, step: int | None = None) -> Checkpoint:
     Args:
         run: The run.
         path: The zip; an existing file is replaced.
-        step: The checkpoint's step; None is the newest.
+        step: The checkpoint's step, or "best"; None is the newest.
 
     Returns:
         The exported checkpoint.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import signal
+import sys
 import time
 
 import numpy as np
@@ -155,8 +157,45 @@ class AttentionCallback(BaseCallback):
             self.metrics.write_image(f"attention/{name}_map", grid, step)
 
 
+class FiniteLossCallback(BaseCallback):
+    """Ends a training that has diverged, before anything of it is saved.
+
+    It looks at the loss of an update, which was fetched for the log anyway, after that update.
+
+    Args:
+        run: The run, for the message.
+    """
+
+    model: Model
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        self._check()
+
+    def _on_training_end(self) -> None:
+        self._check()
+
+    def _check(self) -> None:
+        loss = self.logger.name_to_value.get("train/loss", 0.0)
+        if math.isfinite(loss):
+            return
+        if not self.model.ranks.is_main:  # all of them see the same loss; one says so
+            sys.exit(2)
+        became = "NaN" if math.isnan(loss) else "infinite"
+        raise self.run.diverged(f"the loss became {became}", f"at step {self.num_timesteps:,}")
+
+
 class CheckpointCallback(BaseCallback):
     """Saves between two updates and restarts the games, as a run resumed from there does.
+
+    Between those it saves recovery checkpoints, by time. They restart nothing: how fast a machine
+    is never changes what is learned.
 
     Args:
         run: Where to.
@@ -170,16 +209,19 @@ class CheckpointCallback(BaseCallback):
         super().__init__()
         self.run = run
         self.every = every
+        self.every_s = 60 * run.recipe.agent.train.checkpoint_every_minutes
         self.n_checkpoints = n_checkpoints
 
     def _on_training_start(self) -> None:
-        self._last = self.model.num_timesteps
+        self._last = self._last_kept = self.model.num_timesteps
+        self._saved_at = time.monotonic()
 
     def _on_step(self) -> bool:
         return True
 
     def _on_rollout_start(self) -> None:
         if self.model.num_timesteps // self.every == self._last // self.every:
+            self._save_recovery()
             return
         self.save()
         env = self.training_env
@@ -195,4 +237,13 @@ class CheckpointCallback(BaseCallback):
         if self.model.ranks.is_main:
             checkpoint.save(self.run, self.model, self.n_checkpoints)
             self.run.remove_old_checkpoints()
-        self._last = self.model.num_timesteps
+        self._last = self._last_kept = self.model.num_timesteps
+        self._saved_at = time.monotonic()
+
+    def _save_recovery(self) -> None:
+        is_due = 0 < self.every_s <= time.monotonic() - self._saved_at
+        if is_due and self.model.num_timesteps > self._last_kept:
+            if self.model.ranks.is_main:
+                checkpoint.save(self.run, self.model, self.n_checkpoints + 1, recovery=True)
+            self._last_kept = self.model.num_timesteps
+            self._saved_at = time.monotonic()

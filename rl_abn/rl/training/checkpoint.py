@@ -2,7 +2,8 @@
 
 Weights, optimizer, counters and random-number states are stored. The games are not: after every
 checkpoint all of them restart, from seeds derived from the run's seed and the checkpoint's number,
-in the run that goes on as in one that is resumed.
+in the run that goes on as in one that is resumed. A recovery checkpoint, which is saved by time, is
+the exception: the run that goes on keeps its games, and one resumed from it starts others.
 """
 
 from __future__ import annotations
@@ -60,13 +61,14 @@ class _Stored(NamedTuple):
     tensors: TrainingTensors
 
 
-def save(run: Run, model: Model, n_checkpoints: int) -> Checkpoint:
+def save(run: Run, model: Model, n_checkpoints: int, *, recovery: bool = False) -> Checkpoint:
     """Saves a model between two updates.
 
     Args:
         run: Where to.
         model: The algorithm.
         n_checkpoints: How many the run has had, with this one; seeds the games that follow it.
+        recovery: Whether it is a recovery checkpoint. The run that goes on does not count it.
     """
     training, scalars = flatten_state(model.policy.optimizer)
     training["rng.cpu"] = torch.get_rng_state()
@@ -79,7 +81,9 @@ def save(run: Run, model: Model, n_checkpoints: int) -> Checkpoint:
         "optimizer": {"scalars": scalars},
         "episodes": list(model.ep_info_buffer or ()),
     }
-    return run.save_checkpoint(model.num_timesteps, model.policy.state_dict(), training, state)
+    return run.save_checkpoint(
+        model.num_timesteps, model.policy.state_dict(), training, state, recovery=recovery
+    )
 
 
 def seed_games(env: TrainingEnv, seed: int, n_checkpoints: int, ranks: Ranks) -> None:

@@ -41,7 +41,7 @@ class Ranks:
         """Reads the environment variables that `torchrun` sets.
 
         Raises:
-            RlAbnError: If they are invalid.
+            RlAbnError: If they are invalid, or do not say where the other ranks are.
         """
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
         if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
@@ -57,6 +57,12 @@ class Ranks:
         if not sound:
             got = " ".join(f"{name}={value}" for name, value in zip(names, values, strict=True))
             raise RlAbnError(f"expected the environment that torchrun sets, got {got}")
+        missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
+        if ranks.count > 1 and missing:
+            raise RlAbnError(
+                f"expected {' and '.join(missing)} beside RANK and WORLD_SIZE, as torchrun sets "
+                "them, got none; to train in one process unset RANK and WORLD_SIZE"
+            )
         return ranks
 
     def join(self, device: torch.device) -> None:

@@ -36,6 +36,12 @@ class RunMetrics(MetricsFile, KVWriter):
         hidden = [key for key in key_values if "tensorboard" in (key_excluded.get(key) or ())]
         self.add(key_values, step, hidden)
 
+    def write_beside(self, values: dict[str, float], step: int) -> None:
+        """Writes a line of its own, which is no logging point: `last_step` stays as it is."""
+        last = self.last_step, self.last_numbers
+        self.add(values, step)
+        self.last_step, self.last_numbers = last
+
 
 def make_logger(metrics: RunMetrics) -> Logger:
     """Returns the logger SB3 records into."""

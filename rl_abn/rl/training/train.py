@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,8 @@ from stable_baselines3.common.logger import Logger
 from torch import Tensor
 
 from rl_abn.compute.device import device_of
-from rl_abn.errors import RlAbnError
+from rl_abn.errors import RlAbnError, say
+from rl_abn.files.room import check_room
 from rl_abn.progress import ProgressReport
 from rl_abn.recipes import RunRecipe, make_run_recipe
 from rl_abn.rl.envs.ale_vec_env import check_game
@@ -22,6 +23,7 @@ from rl_abn.rl.training.build import Model, make_model, make_training_env, train
 from rl_abn.rl.training.callbacks import (
     AttentionCallback,
     CheckpointCallback,
+    FiniteLossCallback,
     ProgressCallback,
     StopCallback,
 )
@@ -29,8 +31,9 @@ from rl_abn.rl.training.distributed import Ranks
 from rl_abn.rl.training.edited_maps import edited_maps, has_edits
 from rl_abn.rl.training.metrics import RunMetrics, make_logger
 from rl_abn.rl.training.probes import open_probes
-from rl_abn.runs import OnExists, Run, default_folder, free_folder
-from rl_abn.runs.resume import run_to_resume
+from rl_abn.runs import Checkpoint, OnExists, Run, bytes_of, default_folder, free_folder
+from rl_abn.runs.holding import held, hold, let_go_on_failure
+from rl_abn.runs.resume import check_checkpoints_are_there, run_to_resume
 from rl_abn.runs.training_session import Outcome, training_session
 
 if TYPE_CHECKING:
@@ -48,7 +51,7 @@ def prepare_run(
     device: str = "auto",
     ranks: Ranks | None = None,
 ) -> tuple[Run, bool]:
-    """Makes a run's folder, or finds the one to go on with.
+    """Makes a run's folder, or finds the one to go on with; locks it, for `train` to give free.
 
     Args:
         env: Name or path of the env recipe.
@@ -75,7 +78,10 @@ def prepare_run(
     if found is not None:
         return found, True
     folder = free_folder(folder, on_exists)
-    return Run.create(folder, resolve_auto(recipe, where, ranks), device), False
+    with let_go_on_failure(folder):
+        run = Run.create(folder, resolve_auto(recipe, where, ranks), device)
+        hold(folder)
+        return run, False
 
 
 def train(
@@ -90,7 +96,9 @@ def train(
 ) -> Outcome[RunRecipe]:
     """Trains a run to the end, from the start or from its newest whole checkpoint.
 
-    Ctrl-C ends it after the running update, with a checkpoint.
+    Ctrl-C, SIGTERM and SIGHUP end it after the running update, with a checkpoint. The run folder
+    is locked meanwhile. A run that this one replaces is put back where this one fails before its
+    first checkpoint.
 
     Args:
         run: The run.
@@ -103,16 +111,32 @@ def train(
         edit_coef: gamma, the weight of the distance to the edited maps.
 
     Raises:
-        RlAbnError: If the device, the recipe, the checkpoint or the edits do not fit, or the disk
-            is full.
+        RlAbnError: If the device, the recipe, the checkpoint or the edits do not fit, another
+            process trains the run, the disk is full, or the loss is no number any more.
     """
+    ranks = ranks or Ranks()
+    with held(run.path, writes=ranks.is_main):
+        return _train(run, resume, device, report, ranks, edits, edit_coef)
+
+
+def _train(
+    run: Run,
+    resume: bool,
+    device: str,
+    report: ProgressReport | None,
+    ranks: Ranks,
+    edits: Edits | None,
+    edit_coef: float,
+) -> Outcome[RunRecipe]:
     recipe = run.recipe
     settings = recipe.agent.train
-    ranks = ranks or Ranks()
     if ranks.count > 1 and (edits is not None or has_edits(run)):
         raise RlAbnError(f"expected one process to train to edited maps, got {ranks.count}")
     env = make_training_env(recipe, ranks)
-    model = make_model(recipe, env, device_of(device), ranks)
+    with _naming_memory(recipe):
+        model = make_model(recipe, env, device_of(device), ranks)
+    n_bytes = 3 * bytes_of(model.policy.state_dict().values())  # with the optimizer's two moments
+    ranks.broadcast(lambda: check_room(run.path, n_bytes))
 
     n_checkpoints, rng = 0, None
     if resume:
@@ -120,6 +144,10 @@ def train(
         if newest is not None:
             n_checkpoints, rng = checkpoint.restore(model, newest)
             checkpoint.seed_games(env, recipe.seed, n_checkpoints, ranks)
+        if newest is None:
+            ranks.broadcast(lambda: _check_none_was_saved(run))
+        elif ranks.is_main and report is not None:
+            _say_where(run, newest)
     if model.num_timesteps >= settings.steps:
         return Outcome(run, model.num_timesteps, interrupted=False, numbers={})
 
@@ -135,7 +163,8 @@ def train(
     ) as stop:
         every = recipe.agent.steps_between_checkpoints
         checkpoints = CheckpointCallback(run, every, n_checkpoints)
-        callbacks: list[BaseCallback] = [checkpoints, StopCallback(stop)]
+        # First, so that no weights that are no numbers are saved.
+        callbacks: list[BaseCallback] = [FiniteLossCallback(run), checkpoints, StopCallback(stop)]
         if rng is not None:
             callbacks.append(_RestoreRng(rng))
         log_interval = max(1, settings.log_every // (recipe.agent.algorithm.n_envs * model.n_steps))
@@ -153,6 +182,11 @@ def train(
             if edited is not None:
                 model.auxiliary_losses.append(edited.to(model.device))
             seen_rows = training_protocol(recipe).seen_rows
+            if settings.eval_every:
+                from rl_abn.rl.training.periodic_evaluation import EvaluationCallback  # SciPy
+
+                evaluation = EvaluationCallback(run, metrics, stop)
+                callbacks.insert(callbacks.index(checkpoints), evaluation)
             callbacks.append(AttentionCallback(metrics, probes, log_interval, seen_rows))
             if report is not None:
                 callbacks.append(ProgressCallback(report))
@@ -162,7 +196,44 @@ def train(
             if model.num_timesteps > before:
                 checkpoints.save()
             numbers = metrics.last_numbers
-    return Outcome(run, model.num_timesteps, stop.received is not None, numbers)
+    interrupted, saved = stop.received is not None, model.num_timesteps > before
+    return Outcome(run, model.num_timesteps, interrupted, numbers, saved)
+
+
+def _check_none_was_saved(run: Run) -> None:
+    """Refuses to begin again a run whose checkpoints are missing."""
+    agent = run.recipe.agent
+    each = agent.algorithm.n_steps * agent.algorithm.n_envs
+    first_due = -(-agent.steps_between_checkpoints // each) * each
+    check_checkpoints_are_there(run, "steps", first_due)
+
+
+def _say_where(run: Run, newest: Checkpoint) -> None:
+    restart = ""
+    if newest.is_recovery:
+        restart = ": the games start anew, so the weights differ from an uninterrupted training's"
+    total = run.recipe.agent.train.steps
+    say(f"going on from step {newest.step:,} of {total:,}; checkpoint {newest.path}{restart}")
+
+
+@contextmanager
+def _naming_memory(recipe: RunRecipe) -> Iterator[None]:
+    """Names the settings where a rollout does not fit into memory.
+
+    Raises:
+        RlAbnError: In the place of what NumPy and torch raise.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        lack = ("alloc", "out of memory", "Storage size", "Invalid shape", "overflow")
+        if isinstance(error, RuntimeError) and not any(word in str(error) for word in lack):
+            raise
+        algorithm = recipe.agent.algorithm
+        raise RlAbnError(
+            f"expected rollouts that fit into memory, got algorithm.n_steps = "
+            f"{algorithm.n_steps:,} of algorithm.n_envs = {algorithm.n_envs:,} games"
+        ) from None
 
 
 def _learn(model: Model, steps: int, callbacks: list[BaseCallback], log_interval: int) -> None:

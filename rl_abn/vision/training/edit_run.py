@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rl_abn.compute.device import device_of
-from rl_abn.errors import RlAbnError, printable
+from rl_abn.errors import RlAbnError, printable, warn
 from rl_abn.map_editing.edit_files import read_edits, write_edits
 from rl_abn.map_editing.edits import Edits
 from rl_abn.progress import ProgressReport
-from rl_abn.recipes import override
+from rl_abn.recipes import VisionRunRecipe, override
 from rl_abn.recipes.vision import EditTable
 from rl_abn.runs import OnExists, Run, check_free, free_folder, write_output
+from rl_abn.runs.holding import hold, let_go, let_go_on_failure
 from rl_abn.vision.data.examples import Examples
 from rl_abn.vision.data.pictures import ChosenPictures
 from rl_abn.vision.evaluation.predict import Predictions, predict, truth_of
@@ -267,9 +268,31 @@ def _new_run(
 ) -> VisionRun:
     agent = run.recipe.agent.model_copy(update={"edit": table})
     recipe = run.recipe.model_copy(update={"agent": agent})
+    try:
+        folder = free_folder(folder, on_exists, _CHOICES)
+    except RlAbnError as error:  # taken since the fine-tuning began, which is not to be lost
+        folder = free_folder(folder, "new")
+        warn(f"{error}; kept in {folder}")
+    with let_go_on_failure(folder):
+        made = _write_run(run, trained, table, recipe, folder, device, data, edits, seed)
+    let_go(folder)
+    return made
+
+
+def _write_run(
+    run: VisionRun,
+    trained: Trained,
+    table: EditTable,
+    recipe: VisionRunRecipe,
+    folder: Path,
+    device: str,
+    data: Path,
+    edits: Edits,
+    seed: int,
+) -> VisionRun:
     step = trained.checkpoint.step
     made = Run.create(
-        free_folder(folder, on_exists, _CHOICES),
+        folder,
         recipe,
         device,
         data=str(data.resolve()),
@@ -284,6 +307,7 @@ def _new_run(
             "seed": seed,
         },
     )
+    hold(made.path)
     trained.outputs.save(made.path)
     write_edits(made.path / EDITS, edits)
     weights = {name: tensor.detach().cpu() for name, tensor in trained.network.state_dict().items()}

@@ -12,6 +12,7 @@ from rl_abn.errors import RlAbnError
 from rl_abn.files.text import read_json
 from rl_abn.recipes import make_vision_recipe
 from rl_abn.runs import META, OnExists, Run, check_free, default_folder, free_folder
+from rl_abn.runs.holding import hold, let_go_on_failure
 from rl_abn.runs.resume import run_to_resume
 from rl_abn.vision.data.batches import epoch_order
 from rl_abn.vision.data.examples import DataSet, open_training
@@ -31,6 +32,8 @@ def prepare_run(
     device: str = "auto",
 ) -> tuple[VisionRun, DataSet, bool]:
     """Makes a run's folder, or finds the one to go on with, and opens its data.
+
+    The folder is locked, for `train` to give free.
 
     Args:
         env: Name or path of the data recipe.
@@ -55,9 +58,10 @@ def prepare_run(
     folder = folder or default_folder(recipe)
     run = run_to_resume(folder, recipe, settings, device, on_exists)
     if run is not None:
-        opened = open_training(run.recipe, data or data_of(run), where)
-        _check_same_data(run, opened.outputs)
-        return run, opened, True
+        with let_go_on_failure(folder):
+            opened = open_training(run.recipe, data or data_of(run), where)
+            _check_same_data(run, opened.outputs)
+            return run, opened, True
     if data is None:
         raise RlAbnError(f"expected --data PATH, where {recipe.env.title} lies, got none")
     check_free(folder, on_exists)  # before the data is read
@@ -66,9 +70,11 @@ def prepare_run(
     # Complains, or downloads what the recipe wants, before a folder is made.
     make_network(recipe, opened.outputs, torch.device("cpu"), pretrained=True)
     folder = free_folder(folder, on_exists)
-    run = Run.create(folder, recipe, device, data=str(data.resolve()))
-    opened.outputs.save(run.path)
-    return run, opened, False
+    with let_go_on_failure(folder):
+        run = Run.create(folder, recipe, device, data=str(data.resolve()))
+        hold(folder)
+        opened.outputs.save(run.path)
+        return run, opened, False
 
 
 def data_of(run: VisionRun) -> Path:

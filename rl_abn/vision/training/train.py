@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import closing
 
@@ -9,10 +10,14 @@ import torch
 
 from rl_abn.attention import map_statistics
 from rl_abn.compute.device import device_of
-from rl_abn.errors import RlAbnError
+from rl_abn.errors import say
+from rl_abn.files.room import check_room
 from rl_abn.progress import ProgressReport
 from rl_abn.recipes import VisionRunRecipe
+from rl_abn.runs import bytes_of
+from rl_abn.runs.holding import held
 from rl_abn.runs.metrics import MetricsFile
+from rl_abn.runs.resume import check_checkpoints_are_there
 from rl_abn.runs.training_session import Outcome, training_session
 from rl_abn.seeds import derive_seeds
 from rl_abn.stop_signal import StopSignal
@@ -39,8 +44,9 @@ def train(
 ) -> Outcome[VisionRunRecipe]:
     """Trains a run to the end, from the start or from its newest whole checkpoint.
 
-    A Ctrl-C ends it after the batch in hand; the epoch that was cut off is forgotten, and what the
-    last one before it came to is saved.
+    Ctrl-C, SIGTERM and SIGHUP end it after the batch in hand; the epoch that was cut off is
+    forgotten, and the end of the last whole one is saved. The run folder is locked meanwhile. A run
+    that this one replaces is put back where this one fails before its first checkpoint.
 
     Args:
         run: The run.
@@ -50,11 +56,27 @@ def train(
         report: Shows how far it is, in batches.
 
     Raises:
-        RlAbnError: If the loss is no number any more, the checkpoint will not do, or the disk is
-            full.
+        RlAbnError: If the loss is no number any more, the checkpoint will not do, another process
+            trains the run, or the disk is full.
     """
+    with held(run.path):
+        return _train(run, data, resume, device, report)
+
+
+def _train(
+    run: VisionRun, data: DataSet, resume: bool, device: str, report: ProgressReport | None
+) -> Outcome[VisionRunRecipe]:
     training = Training(run, data, device_of(device), resume=resume)
     epochs = run.recipe.agent.train.epochs
+    check_room(run.path, 3 * bytes_of(training.network.state_dict().values()))
+    if resume and not training.epoch:
+        # An epoch's checkpoint comes before its row.
+        first_due = run.recipe.agent.train.checkpoint_every - 1
+        check_checkpoints_are_there(run, "epochs", first_due)
+    elif resume and report is not None:
+        path = run.checkpoint(training.epoch).path
+        say(f"going on from epoch {training.epoch:,} of {epochs:,}; checkpoint {path}")
+    begun_at = training.epoch
     if training.epoch >= epochs:
         return Outcome(run, training.epoch, interrupted=False, numbers={})
     with (
@@ -75,7 +97,8 @@ def train(
             training.look(metrics)
         training.save()
     interrupted = stop.received is not None
-    return Outcome(run, training.epoch, interrupted, metrics.last_numbers)
+    saved = training.epoch > begun_at
+    return Outcome(run, training.epoch, interrupted, metrics.last_numbers, saved)
 
 
 class Training:
@@ -107,7 +130,7 @@ class Training:
         self.epoch = restore_newest(run, self.network, self.optimizer) if resume else 0
         self.resumed_at = self.epoch if resume else None
         self.probes: PictureProbes | None = make_probes(run, data, self.epoch)
-        self._saved = self.epoch
+        self._saved, self._saved_at = self.epoch, time.monotonic()
         self._ended = snapshot(self.network, self.optimizer, self.epoch)
 
     def next_epoch(
@@ -129,7 +152,8 @@ class Training:
         self.epoch += 1
         settings = self.run.recipe.agent.train
         self._ended = snapshot(self.network, self.optimizer, self.epoch)
-        if self.epoch % settings.checkpoint_every == 0:
+        every_s, waited = 60 * settings.checkpoint_every_minutes, time.monotonic() - self._saved_at
+        if self.epoch % settings.checkpoint_every == 0 or 0 < every_s <= waited:
             self.save()
         numbers = {f"train/{name}": value for name, value in tally.values().items()}
         numbers["train/learning_rate"] = self._learning_rate
@@ -164,7 +188,7 @@ class Training:
         """Saves the end of the last whole epoch, if that was not done."""
         if self._ended.epoch > self._saved:
             self._ended.save(self.run)
-            self._saved = self._ended.epoch
+            self._saved, self._saved_at = self._ended.epoch, time.monotonic()
 
     def _learn(self, stop: StopSignal, report: ProgressReport | None) -> Tally | None:
         recipe = self.run.recipe
@@ -209,11 +233,9 @@ class Training:
         return attention, losses_of(attention, targets, self.data.outputs.task, coef)
 
     def _check(self, loss: float) -> None:
-        if not abs(loss) < float("inf"):
-            raise RlAbnError(
-                f"{self.run.path}: expected a finite loss, got {loss:g} in epoch {self.epoch + 1}: "
-                "try a lower optimizer.learning_rate, or a warm-up (optimizer.warmup=1)"
-            )
+        if not math.isfinite(loss):
+            became = "NaN" if math.isnan(loss) else "infinite"
+            raise self.run.diverged(f"the loss became {became}", f"in epoch {self.epoch + 1:,}")
 
 
 class Sums:

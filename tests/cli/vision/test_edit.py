@@ -13,11 +13,13 @@ import cv2
 import numpy as np
 import pytest
 
+from rl_abn.errors import RlAbnError
 from rl_abn.files.text import read_json
 from rl_abn.map_editing.edit_files import read_edits
 from rl_abn.recipes import VisionRunRecipe, make_run_recipe
 from rl_abn.render import read_video
 from rl_abn.runs import Run
+from rl_abn.vision.training import edit_run as edit_run_module
 from rl_abn.vision.training.build import load_network
 from rl_abn.vision.training.prepare import prepare_run
 from rl_abn.vision.training.train import train
@@ -135,6 +137,18 @@ def test_after_a_score_comes_a_picture(
     assert result.out.splitlines()[-1] == f"next: rl-abn vision record {run}"
 
 
+def test_the_next_command_has_what_the_listing_was_given(
+    rl_abn: Command, run: Path, place: Path, folder: Path
+) -> None:
+    data = Path(shutil.copytree(place / "set", folder / "my set").name)
+    words = ("--list", "2", "--data", data, "--checkpoint", "1", "--out", "my edits")
+    result = rl_abn("vision", "edit", run, *words, *CPU)
+    assert result.code == 0, result.err
+    assert result.out.splitlines()[-1] == (
+        f"next: rl-abn vision edit {run} --edits 'my edits' --data 'my set' --checkpoint 1"
+    )
+
+
 def test_from_examples_to_an_edited_run(rl_abn: Command, run: Path, folder: Path) -> None:
     result = rl_abn("vision", "edit", run, "--list", "4", *CPU)
     assert result.code == 0, result.err
@@ -222,6 +236,56 @@ def test_other_answers_are_edited_too(
     assert kept["map_loss"]["after"] < kept["map_loss"]["before"]
     first = {"tasks": "accuracy", "controls": "steering_mae"}.get(name, "top_1")
     assert next(iter(kept["scores"][0]["before"]["numbers"])) == first
+
+
+def list_edits(rl_abn: Command, run: Path, folder: Path) -> None:
+    """Writes one edit into the folder "edits"."""
+    assert rl_abn("vision", "edit", run, "--list", "2", "--out", "edits", *CPU).code == 0
+    text = (folder / "edits" / "edits.toml").read_text()
+    lines = text[text.index("# [[edit]]") :].splitlines()[:3]
+    table = "\n".join(line.removeprefix("# ") for line in lines)
+    (folder / "edits" / "edits.toml").write_text(table)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_an_edited_run_is_overwritten_only_by_a_whole_one(
+    rl_abn: Command, run: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    def fail(*_: object) -> None:
+        raise RlAbnError("cannot be written")
+
+    list_edits(rl_abn, run, folder)
+    words = ("vision", "edit", run, "--edits", "edits", "--epochs", "1", "--out", "new", *CPU)
+    assert rl_abn(*words).code == 0
+    before = {p: p.read_bytes() for p in Path("new").rglob("*") if p.is_file()}
+    if fails:
+        monkeypatch.setattr("rl_abn.vision.training.edit_run.write_edits", fail)
+    result = rl_abn(*words, "--on-exists", "overwrite")
+    assert result.code == (2 if fails else 0)
+    after = {p: p.read_bytes() for p in Path("new").rglob("*") if p.is_file()}
+    assert (after == before) == fails
+    assert ("the run that was there is back" in result.err) == fails
+    assert sorted(path.name for path in folder.iterdir()) == ["abn", "edits", "new"]
+    (Path("new") / "notes.txt").write_text("mine")
+    assert "got 'notes.txt'" in rl_abn(*words, "--on-exists", "overwrite").err
+
+
+def test_a_folder_taken_during_the_fine_tuning_does_not_cost_its_result(
+    rl_abn: Command, run: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(*arguments: Any, **more: Any) -> Any:
+        (folder / "new").mkdir()
+        (folder / "new" / "somebody's").touch()
+        return finetune(*arguments, **more)
+
+    finetune = edit_run_module.finetune
+    list_edits(rl_abn, run, folder)
+    monkeypatch.setattr(edit_run_module, "finetune", meanwhile)
+    words = ("vision", "edit", run, "--edits", "edits", "--epochs", "1", "--out", "new", *CPU)
+    result = rl_abn(*words)
+    assert result.code == 0, result.err
+    assert "run folder: new-2\n" in result.out
+    assert "which exists; add --on-exists new or overwrite; kept in new-2" in result.err
 
 
 def write(folder: Path, picture: str) -> Path:

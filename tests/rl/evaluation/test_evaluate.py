@@ -40,6 +40,7 @@ def test_several_games_at_once_do_not_favour_short_ones():
     assert all(game.score == game.length for game in games)
 
 
+@pytest.mark.full
 def test_a_random_player_scores_what_the_literature_says(space_invaders):
     """148 on Space Invaders, Mnih et al. 2015; the interval of 24 games holds it."""
     result = evaluate(RandomPlayer(6, seed=0), space_invaders, "legacy", 24, seed=0)

@@ -217,6 +217,7 @@ def test_it_trains_evaluates_and_shows_the_rows_it_sees(tmp_path):
     assert watch_training(run).n_frames > 0
 
 
+@pytest.mark.full
 def test_a_resumed_run_ends_as_the_uninterrupted_one(tmp_path):
     whole, _ = start(tmp_path / "whole")
     train(whole, resume=False)

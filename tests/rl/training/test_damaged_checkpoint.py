@@ -30,6 +30,7 @@ from rl_abn.runs import (
     save_tensors,
 )
 from rl_abn.runs import checkpoints as checkpoints_module
+from rl_abn.runs.metrics import MetricsFile
 
 SETTINGS = [
     "algorithm.n_envs=2",
@@ -264,14 +265,35 @@ def test_where_none_is_whole_nothing_is_trained_or_moved(copy, capsys):
     assert sorted(copy.path.rglob("*")) == before
 
 
-def test_a_run_without_a_checkpoint_starts_from_nothing(copy):
+@pytest.mark.parametrize("proof", ["metrics", "meta"])
+def test_a_run_whose_checkpoints_are_missing_is_not_begun_again(copy, capsys, proof):
     shutil.rmtree(copy.path / "checkpoints")
+    if proof == "metrics":
+        copy.update_meta(steps=0)
+    else:
+        (copy.path / METRICS).unlink()
+    before = {path: path.read_bytes() for path in copy.path.glob("*.jsonl")}
+    code, err = command(capsys, *RESUME, "--out", copy.path)
+    assert code == 2
+    assert err == (
+        f"rl-abn: error: {copy.path}: expected a checkpoint to go on from, got none, though 128 "
+        "steps were trained; use --on-exists new or overwrite\n"
+    )
+    assert {path: path.read_bytes() for path in copy.path.glob("*.jsonl")} == before
+
+
+def test_a_run_that_never_had_a_checkpoint_starts_from_nothing(copy, capsys):
+    shutil.rmtree(copy.path / "checkpoints")
+    copy.update_meta(steps=0)
+    first_row = (copy.path / METRICS).read_text().splitlines(keepends=True)[0]
+    (copy.path / METRICS).write_text(first_row)  # killed while the first was being saved
     (copy.path / "attention" / "probes.safetensors").write_bytes(b"cut")
     run, resume = start(copy.path, "train.steps=64", on_exists="resume")
     assert train(run, resume=resume, device="cpu").step == 64
     assert [c.step for c in run.checkpoints] == [32, 64]
     assert [row["step"] for row in read_metrics(run.path / METRICS)] == [32, 64]
     assert ProbeLog.open(run).steps == [0, 32, 64]
+    assert "no checkpoint was saved before the training ended" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [("eval", "--episodes", "1"), ("watch", "--max-steps", "1")])
@@ -313,9 +335,15 @@ def test_metrics_go_on_after_a_row_that_a_kill_cut_off(copy):
 @pytest.mark.parametrize(
     "line", ["[1]", "7", '{"step": "x"}', '{"step": true}', "{}", "[" * 99_999, "\0" * 50]
 )
-def test_metrics_end_at_a_line_that_is_none(tmp_path, line):
-    (tmp_path / METRICS).write_text(f'{{"step": 1}}\n{line}\n{{"step": 3}}\n')
-    assert read_metrics(tmp_path / METRICS) == [{"step": 1}]
+def test_rows_after_an_unreadable_one_are_kept_and_it_is_named(tmp_path, capsys, line):
+    path = tmp_path / METRICS
+    path.write_text(f'{{"step": 1}}\n{line}\n{line}\n{{"step": 3}}\n{{"step": 9}}\n{{"step": 4')
+    assert read_metrics(path) == [{"step": 1}, {"step": 3}, {"step": 9}]
+    MetricsFile(tmp_path, resume_at=5).close()
+    assert path.read_text() == '{"step": 1}\n{"step": 3}\n'
+    assert capsys.readouterr().err == (
+        f"rl-abn: warning: {path}: 2 rows are unreadable and left out (line 2, 3)\n"
+    )
 
 
 # Keeping the newest

@@ -17,6 +17,7 @@ from rl_abn.cli import main
 from rl_abn.errors import RlAbnError
 from rl_abn.rl.training.distributed import Ranks
 from rl_abn.runs import Run, load_tensors
+from tests.complaints import complaint
 
 COMMON = ["--env", "pong", "--device", "cpu", "--set", "train.n_probes=0"]
 COMMON += ["--set", "train.precision=fp32"]  # in which rounding is small
@@ -98,7 +99,8 @@ def distance(one, other):
 
 
 @pytest.mark.parametrize(
-    "agent", [pytest.param("ppo_abn", marks=pytest.mark.full), "ppo_hard", "a2c_abn"]
+    "agent",
+    ["ppo_hard", *(pytest.param(a, marks=pytest.mark.full) for a in ("ppo_abn", "a2c_abn"))],
 )
 def test_two_ranks_end_with_the_weights_of_one_process(agent, tmp_path):
     every = ("--set", "train.checkpoint_every=32")
@@ -120,6 +122,7 @@ def test_two_ranks_end_with_the_weights_of_one_process(agent, tmp_path):
     assert json.loads((tmp_path / "2" / "meta.json").read_text())["ranks"] == 2
 
 
+@pytest.mark.full
 def test_ranks_resume_bit_identically_and_with_another_number_of_them(tmp_path):
     every = ("--set", "train.checkpoint_every=32")
     train(tmp_path / "whole", 2, "a2c_abn", *every)
@@ -171,3 +174,17 @@ def test_an_environment_torchrun_did_not_make_is_refused(world, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", world)
     with pytest.raises(RlAbnError, match="expected the environment that torchrun sets, got RANK=0"):
         Ranks.of_environment()
+
+
+def test_ranks_that_know_no_address_are_one_line(monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    message = complaint(Ranks.of_environment)
+    assert message.startswith("expected MASTER_ADDR beside RANK and WORLD_SIZE, as torchrun sets")
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
+    assert Ranks.of_environment().count == 2
+    monkeypatch.delenv("MASTER_ADDR")
+    monkeypatch.setenv("WORLD_SIZE", "1")  # nobody is to be met
+    assert Ranks.of_environment().count == 1

@@ -33,8 +33,9 @@ def marked(n):
 
 @pytest.mark.parametrize(
     ("name", "mechanism"),
-    [("ppo", "mask"), pytest.param("a2c", "residual", marks=pytest.mark.full)],
+    [("ppo", "mask"), ("a2c", "residual")],
 )
+@pytest.mark.full
 def test_maps_are_drawn_to_edited_ones_and_the_agent_learns_beside(name, mechanism):
     model = make_algorithm(name, make_probe(PatchSignal), policy_kwargs={"mechanism": mechanism})
     edited = marked(16)

@@ -107,9 +107,12 @@ def test_same_seed_same_weights_whatever_the_threads(agent, tmp_path):
 @pytest.mark.parametrize(
     "agent",
     [
-        *("a2c_abn", "ppo_abn_fast", "ppo_hard"),
+        "a2c_abn",
         # The quick set resumes memory in test_kill.py, and ppo_mask in test_edited_maps.py.
-        *(pytest.param(name, marks=pytest.mark.full) for name in ("ppo_abn", "ppo_mask_convlstm")),
+        *(
+            pytest.param(name, marks=pytest.mark.full)
+            for name in ("ppo_abn", "ppo_abn_fast", "ppo_hard", "ppo_mask_convlstm")
+        ),
     ],
 )
 def test_a_resumed_run_ends_as_the_uninterrupted_one(agent, tmp_path):
@@ -271,7 +274,9 @@ def test_resume_wants_the_same_run(tmp_path):
     start(tmp_path / "run")
     with pytest.raises(RlAbnError, match="expected to resume agent 'ppo_abn', got 'ppo_cnn'"):
         start(tmp_path / "run", "ppo_cnn", on_exists="resume")
-    with pytest.raises(RlAbnError, match=r"only train\.steps and train\.keep may change"):
+    with pytest.raises(
+        RlAbnError, match=r"only train\.steps, train\.keep and train\.\w+ may change"
+    ):
         start(tmp_path / "run", on_exists="resume", settings=["algorithm.gamma=0.5"])
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ import pytest
 import torch
 
 from rl_abn.compute import processor
+from rl_abn.progress import ProgressReport
 from rl_abn.recipes import VisionRunRecipe
 from rl_abn.runs import META, METRICS, TRAINING, WEIGHTS, Run, load_tensors, read_json
 from rl_abn.runs import training_session as session_module
@@ -263,10 +267,84 @@ def test_a_loss_that_is_no_number_ends_the_training_in_one_line(
     settings = ("train.epochs=3", "optimizer.learning_rate=1e30")
     run, data, _ = small_run(tmp_path / "run", classes, *settings)
     message = complaint(lambda: train(run, data, resume=False, device="cpu"))
-    assert message.startswith(f"{run.path}: expected a finite loss, got ")
-    assert "in epoch 1: try a lower optimizer.learning_rate" in message
+    assert message.startswith(f"{run.path}: the loss became ")
+    assert message.endswith(
+        " in epoch 1; no checkpoint was saved; lower the learning rate (optimizer.learning_rate)"
+    )
     assert run.checkpoints == []
     assert read_json(run.path / META)["status"] == "interrupted"
+
+
+def test_epochs_are_saved_by_time_too(
+    tmp_path: Path, classes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: dict[str, list[int]] = {}
+    ends = []
+    for minutes in ("0", "1e-9"):
+        settings = ("train.epochs=3", "train.checkpoint_every=100", "train.n_probes=0")
+        every = f"train.checkpoint_every_minutes={minutes}"
+        run, data, _ = small_run(tmp_path / minutes, classes, *settings, every)
+        train(run, data, resume=False, device="cpu")
+        saved[minutes] = [checkpoint.step for checkpoint in run.checkpoints]
+        ends.append(contents(run, 3))
+    assert saved == {"0": [3], "1e-9": [1, 2, 3]}
+    assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_clusters_signal_saves_the_last_whole_epoch(
+    tmp_path: Path, classes: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    settings = ("train.epochs=3", "train.checkpoint_every=100")
+    run, data, _ = small_run(tmp_path / "run", classes, *settings)
+    real = train_module.learning_rate
+
+    def ending(table: object, epoch: float, epochs: int) -> float:
+        if epoch > 1:
+            os.kill(os.getpid(), number)
+        return real(table, epoch, epochs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(train_module, "learning_rate", ending)
+    outcome = train(run, data, resume=False, device="cpu")
+    assert (outcome.interrupted, outcome.saved, outcome.step) == (True, True, 1)
+    assert [checkpoint.step for checkpoint in run.checkpoints] == [1]
+    assert run.status == "interrupted"
+
+
+def test_going_on_says_where_and_never_begins_again_without_a_word(
+    tmp_path: Path, classes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, data, _ = small_run(tmp_path / "run", classes, "train.epochs=1")
+    train(run, data, resume=False, device="cpu")
+    more, data, _ = small_run(run.path, None, "train.epochs=2", on_exists="resume")
+    with ProgressReport("training", 2, "batches") as report:
+        train(more, data, resume=True, device="cpu", report=report)
+    assert capsys.readouterr().err.splitlines()[0] == (
+        f"rl-abn: going on from epoch 1 of 2; checkpoint {run.path}/checkpoints/step-000000000001"
+    )
+    shutil.rmtree(run.path / "checkpoints")
+    more.update_meta(epochs=0)
+    again, data, _ = small_run(run.path, None, "train.epochs=2", on_exists="resume")
+    before = (run.path / METRICS).read_bytes()
+    assert complaint(lambda: train(again, data, resume=True, device="cpu")) == (
+        f"{run.path}: expected a checkpoint to go on from, got none, though 2 epochs were trained; "
+        "use --on-exists new or overwrite"
+    )
+    assert (run.path / METRICS).read_bytes() == before
+
+
+def test_a_diverging_training_leaves_the_run_it_replaces(
+    tmp_path: Path, classes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, data, _ = small_run(tmp_path / "run", classes, "train.epochs=1")
+    train(old, data, resume=False, device="cpu")
+    before = {path: path.read_bytes() for path in old.path.rglob("*") if path.is_file()}
+    settings = ("train.epochs=3", "optimizer.learning_rate=1e30")
+    run, data, _ = small_run(tmp_path / "run", classes, *settings, on_exists="overwrite")
+    complaint(lambda: train(run, data, resume=False, device="cpu"))
+    assert "the run that was there is back" in capsys.readouterr().err
+    after = {path: path.read_bytes() for path in old.path.rglob("*") if path.is_file()}
+    assert after == before
 
 
 @pytest.mark.parametrize("file", [WEIGHTS, TRAINING, "state.json"])
@@ -304,7 +382,7 @@ def test_a_run_resumes_as_itself_alone(tmp_path: Path, classes: Path) -> None:
             run.path, None, "train.epochs=1", "loss.branch_coef=0.5", on_exists="resume"
         )
     )
-    assert "only train.epochs and train.keep may change" in other
+    assert "only train.epochs, train.keep and train.checkpoint_every_minutes may change" in other
     changed = write_classes(tmp_path / "other", n_train=31)
     assert "expected the data the run was begun with" in complaint(
         lambda: small_run(run.path, changed, "train.epochs=1", on_exists="resume")
