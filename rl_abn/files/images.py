@@ -94,6 +94,8 @@ def decode(data: bytes) -> UInt8[np.ndarray, "h w 3"]:
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as header:
             width, height = header.size
+            if header.format == "PNG":
+                header.verify()  # OpenCV's decoder prints lines of its own about a damaged one
     except Exception:  # decoders raise many kinds
         raise _damaged(data) from None
     if width * height > MOST_PIXELS:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from rl_abn.files.images import decode
 from rl_abn.vision.data import HeldPictures, StoredPictures, open_labelled, pictures, splits_of
 from tests.complaints import complaint
 
@@ -375,6 +376,18 @@ def test_a_zip_with_backslashes(tmp_path: Path) -> None:
         for name in ("set\\a\\0.png", "set\\b\\0.png"):
             archive.writestr(zipfile.ZipInfo(name), data.tobytes())
     assert open_labelled(path).class_names == ("a", "b")
+
+
+def test_a_damaged_png_is_one_error_and_no_line_of_the_decoder(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    data = cv2.imencode(".png", picture(0, 16, 16))[1].tobytes()
+    for at in range(8, len(data) - 1, 7):
+        for damaged in (data[:at], data[:at] + bytes([data[at] ^ 16]) + data[at + 1 :]):
+            with pytest.raises(ValueError, match="expected a picture"):
+                decode(damaged)
+    assert decode(data).shape == (16, 16, 3)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_names_that_are_not_utf_8_are_counted(
