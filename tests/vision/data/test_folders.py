@@ -382,11 +382,14 @@ def test_a_damaged_png_is_one_error_and_no_line_of_the_decoder(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     data = cv2.imencode(".png", picture(0, 16, 16))[1].tobytes()
-    for at in range(8, len(data) - 1, 7):
+    for at in [*range(8, len(data) - 16, 7), *range(len(data) - 16, len(data) - 4)]:
         for damaged in (data[:at], data[:at] + bytes([data[at] ^ 16]) + data[at + 1 :]):
             with pytest.raises(ValueError, match="expected a picture"):
                 decode(damaged)
-    assert decode(data).shape == (16, 16, 3)
+    for cut in range(1, 5):
+        with pytest.raises(ValueError, match="expected a picture"):
+            decode(data[:-cut])
+    assert decode(data).shape == decode(data + b"more").shape == (16, 16, 3)
     assert capfd.readouterr() == ("", "")
 
 
