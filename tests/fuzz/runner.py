@@ -112,9 +112,7 @@ def run_cases(
             damage(folder)
         before = _contents(folder)
         start = time.monotonic()
-        code = (_run_apart if i % _IN_PROCESS_OF_ITS_OWN == 18 else run_forked)(
-            case.words, folder
-        )
+        code = (_run_apart if i % _IN_PROCESS_OF_ITS_OWN == 18 else run_forked)(case.words, folder)
         report.slowest = max(report.slowest, time.monotonic() - start)
         out, err = (_read(scratch / f"{i}.{name}") for name in ("out", "err"))
         why = _wrong(case, code, out, err, before, folder)
