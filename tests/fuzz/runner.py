@@ -21,7 +21,7 @@ from pathlib import Path
 from tests.fuzz.grammar import Case, make_case
 
 LIMIT_S = 60.0
-_IN_PROCESS_OF_ITS_OWN = 33  # every so manieth is run as a user would
+_IN_PROCESS_OF_ITS_OWN = 33  # one in so many is run as a user would
 _RUNS = ("agent", "classifier")
 
 
