@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import os
 import pkgutil
+import re
 import shlex
 import shutil
 import signal
@@ -23,6 +24,8 @@ from tests.fuzz.grammar import Case, make_case
 LIMIT_S = 60.0
 _IN_PROCESS_OF_ITS_OWN = 33  # one in so many is run as a user would
 _RUNS = ("agent", "classifier")
+# A warning, or the progress of work that had begun: "fine-tuning: 1/1 epochs  ETA 0:00:00".
+_BESIDE = re.compile(r"rl-abn: warning: |[\w -]+: [\d,]+/[\d,]+ .*ETA ")
 
 
 @dataclass
@@ -220,7 +223,7 @@ def _wrong(
         return f"traceback: {err.strip().splitlines()[-1] if err.strip() else ''}"
     if code not in (0, 2):
         return f"exit code: {code}"
-    said = [line for line in err.splitlines() if not line.startswith("rl-abn: warning: ")]
+    said = [line for line in err.splitlines() if not _BESIDE.match(line)]
     if code == 2 and not (len(said) == 1 and said[0].startswith("rl-abn: error: ")):
         return f"not one line: {len(said)}"
     replaces = code == 0 and "resume" in case.words

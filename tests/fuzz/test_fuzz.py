@@ -72,6 +72,7 @@ def test_damage_is_the_same_again_and_is_damage(tmp_path: Path) -> None:
         ("two lines", 2, "", "rl-abn: error: a\nb\n", "not one line: 2"),
         ("none", 2, "", "", "not one line: 0"),
         ("a warning first", 2, "", "rl-abn: warning: a\nrl-abn: error: b\n", None),
+        ("work begun", 2, "", "training a: 1/2 steps  ETA 0:00:01\nrl-abn: error: b\n", None),
         ("well", 0, "", "", None),
     ],
 )
