@@ -27,6 +27,8 @@ class Abilities:
         splits: Whether it can make two maps, one for the policy and one for the value.
         queries: Whether its maps answer a query: the state of an LSTM has to be there to ask.
         samples: Whether it samples the location to look at.
+        sums_to_one: Whether each map shares out a sum of 1 among its locations; of pairwise maps,
+            each row does.
     """
 
     maps: MapKind | None = "spatial"
@@ -34,6 +36,7 @@ class Abilities:
     splits: bool = True
     queries: bool = False
     samples: bool = False
+    sums_to_one: bool = False
 
     @property
     def editable(self) -> bool:
@@ -49,6 +52,21 @@ class Abilities:
         if self.maps is None:
             return ()
         return ("policy", "value") if maps == "split" else ("shared",)
+
+    def even_factor(self, rows: int, columns: int) -> int:
+        """Returns what map values are multiplied by to be drawn.
+
+        A value of a map that sums to 1 is small where there are many locations: 1/81 is all that an
+        even map of 9x9 has. Times the number of locations, it is a multiple of an even map's value.
+        Maps of other mechanisms are drawn as they are, times 1.
+
+        Args:
+            rows: Of the map.
+            columns: Of the map.
+        """
+        if not self.sums_to_one:
+            return 1
+        return columns if self.maps == "pairwise" else rows * columns
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from rl_abn.bench.contenders import GROUPS, Contender
@@ -39,6 +39,13 @@ def sheets(result: Result) -> list[Sheet]:
         headings = ("row", "what it is", *PHASES)
         tables.append(Sheet("where the time goes", headings, costs))
     return tables
+
+
+def listing(contenders: Sequence[Contender]) -> list[str]:
+    """Returns a line a contender: its group, its name and what it is, in columns."""
+    columns = [(contender.group, contender.name, contender.text) for contender in contenders]
+    widths = [max((len(row[i]) for row in columns), default=0) for i in range(2)]
+    return [f"{group:{widths[0]}}  {name:{widths[1]}}  {text}" for group, name, text in columns]
 
 
 def markdown(result: Result) -> str:

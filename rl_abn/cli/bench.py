@@ -68,8 +68,10 @@ def run(arguments: argparse.Namespace) -> None:
         return
     contenders = _contenders(arguments)
     if arguments.list:
-        for contender in contenders:
-            print(f"{contender.group:16}{contender.name:20}{contender.text}")
+        from rl_abn.bench.sheets import listing
+
+        for line in listing(contenders):
+            print(line)
         return
     result = _measure(arguments, contenders)
     _show(result, as_markdown=arguments.markdown)

@@ -17,6 +17,8 @@ class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionH
     def _get_help_string(self, action: argparse.Action) -> str | None:
         if action.default is None or action.default is False or action.default == []:
             return action.help
+        if action.help is not None and "(default" in action.help:
+            return action.help  # says it in its own words
         return super()._get_help_string(action)
 
 

@@ -21,13 +21,13 @@ SURFACE: Colour = (26, 29, 35)
 RULE: Colour = (50, 55, 64)
 TEXT: Colour = (232, 234, 238)
 MUTED: Colour = (142, 149, 161)
-# Everything about attention is violet: map tint, the branch's bars, a training video's progress.
-ATTENTION: Colour = (178, 118, 255)
+# Everything about attention is light yellow: maps, the branch's bars, a training video's progress.
+ATTENTION: Colour = (240, 222, 150)
 POLICY: Colour = (84, 122, 168)
 TAKEN: Colour = (150, 205, 255)
 VALUE: Colour = (122, 204, 178)
-REWARD: Colour = (255, 205, 96)
-DRIVER: Colour = (255, 205, 96)
+REWARD: Colour = (190, 136, 255)
+DRIVER: Colour = (190, 136, 255)
 PENALTY: Colour = (242, 104, 100)
 WARNING: Colour = (255, 190, 92)
 

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from rl_abn.render import draw
-from rl_abn.render.overlay import Scale, overlay
+from rl_abn.render.overlay import overlay
+from rl_abn.render.scale import Scale
 
 _MAX_ENLARGE = 3
 
@@ -112,8 +113,8 @@ def paint_cells(
 ) -> None:
     """Paints P frames, overlaid with their maps, into the cells of a grid with one block per map.
 
-    `frames` are uint8 [P, H, W, 3], `maps` floats [P, m, h, w] in 0..1; `corner` is the grid's left
-    column and top row. The other arguments are those of `overlay`.
+    `frames` are uint8 [P, H, W, 3], `maps` floats [P, m, h, w]; `corner` is the grid's left column
+    and top row. The other arguments are those of `overlay`.
     """
     for block, i, x, y in grid.cells():
         picture = overlay(

@@ -9,15 +9,8 @@ from jaxtyping import Float, UInt8
 
 from rl_abn.errors import RlAbnError
 from rl_abn.render import draw
-from rl_abn.render.overlay import (
-    Scale,
-    check_frame,
-    check_scale,
-    colour_bar,
-    enlarged,
-    overlay,
-    scale_label,
-)
+from rl_abn.render.overlay import check_enlarge, check_frame, colour_bar, enlarged, overlay
+from rl_abn.render.scale import Scale, check_scale, range_label, scale_label
 
 MARGIN = 24
 GAP = 16
@@ -76,7 +69,7 @@ class Panels:
         map_names: Names of the maps; empty for a network without attention.
         frame_size: The frame's height and width in pixels.
         enlarge: Integer enlargement factor of the frame.
-        scale: "fixed" shows map values as they are; "frame" stretches each map to its own range.
+        scale: How map values are shown, see `Scale`.
         seen_rows: Rows of the frame that the maps cover; None is all.
         stacked: Places panels one below the other instead of side by side.
 
@@ -100,8 +93,7 @@ class Panels:
         stacked: bool = False,
     ) -> None:
         check_scale(scale)
-        if not isinstance(enlarge, int) or enlarge < 1:
-            raise RlAbnError(f"expected enlarge to be a whole number from 1, got {enlarge!r}")
+        check_enlarge(enlarge)
         self._labels = [label, *map(map_label, map_names)]
         self._frame_size = tuple(frame_size)
         self._scale, self._enlarge, self._seen_rows = scale, enlarge, seen_rows
@@ -150,7 +142,7 @@ class Panels:
     ) -> None:
         """Paints one frame and its maps over the static part, each map's range above it.
 
-        `frame` is uint8 [H, W, 3], `maps` floats [m, h, w] in 0..1.
+        `frame` is uint8 [H, W, 3], `maps` floats [m, h, w] as `overlay` takes them.
         """
         draw.paste(canvas, enlarged(frame, self._enlarge), x, y + _LABEL)
         for i, attention_map in enumerate(maps, start=1):
@@ -163,12 +155,14 @@ class Panels:
                 seen_rows=self._seen_rows,
             )
             draw.paste(canvas, picture, left, top + _LABEL)
+            text = range_label(attention_map, self._scale)
+            room = self._panel[1] - draw.text_width(self._labels[i], 13) - 8
             draw.draw_text(
                 canvas,
-                f"{float(attention_map.min()):.2f} – {float(attention_map.max()):.2f}",
+                text,
                 left + self._panel[1],
                 top + 13,
-                size=12,
+                size=draw.fit_size(text, room, 12),
                 colour=draw.MUTED,
                 anchor="right",
             )

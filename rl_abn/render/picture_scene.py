@@ -14,8 +14,8 @@ from rl_abn.render import draw
 from rl_abn.render.bars import ActionBars
 from rl_abn.render.control_curve import MIN_HEIGHT, ControlCurve
 from rl_abn.render.gauges import Control, Gauges
-from rl_abn.render.overlay import Scale
 from rl_abn.render.panels import BLOCK_GAP, COLUMN, HEADER, MARGIN, Header, Panels
+from rl_abn.render.scale import Scale
 
 TOP = 5
 """At most this many classes have a bar: the most probable ones."""
@@ -31,7 +31,7 @@ class PictureMoment:
 
     Attributes:
         frame: The network's input as an image, uint8 [H, W, 3].
-        maps: The attention maps, floats [m, h, w] in 0..1, m >= 0.
+        maps: The attention maps, floats [m, h, w] as `overlay` takes them, m >= 0.
         probabilities: Of the classes, floats [K] that sum to 1.
         branch_probabilities: The attention branch's, floats [K].
         target: The true class, 0..K-1.
@@ -71,7 +71,7 @@ class PictureScene:
         frame_label: Label of the frame.
         fps: Moments per second, for the curve.
         seconds: Duration of the curve.
-        scale: "fixed" shows map values as they are; "frame" stretches each map to its own range.
+        scale: How map values are shown, see `Scale`.
         enlarge: Integer enlargement factor of the frame; None is the largest that fits.
         seen_rows: Rows of the frame that the maps cover; None is all.
 

@@ -13,8 +13,8 @@ from rl_abn.errors import RlAbnError
 from rl_abn.render import draw
 from rl_abn.render.bars import ActionBars
 from rl_abn.render.curve import MIN_HEIGHT, ValueCurve
-from rl_abn.render.overlay import Scale
 from rl_abn.render.panels import BLOCK_GAP, COLUMN, HEADER, MARGIN, Header, Panels, clock
+from rl_abn.render.scale import Scale
 
 _STATUS = (("SCORE", 128), ("LIVES", 76), ("STEP", 108), ("TIME", 82))
 
@@ -25,7 +25,7 @@ class Moment:
 
     Attributes:
         frame: The colour frame, uint8 [H, W, 3]; 210×160 in most games.
-        maps: The attention maps, floats [m, h, w] in 0..1, where m is 0, 1 or 2.
+        maps: The attention maps, floats [m, h, w] as `overlay` takes them; m is 0, 1 or 2.
         action_probabilities: The policy, floats [A] that sum to 1.
         branch_probabilities: The attention branch's policy, floats [A], or None.
         action: Index of the action taken, 0..A-1.
@@ -60,7 +60,7 @@ class GameScene:
             attention.
         title: Text at the top.
         fps: Steps per second of play, for the clock.
-        scale: "fixed" shows map values as they are; "frame" stretches each map to its own range.
+        scale: How map values are shown, see `Scale`.
         enlarge: Integer enlargement factor of the frame.
         history: Number of steps in the value curve, at least 2.
         frame_size: Height and width of the frame.

@@ -11,8 +11,9 @@ from jaxtyping import Float, UInt8
 
 from rl_abn.errors import RlAbnError
 from rl_abn.render import draw
-from rl_abn.render.overlay import Scale, check_frame, colour_bar, enlarged, overlay, scale_label
+from rl_abn.render.overlay import check_frame, colour_bar, enlarged, overlay
 from rl_abn.render.panels import HEADER, MARGIN
+from rl_abn.render.scale import Scale, scale_label
 
 LINE = 18
 """Height of a line of text below an image, in pixels."""
@@ -53,7 +54,7 @@ class Example:
 
     Attributes:
         frame: The network's input as an image, uint8 [H, W, 3].
-        maps: The attention maps, floats [m, h, w] in 0..1, m >= 0.
+        maps: The attention maps, floats [m, h, w] as `overlay` takes them, m >= 0.
         answer: The predicted class.
         probability: Its probability, 0..1.
         target: The true class.
@@ -122,7 +123,7 @@ def draw_cells(
     ]
     blocks = [(label, shown) for label, shown in blocks if shown]
     most = max(1, (MAX_WIDTH + _GAP) // (cell[0] + _GAP))
-    columns = min(most, max(len(shown) for _, shown in blocks))
+    columns = _columns([len(shown) for _, shown in blocks], most)
     rows = [-(-len(shown) // columns) for _, shown in blocks]
     room = max(columns * (cell[0] + _GAP) - _GAP, _header_width(title, scale, with_maps))
     canvas = draw.blank(
@@ -138,6 +139,15 @@ def draw_cells(
             paint(canvas, example, x, top + _LABEL + row * (cell[1] + _GAP))
         top += _LABEL + n_rows * (cell[1] + _GAP)
     return canvas
+
+
+def _columns(counts: Sequence[int], most: int) -> int:
+    """Returns how many cells a row has: as few rows as `most` allows, the last ones filled best."""
+
+    def rows_and_gaps(columns: int) -> tuple[int, int]:
+        return sum(-(-n // columns) for n in counts), sum(-n % columns for n in counts)
+
+    return min(range(1, min(most, max(counts)) + 1), key=rows_and_gaps)
 
 
 def enlargement(frame: UInt8[np.ndarray, "H W 3"]) -> int:

@@ -10,7 +10,8 @@ from jaxtyping import Float, UInt8
 
 from rl_abn.errors import RlAbnError
 from rl_abn.render import draw
-from rl_abn.render.overlay import Scale, enlarged, overlay
+from rl_abn.render.overlay import enlarged, overlay
+from rl_abn.render.scale import Scale
 from rl_abn.render.sheet import (
     LINE,
     MAX_WIDTH,
@@ -57,7 +58,8 @@ class TaskExample:
 
     Attributes:
         frame: The network's input as an image, uint8 [H, W, 3].
-        maps: A map per task, floats [T, h, w] in 0..1; [0, h, w] for a network without maps.
+        maps: A map per task, floats [T, h, w] as `overlay` takes them; [0, h, w] for a network
+            without maps.
         answers: Predictions of the T tasks shown, T >= 1.
     """
 

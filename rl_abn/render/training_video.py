@@ -12,8 +12,9 @@ from jaxtyping import Float, UInt8
 from rl_abn.errors import RlAbnError
 from rl_abn.render import draw
 from rl_abn.render.grid import Grid, largest_grid, paint_cells
-from rl_abn.render.overlay import Scale, check_frame, check_scale, colour_bar, scale_label
+from rl_abn.render.overlay import check_frame, colour_bar
 from rl_abn.render.panels import map_label
+from rl_abn.render.scale import Scale, check_scale, scale_label
 from rl_abn.render.video import VideoWriter
 
 _MARGIN = 24
@@ -23,6 +24,7 @@ _FINAL_HOLD_S = 2.0
 # In a larger video the frames would gain no detail and the text would be too small.
 _MAX_SIZE = (2720, 1200)
 _MIN_WIDTH = 640
+_GRID_LEGEND = 20
 
 
 def overlay_grid(
@@ -34,10 +36,12 @@ def overlay_grid(
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Returns one image of all maps: a row per map, a column per probe observation.
 
+    A colour bar stands below, except on the usual scale, "fixed".
+
     Args:
         frames: The probe observations' frames, uint8 [P, H, W, 3].
-        maps: Their attention maps, floats [P, m, h, w] in 0..1, m >= 1.
-        scale: "fixed" shows map values as they are; "frame" stretches each map to its own range.
+        maps: Their attention maps, floats [P, m, h, w] as `overlay` takes them, m >= 1.
+        scale: How map values are shown, see `Scale`.
         seen_rows: Rows of the frames that the maps cover; None is all.
         names: Labels of the rows; empty for no labels.
 
@@ -54,12 +58,28 @@ def overlay_grid(
     label, gap = (16, 6) if names else (0, 2)
     grid = Grid(n_cells, n_blocks, n_cells, cell, gap=2, label=label, block_gap=gap)
     width, height = grid.size
-    canvas = draw.blank(height, width)
+    canvas = draw.blank(height + (0 if scale == "fixed" else _GRID_LEGEND), width)
+    if scale != "fixed":
+        _draw_grid_legend(canvas, height, scale)
     for block, name in enumerate(names):
         text = draw.fit_text(name, width - 4, 12)
         draw.draw_text(canvas, text, 2, grid.block_top(block) + 12, size=12)
     paint_cells(canvas, grid, (0, 0), frames, maps, scale, 1, seen_rows)
     return canvas
+
+
+def _draw_grid_legend(canvas: draw.Canvas, top: int, scale: Scale) -> None:
+    text, colour = scale_label(scale)
+    left, width = 2, canvas.shape[1]
+    bar = min(130, width - draw.text_width(text, 12) - 12)
+    if bar >= 64:
+        draw.paste(canvas, colour_bar(12, bar, scale), left, top + 4)
+        left += bar + 8
+    room = width - left - 2
+    size = draw.fit_size(text, room, 12)
+    draw.draw_text(
+        canvas, draw.fit_text(text, room, size), left, top + 14, size=size, colour=colour
+    )
 
 
 def write_training_video(
@@ -83,10 +103,10 @@ def write_training_video(
         path: The video, which ends in .mp4.
         frames: The probe observations' frames, uint8 [P, H, W, 3]; P of 6 to 8 looks best.
         steps: Training step of each logging point, in rising order.
-        maps: Maps of each logging point, floats [P, m, h, w] in 0..1; read one at a time.
+        maps: Maps of each logging point, floats [P, m, h, w]; read one at a time.
         map_names: Names of the m maps, "shared", "policy" or "value".
         title: Text at the top.
-        scale: "fixed" shows map values as they are; "frame" stretches each map to its own range.
+        scale: How map values are shown, see `Scale`.
         fps: Frames per second.
         hold: Number of frames per logging point.
         seen_rows: Rows of the frames that the maps cover; None is all.

@@ -112,6 +112,25 @@ def test_names_of_maps():
     assert Abilities(maps=None).map_names("split") == ()
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "none"])
+def test_maps_sum_to_1_where_that_is_declared(name):
+    mechanism, abilities = make(name), MECHANISMS[name].abilities
+    if abilities.queries:
+        made = mechanism.glimpse(mechanism.keys(FEATURES), torch.zeros(2, 3)).map
+    else:
+        made = mechanism(FEATURES).map
+    total = made.sum(dim=(2, 3))
+    assert abilities.sums_to_one is torch.allclose(total, torch.ones_like(total))
+
+
+def test_maps_that_sum_to_1_are_drawn_as_multiples_of_an_even_one():
+    assert Abilities(sums_to_one=True).even_factor(9, 7) == 63
+    assert Abilities(maps="temporal", sums_to_one=True).even_factor(5, 1) == 5
+    # Each of 6 locations shares out 1 among 4.
+    assert Abilities(maps="pairwise", sums_to_one=True).even_factor(6, 4) == 4
+    assert Abilities().even_factor(9, 7) == 1
+
+
 class Doubled(Mechanism):
     abilities = Abilities(splits=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -60,6 +61,15 @@ def test_list_measures_nothing(rl_abn, workers):
         ["logging", "ppo_abn_run"],
     ]
     assert workers == []
+
+
+def test_columns_of_the_list_do_not_run_into_one_another(rl_abn, workers):
+    lines = rl_abn("bench", "--list").out.splitlines()
+    name = "ppo_mask_convlstm_fp32"  # longer than most
+    assert any(line.split()[:3] == ["ppo", name, "ppo_mask_convlstm,"] for line in lines)
+    starts = {re.match(r"(\S+ +)\S+ +", line).end() for line in lines}
+    assert len(starts) == 1
+    assert max(len(line.split()[1]) for line in lines) >= len(name)
 
 
 def test_an_interrupt_keeps_what_was_measured(rl_abn, monkeypatch, folder):

@@ -6,7 +6,7 @@ import argparse
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import torch
 
 from rl_abn import __version__
 from rl_abn.cli import main
-from rl_abn.cli.commands import COMMANDS
+from rl_abn.cli.commands import COMMANDS, make_parser
 from rl_abn.cli.parser import one_of, whole_number
 from rl_abn.recipes import recipe_summary
 from rl_abn.runs import WEIGHTS, Run
@@ -125,6 +125,24 @@ def test_help_shows_defaults(rl_abn: Command, command: str, shown: str) -> None:
     assert "default: None" not in out
     assert "default: False" not in out
     assert "default: []" not in out
+
+
+def all_parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from all_parsers(command)
+
+
+def test_no_help_says_a_default_twice() -> None:
+    commands = list(all_parsers(make_parser([])))
+    assert len(commands) > 10  # those of commands within commands, too
+    for command in commands:
+        text = " ".join(command.format_help().split())
+        # Options with what is said of them, from their names on.
+        for option in re.split(r" (?=--[a-z])", text):
+            assert option.count("(default") <= 1, f"{command.prog}: {option}"
 
 
 def test_version(rl_abn: Command) -> None:

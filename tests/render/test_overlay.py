@@ -8,17 +8,26 @@ import pytest
 from rl_abn.errors import RlAbnError
 from rl_abn.render import colour_bar, overlay
 from rl_abn.render.overlay import (
-    REST_BRIGHTNESS,
-    REST_SATURATION,
-    TINT_SHARE,
+    FRAME_CHROMA,
+    FRAME_LIGHTNESS,
+    MAP_LIGHTNESS,
+    MAP_YELLOW,
     UNSEEN_BRIGHTNESS,
 )
+from tests.render.cielab import lab
 
-LUMA = np.array([0.299, 0.587, 0.114])
+# What rounding to whole numbers of RGB is in CIELAB, where it is most: in the dark.
+ROUNDING = 1.5
 
 
-def luma(picture: np.ndarray) -> np.ndarray:
-    return np.asarray(picture.astype(float) @ LUMA)
+def lightness(picture: np.ndarray) -> np.ndarray:
+    return lab(picture)[..., 0]
+
+
+def stated(frame: np.ndarray, value: float) -> np.ndarray:
+    """What the overlay of a flat map is said to be, in CIELAB."""
+    kept = lab(frame) * [FRAME_LIGHTNESS, FRAME_CHROMA, FRAME_CHROMA]
+    return np.asarray(kept + value * np.array([MAP_LIGHTNESS, 0.0, MAP_YELLOW]))
 
 
 def full(value: float, shape: tuple[int, int] = (10, 10)) -> np.ndarray:
@@ -26,23 +35,19 @@ def full(value: float, shape: tuple[int, int] = (10, 10)) -> np.ndarray:
 
 
 def test_zero_map_is_the_stated_transform(frame: np.ndarray) -> None:
-    grey = luma(frame)[..., None]
-    stated = REST_BRIGHTNESS * (grey + REST_SATURATION * (frame - grey))
-    assert np.abs(overlay(frame, full(0.0)) - stated).max() <= 1.0
+    assert np.abs(lab(overlay(frame, full(0.0))) - stated(frame, 0.0)).max() <= ROUNDING
 
 
 def test_one_map_is_the_stated_transform(frame: np.ndarray) -> None:
-    share = np.array(TINT_SHARE)
-    stated = frame * (1.0 - share) + 255.0 * share
-    assert np.abs(overlay(frame, full(1.0)) - stated).max() <= 1.0
+    assert np.abs(lab(overlay(frame, full(1.0))) - stated(frame, 1.0)).max() <= ROUNDING
 
 
 def test_half_map_lies_midway(frame: np.ndarray) -> None:
-    ends = [overlay(frame, full(value)).astype(float) for value in (0.0, 1.0)]
-    assert np.abs(overlay(frame, full(0.5)) - (ends[0] + ends[1]) / 2.0).max() <= 1.0
+    ends = [lab(overlay(frame, full(value))) for value in (0.0, 1.0)]
+    assert np.abs(lab(overlay(frame, full(0.5))) - (ends[0] + ends[1]) / 2.0).max() <= ROUNDING
 
 
-def test_tint_grows_with_the_map_value(frame: np.ndarray) -> None:
+def test_light_grows_with_the_map_value(frame: np.ndarray) -> None:
     rest = overlay(frame, full(0.0)).astype(int)
     distances = [
         np.abs(overlay(frame, full(value)).astype(int) - rest) for value in np.linspace(0, 1, 11)
@@ -55,10 +60,11 @@ def test_tint_grows_with_the_map_value(frame: np.ndarray) -> None:
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_game_stays_readable_under_a_flat_map(frame: np.ndarray, value: float) -> None:
     shown = overlay(frame, full(value))
-    assert luma(shown).std() >= 0.7 * luma(frame).std()
-    # Sharp: neighbouring pixels differ nearly as much as they did.
-    assert np.abs(np.diff(luma(shown), axis=1)).mean() >= 0.65 * (
-        np.abs(np.diff(luma(frame), axis=1)).mean()
+    kept = 0.97 * FRAME_LIGHTNESS
+    assert lightness(shown).std() >= kept * lightness(frame).std()
+    # Sharp: neighbouring pixels differ by the same share of what they did.
+    assert np.abs(np.diff(lightness(shown), axis=1)).mean() >= kept * (
+        np.abs(np.diff(lightness(frame), axis=1)).mean()
     )
 
 
@@ -72,7 +78,7 @@ def test_map_covers_the_whole_frame_in_place() -> None:
     black = np.zeros((210, 160, 3), dtype=np.uint8)
     corner = full(0.0, (7, 4))
     corner[6, 3] = 1.0
-    lit = overlay(black, corner)[..., 2]
+    lit = overlay(black, corner)[..., 0]
     assert lit[:150].max() == 0
     assert lit[:, :80].max() == 0
     assert lit[209, 159] == lit.max() > 100
@@ -82,9 +88,9 @@ def test_interpolation_adds_no_peaks() -> None:
     black = np.zeros((210, 160, 3), dtype=np.uint8)
     checker = full(0.5)
     checker[5, 5] = 0.9
-    lit = overlay(black, checker)[..., 2].astype(float)
-    assert lit.min() >= 255 * TINT_SHARE[2] * 0.5 - 1.5
-    assert lit.max() <= 255 * TINT_SHARE[2] * 0.9 + 1.5
+    lit = lightness(overlay(black, checker))
+    assert lit.min() >= MAP_LIGHTNESS * 0.5 - 0.5
+    assert lit.max() <= MAP_LIGHTNESS * 0.9 + 0.5
 
 
 def test_values_outside_the_range_are_clipped(frame: np.ndarray) -> None:
@@ -124,9 +130,10 @@ def test_views_are_taken_as_they_look(frame: np.ndarray) -> None:
 def test_colour_bar_is_monotone_and_marks_its_scale() -> None:
     fixed, stretched = colour_bar(14, 200, "fixed"), colour_bar(14, 200, "frame")
     assert fixed.shape == stretched.shape == (14, 200, 3)
-    ramp = fixed[2, 20:180, 2].astype(int)
-    assert (np.diff(ramp) >= 0).all()
-    assert ramp[-1] - ramp[0] > 100
+    for row in (2, 12):  # on black, and on white
+        ramp = lightness(fixed)[row, 20:180]
+        assert (np.diff(ramp) >= -0.1).all()
+        assert ramp[-1] - ramp[0] > 0.85 * MAP_LIGHTNESS
     assert not np.array_equal(fixed, stretched)
 
 

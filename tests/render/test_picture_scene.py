@@ -97,22 +97,22 @@ def test_a_new_stretch_starts_a_new_curve() -> None:
 
 
 def test_the_drivers_curve_ends_where_nobody_drove() -> None:
-    def amber(
+    def violet(
         canvas: np.ndarray,
     ) -> bool:  # lines have soft edges, and no pixel of all their colour
-        red, _, blue = np.moveaxis(canvas.astype(int), -1, 0)
-        return bool((red - blue > 60).sum() > 20)
+        _, green, blue = np.moveaxis(canvas.astype(int), -1, 0)
+        return bool((blue - green > 60).sum() > 20)
 
     curve = ControlCurve("Steering", 360, 200, history=10, seconds=1.0)
     canvas = look.blank(200, 360)
     for value in (0.5, 0.5, None):
         curve.push(0.0, value)
     curve.paint(canvas, 0, 0)
-    assert not amber(canvas)
+    assert not violet(canvas)
     for _ in range(3):
         curve.push(0.0, 0.5)
     curve.paint(canvas, 0, 0)
-    assert amber(canvas)
+    assert violet(canvas)
 
 
 def test_the_most_probable_of_many_classes_have_bars() -> None:

@@ -32,6 +32,23 @@ def test_a_sheet_has_room_for_all_and_wrong_ones_below() -> None:
     assert draw_sheet([example(n_maps=0)], "One").shape[1] >= 420
 
 
+@pytest.mark.parametrize(
+    ("n_right", "n_wrong", "per_row"),
+    [(8, 8, [4, 4, 4, 4]), (7, 0, [4, 3]), (5, 3, [5, 3]), (9, 4, [5, 4, 4]), (1, 0, [1])],
+)
+def test_rows_are_filled_to_the_last_one(n_right: int, n_wrong: int, per_row: list[int]) -> None:
+    shown = draw_sheet([example()] * n_right + [example("dog")] * n_wrong, "A sheet")
+    large = PICTURE.repeat(4, axis=0).repeat(4, axis=1)
+    rows, columns = np.nonzero((shown[:-127, :-127] == large[0, 0]).all(-1))
+    places = [
+        (int(y), int(x))
+        for y, x in zip(rows, columns, strict=True)
+        if np.array_equal(shown[y : y + 128, x : x + 128], large)
+    ]
+    tops = sorted({y for y, _ in places})
+    assert [sum(y == top for y, _ in places) for top in tops] == per_row
+
+
 def test_examples_of_two_sizes_are_refused() -> None:
     with pytest.raises(RlAbnError, match="got none"):
         draw_sheet([], "Nothing")

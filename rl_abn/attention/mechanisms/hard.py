@@ -19,7 +19,9 @@ class HardAttention(QueriedMechanism):
     attention's are.
     """
 
-    abilities: ClassVar[Abilities] = Abilities(splits=False, queries=True, samples=True)
+    abilities: ClassVar[Abilities] = Abilities(
+        splits=False, queries=True, samples=True, sums_to_one=True
+    )
 
     def glimpse(
         self,

@@ -14,7 +14,7 @@ from rl_abn.attention.mechanisms.glimpse import Glimpse, GlimpseSampler, Queried
 class SoftAttention(QueriedMechanism):
     """Reads every location, weighted by its probability (Xu et al., ICML 2015, section 4.2)."""
 
-    abilities: ClassVar[Abilities] = Abilities(splits=False, queries=True)
+    abilities: ClassVar[Abilities] = Abilities(splits=False, queries=True, sums_to_one=True)
 
     def glimpse(
         self,

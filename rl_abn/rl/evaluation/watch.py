@@ -5,9 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from rl_abn.attention import Abilities
 from rl_abn.compute.device import device_of
 from rl_abn.progress import ProgressReport
-from rl_abn.render import GameScene, Moment, Scale, VideoWriter, read_video, write_training_video
+from rl_abn.render import (
+    GameScene,
+    Moment,
+    Scale,
+    VideoWriter,
+    read_video,
+    scale_of,
+    write_training_video,
+)
 from rl_abn.rl.envs.single_env import SingleEnv
 from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.evaluation.single_game import Step, play_game
@@ -33,26 +42,38 @@ class VideoRecorder:
     """Renders every step of a game and writes it into a video."""
 
     def __init__(
-        self, scene: GameScene, writer: VideoWriter, report: ProgressReport | None = None
+        self,
+        scene: GameScene,
+        writer: VideoWriter,
+        abilities: Abilities,
+        report: ProgressReport | None = None,
     ) -> None:
         self.scene = scene
+        self.abilities = abilities
         self.writer = writer
         self.report = report
 
     def on_step(self, step: Step) -> None:
         """Renders one step and writes it."""
-        self.writer.write(self.scene.render(moment_of(step)))
+        self.writer.write(self.scene.render(moment_of(step, self.abilities)))
         if self.report is not None:
             self.report.update(step.t + 1, score=f"{step.score:.0f}")
 
 
-def moment_of(step: Step) -> Moment:
-    """Returns what is shown of an agent's step."""
+def moment_of(step: Step, abilities: Abilities) -> Moment:
+    """Returns what is shown of an agent's step.
+
+    Args:
+        step: The step.
+        abilities: The agent's mechanism's; maps that sum to 1 are shown as multiples of an even
+            map.
+    """
     assert step.output is not None
+    maps = step.output.map[0].cpu().numpy()
     branch = step.output.branch_logits
     return Moment(
         frame=step.frame,
-        maps=step.output.map[0].cpu().numpy(),
+        maps=maps * abilities.even_factor(*maps.shape[1:]),
         action_probabilities=step.output.action_logits[0].softmax(dim=-1).cpu().numpy(),
         branch_probabilities=None if branch is None else branch[0].softmax(dim=-1).cpu().numpy(),
         action=step.action,
@@ -94,6 +115,7 @@ def watch_game(
     """
     checkpoint = run.checkpoint(step)
     policy = load_policy(run, checkpoint, device_of(device))
+    abilities = policy.settings.abilities
     protocol = training_protocol(run.recipe)
     env = SingleEnv(run.recipe.env.game, protocol)
     player = AgentPlayer(run.recipe.agent_name, policy, greedy=greedy, seed=seed)
@@ -104,13 +126,13 @@ def watch_game(
         title=f"{run.recipe.agent_name} on {run.recipe.env.game.title}, "
         + how_trained(checkpoint.step, run.is_imported),
         fps=fps,
-        scale=scale,
+        scale=scale_of(scale, sums_to_one=abilities.sums_to_one),
         frame_size=env.frame_size,
         seen_rows=protocol.seen_rows,
     )
     path = out or run.path / "videos" / f"step-{checkpoint.step}-game-{seed}.mp4"
     with VideoWriter(path, scene.size, fps) as writer:
-        recorder = VideoRecorder(scene, writer, report)
+        recorder = VideoRecorder(scene, writer, abilities, report)
         game_seed = int(derive_seeds(seed, _SEED_STREAM, count=1)[0])
         last = play_game(player, env, game_seed, [recorder], max_steps)
     return Video(path, writer.n_frames, writer.n_frames / fps, last.score)
@@ -139,16 +161,17 @@ def watch_training(
     """
     log = ProbeLog.open(run)
     steps = log.steps
-    agent = run.recipe.agent
+    attention = run.recipe.agent.attention
+    abilities = attention.abilities
     path = out or run.path / "videos" / "over-training.mp4"
     n_frames = write_training_video(
         path,
         frames=log.probes.frames,
         steps=steps,
-        maps=map(log.maps, steps),
-        map_names=agent.attention.map_names,
+        maps=(maps * abilities.even_factor(*maps.shape[2:]) for maps in map(log.maps, steps)),
+        map_names=attention.map_names,
         title=f"{run.recipe.agent_name} on {run.recipe.env.game.title}",
-        scale=scale,
+        scale=scale_of(scale, sums_to_one=abilities.sums_to_one),
         seen_rows=training_protocol(run.recipe).seen_rows,
     )
     if report is not None:

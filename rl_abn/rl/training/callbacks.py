@@ -13,7 +13,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from rl_abn.attention import map_statistics
 from rl_abn.progress import ProgressReport
-from rl_abn.render import overlay_grid
+from rl_abn.render import overlay_grid, scale_of
 from rl_abn.rl.envs.ale_vec_env import AleVecEnv
 from rl_abn.rl.envs.env_parts import PartitionedVecEnv
 from rl_abn.rl.training import checkpoint
@@ -150,10 +150,13 @@ class AttentionCallback(BaseCallback):
         if self.probes is None:
             return
         step = self.model.num_timesteps
+        abilities = self.model.policy.settings.abilities
         maps = self.probes.look(self.model.policy, step).numpy()
+        maps = maps * abilities.even_factor(*maps.shape[2:])
+        scale = scale_of("fixed", sums_to_one=abilities.sums_to_one)
         frames = self.probes.probes.frames
         for i, name in enumerate(self.model.policy.map_names):
-            grid = overlay_grid(frames, maps[:, i : i + 1], seen_rows=self.seen_rows)
+            grid = overlay_grid(frames, maps[:, i : i + 1], scale, self.seen_rows)
             self.metrics.write_image(f"attention/{name}_map", grid, step)
 
 

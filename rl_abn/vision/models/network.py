@@ -7,7 +7,7 @@ from typing import NamedTuple
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rl_abn.attention import MapOverride
+from rl_abn.attention import Abilities, MapOverride
 from rl_abn.vision.tasks import Task
 
 
@@ -38,6 +38,7 @@ class VisionNetwork(nn.Module):
     Attributes:
         mechanism: How the map gates the features, a name in `MECHANISMS`; "none" is the
             no-attention baseline, which has no attention branch.
+        abilities: What that mechanism can do.
         n_outputs: K, the number of outputs.
         n_maps: m, the number of maps; 0 for the no-attention baseline.
         task: What it is trained to do; says what the outputs are.
@@ -45,6 +46,7 @@ class VisionNetwork(nn.Module):
     """
 
     mechanism: str
+    abilities: Abilities
     n_outputs: int
     n_maps: int
     task: Task

@@ -147,7 +147,7 @@ class Task(ABC):
 
         Args:
             frames: The pictures, B of uint8 [H, W, 3].
-            maps: Their attention maps, on the CPU.
+            maps: Their attention maps as they are drawn, on the CPU.
             outputs: The network's, on the CPU.
             targets: What is right.
             names: Of the K outputs.

@@ -187,7 +187,7 @@ def _write(
             f'# map = "maps/{i:05}.{"png" if single else "npy"}"',
             "",
         ]
-    sheet = map_grid(frames, maps, trained.outputs)
+    sheet = map_grid(frames, maps, trained.outputs, trained.network.abilities)
     _png(folder / "sheet.png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
     write_atomically(folder / TABLE, "\n".join(lines))
 

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from rl_abn.attention import Abilities
 from rl_abn.errors import RlAbnError
 from rl_abn.runs import PROBES, MapLog, open_or_create, save_tensors
 from rl_abn.vision.data.batches import Batches
@@ -79,10 +80,13 @@ class PictureProbes(MapLog):
         return maps
 
     def grid(
-        self, maps: Float[Tensor, "P m h w"], outputs: Outputs
+        self,
+        maps: Float[Tensor, "P m h w"],
+        outputs: Outputs,
+        abilities: Abilities | None = None,
     ) -> UInt8[np.ndarray, "height width 3"]:
-        """Returns one picture of the maps, of many tasks of the first eight."""
-        return map_grid(self.frames.numpy(), maps, outputs)
+        """Returns one picture of the maps, of many tasks of the first eight; see `map_grid`."""
+        return map_grid(self.frames.numpy(), maps, outputs, abilities)
 
 
 def make_probes(run: VisionRun, data: DataSet, epoch: int) -> PictureProbes | None:

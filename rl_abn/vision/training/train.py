@@ -181,7 +181,7 @@ class Training:
         """Keeps and shows the maps of the fixed pictures."""
         if self.probes is not None:
             maps = self.probes.look(self.network, self.batches, self.epoch, self.device)
-            grid = self.probes.grid(maps, self.data.outputs)
+            grid = self.probes.grid(maps, self.data.outputs, self.network.abilities)
             metrics.write_image("attention/map", grid, self.epoch)
 
     def save(self) -> None:

@@ -9,10 +9,11 @@ import numpy as np
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from rl_abn.attention import Abilities
 from rl_abn.compute import Compute
 from rl_abn.errors import RlAbnError
 from rl_abn.progress import ProgressReport
-from rl_abn.render import Control, PictureMoment, PictureScene, Scale, VideoWriter
+from rl_abn.render import Control, PictureMoment, PictureScene, Scale, VideoWriter, scale_of
 from rl_abn.render.panels import clock
 from rl_abn.vision.data.driving import DrivingLog
 from rl_abn.vision.data.frames import frame_rate
@@ -84,7 +85,7 @@ def write_drive_video(
         status=_STATUS,
         frame_label="Camera",
         fps=fps,
-        scale=scale,
+        scale=scale_of(scale, sums_to_one=network.abilities.sums_to_one),
     )
     with VideoWriter(path, scene.size, fps) as video, evaluating(network):
         last = None
@@ -94,8 +95,9 @@ def write_drive_video(
             attention = look(network, images, seen, prepare=prepare, compute=compute)
             for i, number in enumerate(numbers.tolist()):
                 driven = log.controls[number : number + 1]
+                said = _one(attention, i)
                 moment = replace(
-                    driving_moment(pixels_of(images[i]), _one(attention, i), classes),
+                    driving_moment(pixels_of(images[i]), said, network.abilities, classes),
                     driven=driven[0, : len(controls)].numpy() if controls else None,
                     target=None if classes is None else int(classes.encode(driven)),
                     status=_status(float(log.speed[number]), number, video.n_frames / fps),
@@ -111,6 +113,7 @@ def write_drive_video(
 def driving_moment(
     frame: UInt8[np.ndarray, "H W 3"],
     attention: VisionAttention,
+    abilities: Abilities,
     classes: ControlClasses | None = None,
 ) -> PictureMoment:
     """Reads what a picture shows out of what a network says about one frame.
@@ -118,9 +121,11 @@ def driving_moment(
     Args:
         frame: What it sees, uint8 [H, W, 3].
         attention: What it says, a batch of one.
+        abilities: Its mechanism's; maps that sum to 1 are shown as multiples of an even map.
         classes: What the classes stand for; None for a network whose outputs are controls.
     """
     maps = attention.map[0].float().cpu().numpy()
+    maps = maps * abilities.even_factor(*maps.shape[1:])
     answer = attention.outputs[0].float().cpu()
     branch = None if attention.branch_outputs is None else attention.branch_outputs[0].float().cpu()
     if classes is None:

@@ -6,14 +6,18 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from rl_abn.render import overlay_grid
+from rl_abn.attention import Abilities
+from rl_abn.render import overlay_grid, scale_of
 from rl_abn.vision.tasks.outputs import MOST_TASKS_SHOWN, Outputs
 
 _SHOWN_SIDE = 96  # pictures smaller than this are shown larger
 
 
 def map_grid(
-    frames: UInt8[np.ndarray, "P H W 3"], maps: Float[Tensor, "P m h w"], outputs: Outputs
+    frames: UInt8[np.ndarray, "P H W 3"],
+    maps: Float[Tensor, "P m h w"],
+    outputs: Outputs,
+    abilities: Abilities | None = None,
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Draws a column a picture and a row a map, under the name of its task if it has one.
 
@@ -21,8 +25,13 @@ def map_grid(
         frames: The pictures, uint8 [P, H, W, 3].
         maps: Their maps, in 0..1, m from 1; those of the first eight tasks are drawn.
         outputs: What the network's outputs mean.
+        abilities: Its mechanism's; maps that sum to 1 are shown as multiples of an even map. None
+            shows all maps as they are.
     """
     larger = -(-_SHOWN_SIDE // min(frames.shape[1:3]))
     shown = frames.repeat(larger, axis=1).repeat(larger, axis=2)
     names = outputs.map_names[:MOST_TASKS_SHOWN]
-    return overlay_grid(shown, maps[:, :MOST_TASKS_SHOWN].numpy(), names=names)
+    abilities = abilities or Abilities()
+    drawn = maps[:, :MOST_TASKS_SHOWN].numpy() * abilities.even_factor(*maps.shape[2:])
+    scale = scale_of("fixed", sums_to_one=abilities.sums_to_one)
+    return overlay_grid(shown, drawn, scale, names=names)

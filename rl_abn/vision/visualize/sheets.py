@@ -15,7 +15,7 @@ from torch import Tensor
 from rl_abn.compute import Compute
 from rl_abn.errors import RlAbnError
 from rl_abn.files.text import write_output
-from rl_abn.render import Scale
+from rl_abn.render import Scale, scale_of
 from rl_abn.render.sheet import Shown
 from rl_abn.vision.data.pictures import Pictures
 from rl_abn.vision.models.modes import evaluating
@@ -68,7 +68,8 @@ def picture_sheet(
             written.
     """
     _check(path, network, pictures, names, n)
-    task = network.task
+    task, abilities = network.task, network.abilities
+    scale = scale_of(scale, sums_to_one=abilities.sums_to_one)
     with evaluating(network):
         chosen = _choose(
             (
@@ -76,7 +77,7 @@ def picture_sheet(
                 for numbers, images, attention in _looks(network, pictures, seed, prepare, compute)
                 for example in task.examples(
                     [pixels_of(image) for image in images],
-                    attention.map.float().cpu(),
+                    attention.map.float().cpu() * abilities.even_factor(*attention.map.shape[2:]),
                     attention.outputs.float().cpu(),
                     targets[numbers],
                     names,

@@ -34,6 +34,7 @@ class CameraDriver:
         acts: Whether its outputs are the five actions.
         brakes: Whether its output for the pedals can be a brake.
         n_maps: How many maps it has; 0 for a no-attention baseline.
+        abilities: Its mechanism's.
         rows: The first of the camera's rows that it sees and the one after the last; None is all.
 
     Raises:
@@ -56,6 +57,7 @@ class CameraDriver:
             )
         self.brakes = self.acts or controls.pedals == "signed"
         self.n_maps = trained.network.n_maps
+        self.abilities = trained.network.abilities
         self._trained, self._controls, self._intervention = trained, controls, intervention
         pictures = recipe.env.pictures
         self.rows = pictures.rows

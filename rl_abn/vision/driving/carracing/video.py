@@ -9,7 +9,8 @@ from typing import Self
 
 import numpy as np
 
-from rl_abn.render import PictureMoment, PictureScene, Scale, VideoWriter
+from rl_abn.attention import Abilities
+from rl_abn.render import PictureMoment, PictureScene, Scale, VideoWriter, scale_of
 from rl_abn.render.panels import clock
 from rl_abn.vision.driving.carracing.camera import CameraDriver
 from rl_abn.vision.driving.carracing.drive import DriveStep
@@ -45,6 +46,7 @@ class DriveVideo:
         self._classes = ActionClasses() if network is not None and network.acts else None
         pedal = THROTTLE if network is not None and not network.brakes else PEDALS
         rows = None if network is None else network.rows
+        self._abilities = Abilities(maps=None) if network is None else network.abilities
         self._scene = PictureScene(
             map_names=["shared"] * (0 if network is None else network.n_maps),
             frame_size=SCREEN_SIZE,
@@ -54,7 +56,7 @@ class DriveVideo:
             status=_STATUS,
             frame_label="Camera",
             fps=FPS / STEPS_A_FRAME,
-            scale=scale,
+            scale=scale_of(scale, sums_to_one=self._abilities.sums_to_one),
             seen_rows=None if rows is None else (_on_screen(rows[0]), _on_screen(rows[1])),
         )
         self._video = VideoWriter(path, self._scene.size, FPS / STEPS_A_FRAME)
@@ -97,7 +99,7 @@ class DriveVideo:
                 controls=np.array([steering, throttle - brake], np.float32),
             )
         else:
-            moment = driving_moment(step.screen, step.attention, self._classes)
+            moment = driving_moment(step.screen, step.attention, self._abilities, self._classes)
         return replace(moment, status=self._status(step), starts=self._starts)
 
     def _status(self, step: DriveStep) -> tuple[str, ...]:
