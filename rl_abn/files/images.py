@@ -15,6 +15,7 @@ from rl_abn.errors import RlAbnError
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 MOST_BYTES = 64 * 2**20
 MOST_PIXELS = 64 * 2**20
+_PNG_END = b"\0\0\0\0IEND"  # four bytes follow, a checksum
 _FORMATS = ("JPEG", "PNG", "BMP", "PPM", "TIFF", "WEBP")
 
 
@@ -94,6 +95,11 @@ def decode(data: bytes) -> UInt8[np.ndarray, "h w 3"]:
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as header:
             width, height = header.size
+            # OpenCV's decoder prints lines of its own about a damaged PNG, so it gets none.
+            if header.format == "PNG":
+                header.verify()
+                if data.rfind(_PNG_END) not in range(len(data) - len(_PNG_END) - 3):
+                    raise _damaged(data)
     except Exception:  # decoders raise many kinds
         raise _damaged(data) from None
     if width * height > MOST_PIXELS:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from rl_abn.errors import RlAbnError, did_you_mean, printable
+from rl_abn.errors import RlAbnError, did_you_mean, printable, warn
 from rl_abn.files.text import brief, kind_of
 
 _UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error)
@@ -34,6 +34,7 @@ class Store(ABC):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._skipped: set[str] = set()
 
     @abstractmethod
     def entries(self, folder: str) -> Entries:
@@ -61,13 +62,25 @@ class Store(ABC):
         inner = (self.below(join(folder, name)) for name in folders)
         return sorted([*(join(folder, name) for name in files), *(n for ns in inner for n in ns)])
 
+    def warn_of_skipped(self) -> None:
+        """Says how many files and folders were left out of what was listed, if any were."""
+        if self._skipped:
+            n = len(self._skipped)
+            warn(
+                f"{self.place('')}: {n:,} name{'s are' if n > 1 else ' is'} not UTF-8 and skipped: "
+                f"{named(sorted(self._skipped))}"
+            )
+
     def place(self, name: str) -> str:
         """Returns a file's path as shown in messages."""
         return printable(str(self.path / name))
 
 
 class FolderStore(Store):
-    """A folder. Links are followed, except one to a folder above itself."""
+    """A folder. Links are followed, except one to a folder above itself.
+
+    Names that are not UTF-8 are skipped: no file that a run keeps could hold them.
+    """
 
     def entries(self, folder: str) -> Entries:
         """Lists a folder."""
@@ -77,7 +90,9 @@ class FolderStore(Store):
         try:
             with os.scandir(place) as found:
                 for entry in found:
-                    if not _hidden(entry.name):
+                    if not _is_utf8(entry.name):
+                        self._skipped.add(join(folder, entry.name))
+                    elif not _hidden(entry.name):
                         (folders if _leads_down(entry) else files).append(entry.name)
         except OSError as error:
             raise RlAbnError(
@@ -180,6 +195,8 @@ def open_store(path: str | Path) -> Store:
     """
     path = Path(path)
     kind = kind_of(path)
+    if kind is None and os.path.lexists(path):  # a pipe, or a link to nowhere or to itself
+        raise RlAbnError(f"expected a folder or a .zip, got '{path}', which is neither")
     if kind is None:
         raise RlAbnError(f"expected a folder or a .zip, got '{path}': {nearest(path)}")
     return FolderStore(path) if kind == "a folder" else ZipStore(path)
@@ -210,6 +227,14 @@ def named(names: Iterable[str], most: int = 3) -> str:
 def _hidden(name: str) -> bool:
     # macOS writes ._0001.jpg beside 0001.jpg, and a __MACOSX folder of these in a .zip.
     return name.startswith(".") or name == "__MACOSX"
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # the file system's bytes, as Python escapes them
+        return False
+    return True
 
 
 def _harmless(parts: list[str]) -> bool:

@@ -12,7 +12,7 @@ from rl_abn.networks.impala import ImpalaNetwork
 from rl_abn.networks.mask_a3c import MaskA3CNetwork
 from rl_abn.networks.memory import MEMORIES, Lstm, forget
 from rl_abn.networks.nature import NatureNetwork
-from rl_abn.networks.network import Network, trace_shape
+from rl_abn.networks.network import Network, check_size, trace_shape
 from rl_abn.networks.recurrent_attention import RecurrentAttention
 
 NETWORKS: Mapping[str, type[Network]] = {
@@ -30,6 +30,7 @@ __all__ = [
     "NatureNetwork",
     "Network",
     "RecurrentAttention",
+    "check_size",
     "forget",
     "trace_shape",
 ]

@@ -7,6 +7,8 @@ from typing import ClassVar, Protocol
 import torch
 from torch import nn
 
+_LARGEST_TRIED = 128
+
 
 class Network(Protocol):
     """A trunk cut in two at the place where attention attaches.
@@ -52,6 +54,32 @@ def trace_shape(module: nn.Module, in_shape: tuple[int, ...]) -> tuple[int, ...]
             return tuple(module(torch.zeros(1, *in_shape)).shape[1:])
         except RuntimeError:
             raise ValueError(f"observations of shape {in_shape} are too small for it") from None
+
+
+def check_size(network: type[Network], in_shape: tuple[int, int, int], attention_at: int) -> None:
+    """Raises ValueError, with the least size, if observations are too small for a network."""
+    check_attention_at(network, attention_at)
+    if _takes(network, in_shape, attention_at):
+        return
+    channels = in_shape[0]
+    sides = (s for s in range(1, _LARGEST_TRIED) if _takes(network, (channels, s, s), attention_at))
+    least = next(sides, _LARGEST_TRIED)
+    raise ValueError(
+        f"expected observations [C, H, W] of at least [{channels}, {least}, {least}], "
+        f"got {list(in_shape)}"
+    )
+
+
+def _takes(network: type[Network], in_shape: tuple[int, int, int], attention_at: int) -> bool:
+    """Returns whether all layers have something to work on; draws no random numbers."""
+    try:
+        with torch.device("meta"):
+            plan = network(in_shape, attention_at)
+            trace_shape(plan.extractor(), in_shape)
+            plan.perception()
+    except ValueError:
+        return False
+    return True
 
 
 def check_attention_at(network: type[Network], attention_at: int) -> None:

@@ -42,7 +42,7 @@ class Protocol(Table):
         repeat_action_probability: Probability that the emulator repeats the last action (sticky
             actions).
         full_action_space: All 18 joystick actions instead of the game's own.
-        noop_max: Maximum number of no-op frames at the start of a game.
+        noop_max: Maximum number of no-op frames at the start of a game, at most a minute of them.
         fire_reset: Whether FIRE is pressed at the start of a game.
         life_loss_terminal: Whether a lost life ends an episode, in training only.
         frame_skip: Emulator frames per step.
@@ -52,12 +52,13 @@ class Protocol(Table):
         crop: The part of the screen for mask_a3c; dqn uses all of it.
         screen_size: Height and width of an observation, in pixels.
         frame_stack: Number of steps whose frames are stacked in an observation.
-        max_frames: Emulator frames after which a game is cut off.
+        max_frames: Emulator frames after which a game is cut off, a second of play or more: each
+            game that begins costs the no-ops of its start.
     """
 
     repeat_action_probability: Share
     full_action_space: bool
-    noop_max: Annotated[int, Field(ge=0, lt=2**31)]
+    noop_max: Annotated[int, Field(ge=0, le=3600)]
     fire_reset: bool
     life_loss_terminal: bool
     frame_skip: Annotated[int, Field(ge=1, le=1024)] = 4
@@ -66,7 +67,7 @@ class Protocol(Table):
     crop: Crop | None = None
     screen_size: ScreenSize = 84
     frame_stack: Annotated[int, Field(ge=1, le=64)] = 4
-    max_frames: Annotated[int, Field(ge=1, lt=2**31)] = 108_000
+    max_frames: Annotated[int, Field(ge=60, lt=2**31)] = 108_000
 
     @property
     def seen_rows(self) -> tuple[int, int] | None:
@@ -98,6 +99,14 @@ class Scores(Table):
     random: float
     human: float
     source: str
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        if self.human == self.random:  # human-normalised scores are shares of the difference
+            raise ValueError(
+                f"expected random and human scores that differ, got {self.human:g} for both"
+            )
+        return self
 
 
 class GameObject(Table):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from rl_abn.networks import NETWORKS, trace_shape
+from rl_abn.networks import NETWORKS, check_size, trace_shape
 
 SHAPE = (4, 84, 84)
 PLACES = [(name, size) for name, network in NETWORKS.items() for size in network.attention_at]
@@ -86,6 +86,30 @@ def test_no_batch_normalisation(name):
 def test_a_size_there_is_not_is_refused(name):
     with pytest.raises(ValueError, match="got 8"):
         NETWORKS[name](SHAPE, 8)
+
+
+@pytest.mark.parametrize(("name", "least"), [("nature", 36), ("impala", 1), ("mask_a3c", 8)])
+def test_the_least_size_is_named_and_enough(name, least):
+    network = NETWORKS[name]
+    place = network.attention_at[0]
+    check_size(network, (3, least, least), place)
+    plan = network((3, least, least), place)
+    assert plan.perception()(
+        plan.before_gate(trace_shape(plan.extractor(), plan.in_shape)[0])(
+            plan.extractor()(torch.zeros(2, 3, least, least))
+        )
+    ).shape == (2, plan.features_dim)
+    if least > 1:
+        with pytest.raises(
+            ValueError, match=rf"at least \[3, {least}, {least}\], got \[3, 84, 7\]"
+        ):
+            check_size(network, (3, 84, 7), place)
+
+
+def test_checking_a_size_draws_no_random_numbers():
+    state = torch.get_rng_state()
+    check_size(NETWORKS["nature"], SHAPE, 9)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_too_small_observations_are_refused():

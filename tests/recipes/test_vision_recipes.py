@@ -177,6 +177,7 @@ def test_mistakes_in_settings(settings: list[str], message: str) -> None:
     [
         (["network.name=resnet21"], "expected a model, got 'resnet21': did you mean 'resnet20'?"),
         (["network.deep=3"], "expected an option that resnet20 has, got 'deep'"),
+        (['network.mechanism="mask"'], "expected an option that resnet20 has, got 'mechanism'"),
         (["pictures.statistics=cifar11"], "did you mean 'cifar10'?"),
         (
             ["network.task=regression"],

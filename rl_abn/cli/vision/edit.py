@@ -129,6 +129,11 @@ def _list(arguments: argparse.Namespace, run: VisionRun) -> None:
     toml = command(begun.folder / "edits.toml")
     print(f"{len(begun.names):,} pictures and their maps; edit {toml}")
     words = ["edit", str(arguments.path), "--edits", str(begun.folder)]
+    # Without these it would tune another epoch's network, or look for the pictures elsewhere.
+    if arguments.data is not None:
+        words += ["--data", str(arguments.data)]
+    if arguments.checkpoint is not None:
+        words += ["--checkpoint", str(arguments.checkpoint)]
     print(f"next: {command('rl-abn', 'vision', *words)}")
 
 

@@ -26,6 +26,7 @@ from rl_abn.rl.envs.seeded_vec_env import SeededVecEnv
 from rl_abn.rl.policies import distributions
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.policies.outputs import PolicyState
+from rl_abn.rl.policies.trunk import check_pictures
 from rl_abn.rl.training.distributed import Ranks
 from rl_abn.seeds import derive_seeds
 
@@ -85,6 +86,7 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         raise NotImplementedError
 
     def _setup_model(self) -> None:
+        check_pictures(self.observation_space)  # the buffer is made before the policy
         if self.sequence_length is None:
             has_memory = self.policy_kwargs.get("memory", "none") != "none"
             self.sequence_length = self.n_steps if has_memory else 1

@@ -12,14 +12,19 @@ from ale_py import ALEInterface, LoggerMode, roms
 from ale_py.vector_env import AtariVectorEnv
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
+from stable_baselines3.common.monitor import Monitor
 
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.recipes import Game, Protocol
 from rl_abn.rl.envs.observations import make_pipeline
+from rl_abn.rl.envs.screens import Screens
 from rl_abn.rl.envs.seeded_vec_env import SeededVecEnv
 from rl_abn.seeds import derive_seeds
 
 ALEInterface.setLoggerMode(LoggerMode.Error)
+
+RENDER_MODES = ("rgb_array",)
+_FRAMES_PER_SECOND = 60
 
 
 class AleVecEnv(SeededVecEnv):
@@ -33,6 +38,9 @@ class AleVecEnv(SeededVecEnv):
     instead of "episode". A game cut off by the frame cap has `info["TimeLimit.truncated"]` and
     `info["terminal_observation"]`, for the truncation bootstrap.
 
+    To stable-baselines3 the games are wrapped in a `Monitor`: its `evaluate_policy` and
+    `EvalCallback` then count whole games, by `info["episode"]`, and not lives.
+
     Args:
         game: Which game.
         protocol: How it is played.
@@ -41,9 +49,11 @@ class AleVecEnv(SeededVecEnv):
         life_loss_terminal: Whether a lost life sets `done`; None follows the protocol. Evaluation
             passes True, so that agents whose memory resets at a lost life know of it.
         n_threads: Emulator threads; 0 is one per core, at most one per game.
+        render_mode: "rgb_array" lets `render()`, `get_images()` and SB3's `VecVideoRecorder` show
+            the games in colour; each is then emulated twice.
 
     Raises:
-        RlAbnError: If ale-py has no such game.
+        RlAbnError: If ale-py has no such game, or there is no such render mode.
 
     Example:
         >>> from rl_abn.recipes import load_env
@@ -62,15 +72,25 @@ class AleVecEnv(SeededVecEnv):
         seed: int = 0,
         life_loss_terminal: bool | None = None,
         n_threads: int = 0,
+        render_mode: str | None = None,
     ) -> None:
+        if render_mode is not None and render_mode not in RENDER_MODES:
+            raise RlAbnError(
+                f"expected render_mode None or 'rgb_array', got '{render_mode}': "
+                f"{did_you_mean(render_mode, RENDER_MODES)}"
+            )
         if life_loss_terminal is None:
             life_loss_terminal = protocol.life_loss_terminal
         self.ale_env = make_ale(
             game, protocol, n_envs, life_loss_terminal=life_loss_terminal, n_threads=n_threads
         )
         self._pipeline = make_pipeline(protocol, n_envs)
-        self.render_mode = None
+        self._screens = Screens(game, protocol, n_envs) if render_mode else None
+        self._actions = np.zeros(n_envs, np.int64)
+        self.render_mode = render_mode
         super().__init__(n_envs, self._pipeline.space, spaces.Discrete(_n_actions(self.ale_env)))
+        fps = _FRAMES_PER_SECOND / protocol.frame_skip
+        self.metadata: dict[str, Any] = {**self.metadata, "render_fps": fps}
         self._game_seeds: np.ndarray | None = derive_seeds(seed, count=n_envs)
         self._started = time.monotonic()
         self._returns = np.zeros(n_envs, dtype=np.float64)
@@ -93,6 +113,10 @@ class AleVecEnv(SeededVecEnv):
         if self._game_seeds is not None:
             self._pipeline.reset()
         frames, info = self.ale_env.reset(seed=self._game_seeds)
+        if self._screens is not None:
+            for i, n_frames in enumerate(info["episode_frame_number"]):
+                seed = None if self._game_seeds is None else int(self._game_seeds[i])
+                self._screens.reset(i, int(n_frames), seed)
         self._game_seeds = None
         self._returns[:] = 0.0
         self._lengths[:] = 0
@@ -102,6 +126,8 @@ class AleVecEnv(SeededVecEnv):
 
     def step_async(self, actions: np.ndarray) -> None:
         """Sends one action to each game, int [n_envs]."""
+        if self._screens is not None:
+            self._actions = np.array(actions, dtype=np.int64)
         self.ale_env.send(np.ascontiguousarray(actions, dtype=np.int64))
 
     def step_wait(
@@ -133,8 +159,31 @@ class AleVecEnv(SeededVecEnv):
             if "episode" not in infos[i]:
                 infos[i]["lost_life"] = True
         self._episode_frames[:] = episode_frames
+        if self._screens is not None:
+            self._follow(self._screens, ended)
         observations = self._pipeline.observe(frames, range(self.num_envs))
         return observations, rewards, dones, infos
+
+    def get_images(self) -> Sequence[np.ndarray | None]:
+        """Returns the games' screens, uint8 RGB [height, width, 3] each.
+
+        A game that ended in the last step shows the start of the next, as its observation does.
+
+        Raises:
+            RlAbnError: Without a render mode.
+        """
+        if self._screens is None:
+            raise RlAbnError(
+                "expected AleVecEnv(..., render_mode='rgb_array'), got render_mode None"
+            )
+        return self._screens.images()
+
+    def _follow(self, screens: Screens, ended: np.ndarray) -> None:
+        """Repeats a step where the screens are; `ended` games start anew."""
+        for i, action in enumerate(self._actions):
+            screens.step(i, int(action))
+        for i in ended:
+            screens.reset(int(i), int(self._episode_frames[i]))
 
     def close(self) -> None:
         """Does nothing: the emulators' threads end with the object."""
@@ -154,8 +203,9 @@ class AleVecEnv(SeededVecEnv):
         raise NotImplementedError(f"AleVecEnv's games have no method '{method_name}' of their own")
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
-        """Returns False for every game; `info["episode"]` needs no `Monitor`."""
-        return [False for _ in self._indices(indices)]
+        """Returns True for SB3's `Monitor`, whose `info["episode"]` there is, else False."""
+        wrapped = issubclass(Monitor, wrapper_class)
+        return [wrapped for _ in self._indices(indices)]
 
     def _indices(self, indices: Any) -> Iterable[int]:
         return self._get_indices(indices)

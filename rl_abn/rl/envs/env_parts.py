@@ -41,8 +41,9 @@ class PartitionedVecEnv(VecEnv):
         for env in parts:
             self.parts.append(Part(env, slice(n_envs, n_envs + env.num_envs)))
             n_envs += env.num_envs
-        self.render_mode = None
+        self.render_mode = parts[0].render_mode
         super().__init__(n_envs, parts[0].observation_space, parts[0].action_space)
+        self.metadata = parts[0].metadata
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
         """Seeds the next reset; None takes a random seed.
@@ -88,6 +89,10 @@ class PartitionedVecEnv(VecEnv):
             np.concatenate(dones),
             [info for part in infos for info in part],
         )
+
+    def get_images(self) -> Sequence[np.ndarray | None]:
+        """Returns the screens of all parts."""
+        return [image for env, _ in self.parts for image in env.get_images()]
 
     def close(self) -> None:
         """Closes all parts."""

@@ -6,7 +6,7 @@ from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor
 
-from rl_abn.networks import NETWORKS, trace_shape
+from rl_abn.networks import NETWORKS, check_size, trace_shape
 from rl_abn.rl.policies.settings import expect
 
 
@@ -17,6 +17,9 @@ class TrunkExtractor(BaseFeaturesExtractor):
         observation_space: [C, H, W].
         network: A name in `NETWORKS`.
         attention_at: Map size for 84x84 observations; None takes the network's default.
+
+    Raises:
+        ValueError: If observations are no pictures, or too small for the network.
     """
 
     def __init__(
@@ -26,10 +29,10 @@ class TrunkExtractor(BaseFeaturesExtractor):
         attention_at: int | None = None,
     ) -> None:
         expect("extractor", network, NETWORKS)
-        in_shape = observation_space.shape
-        if len(in_shape) != 3:
-            raise ValueError(f"expected observations of shape [C, H, W], got {in_shape}")
-        plan = NETWORKS[network](in_shape, attention_at or NETWORKS[network].attention_at[0])
+        attention_at = attention_at or NETWORKS[network].attention_at[0]
+        in_shape = check_pictures(observation_space)
+        check_size(NETWORKS[network], in_shape, attention_at)
+        plan = NETWORKS[network](in_shape, attention_at)
         layers = plan.extractor()
         out_shape = trace_shape(layers, in_shape)
         super().__init__(observation_space, out_shape[0] * out_shape[1] * out_shape[2])
@@ -41,3 +44,13 @@ class TrunkExtractor(BaseFeaturesExtractor):
         """[B, C, H, W] -> [B, channels, h, w]."""
         features: Tensor = self.layers(images)
         return features
+
+
+def check_pictures(observation_space: spaces.Space) -> tuple[int, int, int]:
+    """Returns the shape [C, H, W] of observations; raises ValueError if they are no pictures."""
+    shape = observation_space.shape
+    if not isinstance(observation_space, spaces.Box) or shape is None or len(shape) != 3:
+        got = " ".join(str(observation_space).split())
+        raise ValueError(f"expected pictures as observations, Box [C, H, W], got {got}")
+    channels, height, width = shape
+    return channels, height, width

@@ -55,7 +55,8 @@ def open_driving_log(
     """Opens a driving log.
 
     Frames whose pictures are missing are left out and noted. Pictures are found beside the log,
-    also where it names them by the paths of another machine.
+    also where it names them by the paths of another machine. Pictures outside its folder are
+    refused; a link in the folder to where they lie allows them.
 
     Args:
         path: A CSV, a folder that holds one, or a .zip of such a folder.
@@ -66,12 +67,13 @@ def open_driving_log(
             decoded whenever they are read.
 
     Raises:
-        RlAbnError: If there is no such log, all pictures are missing, or something in it is not
-            as it should be.
+        RlAbnError: If there is no such log, all pictures are missing, some lie outside its folder,
+            or something in it is not as it should be.
     """
     framing = drive_framing(rows, size)
     store, table = _find_table(Path(path))
     frames, names, notes = _with_pictures(store, table, read_table(store, table))
+    store.warn_of_skipped()
     pictures = load_pictures(PictureFiles(store, names, framing), device, memory_limit)
     numbers = torch.tensor([row.numbers for row in frames], dtype=torch.float32)
     blocks = uninterrupted(names, [row.recording for row in frames])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from rl_abn.errors import RlAbnError, printable
 from rl_abn.files.images import is_picture
 from rl_abn.files.store import Store, join
 
@@ -35,17 +37,26 @@ class FrameFinder:
         """Returns a picture's name in the store; None where it is missing.
 
         A path is taken from the log's folder; if nothing is there, the picture below that folder
-        that has most of the path's last parts in common, if it is one alone; then as it stands.
+        that has most of the path's last parts in common, if it is one alone.
+
+        Raises:
+            RlAbnError: If the picture lies outside the store: a log from elsewhere decides about
+                no other files than those that came with it.
         """
         parts = [part for part in re.split(r"[\\/]+", written) if part not in ("", ".")]
         if not parts:
             return None
-        relative = join(self._folder, *parts)
-        if self._store.has(relative):
+        relative = posixpath.normpath(join(self._folder, *parts))
+        inside = relative != ".." and not relative.startswith("../")
+        if inside and self._store.has(relative):
             return relative
         found = self._same_tail(parts)
-        if found is None and written.startswith("/") and self._store.has(written):
-            return written
+        outside = written if written.startswith("/") else relative
+        if found is None and (outside == written or not inside) and self._store.has(outside):
+            raise RlAbnError(
+                f"{self._store.place(self._folder)}: expected pictures in the log's folder, got "
+                f"'{printable(written)}'; a link there to their folder allows it: ln -s FOLDER"
+            )
         return found
 
     def _same_tail(self, parts: list[str]) -> str | None:

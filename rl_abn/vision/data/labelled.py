@@ -77,6 +77,7 @@ def open_labelled(
     source = _recognise(Path(path))
     source.check_split(split)
     names, targets, class_names, pixels = source.listing(split)
+    source.store.warn_of_skipped()
     pictures: Pictures
     if pixels is None:
         files = PictureFiles(source.store, names, framing)

@@ -156,6 +156,9 @@ def _build(
     # Networks that drive are made for one size of frames: the data's.
     if size is not None and table.name in MODELS and "size" in MODELS[table.name].options:
         options.setdefault("size", list(size))
+    # A key of another table, such as mechanism, would be taken for the argument of that name.
+    for option, value in options.items() if table.name in MODELS else ():
+        MODELS[table.name].check(table.name, option, value)
     if options.get("pretrained") is True:
         options["pretrained"] = pretrained
     return build_model(

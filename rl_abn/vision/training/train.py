@@ -69,11 +69,7 @@ def _train(
     training = Training(run, data, device_of(device), resume=resume)
     epochs = run.recipe.agent.train.epochs
     check_room(run.path, 3 * bytes_of(training.network.state_dict().values()))
-    if resume and not training.epoch:
-        # An epoch's checkpoint comes before its row.
-        first_due = run.recipe.agent.train.checkpoint_every - 1
-        check_checkpoints_are_there(run, "epochs", first_due)
-    elif resume and report is not None:
+    if resume and training.epoch and report is not None:
         path = run.checkpoint(training.epoch).path
         say(f"going on from epoch {training.epoch:,} of {epochs:,}; checkpoint {path}")
     begun_at = training.epoch
@@ -129,6 +125,10 @@ class Training:
         self.batches: Batches = make_batches(recipe, data.outputs)
         self.epoch = restore_newest(run, self.network, self.optimizer) if resume else 0
         self.resumed_at = self.epoch if resume else None
+        if resume and not self.epoch:
+            # Before anything of the run is dropped. An epoch's checkpoint comes before its row.
+            first_due = recipe.agent.train.checkpoint_every - 1
+            check_checkpoints_are_there(run, "epochs", first_due)
         self.probes: PictureProbes | None = make_probes(run, data, self.epoch)
         self._saved, self._saved_at = self.epoch, time.monotonic()
         self._ended = snapshot(self.network, self.optimizer, self.epoch)

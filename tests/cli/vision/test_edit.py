@@ -137,6 +137,18 @@ def test_after_a_score_comes_a_picture(
     assert result.out.splitlines()[-1] == f"next: rl-abn vision record {run}"
 
 
+def test_the_next_command_has_what_the_listing_was_given(
+    rl_abn: Command, run: Path, place: Path, folder: Path
+) -> None:
+    data = Path(shutil.copytree(place / "set", folder / "my set").name)
+    words = ("--list", "2", "--data", data, "--checkpoint", "1", "--out", "my edits")
+    result = rl_abn("vision", "edit", run, *words, *CPU)
+    assert result.code == 0, result.err
+    assert result.out.splitlines()[-1] == (
+        f"next: rl-abn vision edit {run} --edits 'my edits' --data 'my set' --checkpoint 1"
+    )
+
+
 def test_from_examples_to_an_edited_run(rl_abn: Command, run: Path, folder: Path) -> None:
     result = rl_abn("vision", "edit", run, "--list", "4", *CPU)
     assert result.code == 0, result.err

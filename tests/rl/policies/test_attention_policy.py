@@ -3,11 +3,13 @@ import pytest
 import torch
 from gymnasium import spaces
 from stable_baselines3 import A2C, PPO
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rl_abn.networks import NETWORKS
 from rl_abn.recipes import list_recipes, load_agent
-from rl_abn.rl import AttentionPolicy
+from rl_abn.rl import AttentionPolicy, AttentionPPO
 from rl_abn.rl.training.build import make_model, policy_settings
+from tests.rl.conftest import ProbeGame
 
 PIXELS = spaces.Box(0, 255, (4, 84, 84), np.uint8)
 ACTIONS = spaces.Discrete(6)
@@ -194,3 +196,21 @@ def test_other_spaces_are_refused():
         AttentionPolicy(PIXELS, spaces.Box(-1, 1, (2,)), lambda _: 1e-3)
     with pytest.raises(ValueError, match=r"\[C, H, W\]"):
         AttentionPolicy(spaces.Box(0, 255, (8,), np.uint8), ACTIONS, lambda _: 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        (spaces.Box(-1, 1, (4,)), r"expected pictures .*\[C, H, W\], got Box\(-1.0, 1.0, \(4,\)"),
+        (spaces.Dict({"a": spaces.Box(-1, 1, (4,))}), r"expected pictures .*, got Dict\('a'"),
+        (spaces.Box(0, 255, (4, 16, 16), np.uint8), r"at least \[4, 36, 36\], got \[4, 16, 16\]"),
+    ],
+)
+@pytest.mark.parametrize("algorithm", [PPO, AttentionPPO])
+def test_observations_that_are_no_pictures_or_too_small(algorithm, space, said):
+    class Game(ProbeGame):
+        observation_space = space
+
+    with pytest.raises(ValueError, match=said) as caught:
+        algorithm(AttentionPolicy, DummyVecEnv([Game]), n_steps=8, batch_size=8)
+    assert len(str(caught.value).splitlines()) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -122,11 +123,31 @@ def test_of_two_pictures_of_one_name_the_path_tells_which(drive: Path) -> None:
     assert "1 of 5 pictures are missing" in log.notes[0]
 
 
-def test_a_log_that_lies_apart_from_its_pictures(drive: Path) -> None:
-    (drive.parent / "log").mkdir()
-    for path in (f"{drive}/IMG/{{}}", "../drive/IMG/{}"):
-        log = write_log(drive.parent / "log", rows([path.format(name) for name in NAMES]))
+def test_pictures_outside_the_log_s_folder_need_a_link(drive: Path) -> None:
+    apart = drive.parent / "log"
+    apart.mkdir()
+    for path in (f"{drive}/IMG/{{}}", "../drive/IMG/{}", "x/../../drive/IMG/{}"):
+        log = write_log(apart, rows([path.format(name) for name in NAMES]))
+        message = complaint(lambda log=log: open_driving_log(log))
+        assert f"got '{path.format(NAMES[0])}'; a link there to their folder" in message
+        (apart / "IMG").symlink_to(drive / "IMG")
         assert len(open_driving_log(log).names) == 5
+        (apart / "IMG").unlink()
+    write_log(apart, rows([f"../IMG/{name}" for name in NAMES]))
+    assert "are missing" in complaint(lambda: open_driving_log(apart))
+
+
+def test_names_that_are_not_utf_8_are_counted(
+    drive: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in NAMES[:2]:
+        (drive / "IMG" / name).rename(drive / os.fsdecode(b"IMG/caf\xe9" + name.encode()))
+    log = open_driving_log(drive)
+    assert len(log.names) == 3
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.startswith("rl-abn: warning: ")
+    assert "drive: 2 names are not UTF-8 and skipped: 'IMG/caf\\udce9center" in said
 
 
 def test_missing_pictures_are_left_out_and_noted(drive: Path) -> None:

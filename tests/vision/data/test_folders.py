@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import zipfile
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from rl_abn.files.images import decode
 from rl_abn.vision.data import HeldPictures, StoredPictures, open_labelled, pictures, splits_of
 from tests.complaints import complaint
 
@@ -374,3 +376,32 @@ def test_a_zip_with_backslashes(tmp_path: Path) -> None:
         for name in ("set\\a\\0.png", "set\\b\\0.png"):
             archive.writestr(zipfile.ZipInfo(name), data.tobytes())
     assert open_labelled(path).class_names == ("a", "b")
+
+
+def test_a_damaged_png_is_one_error_and_no_line_of_the_decoder(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    data = cv2.imencode(".png", picture(0, 16, 16))[1].tobytes()
+    for at in [*range(8, len(data) - 16, 7), *range(len(data) - 16, len(data) - 4)]:
+        for damaged in (data[:at], data[:at] + bytes([data[at] ^ 16]) + data[at + 1 :]):
+            with pytest.raises(ValueError, match="expected a picture"):
+                decode(damaged)
+    for cut in range(1, 5):
+        with pytest.raises(ValueError, match="expected a picture"):
+            decode(data[:-cut])
+    assert decode(data).shape == decode(data + b"more").shape == (16, 16, 3)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_names_that_are_not_utf_8_are_counted(
+    animals: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = open_labelled(animals).names
+    for i in range(2):
+        name = os.fsdecode(b"caf\xe9%d.png" % i)
+        write(animals / f"{i}.png", picture(i))
+        (animals / f"{i}.png").rename(animals / "train" / "cat" / name)
+    assert open_labelled(animals).names == before
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "animals: 2 names are not UTF-8 and skipped: 'train/cat/caf\\udce90.png'" in said

@@ -326,11 +326,14 @@ def test_going_on_says_where_and_never_begins_again_without_a_word(
     more.update_meta(epochs=0)
     again, data, _ = small_run(run.path, None, "train.epochs=2", on_exists="resume")
     before = (run.path / METRICS).read_bytes()
+    maps = sorted((run.path / "attention" / "maps").iterdir())
+    assert len(maps) >= 2
     assert complaint(lambda: train(again, data, resume=True, device="cpu")) == (
         f"{run.path}: expected a checkpoint to go on from, got none, though 2 epochs were trained; "
         "use --on-exists new or overwrite"
     )
     assert (run.path / METRICS).read_bytes() == before
+    assert sorted((run.path / "attention" / "maps").iterdir()) == maps
 
 
 def test_a_diverging_training_leaves_the_run_it_replaces(
