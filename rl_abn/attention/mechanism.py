@@ -84,6 +84,7 @@ class AttentionSite:
             actor-critic training needs.
         pool: Builds what turns evidence [B, K, h, w] into answers [B, K]; None is average pooling.
         query_size: Size of the query; None where nothing asks.
+        map_size: h and w of the features; None where they are not known beforehand.
     """
 
     channels: int
@@ -94,6 +95,7 @@ class AttentionSite:
     norm: Callable[[int], nn.Module] | None = None
     pool: Callable[[], nn.Module] | None = None
     query_size: int | None = None
+    map_size: tuple[int, int] | None = None
 
 
 class Attention(NamedTuple):
@@ -158,6 +160,12 @@ class Mechanism(nn.Module):
     def quiet_layers(self) -> Iterable[nn.Module]:
         """Returns the layers whose outputs should be small at first, for even maps and answers."""
         return ()
+
+    def set_own_start(self) -> None:
+        """Gives layers the first weights that are the mechanism's own; the network's came before.
+
+        Called once, after all layers are initialised.
+        """
 
 
 def no_answer(features: Tensor, attention_map: Tensor) -> Attention:

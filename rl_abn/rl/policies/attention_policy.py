@@ -168,12 +168,14 @@ class AttentionPolicy(Sb3AttentionPolicy):
                 perceived = self._perceive(features, state, map_override, reset_mask)
             else:
                 perceived = self._glimpse(features, state, map_override, reset_mask, glimpses)
-            action_logits = self.action_net(perceived.latents[0])
-            value = self.value_net(perceived.latents[-1])
+        # In bfloat16 an answer would have three digits.
+        with torch.autocast(obs.device.type, enabled=False):
+            action_logits = self.action_net(perceived.latents[0].float())
+            value = self.value_net(perceived.latents[-1].float())
         answer = perceived.attention.logits.float() if self.settings.answers else None
         return PolicyOutput(
-            action_logits=action_logits.float(),
-            value=value.float().squeeze(-1),
+            action_logits=action_logits,
+            value=value.squeeze(-1),
             map=perceived.attention.map.float(),
             evidence=perceived.attention.evidence.float(),
             branch_logits=None if answer is None else answer[:, :-1],
@@ -233,7 +235,7 @@ class AttentionPolicy(Sb3AttentionPolicy):
         # SB3 keeps the shared extractor under three names; saved once is enough.
         del self.pi_features_extractor, self.vf_features_extractor
         settings, plan = self.settings, self.features_extractor.plan
-        channels = self.features_extractor.out_shape[0]
+        channels, *map_size = self.features_extractor.out_shape
         abilities, has_lstm = settings.abilities, settings.memory == "lstm"
         n_maps = len(settings.map_names)
         mechanism = partial(MECHANISMS[settings.mechanism], **settings.mechanism_options)
@@ -246,6 +248,7 @@ class AttentionPolicy(Sb3AttentionPolicy):
                     n_maps=n_maps,
                     n_outputs=self.n_actions + 1 if settings.answers else 0,
                     body=partial(plan.branch_body, channels),
+                    map_size=tuple(map_size),
                 )
             )
         )
@@ -303,6 +306,7 @@ class AttentionPolicy(Sb3AttentionPolicy):
         for module in self.modules():
             if isinstance(module, Lstm):
                 module.keep_by_default()
+        mechanism.set_own_start()
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {
