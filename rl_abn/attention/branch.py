@@ -158,6 +158,10 @@ class AttentionBranch(Mechanism):
         if self.evidence_head is not None:
             yield self.evidence_head
 
+    def map_parameters(self) -> Iterable[nn.Parameter]:
+        """Returns the weights of the map head."""
+        return self.map_head.parameters()
+
     def set_own_start(self) -> None:
         """Gives the map head Mask-A3C's first weights, where these are wanted."""
         if self.map_start == "published":

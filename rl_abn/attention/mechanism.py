@@ -161,6 +161,11 @@ class Mechanism(nn.Module):
         """Returns the layers whose outputs should be small at first, for even maps and answers."""
         return ()
 
+    def map_parameters(self) -> Iterable[nn.Parameter]:
+        """Yields the weights that make maps and nothing else: all of them, but for a branch."""
+        for layer in self.own_layers():
+            yield from layer.parameters()
+
     def set_own_start(self) -> None:
         """Gives layers the first weights that are the mechanism's own; the network's came before.
 

@@ -122,6 +122,17 @@ class AttentionPolicy(Sb3AttentionPolicy):
         """The moving mean of returns that sampled glimpses are judged by, []."""
         return self.place_baseline  # its name in checkpoints
 
+    @property
+    def return_moments(self) -> Tensor | None:
+        """The moments of the returns, [3], where rewards are scaled by them."""
+        return self._buffers.get("reward_moments")
+
+    def mechanism_parameters(self) -> list[nn.Parameter]:
+        """Returns the weights of the attention mechanism, with the body of its branch."""
+        module = self.attention_branch if self.gaze is None else self.gaze.glimpses
+        assert module is not None
+        return list(module.parameters())
+
     def initial_state(self, n: int) -> PolicyState:
         """Returns the memory of n games at their start; None for an agent without memory."""
         parts: list[Tensor] = []
@@ -268,6 +279,8 @@ class AttentionPolicy(Sb3AttentionPolicy):
             self.gaze = RecurrentAttention(queried, channels, settings.memory_size)
         if abilities.samples:
             self.register_buffer("place_baseline", torch.zeros(()))
+        if settings.keeps_return_moments:
+            self.register_buffer("reward_moments", torch.zeros(3, dtype=torch.float64))
         self.features_dim = settings.memory_size if has_lstm else plan.features_dim
         self.action_net = nn.Linear(self.features_dim, self.n_actions)
         self.value_net = nn.Linear(self.features_dim, 1)
@@ -279,10 +292,22 @@ class AttentionPolicy(Sb3AttentionPolicy):
             *self.perceptions,
         )
         self.optimizer = self.optimizer_class(
-            self.parameters(),
+            self._parameter_groups(),
             lr=lr_schedule(1),  # type: ignore[call-arg]
             **self.optimizer_kwargs,
         )
+
+    def _parameter_groups(self) -> list[Any]:
+        """Returns all weights, those of the map layers apart where they learn at their own rate."""
+        factor = self.settings.map_learning_rate_factor
+        mechanism = self.attention_branch if self.gaze is None else self.gaze.glimpses
+        assert mechanism is not None
+        apart = [] if factor == 1.0 else list(mechanism.map_parameters())
+        if not apart:
+            return list(self.parameters())
+        known = set(map(id, apart))
+        rest = [parameter for parameter in self.parameters() if id(parameter) not in known]
+        return [{"params": rest}, {"params": apart, "lr_factor": factor}]
 
     def _initialise(self) -> None:
         """Orthogonal weights; small ones where an even policy and an even map should begin."""

@@ -27,6 +27,10 @@ class PolicySettings:
             the stage. stable-baselines3's own algorithms train agents without memory only.
         memory_size: Size of an "lstm"; a "convlstm" has the features' channels.
         forget_at: Whether memory is emptied at the end of a "game", or at every lost "life".
+        map_learning_rate_factor: Learning rate of the layers that make the maps, as a factor of the
+            others'.
+        keeps_return_moments: Whether the weights have a buffer with the moments of the returns,
+            which rewards are scaled by.
         precision: "fp32" or "bf16".
         compiled: Whether `torch.compile` compiles the network's parts.
         graphs: Whether a GPU replays recorded CUDA graphs; nothing changes on a CPU.
@@ -44,6 +48,8 @@ class PolicySettings:
     memory: str = "none"
     memory_size: int = 256
     forget_at: str = "game"
+    map_learning_rate_factor: float = 1.0
+    keeps_return_moments: bool = False
     precision: Precision = "fp32"
     compiled: bool = False
     graphs: bool = False
