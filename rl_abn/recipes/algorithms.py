@@ -21,7 +21,7 @@ from rl_abn.recipes.table import (
 
 def _reward_form(value: object) -> object:
     """Turns what older recipes say, true or false, into words."""
-    return {True: "sign", False: "none"}[value] if isinstance(value, bool) else value
+    return ("sign" if value else "none") if isinstance(value, bool) else value
 
 
 RewardForm = Annotated[Literal["sign", "return_std", "none"], BeforeValidator(_reward_form)]

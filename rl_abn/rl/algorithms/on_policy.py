@@ -20,7 +20,7 @@ from rl_abn.rl.algorithms.advantages import explained_variance
 from rl_abn.rl.algorithms.collector import Collector
 from rl_abn.rl.algorithms.losses import AuxiliaryLoss, LossTerms, Objective, default_losses
 from rl_abn.rl.algorithms.minibatch_threads import MinibatchThreads
-from rl_abn.rl.algorithms.reward_scale import RewardForm, RewardScale
+from rl_abn.rl.algorithms.reward_scale import RewardForm, RewardScale, reward_form
 from rl_abn.rl.algorithms.rollout_buffer import AttentionRolloutBuffer, RolloutSamples
 from rl_abn.rl.envs.ale_vec_env import AleVecEnv
 from rl_abn.rl.envs.env_parts import PartitionedVecEnv
@@ -42,7 +42,7 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         auxiliary_losses: What is learned besides; None is what the policy's attention needs
             (`default_losses`).
         clip_reward: A `RewardForm`: learn from the rewards' "sign", from the rewards over the
-            standard deviation of returns, or from them as they are.
+            standard deviation of returns, or from them as they are; True is "sign".
         branch_max_grad_norm: The attention mechanism's gradients are clipped to this norm apart
             from the others'; None clips all together.
         sequence_length: Steps of a game that an agent with memory learns from at once; None is the
@@ -66,7 +66,7 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         env: Any,
         *,
         auxiliary_losses: Sequence[AuxiliaryLoss] | None = None,
-        clip_reward: RewardForm = "none",
+        clip_reward: RewardForm | bool = "none",
         branch_max_grad_norm: float | None = None,
         sequence_length: int | None = None,
         ranks: Ranks | None = None,
@@ -75,7 +75,7 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         self.ranks = ranks or Ranks()
         if auxiliary_losses is not None:
             self.auxiliary_losses = list(auxiliary_losses)
-        self.clip_reward: RewardForm = clip_reward
+        self.clip_reward = reward_form(clip_reward)
         self.branch_max_grad_norm = branch_max_grad_norm
         self.sequence_length = sequence_length
         kwargs.setdefault("rollout_buffer_class", AttentionRolloutBuffer)

@@ -18,6 +18,20 @@ RewardForm = Literal["sign", "return_std", "none"]
 """
 REWARD_FORMS: tuple[str, ...] = get_args(RewardForm)
 
+
+def reward_form(value: str | bool) -> RewardForm:
+    """Returns the form of a word, or of whether rewards are clipped to their sign.
+
+    Raises:
+        ValueError: If there is no such form.
+    """
+    if isinstance(value, bool):
+        return "sign" if value else "none"
+    if value not in REWARD_FORMS:
+        raise ValueError(f"expected clip_reward of {list(REWARD_FORMS)}, got '{value}'")
+    return value  # type: ignore[return-value]
+
+
 _LARGEST = 10.0
 """A reward is clipped to this many standard deviations."""
 
@@ -33,12 +47,12 @@ class RewardScale:
         ranks: The processes that train together; all scale by the returns of all.
 
     Raises:
-        ValueError: If there is no such form, or no moments where it needs them.
+        ValueError: If it needs moments and there are none.
     """
 
-    def __init__(self, form: str, gamma: float, moments: Tensor | None, ranks: Ranks) -> None:
-        if form not in REWARD_FORMS:
-            raise ValueError(f"expected clip_reward of {list(REWARD_FORMS)}, got '{form}'")
+    def __init__(
+        self, form: RewardForm, gamma: float, moments: Tensor | None, ranks: Ranks
+    ) -> None:
         if form == "return_std" and moments is None:
             raise ValueError("expected a policy that keeps the moments of returns, got one without")
         self.form = form

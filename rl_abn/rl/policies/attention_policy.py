@@ -259,7 +259,7 @@ class AttentionPolicy(Sb3AttentionPolicy):
                     n_maps=n_maps,
                     n_outputs=self.n_actions + 1 if settings.answers else 0,
                     body=partial(plan.branch_body, channels),
-                    map_size=tuple(map_size),
+                    map_size=(map_size[0], map_size[1]),
                 )
             )
         )

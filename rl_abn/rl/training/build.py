@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ from rl_abn.rl.training.distributed import Ranks
 from rl_abn.runs import Checkpoint, Run
 
 Model = AttentionPPO | AttentionA2C
-BRANCH_LOSSES = {
+BRANCH_LOSSES: dict[str, Callable[[Weight], AuxiliaryLoss]] = {
     "actor_critic": BranchActorCritic,
     "off_policy": BranchOffPolicy,
     "distillation": BranchDistillation,
