@@ -172,15 +172,47 @@ class AttentionPolicy(Sb3AttentionPolicy):
         Raises:
             ValueError: If the override does not fit the maps.
         """
+        features = self.extract(obs)
+        return self.attend_features(features, state, map_override, reset_mask, glimpses)
+
+    def extract(self, obs: Tensor) -> Tensor:
+        """Computes the features that attention attaches to, [B, channels, h, w], of observations.
+
+        Args:
+            obs: As `attend` takes them.
+        """
         with self.compute.autocast(obs.device):
             images = self.compute.images(obs, normalize=self.normalize_images)
-            features = self.features_extractor(images)
+            features: Tensor = self.features_extractor(images)
+        return features
+
+    def attend_features(
+        self,
+        features: Tensor,
+        state: PolicyState = None,
+        map_override: MapOverride | None = None,
+        reset_mask: Tensor | None = None,
+        glimpses: Tensor | GlimpseSampler | None = None,
+    ) -> tuple[PolicyOutput, PolicyState]:
+        """Computes everything after the trunk: `attend`, of what `extract` made of observations.
+
+        Args:
+            features: [B, channels, h, w].
+            state: As in `attend`.
+            map_override: As in `attend`.
+            reset_mask: As in `attend`.
+            glimpses: As in `attend`.
+
+        Raises:
+            ValueError: If the override does not fit the maps.
+        """
+        with self.compute.autocast(features.device):
             if self.gaze is None:
                 perceived = self._perceive(features, state, map_override, reset_mask)
             else:
                 perceived = self._glimpse(features, state, map_override, reset_mask, glimpses)
         # In bfloat16 an answer would have three digits.
-        with torch.autocast(obs.device.type, enabled=False):
+        with torch.autocast(features.device.type, enabled=False):
             action_logits = self.action_net(perceived.latents[0].float())
             value = self.value_net(perceived.latents[-1].float())
         answer = perceived.attention.logits.float() if self.settings.answers else None
