@@ -145,6 +145,8 @@ class TrainTable(Table):
             score is kept as "best".
         eval_games: Games of such an evaluation.
         n_probes: Game positions whose maps are kept at every logging point; 0 keeps none.
+        reliance_every: Steps between two measurements of how much the policy depends on its maps,
+            on 4,096 positions of random play; 0 is never.
         precision: "fp32", "bf16", or "auto": bf16 where the processor or GPU computes it natively,
             else fp32.
         compile: Whether `torch.compile` makes kernels of the network's parts.
@@ -170,6 +172,7 @@ class TrainTable(Table):
     eval_every: Annotated[int, Field(ge=0, lt=2**53)] = 0
     eval_games: Annotated[int, Field(ge=1, le=1000)] = 10
     n_probes: Annotated[int, Field(ge=0, le=64)] = 8
+    reliance_every: Annotated[int, Field(ge=0, lt=2**53)] = 100_000
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     compile: bool = False
     graphs: bool = False

@@ -145,12 +145,13 @@ class _Pass:
 
 
 def _by_game(values: Tensor, n_games: int) -> np.ndarray:
-    array: np.ndarray = values.view(-1, n_games).numpy()
-    return array
+    by_game: np.ndarray = values.view(-1, n_games).numpy()
+    return by_game
 
 
 def _blocks(values: np.ndarray) -> np.ndarray:
     """Returns means over stretches of a game, which depend on each other less than steps do."""
     n_steps = len(values) // CHUNK * CHUNK or len(values)
     blocks = values[:n_steps].reshape(-1, min(CHUNK, n_steps), values.shape[1]).mean(axis=1)
-    return blocks.ravel()
+    flat: np.ndarray = blocks.ravel()
+    return flat

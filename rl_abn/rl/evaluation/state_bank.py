@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -53,8 +53,7 @@ def collect_bank(player: Player, env: VecEnv, n_steps: int = BANK_SIZE // N_GAME
         env: The games; they are started anew.
         n_steps: T, of each game.
     """
-    observations = env.reset()
-    assert isinstance(observations, np.ndarray)
+    observations: Any = env.reset()
     starts = np.ones(env.num_envs, dtype=bool)
     lost_life = np.zeros(env.num_envs, dtype=bool)
     seen = np.empty((n_steps, *observations.shape), observations.dtype)
