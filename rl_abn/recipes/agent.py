@@ -23,6 +23,8 @@ class NetworkTable(Table):
     Attributes:
         extractor: Name of the network.
         attention_at: Height and width of the map for 84x84 observations.
+        layer_norm: Whether the outputs of the fully connected layer are normalised before their
+            rectifier (Ba et al. 2016).
         memory: "convlstm" on the features, "lstm" after the perception stage (with soft and hard
             attention, instead of it), or "none".
         memory_size: Units of an lstm; a convlstm has the features' channels.
@@ -32,6 +34,7 @@ class NetworkTable(Table):
 
     extractor: str = "nature"
     attention_at: int = 9
+    layer_norm: bool = False
     memory: str = "none"
     memory_size: Annotated[int, Field(ge=1, le=8192)] = 256
     forget_at: Literal["game", "life"] = "game"
@@ -56,7 +59,8 @@ class AttentionTable(Table):
     Attributes:
         mechanism: A name in `MECHANISMS`: "residual" (1 + M) · F, "mask" M · F, "se" a weight a
             channel, "soft" and "hard" glimpses that an LSTM asks for, "none" for no attention.
-        maps: "shared" gives actor and critic one map, "split" one each.
+        maps: "shared" gives actor and critic one map, "split" one each, with a perception stage
+            each. Without attention, "split" is the fair baseline of agents with two maps.
     """
 
     model_config = ConfigDict(extra="allow")

@@ -22,6 +22,7 @@ from rl_abn.attention import (
     override_map,
 )
 from rl_abn.networks import Lstm, RecurrentAttention
+from rl_abn.networks.impala import ResidualBlock, Stage
 from rl_abn.networks.recurrent_attention import N_COORDINATES
 from rl_abn.rl.policies.outputs import PolicyOutput, PolicyState
 from rl_abn.rl.policies.sb3_policy import Sb3AttentionPolicy
@@ -100,6 +101,7 @@ class AttentionPolicy(Sb3AttentionPolicy):
             features_extractor_kwargs={
                 "network": self.settings.extractor,
                 "attention_at": self.settings.attention_at,
+                "layer_norm": self.settings.layer_norm,
             },
             normalize_images=observation_space.dtype == np.uint8,
             optimizer_class=optimizer_class,
@@ -295,7 +297,7 @@ class AttentionPolicy(Sb3AttentionPolicy):
                 )
             )
         )
-        n_stages = 0 if abilities.queries else max(n_maps, 1)
+        n_stages = 0 if abilities.queries else 1 + (settings.maps == "split")
         self.before_gates = nn.ModuleList(plan.before_gate(channels) for _ in range(n_stages))
         self.perceptions = nn.ModuleList(plan.perception() for _ in range(n_stages))
         self.feature_memory = Lstm(channels, channels, 3) if settings.memory == "convlstm" else None
@@ -363,6 +365,8 @@ class AttentionPolicy(Sb3AttentionPolicy):
         for module in self.modules():
             if isinstance(module, Lstm):
                 module.keep_by_default()
+            if isinstance(module, ResidualBlock | Stage):
+                module.start_small()
         mechanism.set_own_start()
 
     def _get_constructor_parameters(self) -> dict[str, Any]:

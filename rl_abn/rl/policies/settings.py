@@ -18,9 +18,11 @@ class PolicySettings:
     Attributes:
         extractor: A name in `NETWORKS`.
         attention_at: Map size for 84x84 observations; None takes the network's default.
+        layer_norm: Whether the fully connected layer's outputs are normalised.
         mechanism: A name in `MECHANISMS`.
         mechanism_options: The mechanism's own options.
-        maps: "shared" gives actor and critic one map, "split" one each.
+        maps: "shared" gives actor and critic one map, "split" one each, and a perception stage
+            each; without attention that is what is left of it.
         branch_answers: Whether the mechanism states a policy and a value of its own, if it can.
         memory: A name in `MEMORIES`: "none", "convlstm" on the features, or "lstm" after every
             perception stage. A mechanism that needs a query needs "lstm", which takes the place of
@@ -41,6 +43,7 @@ class PolicySettings:
 
     extractor: str = "nature"
     attention_at: int | None = None
+    layer_norm: bool = False
     mechanism: str = "residual"
     mechanism_options: Mapping[str, Any] = field(default_factory=dict)
     maps: str = "shared"
@@ -61,7 +64,7 @@ class PolicySettings:
         expect("maps", self.maps, ("shared", "split"))
         expect("memory", self.memory, MEMORIES)
         expect("forget_at", self.forget_at, ("game", "life"))
-        if self.maps == "split" and self.abilities.maps and not self.abilities.splits:
+        if self.maps == "split" and not self.abilities.splits:
             raise ValueError(
                 f"expected maps='shared' with mechanism='{self.mechanism}', got 'split'"
             )

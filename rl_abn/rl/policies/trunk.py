@@ -17,6 +17,7 @@ class TrunkExtractor(BaseFeaturesExtractor):
         observation_space: [C, H, W].
         network: A name in `NETWORKS`.
         attention_at: Map size for 84x84 observations; None takes the network's default.
+        layer_norm: Whether the fully connected layer's outputs are normalised.
     """
 
     def __init__(
@@ -24,12 +25,15 @@ class TrunkExtractor(BaseFeaturesExtractor):
         observation_space: spaces.Box,
         network: str = "nature",
         attention_at: int | None = None,
+        layer_norm: bool = False,
     ) -> None:
         expect("extractor", network, NETWORKS)
         in_shape = observation_space.shape
         if len(in_shape) != 3:
             raise ValueError(f"expected observations of shape [C, H, W], got {in_shape}")
-        plan = NETWORKS[network](in_shape, attention_at or NETWORKS[network].attention_at[0])
+        options = {"layer_norm": True} if layer_norm else {}
+        at = attention_at or NETWORKS[network].attention_at[0]
+        plan = NETWORKS[network](in_shape, at, **options)
         layers = plan.extractor()
         out_shape = trace_shape(layers, in_shape)
         super().__init__(observation_space, out_shape[0] * out_shape[1] * out_shape[2])

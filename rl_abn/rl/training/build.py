@@ -86,6 +86,7 @@ def policy_settings(agent: AgentRecipe) -> PolicySettings:
     return PolicySettings(
         extractor=network.extractor,
         attention_at=network.attention_at,
+        layer_norm=network.layer_norm,
         mechanism=attention.mechanism,
         mechanism_options=attention.options,
         maps=attention.maps,
