@@ -50,6 +50,8 @@ class OnPolicy(Table):
         branch_max_grad_norm: The attention mechanism's gradients are clipped to this norm, apart
             from the others'; 0 clips all together.
         map_area_coef: Weight of the maps' mean value in the loss, or a schedule.
+        map_entropy_coef: Weight of the maps' normalised entropy in the loss, or a schedule: the
+            higher, the fewer places a map is high at.
         map_learning_rate_factor: Learning rate of the layers that make the maps, as a factor of
             `learning_rate`.
         glimpse_coef: Weight of the REINFORCE loss of hard attention's glimpse locations.
@@ -69,6 +71,7 @@ class OnPolicy(Table):
     branch_coef: ScheduledWeight = 1.0
     branch_max_grad_norm: NotNegative = 0.0
     map_area_coef: ScheduledWeight = 0.0
+    map_entropy_coef: ScheduledWeight = 0.0
     map_learning_rate_factor: Positive = 1.0
     glimpse_coef: NotNegative = 1.0
     glimpse_ent_coef: NotNegative = 0.01

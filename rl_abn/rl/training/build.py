@@ -21,6 +21,7 @@ from rl_abn.rl.algorithms.losses import (
     BranchOffPolicy,
     GlimpseLoss,
     MapArea,
+    MapEntropy,
     ScheduledWeight,
     Weight,
 )
@@ -112,6 +113,8 @@ def auxiliary_losses(agent: AgentRecipe) -> list[AuxiliaryLoss]:
         losses.append(BRANCH_LOSSES[algorithm.branch_loss](_weight(algorithm.branch_coef)))
     if algorithm.map_area_coef != 0:
         losses.append(MapArea(_weight(algorithm.map_area_coef)))
+    if algorithm.map_entropy_coef != 0:
+        losses.append(MapEntropy(_weight(algorithm.map_entropy_coef)))
     return losses
 
 

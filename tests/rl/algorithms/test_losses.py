@@ -1,5 +1,7 @@
 """What the losses and their weights come to, in closed form."""
 
+import math
+
 import pytest
 import torch
 
@@ -8,6 +10,7 @@ from rl_abn.rl.algorithms.losses import (
     BranchDistillation,
     BranchOffPolicy,
     MapArea,
+    MapEntropy,
     ScheduledWeight,
 )
 from rl_abn.rl.policies import distributions
@@ -85,6 +88,16 @@ def test_the_area_of_maps():
     weighted, terms = area(model.policy, output, samples, objective)
     torch.testing.assert_close(terms["map_area"], output.map.mean())
     torch.testing.assert_close(weighted, 0.5 * output.map.mean())
+
+
+def test_the_entropy_of_maps():
+    model = trained("ppo", [entropy := MapEntropy(0.5)])
+    samples, output, objective = parts(model)
+    weighted, terms = entropy(model.policy, output, samples, objective)
+    share = output.map / output.map.sum(dim=(2, 3), keepdim=True)
+    expected = -(share * share.log()).sum(dim=(2, 3)).mean() / math.log(36)
+    torch.testing.assert_close(terms["map_entropy"], expected)
+    torch.testing.assert_close(weighted, 0.5 * expected)
 
 
 def test_an_area_needs_maps():

@@ -16,7 +16,7 @@ from rl_abn.rl.algorithms.losses.branch import (
 )
 from rl_abn.rl.algorithms.losses.edited_maps import EditedMaps
 from rl_abn.rl.algorithms.losses.glimpse import GlimpseLoss
-from rl_abn.rl.algorithms.losses.map_area import MapArea
+from rl_abn.rl.algorithms.losses.map_size import MapArea, MapEntropy
 from rl_abn.rl.policies.settings import PolicySettings
 
 
@@ -39,6 +39,7 @@ __all__ = [
     "GlimpseLoss",
     "LossTerms",
     "MapArea",
+    "MapEntropy",
     "Objective",
     "ScheduledWeight",
     "Weight",
