@@ -45,7 +45,8 @@ def add(commands: Subparsers) -> None:
     add_interventions(
         parser,
         "also play with attention maps replaced by: zero, uniform, inverted, shuffled, shifted, "
-        "time_average, swap, frozen or all of these; NAME:policy replaces one of two maps, NAME:each both, then each alone",
+        "time_average, swap, frozen or all of these; NAME:policy replaces one of two maps, "
+        "NAME:each both, then each alone",
     )
     parser.add_argument(
         "--random", action="store_true", help="also let a random player play as many games"
