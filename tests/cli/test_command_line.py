@@ -54,6 +54,7 @@ OPTIONS = {
         "--protocol",
         "--greedy",
         "--intervention",
+        "--blind",
         "--random",
         "--max-steps",
         "--checkpoint",

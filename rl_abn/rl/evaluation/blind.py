@@ -6,20 +6,11 @@ of its can matter before sight does.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import numpy as np
 
+from rl_abn.protocols import BLINDNESSES
 from rl_abn.rl.evaluation.players import Player
 from rl_abn.rl.policies.outputs import PolicyOutput
-
-Blindness = Literal["frozen", "swapped"]
-"""What a blind agent is shown.
-
-"frozen": its game's first screens, all game long. "swapped": the screens of another game that is
-played beside its own.
-"""
-BLINDNESSES: tuple[str, ...] = get_args(Blindness)
 
 
 class BlindPlayer:
