@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -113,6 +114,11 @@ class AttentionBranch(Mechanism):
             *_map_layers(n_outputs, n_maps, map_layers, 3, bias=norm is None),
             *_normalised(norm, n_maps),
         )
+
+    @classmethod
+    def abilities_with(cls, **options: Any) -> Abilities:
+        """Returns the abilities; the maps of a softmax sum to 1."""
+        return replace(cls.abilities, sums_to_one=options.get("map_form") == "softmax")
 
     def forward(self, features: Float[Tensor, "B C h w"]) -> Attention:
         """Computes maps, evidence and logits.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -152,6 +152,12 @@ class Mechanism(nn.Module):
     ) -> Float[Tensor, "B c _h _w"]:
         """Gates features with one map; the map may be another than the mechanism's own."""
         raise NotImplementedError
+
+    @classmethod
+    def abilities_with(cls, **options: Any) -> Abilities:
+        """Returns the abilities of one that is made with these options; they may depend on them."""
+        del options
+        return cls.abilities
 
     def own_layers(self) -> Iterable[nn.Module]:
         """Returns the layers a network initialises: all but those that came with the site."""

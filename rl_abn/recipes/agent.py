@@ -77,7 +77,7 @@ class AttentionTable(Table):
     @property
     def abilities(self) -> Abilities:
         """What the mechanism can do and needs."""
-        return MECHANISMS[self.mechanism].abilities
+        return MECHANISMS[self.mechanism].abilities_with(**self.options)
 
     @property
     def has_maps(self) -> bool:

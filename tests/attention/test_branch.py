@@ -163,3 +163,11 @@ def test_the_published_start_of_a_mask_is_20_times_as_uneven():
 def test_an_option_out_of_range_is_named(options, said):
     with pytest.raises(ValueError, match=said):
         make_branch(8, 4, options)
+
+
+def test_the_maps_of_a_softmax_sum_to_one():
+    branch = make_branch(8, 4, {"map_form": "softmax"})
+    torch.testing.assert_close(branch(FEATURES).map.sum(dim=(2, 3)), torch.ones(2, 1))
+    assert AttentionBranch.abilities_with(map_form="softmax").sums_to_one
+    assert not AttentionBranch.abilities_with(map_form="sigmoid").sums_to_one
+    assert not AttentionBranch.abilities_with().sums_to_one

@@ -76,7 +76,7 @@ class PolicySettings:
     @property
     def abilities(self) -> Abilities:
         """What the mechanism can do and needs."""
-        return MECHANISMS[self.mechanism].abilities
+        return MECHANISMS[self.mechanism].abilities_with(**self.mechanism_options)
 
     @property
     def answers(self) -> bool:

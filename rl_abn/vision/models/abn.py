@@ -86,7 +86,7 @@ class AbnNetwork(VisionNetwork):
         _check(backbone, n_outputs, mechanism, dropout)
         self.task = _choose(backbone, self.map_per_output, task)
         self.mechanism = mechanism
-        self.abilities = MECHANISMS[mechanism].abilities
+        self.abilities = MECHANISMS[mechanism].abilities_with(**(mechanism_options or {}))
         self.n_outputs = n_outputs
         has_maps = self.abilities.maps is not None
         self.n_maps = self.task.n_maps(n_outputs) if has_maps else 0
