@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, ClassVar
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from rl_abn.attention.fp32 import in_fp32
 from rl_abn.attention.gradients import scale_gradient
 from rl_abn.attention.map_scores import check_map_form, maps_of_scores
 from rl_abn.attention.mechanism import Abilities, Attention, AttentionSite, Mechanism
@@ -128,7 +128,7 @@ class AttentionBranch(Mechanism):
         """
         hidden = self.body(scale_gradient(features, self.trunk_gradient))
         response = hidden if self.response is None else self.response(hidden)
-        with torch.autocast(features.device.type, enabled=False):
+        with in_fp32(features.device):
             response = response.float()
             scores = self.map_head(response)
             attention_map = maps_of_scores(scores, self.map_form, self.map_gain, self.map_bias)

@@ -21,6 +21,7 @@ from rl_abn.attention import (
     no_answer,
     override_map,
 )
+from rl_abn.attention.fp32 import in_fp32
 from rl_abn.networks import Lstm, RecurrentAttention
 from rl_abn.networks.impala import ResidualBlock, Stage
 from rl_abn.networks.recurrent_attention import N_COORDINATES
@@ -214,7 +215,7 @@ class AttentionPolicy(Sb3AttentionPolicy):
             else:
                 perceived = self._glimpse(features, state, map_override, reset_mask, glimpses)
         # In bfloat16 an answer would have three digits.
-        with torch.autocast(features.device.type, enabled=False):
+        with in_fp32(features.device):
             action_logits = self.action_net(perceived.latents[0].float())
             value = self.value_net(perceived.latents[-1].float())
         answer = perceived.attention.logits.float() if self.settings.answers else None
