@@ -1,4 +1,4 @@
-"""Names of the protocols under which a game can be played; env recipes define them."""
+"""Names of the protocols under which a game can be played, and of the blind controls."""
 
 from __future__ import annotations
 
@@ -6,3 +6,7 @@ from typing import Literal, get_args
 
 ProtocolName = Literal["legacy", "machado2018", "mask_a3c"]
 PROTOCOLS: tuple[str, ...] = get_args(ProtocolName)
+
+Blindness = Literal["frozen", "swapped"]
+"""What a blind agent is shown: its game's first screens all along, or the screens of another."""
+BLINDNESSES: tuple[str, ...] = get_args(Blindness)

@@ -139,6 +139,7 @@ def test_every_logged_metric_is_explained(loss, tmp_path):
                 "protocol.legacy.max_frames=60",
                 "train.steps=48",
                 "train.log_every=16",
+                "train.reliance_every=48",
                 "train.n_probes=1",
             ],
         )

@@ -264,7 +264,7 @@ def test_mistakes_are_one_line(
     assert "got object" in complaint(lambda: agent.attend(obs, object()))
     assert "got str" in complaint(lambda: agent.attend(obs, lambda maps: "dark"))
     assert "did you mean 'zero'?" in complaint(lambda: agent.attend(obs, "zeros"))
-    assert "which is 5" in complaint(lambda: agent.attend(obs, "all"))
+    assert "which is 8" in complaint(lambda: agent.attend(obs, "all"))
     assert "1 episode or more" in complaint(lambda: agent.evaluate(episodes=0))
     assert "1 game or more" in complaint(lambda: agent.make_env(0))
     assert "got 'mask_a3c' with float32 [1, 80, 80]" in complaint(

@@ -48,6 +48,7 @@ FLOORS: dict[str, set[str]] = {
         "estimates",
         "files",
         "progress",
+        "protocols",
         "seeds",
         "stop_signal",
     },

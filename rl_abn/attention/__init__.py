@@ -23,10 +23,11 @@ from rl_abn.attention.mechanisms import (
 )
 from rl_abn.attention.override import MapOverride, override_map
 from rl_abn.attention.pooling import WeightedGlobalPooling
-from rl_abn.attention.statistics import MapStatistics, map_statistics
+from rl_abn.attention.statistics import LOGGED_STATISTICS, MapStatistics, map_statistics
 
 __all__ = [
     "INTERVENTIONS",
+    "LOGGED_STATISTICS",
     "MECHANISMS",
     "Abilities",
     "Attention",

@@ -11,6 +11,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+SWAP_FROM = 512
+"""How many maps of the past `swap` draws from."""
+
 Rule = Callable[[Tensor, Tensor], Tensor]
 """From the agent's own maps [N, m, h, w] and which of N games begin [N] to the maps it acts on."""
 
@@ -37,6 +40,73 @@ def shuffled(
     flat = attention_map.flatten(2)
     keys = torch.rand(flat.shape, generator=generator, device=flat.device)
     return flat.gather(2, keys.argsort(dim=2)).view_as(attention_map)
+
+
+def shifted(attention_map: Float[Tensor, "B m h w"]) -> Float[Tensor, "B m h w"]:
+    """Looks a third of the picture lower and further right, around the edges; all else is kept."""
+    height, width = attention_map.shape[2:]
+    down, right = -(-height // 3), (-(-width // 3) if width > 1 else 0)
+    return attention_map.roll((down, right), dims=(2, 3))
+
+
+class TimeAverage:
+    """Looks where the agent looks on average: the mean of the maps so far, these included.
+
+    What is left of a map is what does not depend on the moment.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._mean: Tensor | None = None
+
+    def __call__(self, attention_map: Float[Tensor, "N m h w"]) -> Float[Tensor, "N m h w"]:
+        """Returns the mean map for everyone, [N, m, h, w]."""
+        maps = attention_map.float()
+        before = torch.zeros_like(maps[0]) if self._mean is None else self._mean
+        self._count += len(maps)
+        self._mean = before + (maps - before).sum(dim=0) / self._count
+        return self._mean.to(attention_map.dtype).expand_as(attention_map)
+
+
+class Swap:
+    """Looks where it looked at another moment, drawn from all those so far.
+
+    Every statistic of the maps is kept; what goes is that a map is of now. Of the first moment
+    there is only the other games'.
+
+    Args:
+        generator: Of the draws, on the maps' device.
+    """
+
+    def __init__(self, generator: torch.Generator | None = None) -> None:
+        self._generator = generator
+        self._seen = 0
+        self._kept: Tensor | None = None
+
+    def __call__(self, attention_map: Float[Tensor, "N m h w"]) -> Float[Tensor, "N m h w"]:
+        """Returns maps of other moments, [N, m, h, w]; of all maps of a moment together."""
+        if self._kept is None:
+            swapped = attention_map.roll(1, dims=0)
+        else:
+            swapped = self._kept[self._draw(len(attention_map), len(self._kept))]
+        self._keep(attention_map)
+        return swapped
+
+    def _draw(self, count: int, below: int) -> Tensor:
+        device = None if self._generator is None else self._generator.device
+        return torch.randint(below, (count,), generator=self._generator, device=device)
+
+    def _keep(self, maps: Tensor) -> None:
+        """Keeps maps so that all so far are equally likely to be kept (Vitter 1985)."""
+        room = SWAP_FROM - (0 if self._kept is None else len(self._kept))
+        new = maps[:room].clone()
+        self._kept = new if self._kept is None else torch.cat([self._kept, new])
+        self._seen += len(new)
+        for one in maps[room:]:
+            self._seen += 1
+            place = int(self._draw(1, self._seen))
+            if place < SWAP_FROM:
+                self._kept[place] = one
 
 
 class Frozen:
@@ -66,6 +136,10 @@ def _at_every_step(change: Callable[[Tensor], Tensor]) -> Callable[[torch.Genera
     return lambda generator: lambda attention_map, episode_start: change(attention_map)
 
 
+def _whenever(change: Callable[[Tensor], Tensor]) -> Rule:
+    return lambda attention_map, episode_start: change(attention_map)
+
+
 INTERVENTIONS: Mapping[str, Callable[[torch.Generator | None], Rule]] = {
     "zero": _at_every_step(zero),
     "uniform": _at_every_step(uniform),
@@ -73,6 +147,9 @@ INTERVENTIONS: Mapping[str, Callable[[torch.Generator | None], Rule]] = {
     "shuffled": lambda generator: (
         lambda attention_map, episode_start: shuffled(attention_map, generator)
     ),
+    "shifted": _at_every_step(shifted),
+    "time_average": lambda generator: _whenever(TimeAverage()),
+    "swap": lambda generator: _whenever(Swap(generator)),
     "frozen": lambda generator: Frozen(),
 }
 """By name: from a generator of what is drawn to the rule for one series of games."""

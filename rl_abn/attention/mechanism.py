@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -84,6 +84,7 @@ class AttentionSite:
             actor-critic training needs.
         pool: Builds what turns evidence [B, K, h, w] into answers [B, K]; None is average pooling.
         query_size: Size of the query; None where nothing asks.
+        map_size: h and w of the features; None where they are not known beforehand.
     """
 
     channels: int
@@ -94,6 +95,7 @@ class AttentionSite:
     norm: Callable[[int], nn.Module] | None = None
     pool: Callable[[], nn.Module] | None = None
     query_size: int | None = None
+    map_size: tuple[int, int] | None = None
 
 
 class Attention(NamedTuple):
@@ -151,6 +153,12 @@ class Mechanism(nn.Module):
         """Gates features with one map; the map may be another than the mechanism's own."""
         raise NotImplementedError
 
+    @classmethod
+    def abilities_with(cls, **options: Any) -> Abilities:
+        """Returns the abilities of one that is made with these options; they may depend on them."""
+        del options
+        return cls.abilities
+
     def own_layers(self) -> Iterable[nn.Module]:
         """Returns the layers a network initialises: all but those that came with the site."""
         return self.children()
@@ -158,6 +166,17 @@ class Mechanism(nn.Module):
     def quiet_layers(self) -> Iterable[nn.Module]:
         """Returns the layers whose outputs should be small at first, for even maps and answers."""
         return ()
+
+    def map_parameters(self) -> Iterable[nn.Parameter]:
+        """Yields the weights that make maps and nothing else: all of them, but for a branch."""
+        for layer in self.own_layers():
+            yield from layer.parameters()
+
+    def set_own_start(self) -> None:
+        """Gives layers the first weights that are the mechanism's own; the network's came before.
+
+        Called once, after all layers are initialised.
+        """
 
 
 def no_answer(features: Tensor, attention_map: Tensor) -> Attention:

@@ -9,6 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+LOGGED_STATISTICS = ("mean", "entropy", "contrast", "coverage")
+"""What is logged of maps over a training, in both tracks: fields of `MapStatistics`."""
+
 
 class MapStatistics(NamedTuple):
     """Statistics of maps [B, m, h, w]; every field is [B, m].
@@ -17,6 +20,8 @@ class MapStatistics(NamedTuple):
         mean: Mean value, 0..1.
         entropy: Entropy of the map read as a distribution over places, over log(h·w): 1 is
             perfectly even (an all-zero map too: it prefers no place), 0 is a single place.
+        contrast: Standard deviation over mean, across the places: 0 is an even map. It tells maps
+            apart that entropy hardly does.
         coverage: Share of the places where the map is above the threshold, 0..1.
         centre_x: Centre of mass from left (0) to right (1).
         centre_y: Centre of mass from top (0) to bottom (1).
@@ -24,6 +29,7 @@ class MapStatistics(NamedTuple):
 
     mean: Float[Tensor, "B m"]
     entropy: Float[Tensor, "B m"]
+    contrast: Float[Tensor, "B m"]
     coverage: Float[Tensor, "B m"]
     centre_x: Float[Tensor, "B m"]
     centre_y: Float[Tensor, "B m"]
@@ -45,9 +51,12 @@ def map_statistics(
     entropy = -(share * share.log()).sum(dim=(2, 3)) / math.log(max(height * width, 2))
     xs = (torch.arange(width, device=maps.device) + 0.5) / width
     ys = (torch.arange(height, device=maps.device) + 0.5) / height
+    mean = maps.mean(dim=(2, 3))
+    spread = (maps - mean[:, :, None, None]).square().mean(dim=(2, 3)).sqrt()
     return MapStatistics(
-        mean=maps.mean(dim=(2, 3)),
+        mean=mean,
         entropy=entropy,
+        contrast=spread / mean.clamp_min(tiny),
         coverage=(maps > threshold).float().mean(dim=(2, 3)),
         centre_x=(share.sum(dim=2) * xs).sum(dim=2),
         centre_y=(share.sum(dim=3) * ys).sum(dim=2),

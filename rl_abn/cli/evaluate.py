@@ -18,7 +18,7 @@ from rl_abn.cli.parser import (
     one_of,
     whole_number,
 )
-from rl_abn.protocols import PROTOCOLS
+from rl_abn.protocols import BLINDNESSES, PROTOCOLS
 
 if TYPE_CHECKING:
     from rl_abn.rl.evaluation.evaluate import RunEvaluation
@@ -44,8 +44,17 @@ def add(commands: Subparsers) -> None:
     add_greedy(parser)
     add_interventions(
         parser,
-        "also play with attention maps replaced by: zero, uniform, inverted, shuffled, frozen "
-        "or all of these; NAME:policy replaces one of two maps, NAME:each both, then each alone",
+        "also play with attention maps replaced by: zero, uniform, inverted, shuffled, shifted, "
+        "time_average, swap, frozen or all of these; NAME:policy replaces one of two maps, "
+        "NAME:each both, then each alone",
+    )
+    parser.add_argument(
+        "--blind",
+        type=one_of((*BLINDNESSES, "both", "none")),
+        default="frozen",
+        metavar="HOW",
+        help="the blind control: the agent also plays without seeing its game. frozen shows each "
+        "game's first screen all game long, swapped the screens of another game (default: frozen)",
     )
     parser.add_argument(
         "--random", action="store_true", help="also let a random player play as many games"
@@ -77,7 +86,8 @@ def run(arguments: argparse.Namespace) -> None:
     interventions = read_interventions(
         arguments.interventions, run.recipe.agent_name, run.recipe.agent
     )
-    n_players = 1 + len(interventions) + arguments.random
+    blind = {"both": BLINDNESSES, "none": ()}.get(arguments.blind, (arguments.blind,))
+    n_players = 1 + len(interventions) + len(blind) + arguments.random
     with ProgressReport("playing", arguments.episodes * n_players, "games") as report:
         result = evaluate_run(
             run,
@@ -85,6 +95,7 @@ def run(arguments: argparse.Namespace) -> None:
             protocol=arguments.protocol,
             greedy=arguments.greedy,
             interventions=interventions,
+            blind=blind,
             with_random=arguments.random,
             max_steps=arguments.max_steps,
             step=arguments.checkpoint,
@@ -104,6 +115,10 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"kept in {command(written)}")
     if result.intervened:
         print(what_differs(result))
+    if result.blind:
+        print(what_it_sees(result))
+    if result.map_reliance:
+        print(how_it_relies(result))
     if result.beats_random is not None:
         print(
             "the agent's mean lies above the random player's: the intervals do not overlap"
@@ -111,6 +126,24 @@ def run(arguments: argparse.Namespace) -> None:
             else "the two means' intervals overlap, or the random player is ahead"
         )
     print(f"next: {command('rl-abn', 'watch', run.path)}")
+
+
+def what_it_sees(result: RunEvaluation) -> str:
+    """Returns a sentence: whether the agent plays better than when it is blind."""
+    if result.sees is None:
+        return "one game has no interval: with more --episodes the blind agent can be told apart"
+    if result.sees:
+        return "the agent plays by what it sees: blind it scores less, by intervals that exclude 0"
+    return (
+        "these games do not tell the agent from itself when blind: it may have learnt a mixture of "
+        "moves and no reaction to the screen"
+    )
+
+
+def how_it_relies(result: RunEvaluation) -> str:
+    """Returns a sentence: how much the policy changes with other maps."""
+    changes = ", ".join(f"{name} {kl:.3f}" for name, kl in result.map_reliance.items())
+    return f"map reliance, KL in nats of its policy from that with other maps: {changes}"
 
 
 def what_differs(result: RunEvaluation) -> str:

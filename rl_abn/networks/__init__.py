@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from rl_abn.networks.impala import ImpalaNetwork
 from rl_abn.networks.mask_a3c import MaskA3CNetwork
 from rl_abn.networks.memory import MEMORIES, Lstm, forget
-from rl_abn.networks.nature import NatureNetwork
+from rl_abn.networks.nature import NatureNetwork, WideNatureNetwork
 from rl_abn.networks.network import Network, check_size, trace_shape
 from rl_abn.networks.recurrent_attention import RecurrentAttention
 
 NETWORKS: Mapping[str, type[Network]] = {
     "nature": NatureNetwork,
+    "nature_wide": WideNatureNetwork,
     "impala": ImpalaNetwork,
     "mask_a3c": MaskA3CNetwork,
 }
@@ -30,6 +31,7 @@ __all__ = [
     "NatureNetwork",
     "Network",
     "RecurrentAttention",
+    "WideNatureNetwork",
     "check_size",
     "forget",
     "trace_shape",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
-from rl_abn.networks.network import check_attention_at, trace_shape
+from rl_abn.networks.network import check_attention_at, fully_connected, trace_shape
+
+_BLOCK_START = 0.1
 
 
 class ResidualBlock(nn.Module):
@@ -26,6 +29,26 @@ class ResidualBlock(nn.Module):
         out: Tensor = inputs + self.layers(inputs)
         return out
 
+    def start_small(self) -> None:
+        """Starts close to the identity: what blocks add up to does not grow with their number."""
+        _scale(self.layers[-1], _BLOCK_START)
+
+
+class Stage(nn.Sequential):
+    """A convolution, pooling and two residual blocks."""
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__(
+            nn.Conv2d(n_in, n_out, 3, padding=1),
+            nn.MaxPool2d(3, stride=2, padding=1),
+            ResidualBlock(n_out),
+            ResidualBlock(n_out),
+        )
+
+    def start_small(self) -> None:
+        """Takes back the rectifier's gain: pooling takes the largest, and nothing is rectified."""
+        _scale(self[0], 0.5**0.5)
+
 
 class ImpalaNetwork:
     """Three stages (16, 32, 32 channels) of convolution, pooling and two residual blocks.
@@ -39,9 +62,12 @@ class ImpalaNetwork:
     features_dim: ClassVar[int] = 256
     channels: ClassVar[tuple[int, ...]] = (16, 32, 32)
 
-    def __init__(self, in_shape: tuple[int, int, int], attention_at: int = 21) -> None:
+    def __init__(
+        self, in_shape: tuple[int, int, int], attention_at: int = 21, *, layer_norm: bool = False
+    ) -> None:
         check_attention_at(ImpalaNetwork, attention_at)
         self.in_shape = in_shape
+        self.layer_norm = layer_norm
         self.n_before = 2 if attention_at == 21 else 3
 
     def extractor(self) -> nn.Module:
@@ -66,18 +92,15 @@ class ImpalaNetwork:
             *stages[self.n_before :],
             nn.ReLU(),
             nn.Flatten(),
-            nn.Linear(n_flat, self.features_dim),
-            nn.ReLU(),
+            *fully_connected(n_flat, self.features_dim, self.layer_norm),
         )
 
     def _stages(self) -> list[nn.Module]:
         in_channels = (self.in_shape[0], *self.channels[:-1])
-        return [
-            nn.Sequential(
-                nn.Conv2d(n_in, n_out, 3, padding=1),
-                nn.MaxPool2d(3, stride=2, padding=1),
-                ResidualBlock(n_out),
-                ResidualBlock(n_out),
-            )
-            for n_in, n_out in zip(in_channels, self.channels, strict=True)
-        ]
+        return [Stage(n_in, n_out) for n_in, n_out in zip(in_channels, self.channels, strict=True)]
+
+
+def _scale(layer: nn.Module, factor: float) -> None:
+    assert isinstance(layer, nn.Conv2d)
+    with torch.no_grad():
+        layer.weight.mul_(factor)

@@ -20,8 +20,14 @@ class MaskA3CNetwork:
     attention_at: ClassVar[tuple[int, ...]] = (10,)
     gated_channels: ClassVar[int] = 32
 
-    def __init__(self, in_shape: tuple[int, int, int], attention_at: int = 10) -> None:
+    def __init__(
+        self, in_shape: tuple[int, int, int], attention_at: int = 10, *, layer_norm: bool = False
+    ) -> None:
         check_attention_at(MaskA3CNetwork, attention_at)
+        if layer_norm:
+            raise ValueError(
+                "expected layer_norm = false for mask_a3c, which has no fully connected layer"
+            )
         self.in_shape = in_shape
         _, height, width = trace_shape(self.extractor(), in_shape)
         self._features_dim = self.gated_channels * height * width

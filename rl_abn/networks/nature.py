@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from rl_abn.networks.network import check_attention_at, trace_shape
+from rl_abn.networks.network import check_attention_at, fully_connected, trace_shape
 
 
 class NatureNetwork:
@@ -19,10 +19,14 @@ class NatureNetwork:
 
     attention_at: ClassVar[tuple[int, ...]] = (9, 7)
     features_dim: ClassVar[int] = 512
+    channels: ClassVar[tuple[int, int, int]] = (32, 64, 64)
 
-    def __init__(self, in_shape: tuple[int, int, int], attention_at: int = 9) -> None:
+    def __init__(
+        self, in_shape: tuple[int, int, int], attention_at: int = 9, *, layer_norm: bool = False
+    ) -> None:
         check_attention_at(NatureNetwork, attention_at)
         self.in_shape = in_shape
+        self.layer_norm = layer_norm
         self.n_before = 2 if attention_at == 9 else 3
 
     def extractor(self) -> nn.Module:
@@ -53,13 +57,19 @@ class NatureNetwork:
         return nn.Sequential(
             *rest,
             flatten,
-            nn.Linear(n_flat, self.features_dim),
-            nn.ReLU(),
+            *fully_connected(n_flat, self.features_dim, self.layer_norm),
         )
 
     def _convolutions(self) -> list[nn.Sequential]:
+        first, second, third = self.channels
         return [
-            nn.Sequential(nn.Conv2d(self.in_shape[0], 32, 8, stride=4), nn.ReLU()),
-            nn.Sequential(nn.Conv2d(32, 64, 4, stride=2), nn.ReLU()),
-            nn.Sequential(nn.Conv2d(64, 64, 3), nn.ReLU()),
+            nn.Sequential(nn.Conv2d(self.in_shape[0], first, 8, stride=4), nn.ReLU()),
+            nn.Sequential(nn.Conv2d(first, second, 4, stride=2), nn.ReLU()),
+            nn.Sequential(nn.Conv2d(second, third, 3), nn.ReLU()),
         ]
+
+
+class WideNatureNetwork(NatureNetwork):
+    """The same with twice the channels."""
+
+    channels: ClassVar[tuple[int, int, int]] = (64, 128, 128)

@@ -20,8 +20,13 @@ class Network(Protocol):
 
     attention_at: ClassVar[tuple[int, ...]]
 
-    def __init__(self, in_shape: tuple[int, int, int], attention_at: int) -> None:
-        """Plans the network for observations [C, H, W] and a map of `attention_at` squared."""
+    def __init__(
+        self, in_shape: tuple[int, int, int], attention_at: int, *, layer_norm: bool = False
+    ) -> None:
+        """Plans the network for observations [C, H, W] and a map of `attention_at` squared.
+
+        `layer_norm` normalises what the fully connected layer puts out.
+        """
 
     @property
     def features_dim(self) -> int:
@@ -41,6 +46,15 @@ class Network(Protocol):
 
     def perception(self) -> nn.Module:
         """Builds the layers after the gate: [B, gated channels, h, w] -> [B, features_dim]."""
+
+
+def fully_connected(n_in: int, n_out: int, layer_norm: bool) -> list[nn.Module]:
+    """Builds a fully connected layer and its rectifier, normalised between them if wanted."""
+    return [
+        nn.Linear(n_in, n_out),
+        *([nn.LayerNorm(n_out)] if layer_norm else []),
+        nn.ReLU(),
+    ]
 
 
 def trace_shape(module: nn.Module, in_shape: tuple[int, ...]) -> tuple[int, ...]:

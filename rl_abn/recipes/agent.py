@@ -23,6 +23,8 @@ class NetworkTable(Table):
     Attributes:
         extractor: Name of the network.
         attention_at: Height and width of the map for 84x84 observations.
+        layer_norm: Whether the outputs of the fully connected layer are normalised before their
+            rectifier (Ba et al. 2016).
         memory: "convlstm" on the features, "lstm" after the perception stage (with soft and hard
             attention, instead of it), or "none".
         memory_size: Units of an lstm; a convlstm has the features' channels.
@@ -32,6 +34,7 @@ class NetworkTable(Table):
 
     extractor: str = "nature"
     attention_at: int = 9
+    layer_norm: bool = False
     memory: str = "none"
     memory_size: Annotated[int, Field(ge=1, le=8192)] = 256
     forget_at: Literal["game", "life"] = "game"
@@ -56,7 +59,8 @@ class AttentionTable(Table):
     Attributes:
         mechanism: A name in `MECHANISMS`: "residual" (1 + M) · F, "mask" M · F, "se" a weight a
             channel, "soft" and "hard" glimpses that an LSTM asks for, "none" for no attention.
-        maps: "shared" gives actor and critic one map, "split" one each.
+        maps: "shared" gives actor and critic one map, "split" one each, with a perception stage
+            each. Without attention, "split" is the fair baseline of agents with two maps.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -73,7 +77,7 @@ class AttentionTable(Table):
     @property
     def abilities(self) -> Abilities:
         """What the mechanism can do and needs."""
-        return MECHANISMS[self.mechanism].abilities
+        return MECHANISMS[self.mechanism].abilities_with(**self.options)
 
     @property
     def has_maps(self) -> bool:
@@ -145,6 +149,8 @@ class TrainTable(Table):
             score is kept as "best".
         eval_games: Games of such an evaluation.
         n_probes: Game positions whose maps are kept at every logging point; 0 keeps none.
+        reliance_every: Steps between two measurements of how much the policy depends on its maps,
+            on 4,096 positions of random play; 0 is never.
         precision: "fp32", "bf16", or "auto": bf16 where the processor or GPU computes it natively,
             else fp32.
         compile: Whether `torch.compile` makes kernels of the network's parts.
@@ -170,6 +176,7 @@ class TrainTable(Table):
     eval_every: Annotated[int, Field(ge=0, lt=2**53)] = 0
     eval_games: Annotated[int, Field(ge=1, le=1000)] = 10
     n_probes: Annotated[int, Field(ge=0, le=64)] = 8
+    reliance_every: Annotated[int, Field(ge=0, lt=2**53)] = 100_000
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     compile: bool = False
     graphs: bool = False

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from rl_abn.recipes.table import (
     Count,
     NotNegative,
     Positive,
     ScheduledFloat,
+    ScheduledWeight,
     Share,
     Table,
     check_divides,
     with_new_names,
 )
+
+
+def _reward_form(value: object) -> object:
+    """Turns what older recipes say, true or false, into words."""
+    return ("sign" if value else "none") if isinstance(value, bool) else value
+
+
+RewardForm = Annotated[Literal["sign", "return_std", "none"], BeforeValidator(_reward_form)]
 
 
 class OnPolicy(Table):
@@ -30,11 +39,21 @@ class OnPolicy(Table):
         ent_coef: Weight of the entropy bonus.
         vf_coef: Weight of the value loss.
         max_grad_norm: Gradients are clipped to this norm.
-        clip_reward: Whether to learn from the sign of the reward (Mnih et al. 2015).
+        clip_reward: What to learn from: the "sign" of the reward (Mnih et al. 2015), the reward
+            over the standard deviation of returns, "return_std", or the reward as it is, "none".
+            true and false are "sign" and "none".
         branch_loss: Loss of the attention branch's own policy and value: "actor_critic" (the
-            agent's loss, with the branch's own old log-probabilities), "distillation" (KL
-            divergence and value error to the agent) or "none".
-        branch_coef: Weight of the branch loss.
+            agent's loss, with the branch's own old log-probabilities), "off_policy" (the agent's
+            loss, corrected for the actions being the agent's), "distillation" (KL divergence and
+            value error to the agent) or "none".
+        branch_coef: Weight of the branch loss, or a schedule.
+        branch_max_grad_norm: The attention mechanism's gradients are clipped to this norm, apart
+            from the others'; 0 clips all together.
+        map_area_coef: Weight of the maps' mean value in the loss, or a schedule.
+        map_entropy_coef: Weight of the maps' normalised entropy in the loss, or a schedule: the
+            higher, the fewer places a map is high at.
+        map_learning_rate_factor: Learning rate of the layers that make the maps, as a factor of
+            `learning_rate`.
         glimpse_coef: Weight of the REINFORCE loss of hard attention's glimpse locations.
         glimpse_ent_coef: Weight of the entropy bonus of the glimpse locations.
     """
@@ -47,9 +66,13 @@ class OnPolicy(Table):
     ent_coef: NotNegative = 0.01
     vf_coef: NotNegative = 0.5
     max_grad_norm: Positive = 0.5
-    clip_reward: bool = True
-    branch_loss: Literal["actor_critic", "distillation", "none"] = "actor_critic"
-    branch_coef: NotNegative = 1.0
+    clip_reward: RewardForm = "sign"
+    branch_loss: Literal["actor_critic", "off_policy", "distillation", "none"] = "actor_critic"
+    branch_coef: ScheduledWeight = 1.0
+    branch_max_grad_norm: NotNegative = 0.0
+    map_area_coef: ScheduledWeight = 0.0
+    map_entropy_coef: ScheduledWeight = 0.0
+    map_learning_rate_factor: Positive = 1.0
     glimpse_coef: NotNegative = 1.0
     glimpse_ent_coef: NotNegative = 0.01
 

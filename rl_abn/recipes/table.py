@@ -85,6 +85,11 @@ ScheduledFloat = Annotated[
     Discriminator(_kind_of_value),
 ]
 
+ScheduledWeight = Annotated[
+    Annotated[NotNegative, Tag("<number>")] | Annotated[LinearSchedule, Tag("<schedule>")],
+    Discriminator(_kind_of_value),
+]
+
 
 def schedule(value: float | LinearSchedule) -> Callable[[float], float]:
     """Returns a function of the progress remaining (1 at the start, 0 at the end), as SB3 uses.

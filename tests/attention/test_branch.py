@@ -5,8 +5,9 @@ from torch import nn
 from rl_abn.attention import AttentionBranch, AttentionSite
 
 
-def make_branch(channels, n_outputs, **site):
-    return AttentionBranch(AttentionSite(channels, n_outputs=n_outputs, **site))
+def make_branch(channels, n_outputs, options=None, **site):
+    site = AttentionSite(channels, n_outputs=n_outputs, **site)
+    return AttentionBranch(site, **(options or {}))
 
 
 FEATURES = torch.randn(2, 8, 5, 6, generator=torch.Generator().manual_seed(0))
@@ -88,3 +89,85 @@ def test_impossible_counts_are_refused(channels, outputs, maps):
 def test_shapes_in_signatures_are_enforced():
     with pytest.raises(Exception, match="features"):
         make_branch(8, 4)(FEATURES[0])
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("n_outputs", [0, 4])
+def test_so_much_of_the_branchs_gradient_reaches_the_trunk(scale, n_outputs):
+    branch = make_branch(8, n_outputs, {"trunk_gradient": scale})
+
+    def gradient(of):
+        features = FEATURES.clone().requires_grad_()
+        attention = of(features)
+        (attention.map.sum() + attention.logits.square().sum()).backward()
+        return torch.zeros(()) if features.grad is None else features.grad
+
+    whole = make_branch(8, n_outputs)
+    whole.load_state_dict(branch.state_dict())
+    assert torch.equal(branch(FEATURES).map, whole(FEATURES).map)
+    torch.testing.assert_close(gradient(branch).expand(2, 8, 5, 6), scale * gradient(whole))
+
+
+def test_in_bfloat16_the_map_has_as_many_values_as_places():
+    branch = make_branch(8, 4)
+    with torch.no_grad():
+        branch.map_head[0].weight.mul_(0.1)
+    with torch.autocast("cpu", torch.bfloat16):
+        attention = branch(FEATURES)
+    assert attention.map.dtype == attention.logits.dtype == torch.float32
+    assert len(attention.map[0].unique()) == 30
+
+
+def test_a_map_head_of_two_layers():
+    branch = make_branch(8, 4, {"map_layers": 2}, n_maps=2)
+    first, _, last = branch.map_head
+    assert (first.kernel_size, last.kernel_size) == ((3, 3), (1, 1))
+    assert list(branch.quiet_layers()) == [last, branch.evidence_head]
+    assert branch(FEATURES).map.shape == (2, 2, 5, 6)
+
+
+def test_weighted_pooling_takes_a_weight_a_place():
+    branch = make_branch(8, 4, {"pooling": "weighted"}, map_size=(5, 6))
+    attention = branch(FEATURES)
+    torch.testing.assert_close(attention.logits, attention.evidence.mean(dim=(2, 3)))
+    with torch.no_grad():
+        branch.pool.kernel.zero_()[:, 2, 3] = 1.0
+    attention = branch(FEATURES)
+    torch.testing.assert_close(attention.logits, attention.evidence[:, :, 2, 3])
+    with pytest.raises(ValueError, match="known map_size"):
+        make_branch(8, 4, {"pooling": "weighted"})
+
+
+def test_the_published_start_of_a_mask_is_20_times_as_uneven():
+    """Itaya et al.'s code: Xavier's uniform weights times sqrt(2), a row norm of about 1.98."""
+    torch.manual_seed(0)
+    branch = make_branch(64, 0, {"map_start": "published"}, n_maps=1)
+    assert list(branch.quiet_layers()) == []
+    branch.set_own_start()
+    (head,) = branch.map_head
+    assert 1.6 < head.weight.norm() < 2.4
+    assert head.bias.abs().max() == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"map_form": "softmx"}, "map_form"),
+        ({"map_layers": 3}, "map_layers of 1 or 2"),
+        ({"map_gain": 0.0}, "map_gain above 0"),
+        ({"map_start": "evn"}, "map_start"),
+        ({"pooling": "max"}, "pooling"),
+        ({"trunk_gradient": 1.5}, "trunk_gradient of 0 to 1"),
+    ],
+)
+def test_an_option_out_of_range_is_named(options, said):
+    with pytest.raises(ValueError, match=said):
+        make_branch(8, 4, options)
+
+
+def test_the_maps_of_a_softmax_sum_to_one():
+    branch = make_branch(8, 4, {"map_form": "softmax"})
+    torch.testing.assert_close(branch(FEATURES).map.sum(dim=(2, 3)), torch.ones(2, 1))
+    assert AttentionBranch.abilities_with(map_form="softmax").sums_to_one
+    assert not AttentionBranch.abilities_with(map_form="sigmoid").sums_to_one
+    assert not AttentionBranch.abilities_with().sums_to_one

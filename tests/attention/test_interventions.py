@@ -2,7 +2,17 @@ import pytest
 import torch
 
 from rl_abn.attention import INTERVENTIONS, Intervention
-from rl_abn.attention.interventions import Frozen, inverted, shuffled, uniform, zero
+from rl_abn.attention.interventions import (
+    SWAP_FROM,
+    Frozen,
+    Swap,
+    TimeAverage,
+    inverted,
+    shifted,
+    shuffled,
+    uniform,
+    zero,
+)
 
 MAP = torch.rand(3, 2, 4, 5, generator=torch.Generator().manual_seed(0))
 ALL_BEGIN = torch.ones(3, dtype=torch.bool)
@@ -38,6 +48,42 @@ def test_shuffled_draws_anew_at_every_step_and_as_its_seed_says():
     assert all(torch.equal(step, again(MAP, NONE_BEGINS)) for step in steps)
     other = Intervention("shuffled", generator=seeded(2))
     assert not torch.equal(steps[0], other(MAP, NONE_BEGINS))
+
+
+def test_shifted_moves_every_map_by_a_third():
+    moved = shifted(MAP)
+    assert torch.equal(moved[:, :, 2, 2], MAP[:, :, 0, 0])
+    assert torch.equal(moved[:, :, 0, 0], MAP[:, :, 2, 3])
+    channels = torch.rand(2, 1, 6, 1)
+    assert torch.equal(shifted(channels)[:, :, 2], channels[:, :, 0])
+
+
+def test_the_time_average_is_the_mean_of_the_maps_so_far():
+    average, maps = TimeAverage(), torch.rand(5, 3, 2, 4, 5)
+    for t, now in enumerate(maps):
+        expected = maps[: t + 1].mean(dim=(0, 1)).expand_as(now)
+        torch.testing.assert_close(average(now), expected)
+
+
+def numbered(first, count=4):
+    return torch.arange(first, first + count).float().view(-1, 1, 1, 1).expand(-1, 2, 3, 3)
+
+
+def test_swapped_maps_are_whole_maps_of_other_moments():
+    swap = Swap(seeded())
+    assert swap(numbered(0))[:, 0, 0, 0].tolist() == [3, 0, 1, 2]
+    for first in range(4, 40, 4):
+        moments = swap(numbered(first))
+        assert torch.equal(moments, moments[:, :1, :1, :1].expand_as(moments))
+        assert moments.max() < first
+
+
+def test_swap_draws_from_all_moments_alike():
+    swap = Swap(seeded())
+    for first in range(0, 8 * SWAP_FROM, 64):
+        swap(numbered(first, 64))
+    drawn = swap(numbered(0, 2048))[:, 0, 0, 0]
+    assert drawn.mean().item() == pytest.approx(4 * SWAP_FROM, rel=0.1)
 
 
 def test_frozen_keeps_each_games_first_maps_and_renews_them_where_a_game_begins():

@@ -22,12 +22,13 @@ G = torch.Generator().manual_seed(0)
 FEATURES = torch.randn(2, 8, 5, 6, generator=G)
 MAP = torch.rand(2, 1, 5, 6, generator=G)
 WEIGHTS = torch.rand(2, 1, 8, 1, generator=G)
-NAMES = ["residual", "mask", "se", "soft", "hard", "none"]
+NAMES = ["residual", "mask", "bottleneck", "se", "soft", "hard", "none"]
 
 
-def make(name, **site):
+def make(name, options=None, **site):
     torch.manual_seed(0)
-    return MECHANISMS[name](AttentionSite(8, **{"query_size": 3, "n_outputs": 4, **site}))
+    site = AttentionSite(8, **{"query_size": 3, "n_outputs": 4, **site})
+    return MECHANISMS[name](site, **(options or {}))
 
 
 def a_map_for(name):
@@ -39,6 +40,7 @@ def a_map_for(name):
     [
         ("residual", (1 + MAP) * FEATURES),
         ("mask", MAP * FEATURES),
+        ("bottleneck", MAP * FEATURES + (1 - MAP) * FEATURES.mean((2, 3), keepdim=True)),
         ("se", WEIGHTS.view(2, 8, 1, 1) * FEATURES),
         ("soft", (MAP * FEATURES).sum((2, 3), keepdim=True)),
         ("none", FEATURES),
@@ -58,6 +60,48 @@ def test_a_map_of_zeros_lets_nothing_through_a_mask():
 
 def test_a_map_of_ones_doubles_residual_features():
     assert torch.equal(make("residual").gate(FEATURES, torch.ones_like(MAP)), 2 * FEATURES)
+
+
+@pytest.mark.parametrize(("name", "factor"), [("residual", 1 + MAP), ("mask", MAP)])
+def test_a_gate_of_unit_mean(name, factor):
+    mechanism = make(name, {"unit_mean": True})
+    expected = factor / factor.mean(dim=(2, 3), keepdim=True) * FEATURES
+    torch.testing.assert_close(mechanism.gate(FEATURES, MAP), expected)
+    assert torch.equal(
+        mechanism.gate(FEATURES, torch.zeros_like(MAP)),
+        FEATURES if name == "residual" else torch.zeros_like(FEATURES),
+    )
+
+
+@pytest.mark.parametrize("name", ["residual", "mask"])
+def test_an_even_softmax_map_gates_as_a_map_of_ones(name):
+    even = torch.full_like(MAP, 1 / 30)
+    softmax = make(name, {"map_form": "softmax"})
+    expected = make(name).gate(FEATURES, torch.ones_like(MAP))
+    torch.testing.assert_close(softmax.gate(FEATURES, even), expected)
+
+
+def test_a_bottleneck_hides_what_is_not_looked_at():
+    """Features that differ where the map is 0 alone, and not in their mean, look the same."""
+    bottleneck, other = make("bottleneck"), FEATURES.clone()
+    other[:, :, 0, :2] = FEATURES[:, :, 0, :2].flip(2)
+    closed = torch.ones_like(MAP)
+    closed[:, :, 0, :2] = 0
+    torch.testing.assert_close(
+        bottleneck.gate(FEATURES, closed), bottleneck.gate(other, closed), atol=1e-6, rtol=0
+    )
+    assert not torch.allclose(bottleneck.gate(FEATURES, MAP), bottleneck.gate(other, MAP))
+
+
+@pytest.mark.parametrize("options", [{"unit_mean": True}, {"map_form": "softmax"}])
+def test_a_bottleneck_has_no_use_for_these_options(options):
+    with pytest.raises(ValueError, match="for a bottleneck"):
+        make("bottleneck", options)
+
+
+def test_a_class_that_passes_options_on_has_its_parents():
+    assert mechanism_options("bottleneck") == mechanism_options("residual")
+    assert mechanism_options("mask")["map_form"] == "sigmoid"
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "none"])

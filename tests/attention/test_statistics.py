@@ -26,6 +26,12 @@ def test_single_place_has_no_entropy_and_is_the_centre():
     assert statistics.coverage.item() == 1 / 8
 
 
+def test_contrast_is_the_standard_deviation_over_the_mean():
+    assert map_statistics(torch.full((1, 1, 7, 9), 0.3)).contrast.item() < 1e-6
+    statistics = map_statistics(one([[0.2, 0.4], [0.6, 0.8]]))
+    assert math.isclose(statistics.contrast.item(), 0.05**0.5 / 0.5, abs_tol=1e-6)
+
+
 def test_two_equal_places_have_the_entropy_of_a_coin():
     statistics = map_statistics(one([[1.0, 0, 0, 1.0]]))
     assert math.isclose(statistics.entropy.item(), math.log(2) / math.log(4), abs_tol=1e-6)

@@ -56,6 +56,7 @@ OPTIONS = {
         "--protocol",
         "--greedy",
         "--intervention",
+        "--blind",
         "--random",
         "--max-steps",
         "--checkpoint",

@@ -41,8 +41,16 @@ def test_the_agent_plays_under_interventions_beside_the_intact_one(rl_abn: Comma
         *("--json", "result.json", "--device", "cpu"),
     )
     assert code == 0, err
-    players = ["ppo_mask", "zero", "zero:policy", "zero:value", "uniform", "random"]
-    shown = [line.split()[0] for line in out.splitlines() if "+0.0 [+0.0, +0.0]" in line]
+    players = [
+        "ppo_mask",
+        "zero",
+        "zero:policy",
+        "zero:value",
+        "uniform",
+        "blind: frozen",
+        "random",
+    ]
+    shown = [line.split("  ")[0].strip() for line in out.splitlines() if "+0.0 [+0.0, +0" in line]
     assert shown == players[1:]  # nobody scores within eight steps
     assert "cap 32 frames" in out
     assert "2 games each" in out
@@ -50,11 +58,15 @@ def test_the_agent_plays_under_interventions_beside_the_intact_one(rl_abn: Comma
         "the difference's interval includes 0 for zero, zero:policy, zero:value, uniform: "
         "these games show no difference from the intact agent\n"
     ) in out
-    assert "12 of the games were cut off by the frame cap\n" in out
-    assert "playing: 12/12 games" in err
+    assert "14 of the games were cut off by the frame cap\n" in out
+    assert "playing: 14/14 games" in err
     data = json.loads(Path("result.json").read_text())
     assert [e["player"] for e in data["evaluations"]] == players
-    assert [e["greedy"] for e in data["evaluations"]] == [True] * 5 + [False]
+    assert [e["greedy"] for e in data["evaluations"]] == [True] * 6 + [False]
+    assert "these games do not tell the agent from itself when blind" in out
+    assert re.search(r"map reliance, .*: uniform 0.000 \[0.000, 0.000\], time_average", out)
+    assert set(data["map_reliance"]) == {"uniform", "time_average", "swap", "shifted"}
+    assert [e["blind"] for e in data["evaluations"]][-2:] == ["frozen", None]
     (kept,) = (run.path / "evaluations").iterdir()
     assert json.loads(kept.read_text()) == data
 
@@ -63,3 +75,16 @@ def test_the_agent_plays_under_interventions_beside_the_intact_one(rl_abn: Comma
 def test_an_agent_without_maps(mistake: Callable[..., str]) -> None:
     said = mistake("eval", str(untrained("ppo_cnn").path), "--intervention", "zero")
     assert said == "expected an agent with attention maps, got 'ppo_cnn', which has none to change"
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_blind_control_by_choice(rl_abn: Command, mistake: Callable[..., str]) -> None:
+    run = untrained("ppo_cnn")
+    words = ("eval", str(run.path), "--max-steps", "4", "--device", "cpu")
+    out = rl_abn(*words, "--episodes", "2", "--blind", "both").out
+    assert "blind: frozen" in out
+    assert "blind: swapped" in out
+    assert "map reliance" not in out
+    assert "blind" not in rl_abn(*words, "--episodes", "2", "--blind", "none").out
+    said = mistake(*words, "--episodes", "1", "--blind", "swapped")
+    assert said == "expected 2 games or more to swap their screens, got 1"

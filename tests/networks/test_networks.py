@@ -9,6 +9,8 @@ PLACES = [(name, size) for name, network in NETWORKS.items() for size in network
 SHAPES = {
     ("nature", 9): (64, 9, 9),
     ("nature", 7): (64, 7, 7),
+    ("nature_wide", 9): (128, 9, 9),
+    ("nature_wide", 7): (128, 7, 7),
     ("impala", 21): (32, 21, 21),
     ("impala", 11): (32, 11, 11),
     ("mask_a3c", 10): (64, 10, 10),
@@ -116,3 +118,22 @@ def test_too_small_observations_are_refused():
     plan = NETWORKS["nature"]((4, 20, 20), 9)
     with pytest.raises(ValueError, match="too small"):
         plan.perception()
+
+
+@pytest.mark.parametrize("name", ["nature", "impala"])
+def test_a_layer_norm_follows_the_fully_connected_layer(name):
+    size = NETWORKS[name].attention_at[0]
+    perception = NETWORKS[name](SHAPE, size, layer_norm=True).perception()
+    linear, norm, _ = list(perception)[-3:]
+    assert isinstance(linear, nn.Linear)
+    assert norm.normalized_shape == (NETWORKS[name].features_dim,)
+    with pytest.raises(ValueError, match="no fully connected layer"):
+        NETWORKS["mask_a3c"]((1, 80, 80), 10, layer_norm=True)
+
+
+def test_a_wide_nature_has_twice_the_channels():
+    shapes = [
+        [p.shape[0] for p in NETWORKS[name](SHAPE, 7).extractor().parameters() if p.ndim == 4]
+        for name in ("nature", "nature_wide")
+    ]
+    assert shapes == [[32, 64, 64], [64, 128, 128]]

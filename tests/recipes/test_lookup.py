@@ -76,10 +76,10 @@ def test_an_unknown_name_gets_the_nearest(
 def test_a_name_like_no_other_gets_them_all(complaint: Complaint) -> None:
     assert complaint(lambda: load_agent("zzz")) == (
         "unknown agent 'zzz': choose one of: "
-        "a2c_abn, a2c_abn_convlstm, a2c_cnn, a2c_cnn_convlstm, a2c_hard, a2c_mask, "
+        "a2c_abn, a2c_abn_convlstm, a2c_cnn, a2c_cnn_convlstm, a2c_cnn_split, a2c_hard, a2c_mask, "
         "a2c_mask_a3c, "
         "a2c_mask_convlstm, a2c_se, a2c_soft, ppo_abn, ppo_abn_convlstm, ppo_abn_fast, ppo_cnn, "
-        "ppo_cnn_convlstm, ppo_hard, ppo_mask, ppo_mask_convlstm, ppo_se, ppo_soft"
+        "ppo_cnn_convlstm, ppo_cnn_split, ppo_hard, ppo_mask, ppo_mask_convlstm, ppo_se, ppo_soft"
     )
 
 

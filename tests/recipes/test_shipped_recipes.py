@@ -80,11 +80,13 @@ def test_every_game_has_published_scores() -> None:
 
 @pytest.mark.parametrize("name", AGENTS)
 def test_an_agent_is_what_its_name_says(name: str) -> None:
-    algorithm, form = name.split("_")[:2]
+    algorithm, form = name.removesuffix("_split").split("_")[:2]
     recipe = load_agent(name)
     assert isinstance(recipe.algorithm, {"ppo": PPO, "a2c": A2C}[algorithm])
     attention = (recipe.attention.mechanism, recipe.attention.maps, recipe.algorithm.branch_loss)
-    assert attention == FORMS[form]
+    mechanism, maps, branch_loss = FORMS[form]
+    maps = "split" if name.endswith("_split") else maps
+    assert attention == (mechanism, maps, branch_loss)
     assert recipe.network.attention_at in NETWORKS[recipe.network.extractor].attention_at
 
 
@@ -107,9 +109,13 @@ def test_ppo_has_the_published_hyperparameters(name: str) -> None:
         "max_grad_norm": 0.5,
         "adam_eps": 1e-5,
         "normalize_advantage": True,
-        "clip_reward": True,
+        "clip_reward": "sign",
         "target_kl": 0.0,
         "branch_coef": 1.0,
+        "branch_max_grad_norm": 0.0,
+        "map_area_coef": 0.0,
+        "map_entropy_coef": 0.0,
+        "map_learning_rate_factor": 1.0,
         "glimpse_coef": 1.0,
         "glimpse_ent_coef": 0.01,
     }
@@ -154,6 +160,7 @@ def test_the_agent_of_mask_a3c_differs_from_our_form_of_it_as_published() -> Non
     assert recipe.network.model_dump(exclude={"memory_size"}) == {
         "extractor": "mask_a3c",
         "attention_at": 10,
+        "layer_norm": False,
         "memory": "convlstm",
         "forget_at": "life",
     }
@@ -176,8 +183,12 @@ def test_a2c_has_the_published_hyperparameters(name: str) -> None:
         "max_grad_norm": 0.5,
         "rms_prop_eps": 1e-5,
         "normalize_advantage": False,
-        "clip_reward": True,
+        "clip_reward": "sign",
         "branch_coef": 1.0,
+        "branch_max_grad_norm": 0.0,
+        "map_area_coef": 0.0,
+        "map_entropy_coef": 0.0,
+        "map_learning_rate_factor": 1.0,
         "glimpse_coef": 1.0,
         "glimpse_ent_coef": 0.01,
     }
@@ -192,6 +203,11 @@ def test_baselines_differ_in_attention_and_branch_alone(algorithm: str) -> None:
         "attention.maps",
         "network.attention_at",
     }
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "a2c"])
+def test_the_fair_baseline_of_a_mask_differs_in_the_mask_alone(algorithm: str) -> None:
+    assert differences(f"{algorithm}_cnn_split", f"{algorithm}_mask") == {"attention.mechanism"}
 
 
 @pytest.mark.parametrize("form", ["cnn", "abn", "mask"])

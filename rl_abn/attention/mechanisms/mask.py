@@ -14,5 +14,5 @@ class MaskAttention(AttentionBranch):
     def gate(
         self, features: Float[Tensor, "B C h w"], attention_map: Float[Tensor, "B 1 h w"]
     ) -> Float[Tensor, "B C h w"]:
-        """Returns M · F, [B, C, h, w]."""
-        return features * attention_map
+        """Returns M · F, [B, C, h, w]; of unit mean it is M / mean(M) · F."""
+        return self.multiply(features, self.strength(attention_map))

@@ -18,7 +18,7 @@ from rl_abn.attention.mechanism import (
 class NoAttention(Mechanism):
     """Makes no map and returns the features as they are."""
 
-    abilities: ClassVar[Abilities] = Abilities(maps=None, splits=False)
+    abilities: ClassVar[Abilities] = Abilities(maps=None)
 
     def __init__(self, site: AttentionSite) -> None:
         super().__init__()

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 
 from rl_abn.attention.mechanism import Mechanism
+from rl_abn.attention.mechanisms.bottleneck import BottleneckAttention
 from rl_abn.attention.mechanisms.hard import HardAttention
 from rl_abn.attention.mechanisms.mask import MaskAttention
 from rl_abn.attention.mechanisms.none import NoAttention
@@ -98,6 +99,7 @@ MECHANISMS = MechanismRegistry(
     {
         "residual": ResidualAttention,
         "mask": MaskAttention,
+        "bottleneck": BottleneckAttention,
         "se": SqueezeExcitation,
         "soft": SoftAttention,
         "hard": HardAttention,
@@ -131,5 +133,14 @@ def mechanism_options(name: str) -> dict[str, object]:
 
 
 def _options(mechanism: type) -> dict[str, object]:
-    parameters = inspect.signature(mechanism).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+    """Returns keyword-only arguments; a class that passes `**others` on has its parent's too."""
+    options: dict[str, object] = {}
+    for cls in mechanism.__mro__:
+        if "__init__" not in vars(cls):
+            continue
+        parameters = inspect.signature(cls).parameters.values()
+        own = {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+        options = {**own, **options}
+        if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
+            break
+    return options

@@ -14,5 +14,8 @@ class ResidualAttention(AttentionBranch):
     def gate(
         self, features: Float[Tensor, "B C h w"], attention_map: Float[Tensor, "B 1 h w"]
     ) -> Float[Tensor, "B C h w"]:
-        """Returns (1 + M) · F, [B, C, h, w]."""
-        return features + features * attention_map
+        """Returns (1 + M) · F, [B, C, h, w]; of unit mean it is (1 + M) / mean(1 + M) · F."""
+        strength = self.strength(attention_map)
+        if self.unit_mean:
+            return self.multiply(features, 1 + strength)
+        return features + self.multiply(features, strength)

@@ -73,7 +73,7 @@ def add(commands: Subparsers) -> None:
     add_interventions(
         parser,
         "let the network drive with changed maps too: zero, uniform, inverted, shuffled, "
-        "frozen or all",
+        "shifted, time_average, swap, frozen or all",
     )
     parser.add_argument(
         "--five-actions",

@@ -42,7 +42,8 @@ def add(commands: Subparsers) -> None:
     )
     add_interventions(
         parser,
-        "ask the network with changed maps too: zero, uniform, inverted, shuffled or all",
+        "ask the network with changed maps too: zero, uniform, inverted, shuffled, "
+        "shifted, time_average, swap or all",
     )
     add_epoch(parser)
     add_seed(parser, "samples and shuffled maps")

@@ -28,17 +28,35 @@ class A2CObjective:
     ent_coef: float
     vf_coef: float
 
-    def policy_loss(self, log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor) -> Tensor:
-        """Computes the policy-gradient loss; the old log-probabilities play no part."""
+    def policy_loss(
+        self,
+        log_prob: Tensor,
+        old_log_prob: Tensor,
+        advantages: Tensor,
+        *,
+        off_policy: bool = False,
+    ) -> Tensor:
+        """Computes the policy-gradient loss; the old log-probabilities matter off policy only.
+
+        There the advantages are weighted by the probability ratio, at most 1 (V-trace's ρ;
+        Espeholt et al., ICML 2018, section 4.1).
+        """
+        if off_policy:
+            ratio = (log_prob.detach() - old_log_prob).exp()
+            advantages = advantages * ratio.clamp(max=1.0)
         return -(advantages * log_prob).mean()
 
-    def actor_critic(self, logits: Tensor, value: Tensor, old_log_prob: Tensor) -> LossTerms:
+    def actor_critic(
+        self, logits: Tensor, value: Tensor, old_log_prob: Tensor, *, off_policy: bool = False
+    ) -> LossTerms:
         """Computes L_policy + vf_coef * L_value - ent_coef * H (Mnih et al. 2016, section 4)."""
         samples = self.samples
         log_prob = distributions.log_prob(logits, samples.actions)
         entropy = distributions.entropy(logits).mean()
         value_loss = F.mse_loss(value, samples.returns)
-        policy_loss = self.policy_loss(log_prob, old_log_prob, samples.advantages)
+        policy_loss = self.policy_loss(
+            log_prob, old_log_prob, samples.advantages, off_policy=off_policy
+        )
         loss = policy_loss + self.vf_coef * value_loss - self.ent_coef * entropy
         return loss, {
             "policy_loss": policy_loss,
@@ -58,11 +76,10 @@ class AttentionA2C(AttentionOnPolicy, A2C):
 
     def train(self) -> None:
         """Updates the policy on the rollout: one gradient step over all of it."""
-        self.policy.set_training_mode(True)
-        self._update_learning_rate(self.policy.optimizer)
+        self.begin_update()
         metrics = MeanMetrics()
         metrics.add(**self.accumulate_gradients(None))
-        self.step_optimizer()
+        metrics.add(**self.step_optimizer())
         self.log_update(metrics)
 
     def objective(self, samples: RolloutSamples, *settings: Tensor) -> A2CObjective:

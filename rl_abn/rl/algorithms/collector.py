@@ -12,6 +12,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from rl_abn.networks import forget
+from rl_abn.rl.algorithms.reward_scale import RewardScale
 from rl_abn.rl.algorithms.rollout_buffer import AttentionRolloutBuffer
 from rl_abn.rl.envs.env_parts import Part, env_parts_of
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
@@ -54,7 +55,7 @@ class Collector:
         act: How it acts.
         ranks: The processes that train together; `env` has this one's games.
         gamma: Discount.
-        clip_reward: Whether the buffer gets the sign of the rewards (Mnih et al. 2015).
+        reward_scale: What is made of the rewards.
 
     Attributes:
         observations: Those to act on next, [N, C, H, W].
@@ -69,14 +70,14 @@ class Collector:
         *,
         ranks: Ranks,
         gamma: float,
-        clip_reward: bool,
+        reward_scale: RewardScale,
     ) -> None:
         self.env = env
         self.policy = policy
         self.act = act
         self.ranks = ranks
         self.gamma = gamma
-        self.clip_reward = clip_reward
+        self.reward_scale = reward_scale
         self._parts = env_parts_of(env)
 
     def start(self, observations: np.ndarray) -> None:
@@ -132,6 +133,7 @@ class Collector:
             if not self._end_step(buffer, outcomes, on_step, pause):
                 self._stop(seen, ahead=())
                 return False
+            self._scale_rewards(buffer)
             self._bootstrap_truncations(buffer)
         self._keep(seen)
         buffer.write_recorded()
@@ -179,9 +181,13 @@ class Collector:
         with pause():
             if not on_step(rewards, dones, infos):
                 return False
-        buffer.add_step(np.sign(rewards) if self.clip_reward else rewards, self.episode_starts)
+        buffer.add_step(rewards, self.episode_starts)
         self.episode_starts = dones
         return True
+
+    def _scale_rewards(self, buffer: AttentionRolloutBuffer) -> None:
+        dones = torch.cat([buffer.episode_starts[1:], torch.from_numpy(self.episode_starts)[None]])
+        buffer.rewards.copy_(self.reward_scale(buffer.rewards, dones))
 
     def _bootstrap_truncations(self, buffer: AttentionRolloutBuffer) -> None:
         """Adds the value of the last observation to the last reward of games that were cut off.

@@ -20,6 +20,7 @@ from rl_abn.rl.algorithms.advantages import explained_variance
 from rl_abn.rl.algorithms.collector import Collector
 from rl_abn.rl.algorithms.losses import AuxiliaryLoss, LossTerms, Objective, default_losses
 from rl_abn.rl.algorithms.minibatch_threads import MinibatchThreads
+from rl_abn.rl.algorithms.reward_scale import RewardForm, RewardScale, reward_form
 from rl_abn.rl.algorithms.rollout_buffer import AttentionRolloutBuffer, RolloutSamples
 from rl_abn.rl.envs.env_parts import PartitionedVecEnv
 from rl_abn.rl.envs.seeded_vec_env import SeededVecEnv
@@ -41,7 +42,10 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         env: The games; rewards may be raw.
         auxiliary_losses: What is learned besides; None is what the policy's attention needs
             (`default_losses`).
-        clip_reward: Whether to learn from the sign of the rewards (Mnih et al. 2015).
+        clip_reward: A `RewardForm`: learn from the rewards' "sign", from the rewards over the
+            standard deviation of returns, or from them as they are; True is "sign".
+        branch_max_grad_norm: The attention mechanism's gradients are clipped to this norm apart
+            from the others'; None clips all together.
         sequence_length: Steps of a game that an agent with memory learns from at once; None is the
             whole rollout for those and one step for others.
         ranks: The processes that train together; `env` has this one's games.
@@ -63,7 +67,8 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         env: Any,
         *,
         auxiliary_losses: Sequence[AuxiliaryLoss] | None = None,
-        clip_reward: bool = False,
+        clip_reward: RewardForm | bool = "none",
+        branch_max_grad_norm: float | None = None,
         sequence_length: int | None = None,
         ranks: Ranks | None = None,
         **kwargs: Any,
@@ -71,7 +76,8 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         self.ranks = ranks or Ranks()
         if auxiliary_losses is not None:
             self.auxiliary_losses = list(auxiliary_losses)
-        self.clip_reward = clip_reward
+        self.clip_reward = reward_form(clip_reward)
+        self.branch_max_grad_norm = branch_max_grad_norm
         self.sequence_length = sequence_length
         kwargs.setdefault("rollout_buffer_class", AttentionRolloutBuffer)
         super().__init__(policy, env, **kwargs)
@@ -144,7 +150,9 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
             self._act,
             ranks=self.ranks,
             gamma=self.gamma,
-            clip_reward=self.clip_reward,
+            reward_scale=RewardScale(
+                self.clip_reward, self.gamma, self.policy.return_moments, self.ranks
+            ),
         )
         self._collector.start(observations)
 
@@ -263,12 +271,71 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
             terms |= named
         return loss, {"loss": loss, **terms}
 
-    def step_optimizer(self) -> None:
-        """Takes one step down the gradients of all ranks, their norm clipped."""
+    def step_optimizer(self) -> dict[str, Tensor]:
+        """Takes one step down the gradients of all ranks, their norm clipped.
+
+        Returns:
+            The norm of the agent's gradients, and the share of them that clipping leaves.
+        """
         self.ranks.average_gradients(self.policy.parameters())
-        nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+        apart = self.policy.mechanism_parameters() if self.branch_max_grad_norm else []
+        terms = {}
+        if self.branch_max_grad_norm and apart:
+            norm = nn.utils.clip_grad_norm_(apart, self.branch_max_grad_norm)
+            terms["branch_grad_norm"] = norm
+        known = set(map(id, apart))
+        rest = [p for p in self.policy.parameters() if id(p) not in known]
+        norm = nn.utils.clip_grad_norm_(rest, self.max_grad_norm)
+        terms |= {"grad_norm": norm, "grad_share_kept": (self.max_grad_norm / norm).clamp(max=1.0)}
         self.policy.optimizer.step()
         self._n_updates += 1
+        return terms
+
+    def trunk_gradients(self, count: int) -> dict[str, float]:
+        """Computes how hard each loss pulls the layers before the attention, on one minibatch.
+
+        Args:
+            count: Steps of the rollout it is computed on, at most.
+
+        Returns:
+            Norms of the trunk's gradients: of the algorithm's own loss, "agent", and of the
+            auxiliary losses together, "auxiliary", where there are any that reach the trunk.
+        """
+        indices = self.rollout_buffer.spread(count)
+        samples = self.rollout_buffer.samples(indices)
+        output, _ = self.policy.attend(
+            samples.observations,
+            samples.state,
+            reset_mask=samples.reset_mask,
+            glimpses=samples.old.glimpse,
+        )
+        objective = self.objective(samples, *self.objective_settings())
+        own, _ = objective.actor_critic(output.action_logits, output.value, samples.old.log_prob)
+        others = [
+            loss(self.policy, output, samples, objective)[0] for loss in self.auxiliary_losses
+        ]
+        parameters = list(self.policy.features_extractor.parameters())
+        norms = {}
+        for name, losses in (("agent", [own]), ("auxiliary", others)):
+            total = sum(losses, torch.zeros((), device=self.device))
+            if total.requires_grad:
+                found = torch.autograd.grad(total, parameters, retain_graph=True, allow_unused=True)
+                squares = [gradient.square().sum() for gradient in found if gradient is not None]
+                norms[name] = torch.stack(squares).sum().sqrt().item() if squares else 0.0
+        return norms
+
+    def objective_settings(self) -> tuple[Tensor, ...]:
+        """Returns what else the algorithm's loss takes now."""
+        return ()
+
+    def begin_update(self) -> None:
+        """Sets the learning rates and the weights of the losses to those of now."""
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        for group in self.policy.optimizer.param_groups:
+            group["lr"] *= group.get("lr_factor", 1.0)
+        for loss in self.auxiliary_losses:
+            loss.begin_update(self._current_progress_remaining, self.device)
 
     def log_update(self, metrics: MeanMetrics) -> None:
         """Records the means of an update's loss terms and how well the values fitted."""

@@ -32,19 +32,34 @@ class PPOObjective:
     ent_coef: float
     vf_coef: float
 
-    def policy_loss(self, log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor) -> Tensor:
-        """Computes the clipped surrogate, negated (Schulman et al. 2017, eq. 7)."""
+    def policy_loss(
+        self,
+        log_prob: Tensor,
+        old_log_prob: Tensor,
+        advantages: Tensor,
+        *,
+        off_policy: bool = False,
+    ) -> Tensor:
+        """Computes the clipped surrogate, negated (Schulman et al. 2017, eq. 7).
+
+        Its ratio corrects for actions of another policy as it does for those of an older one.
+        """
+        del off_policy
         ratio = (log_prob - old_log_prob).exp()
         clipped = ratio.clamp(1 - self.clip_range, 1 + self.clip_range)
         return -torch.min(advantages * ratio, advantages * clipped).mean()
 
-    def actor_critic(self, logits: Tensor, value: Tensor, old_log_prob: Tensor) -> LossTerms:
+    def actor_critic(
+        self, logits: Tensor, value: Tensor, old_log_prob: Tensor, *, off_policy: bool = False
+    ) -> LossTerms:
         """Computes L_clip + vf_coef * L_value - ent_coef * H (eq. 9); the ratio starts at 1."""
         samples = self.samples
         log_prob = distributions.log_prob(logits, samples.actions)
         entropy = distributions.entropy(logits).mean()
         value_loss = F.mse_loss(value, samples.returns)
-        policy_loss = self.policy_loss(log_prob, old_log_prob, samples.advantages)
+        policy_loss = self.policy_loss(
+            log_prob, old_log_prob, samples.advantages, off_policy=off_policy
+        )
         loss = policy_loss + self.vf_coef * value_loss - self.ent_coef * entropy
         with torch.no_grad():
             log_ratio = log_prob - old_log_prob
@@ -74,17 +89,15 @@ class AttentionPPO(AttentionOnPolicy, PPO):
         >>> from rl_abn.rl import AleVecEnv, AttentionPolicy, AttentionPPO
         >>> recipe = load_env("pong")
         >>> env = AleVecEnv(recipe.game, recipe.protocol["legacy"], n_envs=2)
-        >>> model = AttentionPPO(AttentionPolicy, env, n_steps=8, batch_size=16, clip_reward=True)
+        >>> model = AttentionPPO(AttentionPolicy, env, n_steps=8, batch_size=16, clip_reward="sign")
         >>> model.learn(16).num_timesteps
         16
     """
 
     def train(self) -> None:
         """Updates the policy on the rollout: `n_epochs` passes in minibatches."""
-        self.policy.set_training_mode(True)
-        self._update_learning_rate(self.policy.optimizer)
-        clip_range: float = self.clip_range(self._current_progress_remaining)  # type: ignore[operator]
-        clip = torch.tensor(clip_range, device=self.device)
+        self.begin_update()
+        (clip,) = self.objective_settings()
         metrics = MeanMetrics()
         epochs = (self.rollout_buffer.shuffled(self.batch_size) for _ in range(self.n_epochs))
         for indices in chain.from_iterable(epochs):
@@ -94,9 +107,14 @@ class AttentionPPO(AttentionOnPolicy, PPO):
                 approx_kl = self.ranks.mean_(terms["approx_kl"].clone())
                 if approx_kl > 1.5 * self.target_kl:
                     break
-            self.step_optimizer()
+            metrics.add(**self.step_optimizer())
         self.log_update(metrics)
-        self.logger.record("train/clip_range", clip_range)
+        self.logger.record("train/clip_range", float(clip))
+
+    def objective_settings(self) -> tuple[Tensor]:
+        """Returns the clip range of now."""
+        clip_range: float = self.clip_range(self._current_progress_remaining)  # type: ignore[operator]
+        return (torch.tensor(clip_range, device=self.device),)
 
     def objective(self, samples: RolloutSamples, *settings: Tensor) -> PPOObjective:
         """Returns the loss on a minibatch; the one setting is the clip range."""

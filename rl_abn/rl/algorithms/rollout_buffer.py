@@ -305,11 +305,19 @@ class AttentionRolloutBuffer(RolloutBuffer):
         Returns:
             Observations [n, C, H, W], first steps of sequences, and the memory.
         """
-        spread = torch.linspace(0, self.n_sequences - 1, min(count, self.n_sequences)).long()
-        steps = self._steps_of(spread.to(self.device))[0]
+        steps = self._steps_of(self._spread_sequences(count))[0]
         observations = self.observations.flatten(0, 1).index_select(0, steps)
         state = self._states_before(steps) if self.states else None
         return observations.permute(0, 3, 1, 2), state
+
+    def spread(self, count: int) -> Tensor:
+        """Returns the numbers of up to `count` steps, int64 [B], in sequences spread evenly."""
+        sequences = self._spread_sequences(max(count // self.sequence_length, 1))
+        return self._steps_of(sequences).flatten()
+
+    def _spread_sequences(self, count: int) -> Tensor:
+        spread = torch.linspace(0, self.n_sequences - 1, min(count, self.n_sequences)).long()
+        return spread.to(self.device)
 
     def _steps_of(self, sequences: Tensor) -> Tensor:
         """Returns the numbers of the steps, [L, k], of sequences [k], counted like steps."""

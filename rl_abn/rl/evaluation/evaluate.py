@@ -18,10 +18,13 @@ from rl_abn.estimates import Estimate, mean
 from rl_abn.progress import ProgressReport
 from rl_abn.recipes import AnyEnvRecipe
 from rl_abn.rl.envs.make import AnyProtocol, AnyVecEnv, make_vec_env, protocols_of
+from rl_abn.rl.evaluation.blind import BlindPlayer
 from rl_abn.rl.evaluation.episodes import GameResult, play_games
 from rl_abn.rl.evaluation.interventions import InterventionSpec
 from rl_abn.rl.evaluation.players import AgentPlayer, Player, RandomPlayer
+from rl_abn.rl.evaluation.reliance import map_reliance
 from rl_abn.rl.evaluation.scores import Difference, difference, human_normalised, interquartile_mean
+from rl_abn.rl.evaluation.state_bank import RecordingPlayer
 from rl_abn.rl.training.build import load_policy, training_protocol
 from rl_abn.runs import CheckpointChoice, Run, write_output
 from rl_abn.seeds import derive_seeds
@@ -47,6 +50,7 @@ class Evaluation(NamedTuple):
         seed: Of the games.
         intervention: The intervention on the agent's maps; None for none.
         intervened_maps: Names of the maps it replaced.
+        blind: What the agent was shown instead of its game, a `Blindness`; None for its game.
         difference: Of the mean to the intact agent's; None for the intact agent itself.
     """
 
@@ -62,6 +66,7 @@ class Evaluation(NamedTuple):
     seed: int
     intervention: str | None = None
     intervened_maps: tuple[str, ...] = ()
+    blind: str | None = None
     difference: Difference | None = None
 
     @property
@@ -197,8 +202,10 @@ class RunEvaluation(NamedTuple):
         run: The run folder.
         step: The checkpoint's step.
         evaluations: Of the intact agent, then under each intervention in the order given, then of
-            the random player if it played.
+            the blind agent and the random player if they played.
         max_steps: Agent steps after which games were cut off; None for the protocol's cap.
+        map_reliance: By what the maps were replaced with on positions of the intact agent's games:
+            KL of its own policy to the policy then, in nats; empty for an agent without maps.
     """
 
     game: str
@@ -206,6 +213,7 @@ class RunEvaluation(NamedTuple):
     step: int
     evaluations: list[Evaluation]
     max_steps: int | None = None
+    map_reliance: dict[str, Estimate] = {}  # noqa: RUF012 - never changed
 
     @property
     def intact(self) -> Evaluation:
@@ -221,7 +229,21 @@ class RunEvaluation(NamedTuple):
     def random(self) -> Evaluation | None:
         """The random player's evaluation, or None."""
         last = self.evaluations[-1]
-        return None if last is self.intact or last.intervention is not None else last
+        is_agent = last is self.intact or last.intervention is not None or last.blind is not None
+        return None if is_agent else last
+
+    @property
+    def blind(self) -> list[Evaluation]:
+        """The evaluations of the blind agent."""
+        return [e for e in self.evaluations if e.blind is not None]
+
+    @property
+    def sees(self) -> bool | None:
+        """Whether every blind self scores less, by an interval that excludes 0; None if unknown."""
+        differences = [e.difference for e in self.blind if e.difference is not None]
+        if not differences or any(d.high is None for d in differences):
+            return None
+        return all(d.high is not None and d.high < 0 for d in differences)
 
     @property
     def beats_random(self) -> bool | None:
@@ -244,7 +266,11 @@ class RunEvaluation(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """Returns plain data for JSON."""
-        return {**self._asdict(), "evaluations": [e.as_json() for e in self.evaluations]}
+        return {
+            **self._asdict(),
+            "evaluations": [e.as_json() for e in self.evaluations],
+            "map_reliance": {name: kl._asdict() for name, kl in self.map_reliance.items()},
+        }
 
     def save(self, run: Run) -> Path:
         """Writes the evaluation into the run's evaluations/ and returns the file."""
@@ -257,6 +283,8 @@ class RunEvaluation(NamedTuple):
             # All labels together could exceed the longest possible file name.
             labels = " ".join(sorted(e.player for e in self.intervened))
             name += f"-interventions-{sha256(labels.encode()).hexdigest()[:8]}"
+        if self.blind:
+            name += "-blind-" + "-".join(str(e.blind) for e in self.blind)
         path = run.path / "evaluations" / f"{name}.json"
         write_output(path, self.as_json())
         return path
@@ -269,6 +297,7 @@ def evaluate_run(
     protocol: str | None = None,
     greedy: bool = False,
     interventions: Sequence[InterventionSpec] = (),
+    blind: Sequence[str] = (),
     with_random: bool = False,
     max_steps: int | None = None,
     step: CheckpointChoice = None,
@@ -284,6 +313,7 @@ def evaluate_run(
         protocol: The protocol's name; None is the one the agent was trained under.
         greedy: Whether the agent takes the most probable actions.
         interventions: The agent also plays under each of these.
+        blind: The agent also plays blind in each of these ways, each a `Blindness`.
         with_random: Whether a random player plays as many games.
         max_steps: Cuts games off after this many agent steps, if the protocol's cap is not shorter.
         step: The checkpoint's step, or "best"; None is the newest.
@@ -294,14 +324,18 @@ def evaluate_run(
     Raises:
         RlAbnError: If the checkpoint or the protocol cannot be used.
     """
+    if "swapped" in blind and n_games < 2:
+        raise RlAbnError(f"expected 2 games or more to swap their screens, got {n_games}")
     recipe = run.recipe
     checkpoint = run.checkpoint(step)
     policy = load_policy(run, checkpoint, device_of(device))
     agent = partial(AgentPlayer, policy=policy, greedy=greedy, seed=seed)
-    players: list[tuple[Player, InterventionSpec | None]] = [(agent(recipe.agent_name), None)]
+    intact = RecordingPlayer(agent(recipe.agent_name))
+    players: list[tuple[Player, InterventionSpec | None]] = [(intact, None)]
     players += [
         (agent(spec.label, intervention=spec.make(policy, seed)), spec) for spec in interventions
     ]
+    players += [(BlindPlayer(agent(recipe.agent_name), how), None) for how in blind]
     if with_random:
         players.append((RandomPlayer(policy.n_actions, seed=seed), None))
     evaluations: list[Evaluation] = []
@@ -322,7 +356,15 @@ def evaluate_run(
                 intervention=spec.intervention,
                 intervened_maps=policy.map_names if spec.map_name is None else (spec.map_name,),
             )
+        if isinstance(player, BlindPlayer):
+            evaluation = evaluation._replace(blind=player.how)
         evaluations.append(evaluation.compared_to(evaluations[0]) if evaluations else evaluation)
+    reliance = map_reliance(policy, intact.bank(), seed) if policy.map_names else None
     return RunEvaluation(
-        recipe.env.game.title, str(run.path), checkpoint.step, evaluations, max_steps
+        recipe.env.game.title,
+        str(run.path),
+        checkpoint.step,
+        evaluations,
+        max_steps,
+        {} if reliance is None else reliance.estimates(seed),
     )

@@ -21,7 +21,9 @@ from rl_abn.attention import (
     no_answer,
     override_map,
 )
+from rl_abn.attention.fp32 import in_fp32
 from rl_abn.networks import Lstm, RecurrentAttention
+from rl_abn.networks.impala import ResidualBlock, Stage
 from rl_abn.networks.recurrent_attention import N_COORDINATES
 from rl_abn.rl.policies.outputs import PolicyOutput, PolicyState
 from rl_abn.rl.policies.sb3_policy import Sb3AttentionPolicy
@@ -100,6 +102,7 @@ class AttentionPolicy(Sb3AttentionPolicy):
             features_extractor_kwargs={
                 "network": self.settings.extractor,
                 "attention_at": self.settings.attention_at,
+                "layer_norm": self.settings.layer_norm,
             },
             normalize_images=observation_space.dtype == np.uint8,
             optimizer_class=optimizer_class,
@@ -121,6 +124,17 @@ class AttentionPolicy(Sb3AttentionPolicy):
     def glimpse_baseline(self) -> Tensor:
         """The moving mean of returns that sampled glimpses are judged by, []."""
         return self.place_baseline  # its name in checkpoints
+
+    @property
+    def return_moments(self) -> Tensor | None:
+        """The moments of the returns, [3], where rewards are scaled by them."""
+        return self._buffers.get("reward_moments")
+
+    def mechanism_parameters(self) -> list[nn.Parameter]:
+        """Returns the weights of the attention mechanism, with the body of its branch."""
+        module = self.attention_branch if self.gaze is None else self.gaze.glimpses
+        assert module is not None
+        return list(module.parameters())
 
     def initial_state(self, n: int) -> PolicyState:
         """Returns the memory of n games at their start; None for an agent without memory."""
@@ -161,19 +175,53 @@ class AttentionPolicy(Sb3AttentionPolicy):
         Raises:
             ValueError: If the override does not fit the maps.
         """
+        features = self.extract(obs)
+        return self.attend_features(features, state, map_override, reset_mask, glimpses)
+
+    def extract(self, obs: Tensor) -> Tensor:
+        """Computes the features that attention attaches to, [B, channels, h, w], of observations.
+
+        Args:
+            obs: As `attend` takes them.
+        """
         with self.compute.autocast(obs.device):
             images = self.compute.images(obs, normalize=self.normalize_images)
-            features = self.features_extractor(images)
+            features: Tensor = self.features_extractor(images)
+        return features
+
+    def attend_features(
+        self,
+        features: Tensor,
+        state: PolicyState = None,
+        map_override: MapOverride | None = None,
+        reset_mask: Tensor | None = None,
+        glimpses: Tensor | GlimpseSampler | None = None,
+    ) -> tuple[PolicyOutput, PolicyState]:
+        """Computes everything after the trunk: `attend`, of what `extract` made of observations.
+
+        Args:
+            features: [B, channels, h, w].
+            state: As in `attend`.
+            map_override: As in `attend`.
+            reset_mask: As in `attend`.
+            glimpses: As in `attend`.
+
+        Raises:
+            ValueError: If the override does not fit the maps.
+        """
+        with self.compute.autocast(features.device):
             if self.gaze is None:
                 perceived = self._perceive(features, state, map_override, reset_mask)
             else:
                 perceived = self._glimpse(features, state, map_override, reset_mask, glimpses)
-            action_logits = self.action_net(perceived.latents[0])
-            value = self.value_net(perceived.latents[-1])
+        # In bfloat16 an answer would have three digits.
+        with in_fp32(features.device):
+            action_logits = self.action_net(perceived.latents[0].float())
+            value = self.value_net(perceived.latents[-1].float())
         answer = perceived.attention.logits.float() if self.settings.answers else None
         return PolicyOutput(
-            action_logits=action_logits.float(),
-            value=value.float().squeeze(-1),
+            action_logits=action_logits,
+            value=value.squeeze(-1),
             map=perceived.attention.map.float(),
             evidence=perceived.attention.evidence.float(),
             branch_logits=None if answer is None else answer[:, :-1],
@@ -233,7 +281,7 @@ class AttentionPolicy(Sb3AttentionPolicy):
         # SB3 keeps the shared extractor under three names; saved once is enough.
         del self.pi_features_extractor, self.vf_features_extractor
         settings, plan = self.settings, self.features_extractor.plan
-        channels = self.features_extractor.out_shape[0]
+        channels, *map_size = self.features_extractor.out_shape
         abilities, has_lstm = settings.abilities, settings.memory == "lstm"
         n_maps = len(settings.map_names)
         mechanism = partial(MECHANISMS[settings.mechanism], **settings.mechanism_options)
@@ -246,10 +294,11 @@ class AttentionPolicy(Sb3AttentionPolicy):
                     n_maps=n_maps,
                     n_outputs=self.n_actions + 1 if settings.answers else 0,
                     body=partial(plan.branch_body, channels),
+                    map_size=(map_size[0], map_size[1]),
                 )
             )
         )
-        n_stages = 0 if abilities.queries else max(n_maps, 1)
+        n_stages = 0 if abilities.queries else 1 + (settings.maps == "split")
         self.before_gates = nn.ModuleList(plan.before_gate(channels) for _ in range(n_stages))
         self.perceptions = nn.ModuleList(plan.perception() for _ in range(n_stages))
         self.feature_memory = Lstm(channels, channels, 3) if settings.memory == "convlstm" else None
@@ -265,6 +314,8 @@ class AttentionPolicy(Sb3AttentionPolicy):
             self.gaze = RecurrentAttention(queried, channels, settings.memory_size)
         if abilities.samples:
             self.register_buffer("place_baseline", torch.zeros(()))
+        if settings.keeps_return_moments:
+            self.register_buffer("reward_moments", torch.zeros(3, dtype=torch.float64))
         self.features_dim = settings.memory_size if has_lstm else plan.features_dim
         self.action_net = nn.Linear(self.features_dim, self.n_actions)
         self.value_net = nn.Linear(self.features_dim, 1)
@@ -276,10 +327,22 @@ class AttentionPolicy(Sb3AttentionPolicy):
             *self.perceptions,
         )
         self.optimizer = self.optimizer_class(
-            self.parameters(),
+            self._parameter_groups(),
             lr=lr_schedule(1),  # type: ignore[call-arg]
             **self.optimizer_kwargs,
         )
+
+    def _parameter_groups(self) -> list[Any]:
+        """Returns all weights, those of the map layers apart where they learn at their own rate."""
+        factor = self.settings.map_learning_rate_factor
+        mechanism = self.attention_branch if self.gaze is None else self.gaze.glimpses
+        assert mechanism is not None
+        apart = [] if factor == 1.0 else list(mechanism.map_parameters())
+        if not apart:
+            return list(self.parameters())
+        known = set(map(id, apart))
+        rest = [parameter for parameter in self.parameters() if id(parameter) not in known]
+        return [{"params": rest}, {"params": apart, "lr_factor": factor}]
 
     def _initialise(self) -> None:
         """Orthogonal weights; small ones where an even policy and an even map should begin."""
@@ -303,6 +366,9 @@ class AttentionPolicy(Sb3AttentionPolicy):
         for module in self.modules():
             if isinstance(module, Lstm):
                 module.keep_by_default()
+            if isinstance(module, ResidualBlock | Stage):
+                module.start_small()
+        mechanism.set_own_start()
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {

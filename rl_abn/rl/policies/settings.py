@@ -18,15 +18,21 @@ class PolicySettings:
     Attributes:
         extractor: A name in `NETWORKS`.
         attention_at: Map size for 84x84 observations; None takes the network's default.
+        layer_norm: Whether the fully connected layer's outputs are normalised.
         mechanism: A name in `MECHANISMS`.
         mechanism_options: The mechanism's own options.
-        maps: "shared" gives actor and critic one map, "split" one each.
+        maps: "shared" gives actor and critic one map, "split" one each, and a perception stage
+            each; without attention that is what is left of it.
         branch_answers: Whether the mechanism states a policy and a value of its own, if it can.
         memory: A name in `MEMORIES`: "none", "convlstm" on the features, or "lstm" after every
             perception stage. A mechanism that needs a query needs "lstm", which takes the place of
             the stage. stable-baselines3's own algorithms train agents without memory only.
         memory_size: Size of an "lstm"; a "convlstm" has the features' channels.
         forget_at: Whether memory is emptied at the end of a "game", or at every lost "life".
+        map_learning_rate_factor: Learning rate of the layers that make the maps, as a factor of the
+            others'.
+        keeps_return_moments: Whether the weights have a buffer with the moments of the returns,
+            which rewards are scaled by.
         precision: "fp32" or "bf16".
         compiled: Whether `torch.compile` compiles the network's parts.
         graphs: Whether a GPU replays recorded CUDA graphs; nothing changes on a CPU.
@@ -37,6 +43,7 @@ class PolicySettings:
 
     extractor: str = "nature"
     attention_at: int | None = None
+    layer_norm: bool = False
     mechanism: str = "residual"
     mechanism_options: Mapping[str, Any] = field(default_factory=dict)
     maps: str = "shared"
@@ -44,6 +51,8 @@ class PolicySettings:
     memory: str = "none"
     memory_size: int = 256
     forget_at: str = "game"
+    map_learning_rate_factor: float = 1.0
+    keeps_return_moments: bool = False
     precision: Precision = "fp32"
     compiled: bool = False
     graphs: bool = False
@@ -55,7 +64,7 @@ class PolicySettings:
         expect("maps", self.maps, ("shared", "split"))
         expect("memory", self.memory, MEMORIES)
         expect("forget_at", self.forget_at, ("game", "life"))
-        if self.maps == "split" and self.abilities.maps and not self.abilities.splits:
+        if self.maps == "split" and not self.abilities.splits:
             raise ValueError(
                 f"expected maps='shared' with mechanism='{self.mechanism}', got 'split'"
             )
@@ -67,7 +76,7 @@ class PolicySettings:
     @property
     def abilities(self) -> Abilities:
         """What the mechanism can do and needs."""
-        return MECHANISMS[self.mechanism].abilities
+        return MECHANISMS[self.mechanism].abilities_with(**self.mechanism_options)
 
     @property
     def answers(self) -> bool:

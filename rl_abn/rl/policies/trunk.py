@@ -17,6 +17,7 @@ class TrunkExtractor(BaseFeaturesExtractor):
         observation_space: [C, H, W].
         network: A name in `NETWORKS`.
         attention_at: Map size for 84x84 observations; None takes the network's default.
+        layer_norm: Whether the fully connected layer's outputs are normalised.
 
     Raises:
         ValueError: If observations are no pictures, or too small for the network.
@@ -27,12 +28,14 @@ class TrunkExtractor(BaseFeaturesExtractor):
         observation_space: spaces.Box,
         network: str = "nature",
         attention_at: int | None = None,
+        layer_norm: bool = False,
     ) -> None:
         expect("extractor", network, NETWORKS)
         attention_at = attention_at or NETWORKS[network].attention_at[0]
         in_shape = check_pictures(observation_space)
         check_size(NETWORKS[network], in_shape, attention_at)
-        plan = NETWORKS[network](in_shape, attention_at)
+        options = {"layer_norm": True} if layer_norm else {}
+        plan = NETWORKS[network](in_shape, attention_at, **options)
         layers = plan.extractor()
         out_shape = trace_shape(layers, in_shape)
         super().__init__(observation_space, out_shape[0] * out_shape[1] * out_shape[2])

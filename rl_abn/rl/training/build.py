@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,13 +12,18 @@ from gymnasium import spaces
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 
 from rl_abn.compute.background_threads import in_background
-from rl_abn.recipes import A2C, PPO, AgentRecipe, RunRecipe, schedule
+from rl_abn.recipes import A2C, PPO, AgentRecipe, LinearSchedule, RunRecipe, schedule
 from rl_abn.rl.algorithms.a2c import AttentionA2C
 from rl_abn.rl.algorithms.losses import (
     AuxiliaryLoss,
     BranchActorCritic,
     BranchDistillation,
+    BranchOffPolicy,
     GlimpseLoss,
+    MapArea,
+    MapEntropy,
+    ScheduledWeight,
+    Weight,
 )
 from rl_abn.rl.algorithms.ppo import AttentionPPO
 from rl_abn.rl.envs.env_parts import PartitionedVecEnv
@@ -29,7 +35,11 @@ from rl_abn.rl.training.distributed import Ranks
 from rl_abn.runs import Checkpoint, Run
 
 Model = AttentionPPO | AttentionA2C
-BRANCH_LOSSES = {"actor_critic": BranchActorCritic, "distillation": BranchDistillation}
+BRANCH_LOSSES: dict[str, Callable[[Weight], AuxiliaryLoss]] = {
+    "actor_critic": BranchActorCritic,
+    "off_policy": BranchOffPolicy,
+    "distillation": BranchDistillation,
+}
 TrainingEnv = SeededVecEnv | PartitionedVecEnv
 
 
@@ -78,6 +88,7 @@ def policy_settings(agent: AgentRecipe) -> PolicySettings:
     return PolicySettings(
         extractor=network.extractor,
         attention_at=network.attention_at,
+        layer_norm=network.layer_norm,
         mechanism=attention.mechanism,
         mechanism_options=attention.options,
         maps=attention.maps,
@@ -85,6 +96,8 @@ def policy_settings(agent: AgentRecipe) -> PolicySettings:
         memory=network.memory,
         memory_size=network.memory_size,
         forget_at=network.forget_at,
+        map_learning_rate_factor=agent.algorithm.map_learning_rate_factor,
+        keeps_return_moments=agent.algorithm.clip_reward == "return_std",
         precision="fp32" if train.precision == "auto" else train.precision,
         compiled=train.compile,
         graphs=train.graphs,
@@ -98,8 +111,16 @@ def auxiliary_losses(agent: AgentRecipe) -> list[AuxiliaryLoss]:
     if agent.attention.abilities.samples:
         losses.append(GlimpseLoss(algorithm.glimpse_coef, algorithm.glimpse_ent_coef))
     if algorithm.branch_loss != "none":
-        losses.append(BRANCH_LOSSES[algorithm.branch_loss](algorithm.branch_coef))
+        losses.append(BRANCH_LOSSES[algorithm.branch_loss](_weight(algorithm.branch_coef)))
+    if algorithm.map_area_coef != 0:
+        losses.append(MapArea(_weight(algorithm.map_area_coef)))
+    if algorithm.map_entropy_coef != 0:
+        losses.append(MapEntropy(_weight(algorithm.map_entropy_coef)))
     return losses
+
+
+def _weight(value: float | LinearSchedule) -> Weight:
+    return ScheduledWeight(schedule(value)) if isinstance(value, LinearSchedule) else value
 
 
 def make_model(
@@ -124,6 +145,7 @@ def make_model(
         "vf_coef": algorithm.vf_coef,
         "max_grad_norm": algorithm.max_grad_norm,
         "clip_reward": algorithm.clip_reward,
+        "branch_max_grad_norm": algorithm.branch_max_grad_norm or None,
         "auxiliary_losses": auxiliary_losses(recipe.agent),
         "normalize_advantage": algorithm.normalize_advantage,
         "seed": recipe.seed,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
-from rl_abn.attention import map_statistics
+from rl_abn.attention import LOGGED_STATISTICS, map_statistics
 from rl_abn.progress import ProgressReport
 from rl_abn.render import overlay_grid, scale_of
 from rl_abn.rl.envs.env_parts import PartitionedVecEnv
@@ -24,6 +24,7 @@ from rl_abn.runs import Run
 from rl_abn.stop_signal import StopSignal
 
 N_DESCRIBED = 128
+N_PULLED = 64
 
 
 class StopCallback(BaseCallback):
@@ -136,14 +137,17 @@ class AttentionCallback(BaseCallback):
 
     def _log_statistics(self) -> None:
         policy = self.model.policy
+        for name, norm in self.model.trunk_gradients(N_PULLED).items():
+            self.logger.record(f"train/trunk_grad_norm_{name}", norm)
         if not policy.map_names:
             return
         observations, state = self.model.rollout_buffer.spread_observations(N_DESCRIBED)
         with torch.no_grad():
             attention, _ = policy.attend(observations, state)
-        means = torch.stack([s.mean(dim=0) for s in map_statistics(attention.map)]).tolist()
-        for statistic, values in zip(("mean", "entropy", "coverage"), means, strict=False):
-            for name, value in zip(policy.map_names, values, strict=True):
+        statistics = map_statistics(attention.map)
+        for statistic in LOGGED_STATISTICS:
+            means = getattr(statistics, statistic).mean(dim=0).tolist()
+            for name, value in zip(policy.map_names, means, strict=True):
                 self.logger.record(f"attention/{name}_map_{statistic}", value)
 
     def _log_probes(self) -> None:

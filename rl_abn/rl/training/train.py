@@ -31,6 +31,7 @@ from rl_abn.rl.training.distributed import Ranks
 from rl_abn.rl.training.edited_maps import edited_maps, has_edits
 from rl_abn.rl.training.metrics import RunMetrics, make_logger
 from rl_abn.rl.training.probes import open_probes
+from rl_abn.rl.training.reliance_callback import RelianceCallback
 from rl_abn.runs import Checkpoint, OnExists, Run, bytes_of, default_folder, free_folder
 from rl_abn.runs.holding import held, hold, let_go_on_failure
 from rl_abn.runs.resume import check_checkpoints_are_there, run_to_resume
@@ -188,6 +189,8 @@ def _train(
                 evaluation = EvaluationCallback(run, metrics, stop)
                 callbacks.insert(callbacks.index(checkpoints), evaluation)
             callbacks.append(AttentionCallback(metrics, probes, log_interval, seen_rows))
+            if recipe.agent.attention.has_maps:
+                callbacks.append(RelianceCallback(recipe, settings.reliance_every))
             if report is not None:
                 callbacks.append(ProgressCallback(report))
             _learn(model, settings.steps, callbacks, log_interval)

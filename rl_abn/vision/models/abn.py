@@ -86,7 +86,7 @@ class AbnNetwork(VisionNetwork):
         _check(backbone, n_outputs, mechanism, dropout)
         self.task = _choose(backbone, self.map_per_output, task)
         self.mechanism = mechanism
-        self.abilities = MECHANISMS[mechanism].abilities
+        self.abilities = MECHANISMS[mechanism].abilities_with(**(mechanism_options or {}))
         self.n_outputs = n_outputs
         has_maps = self.abilities.maps is not None
         self.n_maps = self.task.n_maps(n_outputs) if has_maps else 0
@@ -102,6 +102,7 @@ class AbnNetwork(VisionNetwork):
         self.branch: Mechanism = MECHANISMS[mechanism](site, **(mechanism_options or {}))
         for layer in self.branch.own_layers():
             he_init(layer)
+        self.branch.set_own_start()
 
     def extract(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C h w"]:
         """Computes the features before the split, [B, C, h, w]."""
@@ -165,6 +166,7 @@ def _site(network: AbnNetwork, backbone: Backbone, dropout: float) -> AttentionS
         body_channels=backbone.body_channels,
         norm=nn.BatchNorm2d,
         pool=partial(_pool, backbone, n_outputs) if network.task.weighted_pooling else None,
+        map_size=backbone.map_size,
     )
 
 

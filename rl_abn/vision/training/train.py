@@ -8,7 +8,7 @@ from contextlib import closing
 
 import torch
 
-from rl_abn.attention import map_statistics
+from rl_abn.attention import LOGGED_STATISTICS, MapStatistics, map_statistics
 from rl_abn.compute.device import device_of
 from rl_abn.errors import say
 from rl_abn.files.room import check_room
@@ -173,8 +173,7 @@ class Training:
                 attention, losses = self._ask(batch.images, batch.targets, batch.speed)
                 tally.add(attention, losses, batch.targets)
                 if attention.map.shape[1]:
-                    described = map_statistics(attention.map)
-                    maps.add(described.mean, described.entropy, described.coverage)
+                    maps.add(map_statistics(attention.map))
         return tally.values(), maps.values()
 
     def look(self, metrics: MetricsFile) -> None:
@@ -245,15 +244,16 @@ class Sums:
         self._total: torch.Tensor | None = None
         self._n = 0
 
-    def add(self, mean: torch.Tensor, entropy: torch.Tensor, coverage: torch.Tensor) -> None:
-        """Adds a batch's statistics, each [B, m]."""
-        sums = torch.stack([s.double().mean(dim=1).sum() for s in (mean, entropy, coverage)])
+    def add(self, statistics: MapStatistics) -> None:
+        """Adds a batch's statistics."""
+        logged = [getattr(statistics, name) for name in LOGGED_STATISTICS]
+        sums = torch.stack([s.double().mean(dim=1).sum() for s in logged])
         self._total = sums if self._total is None else self._total + sums
-        self._n += len(mean)
+        self._n += len(statistics.mean)
 
     def values(self) -> dict[str, float]:
         """Returns the means by name; none where there were no maps."""
         if self._total is None:
             return {}
-        names = ("attention/map_mean", "attention/map_entropy", "attention/map_coverage")
+        names = [f"attention/map_{name}" for name in LOGGED_STATISTICS]
         return dict(zip(names, (self._total / self._n).tolist(), strict=True))

@@ -84,6 +84,54 @@ def test_the_map_that_was_acted_on_is_the_one_returned():
     torch.testing.assert_close(attention.map[1, 0], painted)
 
 
+def test_without_attention_split_is_two_perception_stages():
+    policy = make(mechanism="none", maps="split", attention_at=7)
+    assert len(policy.perceptions) == 2
+    output, _ = policy.attend(OBS)
+    assert policy.map_names == ()
+    with torch.no_grad():
+        for parameter in policy.perceptions[1].parameters():
+            parameter.zero_()
+    other, _ = policy.attend(OBS)
+    assert torch.equal(output.action_logits, other.action_logits)
+    assert not torch.equal(output.value, other.value)
+
+
+@pytest.mark.parametrize("size", [21, 11])
+def test_impala_starts_as_small_as_nature(size):
+    nature, impala = make(), make(extractor="impala", attention_at=size)
+    with torch.no_grad():
+        sizes = [policy.extract(OBS).square().mean().sqrt() for policy in (nature, impala)]
+        values = [policy.attend(OBS)[0].value.abs().max() for policy in (nature, impala)]
+    assert sizes[0] / 4 < sizes[1] < 4 * sizes[0]
+    assert values[1] < values[0] + 1
+
+
+def test_in_bf16_answers_and_maps_are_computed_in_fp32():
+    """In bfloat16, 49 places had three or four different values."""
+    policy = make(precision="bf16", attention_at=7)
+    with torch.no_grad(), policy.compute.acting(policy.device, 3, policy):
+        output, _ = policy.attend(OBS)
+    assert all(len(one.unique()) > 40 for one in output.map)
+    for answer in (output.action_logits, output.value, output.branch_logits):
+        assert not torch.equal(answer, answer.bfloat16().float())
+
+
+def test_a_published_mask_starts_with_contrast():
+    def contrast(start):
+        policy = make(
+            mechanism="mask",
+            attention_at=7,
+            branch_answers=False,
+            mechanism_options={"map_start": start},
+        )
+        with torch.no_grad():
+            maps = policy.attend(OBS)[0].map
+        return maps.std(dim=(2, 3)).mean()
+
+    assert contrast("published") > 10 * contrast("even")
+
+
 def test_the_policy_begins_even_and_so_does_its_map():
     attention, _ = make().attend(OBS)
     torch.testing.assert_close(

@@ -12,6 +12,7 @@ from stable_baselines3 import PPO
 
 from rl_abn.rl import AleVecEnv, AttentionPolicy
 from rl_abn.rl.algorithms.collector import Collector
+from rl_abn.rl.algorithms.reward_scale import RewardScale
 from rl_abn.rl.algorithms.rollout_buffer import AttentionRolloutBuffer
 from rl_abn.rl.envs.env_parts import PartitionedVecEnv
 from rl_abn.rl.evaluation.players import AgentPlayer
@@ -182,7 +183,7 @@ def collector_of(model, dones, infos):
         model.act,
         ranks=Ranks(),
         gamma=0.9,
-        clip_reward=False,
+        reward_scale=RewardScale("none", 0.9, None, Ranks()),
     )
     collector.start(np.ones((2, 1, SIZE, SIZE), np.uint8))
     pixels = spaces.Box(0, 255, (1, SIZE, SIZE), np.uint8)

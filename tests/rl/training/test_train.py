@@ -83,7 +83,7 @@ def test_every_pair_starts_logs_and_evaluates(agent, env, tmp_path):
     maps = [key for key in rows[-1] if key.startswith("attention/")]
     assert (
         len(maps)
-        == {"abn": 3, "mask": 6, "se": 3, "soft": 3, "hard": 3, "cnn": 0}[agent.split("_")[1]]
+        == {"abn": 4, "mask": 8, "se": 4, "soft": 4, "hard": 4, "cnn": 0}[agent.split("_")[1]]
     )
     if before is not None:
         assert before.open(run).steps == [0, 32, 64]
@@ -209,6 +209,7 @@ def test_tensorboard_holds_scalars_and_maps_over_time(trained):
         "train/branch_clip_fraction",
         "train/branch_explained_variance",
         "attention/shared_map_entropy",
+        "attention/shared_map_contrast",
         "attention/shared_map_coverage",
         "time/fps",
     }

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from rl_abn.rl.algorithms.losses.auxiliary import AuxiliaryLoss, LossTerms, Objective
-from rl_abn.rl.algorithms.losses.branch import BranchActorCritic, BranchDistillation
+from rl_abn.rl.algorithms.losses.auxiliary import (
+    AuxiliaryLoss,
+    LossTerms,
+    Objective,
+    ScheduledWeight,
+    Weight,
+)
+from rl_abn.rl.algorithms.losses.branch import (
+    BranchActorCritic,
+    BranchDistillation,
+    BranchOffPolicy,
+)
 from rl_abn.rl.algorithms.losses.edited_maps import EditedMaps
 from rl_abn.rl.algorithms.losses.glimpse import GlimpseLoss
+from rl_abn.rl.algorithms.losses.map_size import MapArea, MapEntropy
 from rl_abn.rl.policies.settings import PolicySettings
 
 
@@ -23,9 +34,14 @@ __all__ = [
     "AuxiliaryLoss",
     "BranchActorCritic",
     "BranchDistillation",
+    "BranchOffPolicy",
     "EditedMaps",
     "GlimpseLoss",
     "LossTerms",
+    "MapArea",
+    "MapEntropy",
     "Objective",
+    "ScheduledWeight",
+    "Weight",
     "default_losses",
 ]

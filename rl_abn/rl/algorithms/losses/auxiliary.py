@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from rl_abn.rl.algorithms.rollout_buffer import AttentionRolloutBuffer, RolloutSamples
@@ -23,23 +25,62 @@ class Objective(Protocol):
     def vf_coef(self) -> float:
         """Weight of the value loss."""
 
-    def policy_loss(self, log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor) -> Tensor:
+    def policy_loss(
+        self,
+        log_prob: Tensor,
+        old_log_prob: Tensor,
+        advantages: Tensor,
+        *,
+        off_policy: bool = False,
+    ) -> Tensor:
         """Computes the policy-gradient loss, [].
 
         Args:
             log_prob: Log-probabilities now of what was chosen, [B].
             old_log_prob: The same when it was chosen, [B].
             advantages: [B].
+            off_policy: Whether another policy chose: `old_log_prob` is then that one's.
         """
 
-    def actor_critic(self, logits: Tensor, value: Tensor, old_log_prob: Tensor) -> LossTerms:
+    def actor_critic(
+        self, logits: Tensor, value: Tensor, old_log_prob: Tensor, *, off_policy: bool = False
+    ) -> LossTerms:
         """Computes the whole loss of a policy and a value: policy gradient, value, entropy.
 
         Args:
             logits: Of the actions, [B, A].
             value: [B].
             old_log_prob: Log-probabilities of the actions when they were chosen, [B].
+            off_policy: Whether another policy chose them, with these log-probabilities.
         """
+
+
+class ScheduledWeight:
+    """A loss's weight that changes over the training.
+
+    Args:
+        schedule: From the progress remaining, 1 at the start and 0 at the end, to the weight.
+
+    Attributes:
+        value: The weight now, [], changed in place: recorded CUDA graphs see it change.
+    """
+
+    def __init__(self, schedule: Callable[[float], float]) -> None:
+        self.schedule = schedule
+        self.value = torch.tensor(schedule(1.0))
+
+    def update(self, progress_remaining: float, device: torch.device) -> None:
+        """Sets the weight to that of now, on a device."""
+        if self.value.device != device:
+            self.value = self.value.to(device)
+        self.value.fill_(self.schedule(progress_remaining))
+
+    def __mul__(self, loss: Tensor) -> Tensor:
+        """Returns a loss times the weight."""
+        return self.value * loss
+
+
+Weight = float | ScheduledWeight
 
 
 class AuxiliaryLoss(ABC):
@@ -48,6 +89,12 @@ class AuxiliaryLoss(ABC):
     def check(self, policy: AttentionPolicy) -> None:
         """Raises ValueError if a policy has not what this loss is about."""
         del policy
+
+    def begin_update(self, progress_remaining: float, device: torch.device) -> None:
+        """Takes notice of how far the training is, 1 at the start to 0, before an update."""
+        weight = getattr(self, "coef", None)
+        if isinstance(weight, ScheduledWeight):
+            weight.update(progress_remaining, device)
 
     @abstractmethod
     def __call__(

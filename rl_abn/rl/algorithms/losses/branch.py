@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional as F
 
-from rl_abn.rl.algorithms.losses.auxiliary import AuxiliaryLoss, LossTerms, Objective
+from rl_abn.rl.algorithms.losses.auxiliary import AuxiliaryLoss, LossTerms, Objective, Weight
 from rl_abn.rl.algorithms.rollout_buffer import RolloutSamples
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.policies.outputs import PolicyOutput
@@ -21,7 +21,7 @@ class _BranchLoss(AuxiliaryLoss):
         coef: Its weight.
     """
 
-    coef: float = 1.0
+    coef: Weight = 1.0
 
     def check(self, policy: AttentionPolicy) -> None:
         """Raises ValueError if the policy's branch gives no answer."""
@@ -58,6 +58,30 @@ class BranchActorCritic(_BranchLoss):
         return self._weighted(
             *objective.actor_critic(
                 output.branch_logits, output.branch_value, samples.old.branch_log_prob
+            )
+        )
+
+
+@dataclass(frozen=True)
+class BranchOffPolicy(_BranchLoss):
+    """The algorithm's own loss on the branch, corrected for whose actions they were.
+
+    The agent chose the actions, so the branch's probability ratio is to the agent that chose them.
+    """
+
+    def __call__(
+        self,
+        policy: AttentionPolicy,
+        output: PolicyOutput,
+        samples: RolloutSamples,
+        objective: Objective,
+    ) -> LossTerms:
+        """Computes coef * L_branch."""
+        assert output.branch_logits is not None
+        assert output.branch_value is not None
+        return self._weighted(
+            *objective.actor_critic(
+                output.branch_logits, output.branch_value, samples.old.log_prob, off_policy=True
             )
         )
 

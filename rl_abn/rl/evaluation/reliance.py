@@ -1,0 +1,157 @@
+"""Map reliance: how much an agent's policy depends on where and when its maps are high.
+
+On fixed positions the agent's maps are replaced, and its policy is compared with its own. `uniform`
+takes place and time from a map together; `time_average` leaves what does not depend on the moment;
+`swap` keeps every statistic and takes only that the map is of now; `shifted` moves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from rl_abn.attention import MapOverride
+from rl_abn.attention.interventions import shifted, uniform
+from rl_abn.estimates import Estimate, mean
+from rl_abn.rl.evaluation.state_bank import StateBank
+from rl_abn.rl.policies.attention_policy import AttentionPolicy
+from rl_abn.rl.policies.outputs import PolicyState
+
+CHUNK = 32  # steps of each game in one pass
+REPLACED_BY = ("uniform", "time_average", "swap", "shifted")
+
+
+class MapReliance(NamedTuple):
+    """What replacing the maps does on a bank of N games, T steps each.
+
+    Attributes:
+        policy_kl: By what the maps were replaced with: KL(own policy ‖ policy then) in nats,
+            float64 [T, N].
+        value_change: By the same: the value's absolute change, float64 [T, N].
+        contrast: By the map's name: standard deviation over mean, across the places, mean over the
+            bank. 0 is an even map.
+        change: By the map's name: mean absolute change of the map from one step to the next, over
+            its mean. 0 is a map that stands still.
+    """
+
+    policy_kl: dict[str, np.ndarray]
+    value_change: dict[str, np.ndarray]
+    contrast: dict[str, float]
+    change: dict[str, float]
+
+    def estimates(self, seed: int = 0) -> dict[str, Estimate]:
+        """Returns the mean policy KL by name, with intervals over stretches of the games."""
+        return {name: mean(_blocks(values), seed) for name, values in self.policy_kl.items()}
+
+    def numbers(self) -> dict[str, float]:
+        """Returns everything as numbers by the names they are logged under."""
+        logged = {f"reliance_{name}": float(kl.mean()) for name, kl in self.policy_kl.items()}
+        for name, values in self.value_change.items():
+            logged[f"reliance_{name}_value"] = float(values.mean())
+        for name, value in self.contrast.items():
+            logged[f"{name}_map_contrast"] = value
+        for name, value in self.change.items():
+            logged[f"{name}_map_change"] = value
+        return logged
+
+
+@torch.no_grad()
+def map_reliance(policy: AttentionPolicy, bank: StateBank, seed: int = 0) -> MapReliance:
+    """Measures an agent's map reliance on a bank.
+
+    The maps are replaced at every step, so the memory of agents that have one is what it would be
+    had they always been others.
+
+    Args:
+        policy: The agent, with maps.
+        bank: The positions.
+        seed: Of the moments that maps are swapped with.
+
+    Raises:
+        ValueError: If the agent has no maps.
+    """
+    if not policy.map_names:
+        raise ValueError("expected a policy with maps, got one without")
+    # The trunk sees the same whatever the maps are.
+    chunks = [
+        (policy.extract(observations), starts)
+        for observations, starts in bank.chunks(CHUNK, policy.device)
+    ]
+    own = _Pass(policy, chunks, lambda chunk: None)
+    maps = torch.cat(own.maps)  # [T * N, m, rows, columns]
+    n_games = bank.episode_starts.shape[1]
+    average = maps.mean(dim=0, keepdim=True)
+    order = torch.as_tensor(np.random.default_rng(seed).permutation(len(maps)))
+    swapped = maps[order]
+    per_chunk = CHUNK * n_games
+    replaced: Mapping[str, Callable[[int], MapOverride | None]] = {
+        "uniform": lambda chunk: uniform,
+        "time_average": lambda chunk: average.to(policy.device),
+        "swap": lambda chunk: swapped[chunk * per_chunk : (chunk + 1) * per_chunk].to(
+            policy.device
+        ),
+        "shifted": lambda chunk: shifted,
+    }
+    kl: dict[str, np.ndarray] = {}
+    change: dict[str, np.ndarray] = {}
+    for name in REPLACED_BY:
+        other = _Pass(policy, chunks, replaced[name])
+        divergence = F.kl_div(
+            torch.cat(other.log_probs), torch.cat(own.log_probs), log_target=True, reduction="none"
+        ).sum(dim=1)
+        kl[name] = _by_game(divergence, n_games)
+        change[name] = _by_game((torch.cat(other.values) - torch.cat(own.values)).abs(), n_games)
+    steps = maps.view(-1, n_games, *maps.shape[1:])
+    same_game = ~torch.as_tensor(bank.episode_starts[1:])
+    moved = (steps[1:] - steps[:-1]).abs().mean(dim=(3, 4))[same_game]
+    moved = moved.sum(dim=0) / max(len(moved), 1)
+    level = maps.mean(dim=(0, 2, 3)).clamp_min(1e-12)
+    contrast = (maps.std(dim=(2, 3), correction=0) / maps.mean(dim=(2, 3)).clamp_min(1e-12)).mean(0)
+    names = policy.map_names
+    return MapReliance(
+        kl,
+        change,
+        dict(zip(names, contrast.tolist(), strict=True)),
+        dict(zip(names, (moved / level).tolist(), strict=True)),
+    )
+
+
+class _Pass:
+    """One pass over a bank, with the maps replaced or not; tensors a chunk, on the CPU."""
+
+    def __init__(
+        self,
+        policy: AttentionPolicy,
+        chunks: Sequence[tuple[Tensor, Tensor]],
+        override: Callable[[int], MapOverride | None],
+    ) -> None:
+        self.maps: list[Tensor] = []
+        self.log_probs: list[Tensor] = []
+        self.values: list[Tensor] = []
+        state: PolicyState = None
+        has_memory = policy.settings.memory != "none"
+        for i, (features, starts) in enumerate(chunks):
+            output, state = policy.attend_features(
+                features, state, override(i), starts if has_memory else None
+            )
+            self.maps.append(output.map.float().cpu())
+            self.log_probs.append(output.action_logits.double().log_softmax(dim=1).cpu())
+            self.values.append(output.value.double().cpu())
+
+
+def _by_game(values: Tensor, n_games: int) -> np.ndarray:
+    by_game: np.ndarray = values.view(-1, n_games).numpy()
+    return by_game
+
+
+def _blocks(values: np.ndarray) -> np.ndarray:
+    """Returns means over stretches of a game, which depend on each other less than steps do."""
+    n_steps = len(values) // CHUNK * CHUNK or len(values)
+    blocks = values[:n_steps].reshape(-1, min(CHUNK, n_steps), values.shape[1]).mean(axis=1)
+    flat: np.ndarray = blocks.ravel()
+    return flat

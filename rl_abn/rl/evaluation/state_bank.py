@@ -1,0 +1,104 @@
+"""A bank of game positions, on which agents and maps are compared without playing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
+
+from rl_abn.rl.evaluation.players import Player
+from rl_abn.rl.policies.outputs import PolicyOutput
+
+BANK_SIZE = 4096
+"""Positions of a bank; a multiple of the games that are played for it."""
+N_GAMES = 8
+
+
+class StateBank(NamedTuple):
+    """T steps of N games.
+
+    Attributes:
+        observations: [T, N, C, H, W], as the agent sees them.
+        episode_starts: Where a game is at its first observation, bool [T, N].
+    """
+
+    observations: np.ndarray
+    episode_starts: np.ndarray
+
+    def chunks(self, n_steps: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields stretches of the games in order, on a device.
+
+        Args:
+            n_steps: L, steps of a stretch.
+            device: Where to.
+
+        Yields:
+            Observations [L * N, C, H, W], all first steps first, and where games start, [L, N].
+        """
+        for first in range(0, len(self.observations), n_steps):
+            observations = self.observations[first : first + n_steps]
+            flat = observations.reshape(-1, *observations.shape[2:])
+            starts = torch.as_tensor(self.episode_starts[first : first + n_steps], device=device)
+            yield torch.as_tensor(flat, device=device), starts
+
+
+class RecordingPlayer:
+    """A player that keeps what it sees of its first games, as a bank.
+
+    Args:
+        player: Who plays.
+        n_games: Of how many games side by side.
+        n_steps: How many steps at most.
+    """
+
+    def __init__(
+        self, player: Player, n_games: int = N_GAMES, n_steps: int = BANK_SIZE // N_GAMES
+    ) -> None:
+        self.player = player
+        self.name = player.name
+        self.map_names = player.map_names
+        self.observation_space = player.observation_space
+        self.greedy = getattr(player, "greedy", False)
+        self._n_games, self._n_steps = n_games, n_steps
+        self._seen: list[np.ndarray] = []
+        self._starts: list[np.ndarray] = []
+
+    def act(
+        self,
+        observations: np.ndarray,
+        episode_start: np.ndarray,
+        lost_life: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, PolicyOutput | None]:
+        """Lets the player act."""
+        if len(self._seen) < self._n_steps:
+            self._seen.append(observations[: self._n_games].copy())
+            self._starts.append(episode_start[: self._n_games].copy())
+        return self.player.act(observations, episode_start, lost_life)
+
+    def bank(self) -> StateBank:
+        """Returns what was seen."""
+        return StateBank(np.stack(self._seen), np.stack(self._starts))
+
+
+def collect_bank(player: Player, env: VecEnv, n_steps: int = BANK_SIZE // N_GAMES) -> StateBank:
+    """Lets a player play, and keeps what it saw.
+
+    Args:
+        player: Who plays; games are the player's own from their start.
+        env: The games; they are started anew.
+        n_steps: T, of each game.
+    """
+    recorder = RecordingPlayer(player, env.num_envs, n_steps)
+    observations: Any = env.reset()
+    starts = np.ones(env.num_envs, dtype=bool)
+    lost_life = np.zeros(env.num_envs, dtype=bool)
+    for _ in range(n_steps):
+        actions, _ = recorder.act(observations, starts, lost_life)
+        observations, _, dones, infos = env.step(actions)
+        lost_life = np.array(["lost_life" in info for info in infos])
+        starts = dones & ~lost_life
+    return recorder.bank()
