@@ -260,7 +260,8 @@ def test_an_edited_run_is_overwritten_only_by_a_whole_one(
     before = {p: p.read_bytes() for p in Path("new").rglob("*") if p.is_file()}
     if fails:
         monkeypatch.setattr("rl_abn.vision.training.edit_run.write_edits", fail)
-    result = rl_abn(*words, "--on-exists", "overwrite")
+    longer = ["2" if word == "1" else word for word in words]
+    result = rl_abn(*longer, "--on-exists", "overwrite")
     assert result.code == (2 if fails else 0)
     after = {p: p.read_bytes() for p in Path("new").rglob("*") if p.is_file()}
     assert (after == before) == fails
