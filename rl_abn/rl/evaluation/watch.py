@@ -22,9 +22,11 @@ from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.evaluation.single_game import Step, play_game
 from rl_abn.rl.training.build import load_policy, training_protocol
 from rl_abn.rl.training.probes import ProbeLog
-from rl_abn.runs import CheckpointChoice, Run
+from rl_abn.runs import METRICS, CheckpointChoice, Run
+from rl_abn.runs.metrics import read_metrics
 from rl_abn.seeds import derive_seeds
 
+RELIANCE = "attention/reliance_swap"  # what the title of a video says of a map's use
 _SEED_STREAM = 4  # games of videos; training, probes and evaluation use other streams
 
 
@@ -122,7 +124,8 @@ def watch_game(
         action_names=env.action_names,
         map_names=policy.map_names,
         title=f"{run.recipe.agent_name} on {run.recipe.env.game.title}, "
-        + how_trained(checkpoint.step, run.is_imported),
+        + how_trained(checkpoint.step, run.is_imported)
+        + how_it_relied(run, checkpoint.step),
         fps=env.fps,
         scale=scale_of(scale, sums_to_one=abilities.sums_to_one),
         frame_size=env.frame_size,
@@ -134,6 +137,18 @@ def watch_game(
         game_seed = int(derive_seeds(seed, _SEED_STREAM, count=1)[0])
         last = play_game(player, env, game_seed, [recorder], max_steps)
     return Video(path, writer.n_frames, writer.n_frames / env.fps, last.score)
+
+
+def how_it_relied(run: Run, step: int) -> str:
+    """Returns the map reliance that the training last logged up to a step, as written in a title.
+
+    It is that of maps swapped with those of other moments; nothing where none was logged.
+    """
+    path = run.path / METRICS
+    rows = read_metrics(path) if path.is_file() else []
+    logged = [row.get(RELIANCE) for row in rows if row["step"] <= step]
+    found = [nats for nats in logged if isinstance(nats, float)]
+    return f", map reliance {found[-1]:.3f} nats" if found else ""
 
 
 def how_trained(step: int, is_imported: bool) -> str:

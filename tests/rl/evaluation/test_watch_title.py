@@ -1,0 +1,31 @@
+import json
+
+import pytest
+
+from rl_abn.rl.evaluation.watch import how_it_relied
+from rl_abn.runs import METRICS
+
+
+class Folder:
+    def __init__(self, path):
+        self.path = path
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [(50, ""), (100, ", map reliance 0.012 nats"), (250, ", map reliance 0.300 nats")],
+)
+def test_the_title_says_the_reliance_that_was_logged_last(tmp_path, step, said):
+    rows = [
+        {"step": 50, "attention/shared_map_mean": 0.5},
+        {"step": 100, "attention/reliance_swap": 0.0123},
+        {"step": 200, "attention/reliance_swap": 0.3},
+        {"step": 250, "attention/reliance_swap": None},
+        {"step": 300, "attention/reliance_swap": 0.9},
+    ]
+    (tmp_path / METRICS).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert how_it_relied(Folder(tmp_path), step) == said
+
+
+def test_nothing_logged_is_nothing_said(tmp_path):
+    assert how_it_relied(Folder(tmp_path), 100) == ""
