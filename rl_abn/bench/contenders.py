@@ -179,7 +179,7 @@ def _algorithm(setting: Setting, name: str) -> Iterator[Contender]:
         spec=setting.spec("sb3", agent=name),
         quick=True,
     )
-    forms = ["cnn", "abn", "mask", "se"]
+    forms = ["cnn", "cnn_split", "abn", "mask", "se"]
     forms += ["cnn_convlstm", "abn_convlstm", "mask_convlstm", "soft", "hard"]
     if name == "a2c":
         forms.append("mask_a3c")

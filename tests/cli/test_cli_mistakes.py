@@ -255,7 +255,8 @@ def test_a_run_without_a_checkpoint(mistake: Mistake, run: Run, words: tuple[str
         (
             ("",),
             "unknown intervention '': "
-            "choose one of: all, frozen, inverted, shuffled, uniform, zero",
+            "choose one of: all, frozen, inverted, shifted, shuffled, swap, time_average, uniform, "
+            "zero",
         ),
         (
             ("zero:shard",),

@@ -12,7 +12,7 @@ SMALL = [
             "algorithm.batch_size=16",
             "train.n_probes=0",
             "train.eval_games=1",
-            "protocol.legacy.max_frames=40",
+            "protocol.legacy.max_frames=60",
         )
         for word in ("--set", setting)
     ),

@@ -185,7 +185,7 @@ def test_every_parameter_gets_a_gradient(agent):
 
 
 def test_a_cut_off_game_is_valued_by_its_normalised_last_observation():
-    model = make_trained(["protocol.mask_a3c.max_frames=40"])
+    model = make_trained(["protocol.mask_a3c.max_frames=60"])
     valued = []
     attend = model.policy.attend
     model.policy.attend = lambda obs, *args, **kwargs: (
