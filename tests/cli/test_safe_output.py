@@ -150,10 +150,15 @@ def test_a_signal_ends_a_command_in_one_line(
                 raise ImportError("numpy failed to import") from None
             raise
 
-    before = signal.getsignal(number)
+    # A shell's background jobs are started with SIGINT ignored; the tests may be one.
+    usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    before = signal.signal(number, usual)
     monkeypatch.setattr("rl_abn.cli.commands.run_command", run)
-    assert rl_abn("recipes") == (code, "", line)
-    assert signal.getsignal(number) is before
+    try:
+        assert rl_abn("recipes") == (code, "", line)
+        assert signal.getsignal(number) is usual
+    finally:
+        signal.signal(number, before)
 
 
 def test_a_signal_that_is_ignored_stays_ignored(
@@ -182,6 +187,7 @@ def test_other_errors_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_ctrl_c_while_importing_is_one_line() -> None:
     code = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 class Finder:
     def find_spec(self, name, path=None, target=None):
         if name == "rl_abn.cli.parser":
