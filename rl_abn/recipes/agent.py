@@ -164,7 +164,13 @@ class TrainTable(Table):
     """
 
     # Fields that may be others when a run is resumed.
-    may_change: ClassVar[tuple[str, ...]] = ("steps", "keep", "checkpoint_every_minutes")
+    may_change: ClassVar[tuple[str, ...]] = (
+        "steps",
+        "keep",
+        "checkpoint_every_minutes",
+        "eval_every",
+        "eval_games",
+    )
 
     steps: Count = 10_000_000
     protocol: ProtocolName = "legacy"

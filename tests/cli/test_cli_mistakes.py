@@ -298,8 +298,8 @@ def test_a_run_folder_that_exists_is_left_alone(
         (
             (*TRAIN, "--set", "algorithm.gamma=0.5"),
             "expected the run's own settings to resume it, got others (algorithm.gamma=0.5); "
-            "only train.steps, train.keep and train.checkpoint_every_minutes may change, or use "
-            "--on-exists new",
+            "only train.steps, train.keep, train.checkpoint_every_minutes, train.eval_every and "
+            "train.eval_games may change, or use --on-exists new",
         ),
     ],
 )

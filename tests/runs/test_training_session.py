@@ -100,17 +100,19 @@ def test_a_run_goes_on_only_where_that_is_asked_for(
     assert run_to_resume(run.path.with_name("other"), recipe, (), "cpu", "resume") is None
 
 
-def test_steps_and_keep_alone_may_change(run: Run, recipe: RunRecipe) -> None:
-    settings = ("train.steps=200", "train.keep=2")
+def test_what_changes_no_byte_may_change(run: Run, recipe: RunRecipe) -> None:
+    settings = ("train.steps=200", "train.keep=2", "train.eval_every=100")
     found = run_to_resume(run.path, recipe, settings, "cpu", "resume")
     assert found is not None
-    assert (found.recipe.agent.train.steps, found.recipe.agent.train.keep) == (200, 2)
+    train = found.recipe.agent.train
+    assert (train.steps, train.keep, train.eval_every) == (200, 2, 100)
     assert Run.open(run.path).recipe == found.recipe
     wrong = ("train.checkpoint_every=64",)
     assert complaint(lambda: run_to_resume(run.path, recipe, wrong, "cpu", "resume")) == (
         f"{run.path}: expected the run's own settings to resume it, got others "
-        "(train.checkpoint_every=64); only train.steps, train.keep and "
-        "train.checkpoint_every_minutes may change, or use --on-exists new"
+        "(train.checkpoint_every=64); only train.steps, train.keep, "
+        "train.checkpoint_every_minutes, train.eval_every and train.eval_games may change, "
+        "or use --on-exists new"
     )
 
 
