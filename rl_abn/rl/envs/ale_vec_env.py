@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,19 +11,18 @@ from ale_py import ALEInterface, LoggerMode, roms
 from ale_py.vector_env import AtariVectorEnv
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
-from stable_baselines3.common.monitor import Monitor
 
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.recipes import Game, Protocol
+from rl_abn.rl.envs.emulator import FRAMES_PER_SECOND
 from rl_abn.rl.envs.observations import make_pipeline
 from rl_abn.rl.envs.screens import Screens
-from rl_abn.rl.envs.seeded_vec_env import SeededVecEnv
+from rl_abn.rl.envs.seeded_vec_env import Episodes, SeededVecEnv
 from rl_abn.seeds import derive_seeds
 
 ALEInterface.setLoggerMode(LoggerMode.Error)
 
 RENDER_MODES = ("rgb_array",)
-_FRAMES_PER_SECOND = 60
 
 
 class AleVecEnv(SeededVecEnv):
@@ -37,9 +35,6 @@ class AleVecEnv(SeededVecEnv):
     `life_loss_terminal` a lost life sets `done` although the game goes on; its info has "lost_life"
     instead of "episode". A game cut off by the frame cap has `info["TimeLimit.truncated"]` and
     `info["terminal_observation"]`, for the truncation bootstrap.
-
-    To stable-baselines3 the games are wrapped in a `Monitor`: its `evaluate_policy` and
-    `EvalCallback` then count whole games, by `info["episode"]`, and not lives.
 
     Args:
         game: Which game.
@@ -89,12 +84,10 @@ class AleVecEnv(SeededVecEnv):
         self._actions = np.zeros(n_envs, np.int64)
         self.render_mode = render_mode
         super().__init__(n_envs, self._pipeline.space, spaces.Discrete(_n_actions(self.ale_env)))
-        fps = _FRAMES_PER_SECOND / protocol.frame_skip
+        fps = FRAMES_PER_SECOND / protocol.frame_skip
         self.metadata: dict[str, Any] = {**self.metadata, "render_fps": fps}
         self._game_seeds: np.ndarray | None = derive_seeds(seed, count=n_envs)
-        self._started = time.monotonic()
-        self._returns = np.zeros(n_envs, dtype=np.float64)
-        self._lengths = np.zeros(n_envs, dtype=np.int64)
+        self._episodes = Episodes(n_envs)
         self._episode_frames = np.zeros(n_envs, dtype=np.int64)
 
     @property
@@ -118,8 +111,7 @@ class AleVecEnv(SeededVecEnv):
                 seed = None if self._game_seeds is None else int(self._game_seeds[i])
                 self._screens.reset(i, int(n_frames), seed)
         self._game_seeds = None
-        self._returns[:] = 0.0
-        self._lengths[:] = 0
+        self._episodes.restart()
         self._episode_frames[:] = info["episode_frame_number"]
         self.reset_infos = [{} for _ in range(self.num_envs)]
         return self._pipeline.observe(frames, range(self.num_envs))
@@ -136,8 +128,7 @@ class AleVecEnv(SeededVecEnv):
         """Returns observations, raw rewards (float32), dones and infos, one per game."""
         frames, rewards, terminated, truncated, info = self.ale_env.recv()
         rewards = rewards.astype(np.float32)
-        self._returns += rewards
-        self._lengths += 1
+        self._episodes.add(rewards)
         dones = terminated | truncated
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         episode_frames = info["episode_frame_number"]
@@ -145,13 +136,7 @@ class AleVecEnv(SeededVecEnv):
         ended = np.flatnonzero(truncated | (episode_frames < self._episode_frames))
         final = self._pipeline.observe(info["final_obs"][ended], ended) if ended.size else ()
         for i, final_observation in zip(ended, final, strict=True):
-            infos[i]["episode"] = {
-                "r": float(self._returns[i]),
-                "l": int(self._lengths[i]),
-                "t": round(time.monotonic() - self._started, 6),
-            }
-            self._returns[i] = 0.0
-            self._lengths[i] = 0
+            infos[i]["episode"] = self._episodes.end(int(i))
             if truncated[i] and not terminated[i]:
                 infos[i]["TimeLimit.truncated"] = True
                 infos[i]["terminal_observation"] = final_observation
@@ -201,11 +186,6 @@ class AleVecEnv(SeededVecEnv):
     ) -> list[Any]:
         """Not supported: the games are not separate Python objects."""
         raise NotImplementedError(f"AleVecEnv's games have no method '{method_name}' of their own")
-
-    def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
-        """Returns True for SB3's `Monitor`, whose `info["episode"]` there is, else False."""
-        wrapped = issubclass(Monitor, wrapper_class)
-        return [wrapped for _ in self._indices(indices)]
 
     def _indices(self, indices: Any) -> Iterable[int]:
         return self._get_indices(indices)

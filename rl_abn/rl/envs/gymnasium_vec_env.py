@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -12,11 +11,10 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
-from stable_baselines3.common.monitor import Monitor
 
 from rl_abn.recipes import GymnasiumRecipe, Preprocessing
 from rl_abn.rl.envs.gymnasium_env import action_names, make_gymnasium_env
-from rl_abn.rl.envs.seeded_vec_env import SeededVecEnv
+from rl_abn.rl.envs.seeded_vec_env import Episodes, SeededVecEnv
 from rl_abn.seeds import derive_seeds
 
 
@@ -65,9 +63,7 @@ class GymnasiumVecEnv(SeededVecEnv):
         self.render_mode = None
         super().__init__(n_envs, space, spaces.Discrete(actions.n))
         self._game_seeds: list[int | None] | None = derive_seeds(seed, count=n_envs).tolist()
-        self._started = time.monotonic()
-        self._returns = np.zeros(n_envs, dtype=np.float64)
-        self._lengths = np.zeros(n_envs, dtype=np.int64)
+        self._episodes = Episodes(n_envs)
         self._actions: np.ndarray = np.zeros(n_envs, dtype=np.int64)
 
     @property
@@ -85,8 +81,7 @@ class GymnasiumVecEnv(SeededVecEnv):
         """Starts new games; without a new seed the environments' random state goes on."""
         observations, _ = self._envs.reset(seed=self._game_seeds)
         self._game_seeds = None
-        self._returns[:] = 0.0
-        self._lengths[:] = 0
+        self._episodes.restart()
         self.reset_infos = [{} for _ in range(self.num_envs)]
         return np.asarray(observations)
 
@@ -103,18 +98,11 @@ class GymnasiumVecEnv(SeededVecEnv):
         else:
             stepped = self._envs.step(self._actions)
         observations, rewards, terminated, truncated, info = stepped
-        self._returns += rewards
-        self._lengths += 1
+        self._episodes.add(rewards)
         dones = terminated | truncated
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         for i in np.flatnonzero(dones):
-            infos[i]["episode"] = {
-                "r": float(self._returns[i]),
-                "l": int(self._lengths[i]),
-                "t": round(time.monotonic() - self._started, 6),
-            }
-            self._returns[i] = 0.0
-            self._lengths[i] = 0
+            infos[i]["episode"] = self._episodes.end(int(i))
             if truncated[i] and not terminated[i]:
                 infos[i]["TimeLimit.truncated"] = True
                 infos[i]["terminal_observation"] = info["final_obs"][i]
@@ -142,10 +130,6 @@ class GymnasiumVecEnv(SeededVecEnv):
         """Calls a method of all environments and returns what the indexed ones answer."""
         values = self._envs.call(method_name, *method_args, **method_kwargs)
         return [values[i] for i in self._get_indices(indices)]
-
-    def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
-        """Returns True for `Monitor`, as `info["episode"]` is of whole games with raw rewards."""
-        return [issubclass(Monitor, wrapper_class) for _ in self._get_indices(indices)]
 
 
 def _make_in_process(make: Any) -> gymnasium.Env[np.ndarray, Any]:

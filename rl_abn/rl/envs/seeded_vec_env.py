@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl_abn.seeds import derive_seeds
@@ -17,6 +20,9 @@ class SeededVecEnv(VecEnv):
     A game that ends restarts in the same step. `info["episode"]` is set at the end of a whole game:
     raw return "r", length "l" in agent steps, and time "t" in seconds. A game that was cut off has
     `info["TimeLimit.truncated"]` and `info["terminal_observation"]`.
+
+    To stable-baselines3 the games are wrapped in a `Monitor`: its `evaluate_policy` and
+    `EvalCallback` then count whole games, by `info["episode"]`, and not lives.
     """
 
     @property
@@ -33,3 +39,42 @@ class SeededVecEnv(VecEnv):
     @abstractmethod
     def seed_games(self, seeds: np.ndarray) -> Sequence[int]:
         """Seeds each game of the next reset, int32 [n_envs]."""
+
+    def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
+        """Returns True for SB3's `Monitor`, whose `info["episode"]` there is, else False."""
+        wrapped = issubclass(Monitor, wrapper_class)
+        return [wrapped for _ in self._get_indices(indices)]
+
+
+class Episodes:
+    """Returns and lengths of the games in play, as SB3's `Monitor` has them.
+
+    Args:
+        n_envs: Number of games.
+    """
+
+    def __init__(self, n_envs: int) -> None:
+        self._started = time.monotonic()
+        self._returns = np.zeros(n_envs, dtype=np.float64)
+        self._lengths = np.zeros(n_envs, dtype=np.int64)
+
+    def restart(self) -> None:
+        """Begins new games everywhere."""
+        self._returns[:] = 0.0
+        self._lengths[:] = 0
+
+    def add(self, rewards: np.ndarray) -> None:
+        """Takes the raw rewards of a step, [n_envs]."""
+        self._returns += rewards
+        self._lengths += 1
+
+    def end(self, i: int) -> dict[str, Any]:
+        """Returns `info["episode"]` of a game that has ended, and begins the next."""
+        episode = {
+            "r": float(self._returns[i]),
+            "l": int(self._lengths[i]),
+            "t": round(time.monotonic() - self._started, 6),
+        }
+        self._returns[i] = 0.0
+        self._lengths[i] = 0
+        return episode

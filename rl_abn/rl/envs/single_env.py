@@ -6,13 +6,11 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from ale_py import Action, ALEInterface, roms
 
 from rl_abn.recipes import Game, Protocol
 from rl_abn.rl.envs.ale_vec_env import make_ale
+from rl_abn.rl.envs.emulator import FRAMES_PER_SECOND, Emulator
 from rl_abn.rl.envs.observations import make_pipeline
-
-EMULATOR_FPS = 60
 
 
 class SingleEnvStep(NamedTuple):
@@ -35,13 +33,12 @@ class SingleEnv:
     """Plays the same game as `AleVecEnv` for the same seed and actions, byte for byte.
 
     ALE's vector environment neither renders nor saves its state; this class repeats its steps on a
-    plain `ALEInterface`. The rules below were found by comparing bytes:
+    plain `Emulator`. The rules there and these were found by comparing bytes:
 
-    - At a reset FIRE comes before the no-ops. ALE draws the number of no-ops internally, so it is
-      read from a vector environment with one game.
+    - ALE draws the number of no-ops internally, so it is read from a vector environment with one
+      game.
     - The frame on which a step ends early (game over or frame cap) is not used; earlier frames are
       pooled instead.
-    - The frame cap counts from the end of the no-ops.
 
     Args:
         game: Which game.
@@ -54,30 +51,24 @@ class SingleEnv:
     def __init__(self, game: Game, protocol: Protocol) -> None:
         self.protocol = protocol
         self._noop_env = make_ale(game, protocol, 1, n_threads=1)
-        rom = roms.get_rom_path(game.rom)
-        assert rom is not None
-        self._ale = ALEInterface()
-        self._ale.setFloat("repeat_action_probability", protocol.repeat_action_probability)
-        self._ale.loadROM(rom)
-        self._rom = rom
+        self._emulator = Emulator(game, protocol)
+        self._ale = self._emulator.ale
         self.frame_size: tuple[int, int] = self._ale.getScreenDims()
-        self._frames_played = 0
         self._pipeline = make_pipeline(protocol, 1)
         spec = self._pipeline.frame_spec
         self._screen = self._ale.getScreenRGB if spec.colour else self._ale.getScreenGrayscale
         self._stack = np.zeros(spec.shape, np.uint8)
         self._pair = np.zeros((2, *self._screen().shape), np.uint8)
-        self._actions: list[Action] = list(self._noop_env.ale.get_action_set())
 
     @property
     def action_names(self) -> list[str]:
         """Names of the actions, by index."""
-        return [action.name for action in self._actions]
+        return [action.name for action in self._emulator.actions]
 
     @property
     def fps(self) -> float:
         """Steps in a second of play."""
-        return EMULATOR_FPS / self.protocol.frame_skip
+        return FRAMES_PER_SECOND / self.protocol.frame_skip
 
     @property
     def frame(self) -> np.ndarray:
@@ -100,14 +91,7 @@ class SingleEnv:
             The observation, [C, H, W].
         """
         _, info = self._noop_env.reset(seed=np.array([seed], np.int32))
-        n_frames = int(info["episode_frame_number"][0])
-        self._ale.setInt("random_seed", seed)
-        self._ale.loadROM(self._rom)
-        self._ale.reset_game()
-        fire = self.protocol.fire_reset and Action.FIRE in self._actions
-        for i in range(n_frames):
-            self._ale.act(Action.FIRE if fire and i == 0 else Action.NOOP)
-        self._frames_played = 0
+        self._emulator.reset(int(info["episode_frame_number"][0]), seed)
         self._stack[:] = 0
         self._pair[1] = 0
         self._pair[0] = self._screen()
@@ -116,17 +100,14 @@ class SingleEnv:
 
     def step(self, action: int) -> SingleEnvStep:
         """Repeats an action for `frame_skip` frames, or until the game ends."""
-        reward = 0.0
-        for left in range(self.protocol.frame_skip, 0, -1):
-            reward += self._ale.act(self._actions[action])
-            self._frames_played += 1
-            if self._ale.game_over() or self._frames_played >= self.protocol.max_frames:
-                break
-            if left <= 2:
-                self._pair[left - 1] = self._screen()
-        over = self._ale.game_over()
-        truncated = not over and self._frames_played >= self.protocol.max_frames
-        return SingleEnvStep(self._observe(), reward, over, truncated)
+        reward = self._emulator.step(action, self._keep)
+        observation = self._observe()
+        return SingleEnvStep(observation, reward, self._emulator.is_over, self._emulator.is_cut)
+
+    def _keep(self, left: int) -> None:
+        """Keeps the last two frames of a step."""
+        if left <= 2:
+            self._pair[left - 1] = self._screen()
 
     def _observe(self) -> np.ndarray:
         if self.protocol.max_pool:

@@ -125,8 +125,8 @@ def test_screens_are_those_of_the_games(space_invaders, protocol):
     for _ in range(220):
         observations, _, _, infos = env.step(rng.integers(env.action_space.n, size=2))
         n_games += sum("episode" in info for info in infos)
-        for ale, observation in zip(env._screens._games, observations, strict=True):
-            grey = ale.getScreenGrayscale()
+        for game, observation in zip(env._screens._games, observations, strict=True):
+            grey = game.ale.getScreenGrayscale()
             expected = cv2.resize(grey, (84, 84), interpolation=cv2.INTER_AREA)
             assert np.array_equal(observation[-1], expected)
     assert n_games >= 4
