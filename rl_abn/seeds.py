@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 import numpy as np
+
+
+class Stream(IntEnum):
+    """What an agent's seeds are for, so that no two purposes share their random numbers."""
+
+    RESTART = 1  # games after a checkpoint
+    PROBES = 2  # games and moves that probe positions are taken from
+    EVALUATION = 3  # games of an evaluation
+    VIDEO = 4  # games of videos
+    INTERVENTION = 5  # what an intervention draws
+    PERIODIC_EVALUATION = 6  # games and actions of evaluations while training
+    BANK = 7  # games and moves that map reliance is measured on
 
 
 def derive_seeds(seed: int, *path: int, count: int) -> np.ndarray:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from rl_abn.protocols import BLINDNESSES
-from rl_abn.rl.evaluation.players import Player
+from rl_abn.rl.evaluation.players import Player, WrappedPlayer
 from rl_abn.rl.policies.outputs import PolicyOutput
 
 
-class BlindPlayer:
+class BlindPlayer(WrappedPlayer):
     """A player that is shown other screens than those of its game.
 
     Args:
@@ -27,12 +27,8 @@ class BlindPlayer:
     def __init__(self, player: Player, how: str) -> None:
         if how not in BLINDNESSES:
             raise ValueError(f"expected a blindness of {list(BLINDNESSES)}, got '{how}'")
-        self.player = player
+        super().__init__(player, f"blind: {how}")
         self.how = how
-        self.name = f"blind: {how}"
-        self.map_names = player.map_names
-        self.observation_space = player.observation_space
-        self.greedy = getattr(player, "greedy", False)
         self._first: np.ndarray | None = None
 
     def act(
@@ -46,7 +42,7 @@ class BlindPlayer:
         Raises:
             ValueError: If there is no other game to swap with.
         """
-        return self.player.act(self._shown(observations, episode_start), episode_start, lost_life)
+        return super().act(self._shown(observations, episode_start), episode_start, lost_life)
 
     def _shown(self, observations: np.ndarray, episode_start: np.ndarray) -> np.ndarray:
         if self.how == "swapped":

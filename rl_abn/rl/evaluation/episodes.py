@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +34,24 @@ def split_quota(n_games: int, n_envs: int) -> np.ndarray:
     return np.array([n_games // n_envs + (i < n_games % n_envs) for i in range(n_envs)])
 
 
+def play(player: Player, env: VecEnv) -> Iterator[tuple[np.ndarray, list[dict[str, Any]]]]:
+    """Resets the environments and lets a player play on and on.
+
+    Yields:
+        After each step: where a game has ended, bool [N], and the infos. The games go on with the
+        next.
+    """
+    observations: Any = env.reset()
+    episode_start, lost_life = np.ones(env.num_envs, dtype=bool), np.zeros(env.num_envs, dtype=bool)
+    while True:
+        actions, _ = player.act(observations, episode_start, lost_life)
+        observations, _, dones, infos = env.step(actions)
+        lost_life = np.array(["lost_life" in info for info in infos])
+        # Same-step autoreset: after a game's end the observation is the first of the next game.
+        episode_start = dones & ~lost_life
+        yield episode_start, infos
+
+
 def play_games(
     player: Player,
     env: VecEnv,
@@ -46,16 +65,11 @@ def play_games(
     """
     quota = split_quota(n_games, env.num_envs)
     results: list[list[GameResult]] = [[] for _ in quota]
-    observations: Any = env.reset()
-    episode_start, lost_life = np.ones(env.num_envs, dtype=bool), np.zeros(env.num_envs, dtype=bool)
     done = 0
+    steps = play(player, env)
     while done < n_games:
-        actions, _ = player.act(observations, episode_start, lost_life)
-        observations, _, ended, infos = env.step(actions)
-        lost_life = np.array(["lost_life" in info for info in infos])
-        # Same-step autoreset: after a game's end the observation is the first of the next game.
-        episode_start = ended & ~lost_life
-        for i in np.flatnonzero(episode_start):
+        ended, infos = next(steps)
+        for i in np.flatnonzero(ended):
             if len(results[i]) == quota[i]:
                 continue
             game, cut = infos[i]["episode"], infos[i].get("TimeLimit.truncated", False)

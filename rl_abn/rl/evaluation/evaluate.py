@@ -27,9 +27,8 @@ from rl_abn.rl.evaluation.scores import Difference, difference, human_normalised
 from rl_abn.rl.evaluation.state_bank import RecordingPlayer
 from rl_abn.rl.training.build import load_policy, training_protocol
 from rl_abn.runs import CheckpointChoice, Run, write_output
-from rl_abn.seeds import derive_seeds
+from rl_abn.seeds import Stream, derive_seeds
 
-_SEED_STREAM = 3  # evaluation games; training, probes and videos use other streams
 MAX_ENVS = 16
 
 
@@ -96,7 +95,7 @@ def evaluation_env(
 ) -> AnyVecEnv:
     """Makes the environments in which `n_games` games are played from a seed."""
     env = make_vec_env(recipe, protocol, min(n_games, MAX_ENVS), life_loss_terminal=True)
-    env.seed_games(derive_seeds(seed, _SEED_STREAM, count=env.num_envs))
+    env.seed_games(derive_seeds(seed, Stream.EVALUATION, count=env.num_envs))
     return env
 
 
@@ -330,8 +329,9 @@ def evaluate_run(
     checkpoint = run.checkpoint(step)
     policy = load_policy(run, checkpoint, device_of(device))
     agent = partial(AgentPlayer, policy=policy, greedy=greedy, seed=seed)
-    intact = RecordingPlayer(agent(recipe.agent_name))
-    players: list[tuple[Player, InterventionSpec | None]] = [(intact, None)]
+    intact: Player = agent(recipe.agent_name)
+    recorder = RecordingPlayer(intact) if policy.map_names else None
+    players: list[tuple[Player, InterventionSpec | None]] = [(recorder or intact, None)]
     players += [
         (agent(spec.label, intervention=spec.make(policy, seed)), spec) for spec in interventions
     ]
@@ -359,7 +359,7 @@ def evaluate_run(
         if isinstance(player, BlindPlayer):
             evaluation = evaluation._replace(blind=player.how)
         evaluations.append(evaluation.compared_to(evaluations[0]) if evaluations else evaluation)
-    reliance = map_reliance(policy, intact.bank(), seed) if policy.map_names else None
+    reliance = None if recorder is None else map_reliance(policy, recorder.bank(), seed)
     return RunEvaluation(
         recipe.env.game.title,
         str(run.path),

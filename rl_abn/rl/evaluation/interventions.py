@@ -11,10 +11,9 @@ from rl_abn.attention import INTERVENTIONS, Intervention
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.recipes import AgentRecipe
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
-from rl_abn.seeds import derive_seeds
+from rl_abn.seeds import Stream, derive_seeds
 
 ALL, EACH = "all", "each"
-_SEED_STREAM = 5  # an intervention's random numbers; games and actions use other streams
 
 
 class InterventionSpec(NamedTuple):
@@ -31,7 +30,7 @@ class InterventionSpec(NamedTuple):
 
     def make(self, policy: AttentionPolicy, seed: int) -> Intervention:
         """Builds the seeded intervention for one evaluation of a policy."""
-        generator_seed = int(derive_seeds(seed, _SEED_STREAM, count=1)[0])
+        generator_seed = int(derive_seeds(seed, Stream.INTERVENTION, count=1)[0])
         return Intervention(
             self.intervention,
             None if self.map_name is None else policy.map_names.index(self.map_name),

@@ -110,6 +110,31 @@ class AgentPlayer:
         return actions.cpu().numpy(), attention
 
 
+class WrappedPlayer:
+    """A player that plays as another does; a subclass changes what it is shown, or listens.
+
+    Args:
+        player: Who plays.
+        name: What to call it; None is the other's name.
+    """
+
+    def __init__(self, player: Player, name: str | None = None) -> None:
+        self.player = player
+        self.name = name or player.name
+        self.map_names = player.map_names
+        self.observation_space = player.observation_space
+        self.greedy = getattr(player, "greedy", False)
+
+    def act(
+        self,
+        observations: np.ndarray,
+        episode_start: np.ndarray,
+        lost_life: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, PolicyOutput | None]:
+        """Acts on observations, [N, C, H, W]."""
+        return self.player.act(observations, episode_start, lost_life)
+
+
 class RandomPlayer:
     """Draws every action with equal chance.
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rl_abn.attention import MapOverride
+from rl_abn.attention import MapOverride, map_statistics
 from rl_abn.attention.interventions import shifted, uniform
 from rl_abn.estimates import Estimate, mean
 from rl_abn.rl.evaluation.state_bank import StateBank
@@ -54,7 +54,7 @@ class MapReliance(NamedTuple):
         for name, values in self.value_change.items():
             logged[f"reliance_{name}_value"] = float(values.mean())
         for name, value in self.contrast.items():
-            logged[f"{name}_map_contrast"] = value
+            logged[f"bank_{name}_map_contrast"] = value
         for name, value in self.change.items():
             logged[f"{name}_map_change"] = value
         return logged
@@ -111,7 +111,7 @@ def map_reliance(policy: AttentionPolicy, bank: StateBank, seed: int = 0) -> Map
     moved = (steps[1:] - steps[:-1]).abs().mean(dim=(3, 4))[same_game]
     moved = moved.sum(dim=0) / max(len(moved), 1)
     level = maps.mean(dim=(0, 2, 3)).clamp_min(1e-12)
-    contrast = (maps.std(dim=(2, 3), correction=0) / maps.mean(dim=(2, 3)).clamp_min(1e-12)).mean(0)
+    contrast = map_statistics(maps).contrast.mean(dim=0)
     names = policy.map_names
     return MapReliance(
         kl,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from rl_abn.rl.evaluation.players import Player
+from rl_abn.rl.evaluation.episodes import play
+from rl_abn.rl.evaluation.players import Player, WrappedPlayer
 from rl_abn.rl.policies.outputs import PolicyOutput
 
 BANK_SIZE = 4096
@@ -46,7 +48,7 @@ class StateBank(NamedTuple):
             yield torch.as_tensor(flat, device=device), starts
 
 
-class RecordingPlayer:
+class RecordingPlayer(WrappedPlayer):
     """A player that keeps what it sees of its first games, as a bank.
 
     Args:
@@ -58,11 +60,7 @@ class RecordingPlayer:
     def __init__(
         self, player: Player, n_games: int = N_GAMES, n_steps: int = BANK_SIZE // N_GAMES
     ) -> None:
-        self.player = player
-        self.name = player.name
-        self.map_names = player.map_names
-        self.observation_space = player.observation_space
-        self.greedy = getattr(player, "greedy", False)
+        super().__init__(player)
         self._n_games, self._n_steps = n_games, n_steps
         self._seen: list[np.ndarray] = []
         self._starts: list[np.ndarray] = []
@@ -77,7 +75,7 @@ class RecordingPlayer:
         if len(self._seen) < self._n_steps:
             self._seen.append(observations[: self._n_games].copy())
             self._starts.append(episode_start[: self._n_games].copy())
-        return self.player.act(observations, episode_start, lost_life)
+        return super().act(observations, episode_start, lost_life)
 
     def bank(self) -> StateBank:
         """Returns what was seen."""
@@ -93,12 +91,6 @@ def collect_bank(player: Player, env: VecEnv, n_steps: int = BANK_SIZE // N_GAME
         n_steps: T, of each game.
     """
     recorder = RecordingPlayer(player, env.num_envs, n_steps)
-    observations: Any = env.reset()
-    starts = np.ones(env.num_envs, dtype=bool)
-    lost_life = np.zeros(env.num_envs, dtype=bool)
-    for _ in range(n_steps):
-        actions, _ = recorder.act(observations, starts, lost_life)
-        observations, _, dones, infos = env.step(actions)
-        lost_life = np.array(["lost_life" in info for info in infos])
-        starts = dones & ~lost_life
+    for _ in islice(play(recorder, env), n_steps):
+        pass
     return recorder.bank()

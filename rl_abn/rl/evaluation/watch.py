@@ -24,10 +24,9 @@ from rl_abn.rl.training.build import load_policy, training_protocol
 from rl_abn.rl.training.probes import ProbeLog
 from rl_abn.runs import METRICS, CheckpointChoice, Run
 from rl_abn.runs.metrics import read_metrics
-from rl_abn.seeds import derive_seeds
+from rl_abn.seeds import Stream, derive_seeds
 
 RELIANCE = "attention/reliance_swap"  # what the title of a video says of a map's use
-_SEED_STREAM = 4  # games of videos; training, probes and evaluation use other streams
 
 
 class Video(NamedTuple):
@@ -134,7 +133,7 @@ def watch_game(
     path = out or run.path / "videos" / f"step-{checkpoint.step}-game-{seed}.mp4"
     with VideoWriter(path, scene.size, env.fps) as writer:
         recorder = VideoRecorder(scene, writer, abilities, report)
-        game_seed = int(derive_seeds(seed, _SEED_STREAM, count=1)[0])
+        game_seed = int(derive_seeds(seed, Stream.VIDEO, count=1)[0])
         last = play_game(player, env, game_seed, [recorder], max_steps)
     return Video(path, writer.n_frames, writer.n_frames / env.fps, last.score)
 

@@ -23,9 +23,8 @@ from rl_abn.rl.training.distributed import Ranks
 from rl_abn.runs import TRAINING, Checkpoint, Run
 from rl_abn.runs.optimizer import flatten_state
 from rl_abn.runs.training_state import Plain, TrainingTensors, read_state, read_tensors
-from rl_abn.seeds import derive_seeds
+from rl_abn.seeds import Stream, derive_seeds
 
-_RESTART = 1  # keeps these seeds apart from those of the run's start and of evaluation
 _RNG = ("rng.cpu", "rng.cuda")  # the generators whose states are stored
 _Count = Annotated[int, Field(ge=0, lt=2**53)]
 
@@ -96,7 +95,7 @@ def seed_games(env: TrainingEnv, seed: int, n_checkpoints: int, ranks: Ranks) ->
         ranks: The processes that train together; each seeds its share of the games.
     """
     n_all = env.num_envs * ranks.count
-    seeds = derive_seeds(seed, _RESTART, n_checkpoints, count=n_all)
+    seeds = derive_seeds(seed, Stream.RESTART, n_checkpoints, count=n_all)
     env.seed_games(seeds[ranks.share(n_all, "games")])
 
 

@@ -10,17 +10,16 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from rl_abn.rl.evaluation.episodes import play_games
 from rl_abn.rl.evaluation.evaluate import evaluation_env
-from rl_abn.rl.evaluation.players import AgentPlayer
+from rl_abn.rl.evaluation.players import AgentPlayer, Player, WrappedPlayer
 from rl_abn.rl.training import checkpoint
 from rl_abn.rl.training.build import Model, training_protocol
 from rl_abn.rl.training.metrics import RunMetrics, read_metrics
 from rl_abn.runs import METRICS, Checkpoint, Run
 from rl_abn.runs.best import best_score, save_best
-from rl_abn.seeds import derive_seeds
+from rl_abn.seeds import Stream, derive_seeds
 from rl_abn.stop_signal import StopSignal
 
 MEAN_SCORE = "eval/mean_score"
-_SEED_STREAM = 6  # games of other seeds than training's and those of `rl-abn eval`
 
 
 class EvaluationCallback(BaseCallback):
@@ -48,7 +47,7 @@ class EvaluationCallback(BaseCallback):
         self.env = evaluation_env(
             recipe.env, training_protocol(recipe), self.train.eval_games, recipe.seed
         )
-        self.seed = int(derive_seeds(recipe.seed, _SEED_STREAM, count=1)[0])
+        self.seed = int(derive_seeds(recipe.seed, Stream.PERIODIC_EVALUATION, count=1)[0])
 
     def _on_training_start(self) -> None:
         # What a kill or a signal kept from being evaluated is so when the training goes on.
@@ -74,7 +73,8 @@ class EvaluationCallback(BaseCallback):
     def _evaluate(self) -> None:
         policy, step = self.model.policy, self.model.num_timesteps
         policy.set_training_mode(False)
-        player = _StoppablePlayer(self.stop, "agent", policy, greedy=False, seed=self.seed)
+        agent = AgentPlayer("agent", policy, greedy=False, seed=self.seed)
+        player = _StoppablePlayer(agent, self.stop)
         self.env.seed_games(derive_seeds(self.seed, count=self.env.num_envs))
         try:
             games = play_games(player, self.env, self.train.eval_games)
@@ -99,11 +99,11 @@ class _StoppedError(Exception):
     """A signal came during an evaluation."""
 
 
-class _StoppablePlayer(AgentPlayer):
-    """An agent that plays until a signal comes."""
+class _StoppablePlayer(WrappedPlayer):
+    """A player that plays until a signal comes."""
 
-    def __init__(self, stop: StopSignal, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, player: Player, stop: StopSignal) -> None:
+        super().__init__(player)
         self._stop = stop
 
     def act(self, *args: Any) -> Any:

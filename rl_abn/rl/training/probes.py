@@ -15,9 +15,8 @@ from rl_abn.rl.envs.make import AnyProtocol, make_single_env, observation_space
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.training.build import training_protocol
 from rl_abn.runs import PROBES, MapLog, Run, open_or_create, save_tensors
-from rl_abn.seeds import derive_seeds
+from rl_abn.seeds import Stream, derive_seeds
 
-_PROBE_SEEDS = 2  # seeds of other games than training's and evaluation's
 _FIRST_STEP, _STEPS_APART = 20, 45
 
 
@@ -43,10 +42,10 @@ def collect_probes(recipe: AnyEnvRecipe, protocol: AnyProtocol, count: int, seed
         seed: Of the play.
     """
     env = make_single_env(recipe, protocol)
-    rng = np.random.default_rng([seed, _PROBE_SEEDS])
+    rng = np.random.default_rng([seed, Stream.PROBES])
     observations: list[np.ndarray] = []
     frames: list[np.ndarray] = []
-    game_seeds = (int(derive_seeds(seed, _PROBE_SEEDS, i, count=1)[0]) for i in itertools.count())
+    game_seeds = (int(derive_seeds(seed, Stream.PROBES, i, count=1)[0]) for i in itertools.count())
     observation, done = env.reset(next(game_seeds)), False
     for step in range(_FIRST_STEP + (count - 1) * _STEPS_APART + 1):
         if done:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from stable_baselines3.common.callbacks import BaseCallback
 
 from rl_abn.recipes import RunRecipe
@@ -10,9 +12,7 @@ from rl_abn.rl.evaluation.players import RandomPlayer
 from rl_abn.rl.evaluation.reliance import map_reliance
 from rl_abn.rl.evaluation.state_bank import N_GAMES, StateBank, collect_bank
 from rl_abn.rl.training.build import Model, training_protocol
-from rl_abn.seeds import derive_seeds
-
-_SEED_STREAM = 6  # the bank's games and moves; probes, evaluation and videos use other streams
+from rl_abn.seeds import Stream, derive_seeds
 
 
 class RelianceCallback(BaseCallback):
@@ -54,6 +54,7 @@ class RelianceCallback(BaseCallback):
 
 def make_bank(recipe: RunRecipe) -> StateBank:
     """Plays a run's bank of positions at random; the run's seed says which they are."""
-    seed = int(derive_seeds(recipe.seed, _SEED_STREAM, count=1)[0])
+    seed = int(derive_seeds(recipe.seed, Stream.BANK, count=1)[0])
     env = evaluation_env(recipe.env, training_protocol(recipe), N_GAMES, seed)
-    return collect_bank(RandomPlayer(int(env.action_space.n), seed=seed), env)  # type: ignore[attr-defined]
+    with closing(env):
+        return collect_bank(RandomPlayer(int(env.action_space.n), seed=seed), env)  # type: ignore[attr-defined]

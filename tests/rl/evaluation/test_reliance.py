@@ -105,7 +105,7 @@ def test_the_numbers_are_those_of_the_definition():
     assert set(reliance.numbers()) == {
         *(f"reliance_{name}" for name in REPLACED_BY),
         *(f"reliance_{name}_value" for name in REPLACED_BY),
-        "shared_map_contrast",
+        "bank_shared_map_contrast",
         "shared_map_change",
     }
 
