@@ -6,6 +6,7 @@ An intervention is one function or class here and one entry in `INTERVENTIONS`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
@@ -132,22 +133,17 @@ class Frozen:
         return self._first
 
 
-def _at_every_step(change: Callable[[Tensor], Tensor]) -> Callable[[torch.Generator | None], Rule]:
-    return lambda generator: lambda attention_map, episode_start: change(attention_map)
-
-
 def _whenever(change: Callable[[Tensor], Tensor]) -> Rule:
+    """Returns the rule of a change that does not ask where games start."""
     return lambda attention_map, episode_start: change(attention_map)
 
 
 INTERVENTIONS: Mapping[str, Callable[[torch.Generator | None], Rule]] = {
-    "zero": _at_every_step(zero),
-    "uniform": _at_every_step(uniform),
-    "inverted": _at_every_step(inverted),
-    "shuffled": lambda generator: (
-        lambda attention_map, episode_start: shuffled(attention_map, generator)
-    ),
-    "shifted": _at_every_step(shifted),
+    "zero": lambda generator: _whenever(zero),
+    "uniform": lambda generator: _whenever(uniform),
+    "inverted": lambda generator: _whenever(inverted),
+    "shuffled": lambda generator: _whenever(partial(shuffled, generator=generator)),
+    "shifted": lambda generator: _whenever(shifted),
     "time_average": lambda generator: _whenever(TimeAverage()),
     "swap": lambda generator: _whenever(Swap(generator)),
     "frozen": lambda generator: Frozen(),

@@ -29,7 +29,7 @@ class ResidualBlock(nn.Module):
         out: Tensor = inputs + self.layers(inputs)
         return out
 
-    def start_small(self) -> None:
+    def set_own_start(self) -> None:
         """Starts close to the identity: what blocks add up to does not grow with their number."""
         _scale(self.layers[-1], _BLOCK_START)
 
@@ -45,7 +45,7 @@ class Stage(nn.Sequential):
             ResidualBlock(n_out),
         )
 
-    def start_small(self) -> None:
+    def set_own_start(self) -> None:
         """Takes back the rectifier's gain: pooling takes the largest, and nothing is rectified."""
         _scale(self[0], 0.5**0.5)
 

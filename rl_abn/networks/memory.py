@@ -43,7 +43,7 @@ class Lstm(nn.Module):
         empty = torch.zeros(n, self.hidden, *size, device=self.gates.weight.device)
         return empty, empty.clone()
 
-    def keep_by_default(self) -> None:
+    def set_own_start(self) -> None:
         """Opens the forget gates, so that a new memory holds on (Jozefowicz et al. 2015)."""
         assert self.gates.bias is not None
         with torch.no_grad():

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
 _LARGEST_TRIED = 128
+
+
+@runtime_checkable
+class HasOwnStart(Protocol):
+    """A module with first weights of its own, set once all layers are initialised."""
+
+    def set_own_start(self) -> None:
+        """Sets them."""
 
 
 class Network(Protocol):

@@ -77,6 +77,6 @@ def test_a_new_memory_holds_on():
     with torch.no_grad():
         memory.gates.weight.zero_()
         memory.gates.bias.zero_()
-    memory.keep_by_default()
+    memory.set_own_start()
     _, (_, cell) = memory(torch.zeros(1, 2), (torch.zeros(1, 4), torch.ones(1, 4)))
     torch.testing.assert_close(cell, torch.full((1, 4), torch.tensor(1.0).sigmoid().item()))

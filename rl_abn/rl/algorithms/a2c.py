@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stable_baselines3 import A2C
 from torch import Tensor
@@ -22,41 +22,36 @@ class A2CObjective:
         samples: The rollout.
         ent_coef: Weight of the entropy bonus.
         vf_coef: Weight of the value loss.
+        is_off_policy: Whether another policy chose the actions.
     """
 
     samples: RolloutSamples
     ent_coef: float
     vf_coef: float
+    is_off_policy: bool = False
 
-    def policy_loss(
-        self,
-        log_prob: Tensor,
-        old_log_prob: Tensor,
-        advantages: Tensor,
-        *,
-        off_policy: bool = False,
-    ) -> Tensor:
-        """Computes the policy-gradient loss; the old log-probabilities matter off policy only.
+    def off_policy(self) -> A2CObjective:
+        """Returns the loss for actions that another policy chose.
 
-        There the advantages are weighted by the probability ratio, at most 1 (V-trace's ρ;
-        Espeholt et al., ICML 2018, section 4.1).
+        Advantages are weighted by the probability ratio, at most 1 (V-trace's ρ; Espeholt et al.,
+        ICML 2018, section 4.1).
         """
-        if off_policy:
+        return replace(self, is_off_policy=True)
+
+    def policy_loss(self, log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor) -> Tensor:
+        """Computes the policy-gradient loss; the old log-probabilities matter off policy only."""
+        if self.is_off_policy:
             ratio = (log_prob.detach() - old_log_prob).exp()
             advantages = advantages * ratio.clamp(max=1.0)
         return -(advantages * log_prob).mean()
 
-    def actor_critic(
-        self, logits: Tensor, value: Tensor, old_log_prob: Tensor, *, off_policy: bool = False
-    ) -> LossTerms:
+    def actor_critic(self, logits: Tensor, value: Tensor, old_log_prob: Tensor) -> LossTerms:
         """Computes L_policy + vf_coef * L_value - ent_coef * H (Mnih et al. 2016, section 4)."""
         samples = self.samples
         log_prob = distributions.log_prob(logits, samples.actions)
         entropy = distributions.entropy(logits).mean()
         value_loss = F.mse_loss(value, samples.returns)
-        policy_loss = self.policy_loss(
-            log_prob, old_log_prob, samples.advantages, off_policy=off_policy
-        )
+        policy_loss = self.policy_loss(log_prob, old_log_prob, samples.advantages)
         loss = policy_loss + self.vf_coef * value_loss - self.ent_coef * entropy
         return loss, {
             "policy_loss": policy_loss,

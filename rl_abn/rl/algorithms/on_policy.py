@@ -255,6 +255,14 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         Returns:
             The loss, and its terms by the names they are logged under.
         """
+        (loss, terms), *others = self.losses(samples, *settings)
+        for weighted, named in others:
+            loss = loss + weighted
+            terms |= named
+        return loss, {"loss": loss, **terms}
+
+    def losses(self, samples: RolloutSamples, *settings: Tensor) -> list[LossTerms]:
+        """Computes the losses that `loss` adds up: the algorithm's own, then the auxiliary ones."""
         output, _ = self.policy.attend(
             samples.observations,
             samples.state,
@@ -262,14 +270,11 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
             glimpses=samples.old.glimpse,
         )
         objective = self.objective(samples, *settings)
-        loss, terms = objective.actor_critic(
-            output.action_logits, output.value, samples.old.log_prob
-        )
-        for auxiliary in self.auxiliary_losses:
-            weighted, named = auxiliary(self.policy, output, samples, objective)
-            loss = loss + weighted
-            terms |= named
-        return loss, {"loss": loss, **terms}
+        own = objective.actor_critic(output.action_logits, output.value, samples.old.log_prob)
+        return [
+            own,
+            *(loss(self.policy, output, samples, objective) for loss in self.auxiliary_losses),
+        ]
 
     def step_optimizer(self) -> dict[str, Tensor]:
         """Takes one step down the gradients of all ranks, their norm clipped.
@@ -278,14 +283,12 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
             The norm of the agent's gradients, and the share of them that clipping leaves.
         """
         self.ranks.average_gradients(self.policy.parameters())
-        apart = self.policy.mechanism_parameters() if self.branch_max_grad_norm else []
+        apart: list[nn.Parameter] = []
         terms = {}
-        if self.branch_max_grad_norm and apart:
+        if self.branch_max_grad_norm and (apart := list(self.policy.mechanism.parameters())):
             norm = nn.utils.clip_grad_norm_(apart, self.branch_max_grad_norm)
             terms["branch_grad_norm"] = norm
-        known = set(map(id, apart))
-        rest = [p for p in self.policy.parameters() if id(p) not in known]
-        norm = nn.utils.clip_grad_norm_(rest, self.max_grad_norm)
+        norm = nn.utils.clip_grad_norm_(self.policy.parameters_but(apart), self.max_grad_norm)
         terms |= {"grad_norm": norm, "grad_share_kept": (self.max_grad_norm / norm).clamp(max=1.0)}
         self.policy.optimizer.step()
         self._n_updates += 1
@@ -301,19 +304,8 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
             Norms of the trunk's gradients: of the algorithm's own loss, "agent", and of the
             auxiliary losses together, "auxiliary", where there are any that reach the trunk.
         """
-        indices = self.rollout_buffer.spread(count)
-        samples = self.rollout_buffer.samples(indices)
-        output, _ = self.policy.attend(
-            samples.observations,
-            samples.state,
-            reset_mask=samples.reset_mask,
-            glimpses=samples.old.glimpse,
-        )
-        objective = self.objective(samples, *self.objective_settings())
-        own, _ = objective.actor_critic(output.action_logits, output.value, samples.old.log_prob)
-        others = [
-            loss(self.policy, output, samples, objective)[0] for loss in self.auxiliary_losses
-        ]
+        samples = self.rollout_buffer.samples(self.rollout_buffer.spread(count))
+        own, *others = (loss for loss, _ in self.losses(samples, *self.objective_settings()))
         parameters = list(self.policy.features_extractor.parameters())
         norms = {}
         for name, losses in (("agent", [own]), ("auxiliary", others)):

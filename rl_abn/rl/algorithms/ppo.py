@@ -32,34 +32,23 @@ class PPOObjective:
     ent_coef: float
     vf_coef: float
 
-    def policy_loss(
-        self,
-        log_prob: Tensor,
-        old_log_prob: Tensor,
-        advantages: Tensor,
-        *,
-        off_policy: bool = False,
-    ) -> Tensor:
-        """Computes the clipped surrogate, negated (Schulman et al. 2017, eq. 7).
+    def off_policy(self) -> PPOObjective:
+        """Returns itself: the ratio corrects for another policy as it does for an older one."""
+        return self
 
-        Its ratio corrects for actions of another policy as it does for those of an older one.
-        """
-        del off_policy
+    def policy_loss(self, log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor) -> Tensor:
+        """Computes the clipped surrogate, negated (Schulman et al. 2017, eq. 7)."""
         ratio = (log_prob - old_log_prob).exp()
         clipped = ratio.clamp(1 - self.clip_range, 1 + self.clip_range)
         return -torch.min(advantages * ratio, advantages * clipped).mean()
 
-    def actor_critic(
-        self, logits: Tensor, value: Tensor, old_log_prob: Tensor, *, off_policy: bool = False
-    ) -> LossTerms:
+    def actor_critic(self, logits: Tensor, value: Tensor, old_log_prob: Tensor) -> LossTerms:
         """Computes L_clip + vf_coef * L_value - ent_coef * H (eq. 9); the ratio starts at 1."""
         samples = self.samples
         log_prob = distributions.log_prob(logits, samples.actions)
         entropy = distributions.entropy(logits).mean()
         value_loss = F.mse_loss(value, samples.returns)
-        policy_loss = self.policy_loss(
-            log_prob, old_log_prob, samples.advantages, off_policy=off_policy
-        )
+        policy_loss = self.policy_loss(log_prob, old_log_prob, samples.advantages)
         loss = policy_loss + self.vf_coef * value_loss - self.ent_coef * entropy
         with torch.no_grad():
             log_ratio = log_prob - old_log_prob

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,13 +18,14 @@ from rl_abn.attention import (
     AttentionSite,
     GlimpseSampler,
     MapOverride,
+    Mechanism,
     QueriedMechanism,
     no_answer,
     override_map,
 )
 from rl_abn.attention.fp32 import in_fp32
 from rl_abn.networks import Lstm, RecurrentAttention
-from rl_abn.networks.impala import ResidualBlock, Stage
+from rl_abn.networks.network import HasOwnStart
 from rl_abn.networks.recurrent_attention import N_COORDINATES
 from rl_abn.rl.policies.outputs import PolicyOutput, PolicyState
 from rl_abn.rl.policies.sb3_policy import Sb3AttentionPolicy
@@ -130,11 +132,17 @@ class AttentionPolicy(Sb3AttentionPolicy):
         """The moments of the returns, [3], where rewards are scaled by them."""
         return self._buffers.get("reward_moments")
 
-    def mechanism_parameters(self) -> list[nn.Parameter]:
-        """Returns the weights of the attention mechanism, with the body of its branch."""
-        module = self.attention_branch if self.gaze is None else self.gaze.glimpses
-        assert module is not None
-        return list(module.parameters())
+    @property
+    def mechanism(self) -> Mechanism:
+        """The attention mechanism, with the body of its branch."""
+        found = self.attention_branch if self.gaze is None else self.gaze.glimpses
+        assert found is not None
+        return found
+
+    def parameters_but(self, apart: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+        """Returns all weights but some, in order."""
+        known = set(map(id, apart))
+        return [parameter for parameter in self.parameters() if id(parameter) not in known]
 
     def initial_state(self, n: int) -> PolicyState:
         """Returns the memory of n games at their start; None for an agent without memory."""
@@ -335,14 +343,9 @@ class AttentionPolicy(Sb3AttentionPolicy):
     def _parameter_groups(self) -> list[Any]:
         """Returns all weights, those of the map layers apart where they learn at their own rate."""
         factor = self.settings.map_learning_rate_factor
-        mechanism = self.attention_branch if self.gaze is None else self.gaze.glimpses
-        assert mechanism is not None
-        apart = [] if factor == 1.0 else list(mechanism.map_parameters())
-        if not apart:
-            return list(self.parameters())
-        known = set(map(id, apart))
-        rest = [parameter for parameter in self.parameters() if id(parameter) not in known]
-        return [{"params": rest}, {"params": apart, "lr_factor": factor}]
+        apart = [] if factor == 1.0 else list(self.mechanism.map_parameters())
+        rest = self.parameters_but(apart)
+        return [{"params": rest}, {"params": apart, "lr_factor": factor}] if apart else rest
 
     def _initialise(self) -> None:
         """Orthogonal weights; small ones where an even policy and an even map should begin."""
@@ -357,18 +360,13 @@ class AttentionPolicy(Sb3AttentionPolicy):
             self.action_net: 0.01,
             self.value_net: 1.0,
         }
-        mechanism = self.attention_branch if self.gaze is None else self.gaze.glimpses
-        assert mechanism is not None
-        gains |= dict.fromkeys(mechanism.quiet_layers(), 0.1)
+        gains |= dict.fromkeys(self.mechanism.quiet_layers(), 0.1)
         for module, gain in gains.items():
             if module is not None:
                 module.apply(partial(self.init_weights, gain=gain))
         for module in self.modules():
-            if isinstance(module, Lstm):
-                module.keep_by_default()
-            if isinstance(module, ResidualBlock | Stage):
-                module.start_small()
-        mechanism.set_own_start()
+            if isinstance(module, HasOwnStart):
+                module.set_own_start()
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {

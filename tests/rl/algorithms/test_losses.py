@@ -62,11 +62,10 @@ def test_the_off_policy_gradient_vanishes_where_the_branch_agrees_and_nothing_is
     nothing = samples._replace(advantages=torch.zeros_like(samples.advantages))
     objective = model.objective(nothing, *model.objective_settings())
     logits = agreeing.branch_logits
-    loss = objective.policy_loss(
+    loss = objective.off_policy().policy_loss(
         distributions.log_prob(logits, nothing.actions),
         nothing.old.log_prob,
         nothing.advantages,
-        off_policy=True,
     )
     assert torch.autograd.grad(loss, logits)[0].abs().max() == 0
 
@@ -107,7 +106,7 @@ def test_an_area_needs_maps():
 
 
 def norms(model):
-    apart = model.policy.mechanism_parameters()
+    apart = list(model.policy.mechanism.parameters())
     known = set(map(id, apart))
     rest = [p for p in model.policy.parameters() if id(p) not in known]
     return [

@@ -25,33 +25,26 @@ class Objective(Protocol):
     def vf_coef(self) -> float:
         """Weight of the value loss."""
 
-    def policy_loss(
-        self,
-        log_prob: Tensor,
-        old_log_prob: Tensor,
-        advantages: Tensor,
-        *,
-        off_policy: bool = False,
-    ) -> Tensor:
+    def off_policy(self) -> Objective:
+        """Returns the same, corrected for actions that another policy chose."""
+
+    def policy_loss(self, log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor) -> Tensor:
         """Computes the policy-gradient loss, [].
 
         Args:
             log_prob: Log-probabilities now of what was chosen, [B].
             old_log_prob: The same when it was chosen, [B].
             advantages: [B].
-            off_policy: Whether another policy chose: `old_log_prob` is then that one's.
         """
 
-    def actor_critic(
-        self, logits: Tensor, value: Tensor, old_log_prob: Tensor, *, off_policy: bool = False
-    ) -> LossTerms:
+    def actor_critic(self, logits: Tensor, value: Tensor, old_log_prob: Tensor) -> LossTerms:
         """Computes the whole loss of a policy and a value: policy gradient, value, entropy.
 
         Args:
             logits: Of the actions, [B, A].
             value: [B].
-            old_log_prob: Log-probabilities of the actions when they were chosen, [B].
-            off_policy: Whether another policy chose them, with these log-probabilities.
+            old_log_prob: Log-probabilities of the actions when they were chosen, [B], by the
+                policy that chose them.
         """
 
 

@@ -80,8 +80,8 @@ class BranchOffPolicy(_BranchLoss):
         assert output.branch_logits is not None
         assert output.branch_value is not None
         return self._weighted(
-            *objective.actor_critic(
-                output.branch_logits, output.branch_value, samples.old.log_prob, off_policy=True
+            *objective.off_policy().actor_critic(
+                output.branch_logits, output.branch_value, samples.old.log_prob
             )
         )
 
