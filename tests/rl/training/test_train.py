@@ -276,7 +276,9 @@ def test_resume_wants_the_same_run(tmp_path):
     with pytest.raises(RlAbnError, match="expected to resume agent 'ppo_abn', got 'ppo_cnn'"):
         start(tmp_path / "run", "ppo_cnn", on_exists="resume")
     with pytest.raises(
-        RlAbnError, match=r"only train\.steps, train\.keep and train\.\w+ may change"
+        RlAbnError,
+        match=r"only train\.steps, train\.keep, train\.checkpoint_every_minutes, train\.eval_every "
+        r"and train\.eval_games may change",
     ):
         start(tmp_path / "run", on_exists="resume", settings=["algorithm.gamma=0.5"])
 
