@@ -53,6 +53,10 @@ class Abilities:
             return ()
         return ("policy", "value") if maps == "split" else ("shared",)
 
+    def drawn(self, maps: Any) -> Any:
+        """Returns maps [..., rows, columns], an array or a tensor, as they are drawn."""
+        return maps * self.even_factor(*maps.shape[-2:])
+
     def even_factor(self, rows: int, columns: int) -> int:
         """Returns what map values are multiplied by to be drawn.
 

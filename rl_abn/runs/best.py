@@ -1,6 +1,7 @@
 """The best checkpoint of a run: the one whose evaluation games had the highest mean score.
 
 It is a whole checkpoint beside the others, `checkpoints/best-STEP`, and no `train.keep` removes it.
+A kill between two of them leaves both, of which the newest is the best.
 Its `evaluation.json` has the score.
 """
 
@@ -14,9 +15,10 @@ from typing import Any, Literal
 
 from rl_abn.errors import RlAbnError
 from rl_abn.files.text import flush, read_json, write_json
-from rl_abn.runs.checkpoints import Checkpoint, list_checkpoints, name_of, step_of
+from rl_abn.runs.checkpoints import Checkpoint, list_checkpoints, name_of
 
 EVALUATION = "evaluation.json"
+BEST = "best"
 CheckpointChoice = int | Literal["best"] | None
 """A checkpoint: the one of a step, the best, or None for the newest."""
 
@@ -27,7 +29,7 @@ def best_checkpoint(run: Path) -> Checkpoint:
     Raises:
         RlAbnError: If the training kept none.
     """
-    found = _all_best(run / "checkpoints")
+    found = list_checkpoints(run / "checkpoints", BEST)
     if not found:
         steps = [checkpoint.step for checkpoint in list_checkpoints(run / "checkpoints")]
         newest = f"; the newest checkpoint is --checkpoint {steps[-1]}" if steps else ""
@@ -40,7 +42,7 @@ def best_checkpoint(run: Path) -> Checkpoint:
 
 def best_score(run: Path) -> float:
     """Returns the mean score of the best checkpoint's games, minus infinity where there is none."""
-    found = _all_best(run / "checkpoints")
+    found = list_checkpoints(run / "checkpoints", BEST)
     if not found:
         return -math.inf
     try:
@@ -65,8 +67,8 @@ def save_best(
         RlAbnError: If it cannot be written; the one before it is untouched.
     """
     folder = run / "checkpoints"
-    target = folder / name_of(step).replace("step", "best")
-    before, making = _all_best(folder), folder / ".best.partial"
+    target = folder / name_of(step, BEST)
+    before, making = list_checkpoints(folder, BEST), folder / ".best.partial"
     try:
         shutil.rmtree(making, ignore_errors=True)
         made = save(making)
@@ -83,13 +85,3 @@ def save_best(
         if old.path != target:
             shutil.rmtree(old.path, ignore_errors=True)
     return Checkpoint(target, step)
-
-
-def _all_best(folder: Path) -> list[Checkpoint]:
-    """Returns one or none, but for a kill between two of them; the newest is the best."""
-    names = {path: path.name.replace("best", "step", 1) for path in folder.glob("best-*")}
-    found = ((path, step_of(name)) for path, name in names.items())
-    return sorted(
-        (Checkpoint(path, step) for path, step in found if step is not None),
-        key=lambda checkpoint: checkpoint.step,
-    )

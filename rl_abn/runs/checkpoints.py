@@ -38,37 +38,34 @@ class Checkpoint(NamedTuple):
         return self.path.name.startswith(f"{RECOVERY}-")
 
 
-def step_of(name: str) -> int | None:
-    """Returns the step that a name such as "step-000000002048" speaks of.
+def step_of(name: str, kind: str = "step") -> int | None:
+    """Returns the step that a name such as "step-000000002048" speaks of; `kind` is its first word.
 
     None for any other name, and for another way to write the number: two names for one step would
     be two checkpoints.
     """
-    match = re.fullmatch(r"step-([0-9]{12,16})", name)
+    match = re.fullmatch(rf"{kind}-([0-9]{{12,16}})", name)
     if match is None:
         return None
     step = int(match[1])
-    return step if name == name_of(step) else None
+    return step if name == name_of(step, kind) else None
 
 
-def name_of(step: int) -> str:
+def name_of(step: int, kind: str = "step") -> str:
     """Returns the name of a step; names sort as their steps do, up to 12 digits."""
-    return f"step-{step:012d}"
+    return f"{kind}-{step:012d}"
 
 
-def list_checkpoints(folder: Path) -> list[Checkpoint]:
-    """Returns all checkpoints of a folder, oldest first."""
-    found = ((path, step_of(path.name)) for path in folder.glob("step-*"))
+def list_checkpoints(folder: Path, kind: str = "step") -> list[Checkpoint]:
+    """Returns all checkpoints of a folder, oldest first; `kind` is their first word."""
+    found = ((path, step_of(path.name, kind)) for path in folder.glob(f"{kind}-*"))
     checkpoints = [Checkpoint(path, step) for path, step in found if step is not None]
     return sorted(checkpoints, key=lambda checkpoint: checkpoint.step)
 
 
 def list_recoveries(folder: Path) -> list[Checkpoint]:
     """Returns the recovery checkpoints of a folder, oldest first: none or one, but for a kill."""
-    names = {path: path.name.replace(RECOVERY, "step", 1) for path in folder.glob(f"{RECOVERY}-*")}
-    found = ((path, step_of(name)) for path, name in names.items())
-    recoveries = [Checkpoint(path, step) for path, step in found if step is not None]
-    return sorted(recoveries, key=lambda checkpoint: checkpoint.step)
+    return list_checkpoints(folder, RECOVERY)
 
 
 def save_checkpoint(
@@ -95,8 +92,7 @@ def save_checkpoint(
     Raises:
         RlAbnError: If it cannot be written; what was there before is untouched.
     """
-    name = name_of(step)
-    target = folder / (name.replace("step", RECOVERY) if recovery else name)
+    target = folder / (name_of(step, RECOVERY) if recovery else name_of(step))
     partial, replaced = _hidden(target, "partial"), _hidden(target, "replaced")
     try:
         _remove(partial)

@@ -69,11 +69,10 @@ def moment_of(step: Step, abilities: Abilities) -> Moment:
             map.
     """
     assert step.output is not None
-    maps = step.output.map[0].cpu().numpy()
     branch = step.output.branch_logits
     return Moment(
         frame=step.frame,
-        maps=maps * abilities.even_factor(*maps.shape[1:]),
+        maps=abilities.drawn(step.output.map[0].cpu().numpy()),
         action_probabilities=step.output.action_logits[0].softmax(dim=-1).cpu().numpy(),
         branch_probabilities=None if branch is None else branch[0].softmax(dim=-1).cpu().numpy(),
         action=step.action,
@@ -180,7 +179,7 @@ def watch_training(
         path,
         frames=log.probes.frames,
         steps=steps,
-        maps=(maps * abilities.even_factor(*maps.shape[2:]) for maps in map(log.maps, steps)),
+        maps=(abilities.drawn(log.maps(step)) for step in steps),
         map_names=attention.map_names,
         title=f"{run.recipe.agent_name} on {run.recipe.env.game.title}",
         scale=scale_of(scale, sums_to_one=abilities.sums_to_one),

@@ -155,8 +155,7 @@ class AttentionCallback(BaseCallback):
             return
         step = self.model.num_timesteps
         abilities = self.model.policy.settings.abilities
-        maps = self.probes.look(self.model.policy, step).numpy()
-        maps = maps * abilities.even_factor(*maps.shape[2:])
+        maps = abilities.drawn(self.probes.look(self.model.policy, step).numpy())
         scale = scale_of("fixed", sums_to_one=abilities.sums_to_one)
         frames = self.probes.probes.frames
         for i, name in enumerate(self.model.policy.map_names):

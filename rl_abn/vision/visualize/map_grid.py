@@ -32,6 +32,6 @@ def map_grid(
     shown = frames.repeat(larger, axis=1).repeat(larger, axis=2)
     names = outputs.map_names[:MOST_TASKS_SHOWN]
     abilities = abilities or Abilities()
-    drawn = maps[:, :MOST_TASKS_SHOWN].numpy() * abilities.even_factor(*maps.shape[2:])
+    drawn = abilities.drawn(maps[:, :MOST_TASKS_SHOWN].numpy())
     scale = scale_of("fixed", sums_to_one=abilities.sums_to_one)
     return overlay_grid(shown, drawn, scale, names=names)

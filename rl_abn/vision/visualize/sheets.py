@@ -77,7 +77,7 @@ def picture_sheet(
                 for numbers, images, attention in _looks(network, pictures, seed, prepare, compute)
                 for example in task.examples(
                     [pixels_of(image) for image in images],
-                    attention.map.float().cpu() * abilities.even_factor(*attention.map.shape[2:]),
+                    abilities.drawn(attention.map.float().cpu()),
                     attention.outputs.float().cpu(),
                     targets[numbers],
                     names,
