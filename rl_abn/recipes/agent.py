@@ -50,6 +50,9 @@ class NetworkTable(Table):
                 f"expected attention_at of {' or '.join(map(str, sizes))} for "
                 f"{self.extractor}, got {self.attention_at}; the nearest is {near}"
             )
+        if self.layer_norm:  # a trial, on no device: the network itself knows whether it can
+            with torch.device("meta"):
+                NETWORKS[self.extractor]((4, 84, 84), self.attention_at, layer_norm=True)
         return self
 
 
@@ -260,6 +263,12 @@ class AgentRecipe(Table):
                 f"expected algorithm.branch_loss = 'none' where attention.mechanism is "
                 f"'{mechanism}' (there is no branch), got '{branch_loss}'"
             )
+        for field in ("map_area_coef", "map_entropy_coef"):
+            if getattr(self.algorithm, field) != 0 and not abilities.editable:
+                raise ValueError(
+                    f"expected algorithm.{field} = 0 with mechanism '{mechanism}' (no gradient "
+                    f"reaches a map), got {getattr(self.algorithm, field)}"
+                )
         if self.attention.maps == "split" and not abilities.splits:
             raise ValueError(
                 f"expected attention.maps = 'shared' with mechanism '{mechanism}', got 'split'"

@@ -439,3 +439,32 @@ def test_a_long_list_of_mistakes_is_cut(complaint: Complaint, tmp_path: Path) ->
     message = complaint(lambda: load_env(str(file)))
     assert message.count("unknown key") == 12
     assert message.endswith("; and 38 more")
+
+
+@pytest.mark.parametrize(
+    ("agent", "setting", "message"),
+    [
+        (
+            "ppo_cnn",
+            "algorithm.map_area_coef=0.1",
+            "expected algorithm.map_area_coef = 0 with mechanism 'none' (no gradient reaches a "
+            "map), got 0.1",
+        ),
+        (
+            "ppo_hard",
+            "algorithm.map_entropy_coef=0.1",
+            "expected algorithm.map_entropy_coef = 0 with mechanism 'hard' (no gradient reaches a "
+            "map), got 0.1",
+        ),
+        (
+            "a2c_mask_a3c",
+            "network.layer_norm=true",
+            "network: expected layer_norm = false for mask_a3c, which has no fully connected layer",
+        ),
+    ],
+)
+def test_an_option_needs_what_it_is_about(
+    complaint: Complaint, agent: str, setting: str, message: str
+) -> None:
+    said = complaint(lambda: make_run_recipe("pong", agent, 0, [setting]))
+    assert said == f"--set {setting}: {message}"

@@ -99,7 +99,10 @@ class AbnNetwork(VisionNetwork):
         self.head = backbone.head(backbone.features_dim + self.takes_speed, n_outputs)
         # Last, so that the same seed gives the no-attention baseline the same trunk.
         site = _site(self, backbone, dropout)
-        self.branch: Mechanism = MECHANISMS[mechanism](site, **(mechanism_options or {}))
+        try:
+            self.branch: Mechanism = MECHANISMS[mechanism](site, **(mechanism_options or {}))
+        except ValueError as error:  # an option that does not go with this backbone
+            raise RlAbnError(f"attention of {type(backbone).__name__}: {error}") from None
         for layer in self.branch.own_layers():
             he_init(layer)
         self.branch.set_own_start()

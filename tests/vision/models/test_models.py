@@ -254,3 +254,8 @@ def test_a_depth_of_vgg_is_one_there_is():
 def test_a_network_takes_any_plan():
     network = AbnNetwork(DenseNet(10, 4), 7, mechanism="none")
     assert network.attend(pictures(2)).outputs.shape == (2, 7)
+
+
+def test_an_option_that_does_not_go_with_a_backbone_is_one_line():
+    with pytest.raises(RlAbnError, match="pooling 'weighted'"):
+        small("resnet", mechanism_options={"pooling": "weighted"})
