@@ -13,6 +13,9 @@ LOGGED_STATISTICS = ("mean", "entropy", "contrast", "coverage")
 """What is logged of maps over a training, in both tracks: fields of `MapStatistics`."""
 
 
+_TINY = 1e-12  # keeps an all-zero map a distribution: the uniform one
+
+
 class MapStatistics(NamedTuple):
     """Statistics of maps [B, m, h, w]; every field is [B, m].
 
@@ -46,9 +49,8 @@ def map_statistics(
     """
     maps = attention_map.float()
     height, width = maps.shape[2:]
-    tiny = 1e-12  # keeps an all-zero map a distribution: the uniform one
-    share = (maps + tiny) / (maps + tiny).sum(dim=(2, 3), keepdim=True)
-    entropy = -(share * share.log()).sum(dim=(2, 3)) / math.log(max(height * width, 2))
+    share = place_shares(maps)
+    entropy = place_entropy(share) / math.log(max(height * width, 2))
     xs = (torch.arange(width, device=maps.device) + 0.5) / width
     ys = (torch.arange(height, device=maps.device) + 0.5) / height
     mean = maps.mean(dim=(2, 3))
@@ -56,8 +58,19 @@ def map_statistics(
     return MapStatistics(
         mean=mean,
         entropy=entropy,
-        contrast=spread / mean.clamp_min(tiny),
+        contrast=spread / mean.clamp_min(_TINY),
         coverage=(maps > threshold).float().mean(dim=(2, 3)),
         centre_x=(share.sum(dim=2) * xs).sum(dim=2),
         centre_y=(share.sum(dim=3) * ys).sum(dim=2),
     )
+
+
+def place_shares(maps: Float[Tensor, "*lead h w"]) -> Float[Tensor, "*lead h w"]:
+    """Reads maps as distributions over their places: fp32, with a sum of 1."""
+    maps = maps.float() + _TINY
+    return maps / maps.sum(dim=(-2, -1), keepdim=True)
+
+
+def place_entropy(shares: Float[Tensor, "*lead h w"]) -> Float[Tensor, " *lead"]:
+    """Computes the entropies of distributions over places, in nats."""
+    return -(shares * shares.log()).sum(dim=(-2, -1))

@@ -263,7 +263,7 @@ class AgentRecipe(Table):
                 f"expected algorithm.branch_loss = 'none' where attention.mechanism is "
                 f"'{mechanism}' (there is no branch), got '{branch_loss}'"
             )
-        for field in ("map_area_coef", "map_entropy_coef"):
+        for field in ("map_area_coef", "map_entropy_coef", "map_information_coef"):
             if getattr(self.algorithm, field) != 0 and not abilities.editable:
                 raise ValueError(
                     f"expected algorithm.{field} = 0 with mechanism '{mechanism}' (no gradient "

@@ -52,6 +52,8 @@ class OnPolicy(Table):
         map_area_coef: Weight of the maps' mean value in the loss, or a schedule.
         map_entropy_coef: Weight of the maps' normalised entropy in the loss, or a schedule: the
             higher, the fewer places a map is high at.
+        map_information_coef: Weight of what the maps do not say of the moment, or a schedule: the
+            higher, the more a map moves with what it sees.
         map_learning_rate_factor: Learning rate of the layers that make the maps, as a factor of
             `learning_rate`.
         glimpse_coef: Weight of the REINFORCE loss of hard attention's glimpse locations.
@@ -72,6 +74,7 @@ class OnPolicy(Table):
     branch_max_grad_norm: NotNegative = 0.0
     map_area_coef: ScheduledWeight = 0.0
     map_entropy_coef: ScheduledWeight = 0.0
+    map_information_coef: ScheduledWeight = 0.0
     map_learning_rate_factor: Positive = 1.0
     glimpse_coef: NotNegative = 1.0
     glimpse_ent_coef: NotNegative = 0.01

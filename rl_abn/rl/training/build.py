@@ -22,6 +22,7 @@ from rl_abn.rl.algorithms.losses import (
     GlimpseLoss,
     MapArea,
     MapEntropy,
+    MapInformation,
     ScheduledWeight,
     Weight,
 )
@@ -116,6 +117,8 @@ def auxiliary_losses(agent: AgentRecipe) -> list[AuxiliaryLoss]:
         losses.append(MapArea(_weight(algorithm.map_area_coef)))
     if algorithm.map_entropy_coef != 0:
         losses.append(MapEntropy(_weight(algorithm.map_entropy_coef)))
+    if algorithm.map_information_coef != 0:
+        losses.append(MapInformation(_weight(algorithm.map_information_coef)))
     return losses
 
 

@@ -1,6 +1,7 @@
 """What the losses and their weights come to, in closed form."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from rl_abn.rl.algorithms.losses import (
     BranchOffPolicy,
     MapArea,
     MapEntropy,
+    MapInformation,
     ScheduledWeight,
 )
 from rl_abn.rl.policies import distributions
@@ -99,10 +101,36 @@ def test_the_entropy_of_maps():
     torch.testing.assert_close(weighted, 0.5 * expected)
 
 
-def test_an_area_needs_maps():
+def moments(*locations):
+    """The policy's output with one map a moment, each at one of 36 locations or even (None)."""
+    maps = torch.full((len(locations), 1, 6, 6), 1 / 36)
+    for attention_map, location in zip(maps, locations, strict=True):
+        if location is not None:
+            attention_map.zero_().view(-1)[location] = 1.0
+    return SimpleNamespace(map=maps)
+
+
+@pytest.mark.parametrize(
+    ("locations", "information"),
+    [
+        ((5, 5, 5, 5), 0.0),  # sharp, and says nothing of the moment
+        ((None, None, None, None), 0.0),
+        ((0, 7, 0, 7), math.log(2)),
+        ((0, 7, 21, 35), math.log(4)),
+        (range(36), math.log(36)),
+    ],
+)
+def test_what_maps_say_of_their_moment(locations, information):
+    weighted, terms = MapInformation(0.5)(None, moments(*locations), None, None)
+    assert terms["map_information"].item() == pytest.approx(information / math.log(36), abs=1e-6)
+    assert weighted.item() == pytest.approx(0.5 * (1 - information / math.log(36)), abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", [MapArea(1.0), MapInformation(1.0)])
+def test_a_price_of_maps_needs_maps(loss):
     kwargs = {"policy_kwargs": {"mechanism": "none"}}
-    with pytest.raises(ValueError, match="expected a policy with maps for MapArea"):
-        make_algorithm("ppo", make_probe(PatchSignal), auxiliary_losses=[MapArea(1.0)], **kwargs)
+    with pytest.raises(ValueError, match=f"expected a policy with maps for {type(loss).__name__}"):
+        make_algorithm("ppo", make_probe(PatchSignal), auxiliary_losses=[loss], **kwargs)
 
 
 def norms(model):

@@ -16,7 +16,7 @@ from rl_abn.rl.algorithms.losses.branch import (
 )
 from rl_abn.rl.algorithms.losses.edited_maps import EditedMaps
 from rl_abn.rl.algorithms.losses.glimpse import GlimpseLoss
-from rl_abn.rl.algorithms.losses.map_size import MapArea, MapEntropy
+from rl_abn.rl.algorithms.losses.map_size import MapArea, MapEntropy, MapInformation
 from rl_abn.rl.policies.settings import PolicySettings
 
 
@@ -40,6 +40,7 @@ __all__ = [
     "LossTerms",
     "MapArea",
     "MapEntropy",
+    "MapInformation",
     "Objective",
     "ScheduledWeight",
     "Weight",
