@@ -141,9 +141,15 @@ def what_it_sees(result: RunEvaluation) -> str:
 
 
 def how_it_relies(result: RunEvaluation) -> str:
-    """Returns a sentence: how much the policy changes with other maps."""
-    changes = ", ".join(f"{name} {kl:.3f}" for name, kl in result.map_reliance.items())
-    return f"map reliance, KL in nats of its policy from that with other maps: {changes}"
+    """Returns a sentence: how much the policy changes with other maps, and how much it could."""
+    from rl_abn.rl.evaluation.reliance import OBSERVATION
+
+    maps = {name: kl for name, kl in result.map_reliance.items() if name != OBSERVATION}
+    changes = ", ".join(f"{name} {kl:.3f}" for name, kl in maps.items())
+    return (
+        f"map reliance, KL in nats of its policy from that with other maps: {changes}; "
+        f"with another moment's observation {result.map_reliance[OBSERVATION]:.3f}"
+    )
 
 
 def what_differs(result: RunEvaluation) -> str:

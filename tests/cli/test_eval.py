@@ -65,7 +65,8 @@ def test_the_agent_plays_under_interventions_beside_the_intact_one(rl_abn: Comma
     assert [e["greedy"] for e in data["evaluations"]] == [True] * 6 + [False]
     assert "these games do not tell the agent from itself when blind" in out
     assert re.search(r"map reliance, .*: uniform 0.000 \[0.000, 0.000\], time_average", out)
-    assert set(data["map_reliance"]) == {"uniform", "time_average", "swap", "shifted"}
+    names = {"uniform", "time_average", "swap", "shifted", "observation"}
+    assert set(data["map_reliance"]) == names
     assert [e["blind"] for e in data["evaluations"]][-2:] == ["frozen", None]
     (kept,) = (run.path / "evaluations").iterdir()
     assert json.loads(kept.read_text()) == data

@@ -204,7 +204,8 @@ class RunEvaluation(NamedTuple):
             the blind agent and the random player if they played.
         max_steps: Agent steps after which games were cut off; None for the protocol's cap.
         map_reliance: By what the maps were replaced with on positions of the intact agent's games:
-            KL of its own policy to the policy then, in nats; empty for an agent without maps.
+            KL of its own policy to the policy then, in nats, and with another moment's
+            observation; empty for an agent without maps.
     """
 
     game: str

@@ -3,6 +3,8 @@
 On fixed positions the agent's maps are replaced, and its policy is compared with its own. `uniform`
 takes place and time from a map together; `time_average` leaves what does not depend on the moment;
 `swap` keeps every statistic and takes only that the map is of now; `shifted` moves it.
+`observation` replaces what the agent sees by another moment's instead. A policy that hardly reacts
+to what it sees cannot depend on its map either: it says how much there is to lose.
 """
 
 from __future__ import annotations
@@ -24,14 +26,15 @@ from rl_abn.rl.policies.outputs import PolicyState
 
 CHUNK = 32  # steps of each game in one pass
 REPLACED_BY = ("uniform", "time_average", "swap", "shifted")
+OBSERVATION = "observation"
 
 
 class MapReliance(NamedTuple):
     """What replacing the maps does on a bank of N games, T steps each.
 
     Attributes:
-        policy_kl: By what the maps were replaced with: KL(own policy ‖ policy then) in nats,
-            float64 [T, N].
+        policy_kl: By what the maps were replaced with, and for another moment's observation:
+            KL(own policy ‖ policy then) in nats, float64 [T, N].
         value_change: By the same: the value's absolute change, float64 [T, N].
         contrast: By the map's name: standard deviation over mean, across the places, mean over the
             bank. 0 is an even map.
@@ -82,7 +85,7 @@ def map_reliance(policy: AttentionPolicy, bank: StateBank, seed: int = 0) -> Map
         (policy.extract(observations), starts)
         for observations, starts in bank.chunks(CHUNK, policy.device)
     ]
-    own = _Pass(policy, chunks, lambda chunk: None)
+    own = _Pass(policy, chunks, _own_maps)
     maps = torch.cat(own.maps)  # [T * N, m, rows, columns]
     n_games = bank.episode_starts.shape[1]
     average = maps.mean(dim=0, keepdim=True)
@@ -99,8 +102,11 @@ def map_reliance(policy: AttentionPolicy, bank: StateBank, seed: int = 0) -> Map
     }
     kl: dict[str, np.ndarray] = {}
     change: dict[str, np.ndarray] = {}
-    for name in REPLACED_BY:
-        other = _Pass(policy, chunks, replaced[name])
+    for name in (*REPLACED_BY, OBSERVATION):
+        if name == OBSERVATION:
+            other = _Pass(policy, _of_other_moments(chunks, order), _own_maps)
+        else:
+            other = _Pass(policy, chunks, replaced[name])
         divergence = F.kl_div(
             torch.cat(other.log_probs), torch.cat(own.log_probs), log_target=True, reduction="none"
         ).sum(dim=1)
@@ -142,6 +148,19 @@ class _Pass:
             self.maps.append(output.map.float().cpu())
             self.log_probs.append(output.action_logits.double().log_softmax(dim=1).cpu())
             self.values.append(output.value.double().cpu())
+
+
+def _own_maps(chunk: int) -> None:
+    """Replaces nothing."""
+
+
+def _of_other_moments(
+    chunks: Sequence[tuple[Tensor, Tensor]], order: Tensor
+) -> list[tuple[Tensor, Tensor]]:
+    """Returns the chunks with their features in another order, and episodes starting as before."""
+    features = torch.cat([features for features, _ in chunks])[order.to(chunks[0][0].device)]
+    parts = features.split([len(part) for part, _ in chunks])
+    return [(part, starts) for part, (_, starts) in zip(parts, chunks, strict=True)]
 
 
 def _by_game(values: Tensor, n_games: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from rl_abn.attention import Abilities, Mechanism, no_answer, register_mechanism
 from rl_abn.attention.mechanisms.registry import MECHANISMS
 from rl_abn.rl.evaluation.players import RandomPlayer
-from rl_abn.rl.evaluation.reliance import REPLACED_BY, map_reliance
+from rl_abn.rl.evaluation.reliance import OBSERVATION, REPLACED_BY, map_reliance
 from rl_abn.rl.evaluation.state_bank import StateBank, collect_bank
 from tests.rl.conftest import SIZE, PatchSignal, ProbeGame, make_algorithm, make_probe
 
@@ -60,8 +60,8 @@ def policy_with(mechanism, game=PatchSignal, **settings):
 
 def test_a_map_that_is_decoration_is_not_relied_on(decoration):
     reliance = map_reliance(policy_with("decoration", Counted), bank_of(Counted))
-    assert set(reliance.policy_kl) == set(REPLACED_BY)
-    assert all(np.abs(kl).max() < 1e-12 for kl in reliance.policy_kl.values())
+    assert set(reliance.policy_kl) == {*REPLACED_BY, OBSERVATION}
+    assert all(np.abs(reliance.policy_kl[name]).max() < 1e-12 for name in REPLACED_BY)
     assert reliance.contrast["shared"] < 1e-3  # the pictures of this game are even
     assert reliance.change["shared"] > 0
 
@@ -99,12 +99,17 @@ def test_the_numbers_are_those_of_the_definition():
     ).sum(1)
     found = reliance.policy_kl["time_average"].ravel()
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-7)
+    log_probs = own.action_logits.double().log_softmax(1)
+    of_others = log_probs[np.random.default_rng(0).permutation(len(observations))]
+    expected = F.kl_div(of_others, log_probs, log_target=True, reduction="none").sum(1)
+    found = reliance.policy_kl[OBSERVATION].ravel()
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-7)
     maps = own.map[:, 0]
     contrast = (maps.std(dim=(1, 2), correction=0) / maps.mean(dim=(1, 2))).mean()
     assert reliance.contrast["shared"] == pytest.approx(contrast.item(), rel=1e-4)
     assert set(reliance.numbers()) == {
-        *(f"reliance_{name}" for name in REPLACED_BY),
-        *(f"reliance_{name}_value" for name in REPLACED_BY),
+        *(f"reliance_{name}" for name in (*REPLACED_BY, OBSERVATION)),
+        *(f"reliance_{name}_value" for name in (*REPLACED_BY, OBSERVATION)),
         "bank_shared_map_contrast",
         "shared_map_change",
     }
