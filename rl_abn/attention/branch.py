@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rl_abn.attention.fp32 import in_fp32
 from rl_abn.attention.gradients import scale_gradient
-from rl_abn.attention.map_scores import check_map_form, maps_of_scores
+from rl_abn.attention.map_scores import check_map_form, maps_of_scores, sums_to_one
 from rl_abn.attention.mechanism import Abilities, Attention, AttentionSite, Mechanism
 from rl_abn.attention.pooling import WeightedGlobalPooling
 
@@ -38,8 +38,8 @@ class AttentionBranch(Mechanism):
     Args:
         site: Where it attaches. The published body is a copy of the network's last stage at
             stride 1.
-        map_form: How scores become a map, a `MapForm`: "sigmoid" as published, "standardised" or
-            "softmax".
+        map_form: How scores become a map, a `MapForm`: "sigmoid" as published, "standardised",
+            "softmax" or "standardised_softmax".
         map_gain: How steeply the map follows its scores.
         map_bias: Added to the scores before a sigmoid.
         map_layers: Layers of the map head, 1 as published or 2.
@@ -118,7 +118,7 @@ class AttentionBranch(Mechanism):
     @classmethod
     def abilities_with(cls, **options: Any) -> Abilities:
         """Returns the abilities; the maps of a softmax sum to 1."""
-        return replace(cls.abilities, sums_to_one=options.get("map_form") == "softmax")
+        return replace(cls.abilities, sums_to_one=sums_to_one(options.get("map_form", "sigmoid")))
 
     def forward(self, features: Float[Tensor, "B C h w"]) -> Attention:
         """Computes maps, evidence and logits.
@@ -142,7 +142,7 @@ class AttentionBranch(Mechanism):
     def strength(self, attention_map: Float[Tensor, "B 1 h w"]) -> Float[Tensor, "B 1 h w"]:
         """Returns a map as the gate takes it: one that sums to 1 times the number of places."""
         n_places = attention_map.shape[2] * attention_map.shape[3]
-        return attention_map * n_places if self.map_form == "softmax" else attention_map
+        return attention_map * n_places if sums_to_one(self.map_form) else attention_map
 
     def multiply(
         self, features: Float[Tensor, "B C h w"], factor: Float[Tensor, "B 1 h w"]

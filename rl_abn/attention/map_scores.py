@@ -8,12 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-MapForm = Literal["sigmoid", "standardised", "softmax"]
+MapForm = Literal["sigmoid", "standardised", "softmax", "standardised_softmax"]
 """How scores become a map.
 
 "sigmoid": sigmoid(gain * s + bias), as published. "standardised": the same of scores whose mean
 over the places is 0 and whose standard deviation is 1, so that a map always has contrast.
-"softmax": softmax(gain * s) over the places, which share a sum of 1.
+"softmax": softmax(gain * s) over the places, which share a sum of 1. "standardised_softmax": the
+same of standardised scores: of normally distributed ones, exp(-gain²) of the places hold the map.
 """
 
 _TINY = 1e-5  # scores that are all alike stay alike
@@ -23,6 +24,11 @@ def check_map_form(form: str) -> None:
     """Raises ValueError unless there is such a form."""
     if form not in get_args(MapForm):
         raise ValueError(f"expected map_form of {list(get_args(MapForm))}, got '{form}'")
+
+
+def sums_to_one(form: str) -> bool:
+    """Returns whether the places of such a map share a sum of 1."""
+    return form in ("softmax", "standardised_softmax")
 
 
 def maps_of_scores(
@@ -36,9 +42,9 @@ def maps_of_scores(
         gain: How steeply a map follows its scores.
         bias: Added before a sigmoid: below 0, a map is low but where its scores stand out.
     """
-    if form == "softmax":
-        return (gain * scores).flatten(2).softmax(dim=2).view_as(scores)
-    if form == "standardised":
+    if form in ("standardised", "standardised_softmax"):
         variance, mean = torch.var_mean(scores, dim=(2, 3), correction=0, keepdim=True)
         scores = (scores - mean) * (variance + _TINY).rsqrt()
+    if sums_to_one(form):
+        return (gain * scores).flatten(2).softmax(dim=2).view_as(scores)
     return torch.sigmoid(gain * scores + bias)

@@ -93,7 +93,10 @@ def test_a_bottleneck_hides_what_is_not_looked_at():
     assert not torch.allclose(bottleneck.gate(FEATURES, MAP), bottleneck.gate(other, MAP))
 
 
-@pytest.mark.parametrize("options", [{"unit_mean": True}, {"map_form": "softmax"}])
+@pytest.mark.parametrize(
+    "options",
+    [{"unit_mean": True}, {"map_form": "softmax"}, {"map_form": "standardised_softmax"}],
+)
 def test_a_bottleneck_has_no_use_for_these_options(options):
     with pytest.raises(ValueError, match="for a bottleneck"):
         make("bottleneck", options)

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rl_abn.attention.branch import AttentionBranch
+from rl_abn.attention.map_scores import sums_to_one
 from rl_abn.attention.mechanism import AttentionSite
 
 
@@ -29,7 +30,7 @@ class BottleneckAttention(AttentionBranch):
 
     def __init__(self, site: AttentionSite, **options: Any) -> None:
         super().__init__(site, **options)
-        if self.unit_mean or self.map_form == "softmax":
+        if self.unit_mean or sums_to_one(self.map_form):
             raise ValueError(
                 "expected unit_mean = false and map_form = 'sigmoid' or 'standardised' for a "
                 f"bottleneck, got {str(self.unit_mean).lower()} and '{self.map_form}'"
