@@ -39,12 +39,12 @@ def test_a_softmax_shares_out_one_among_the_places():
 
 
 def test_a_standardised_softmax_has_the_same_contrast_whatever_the_scores_are():
-    scores = torch.randn(2, 1, 64, 64, generator=torch.Generator().manual_seed(0))
-    maps = maps_of_scores(scores, "standardised_softmax", 1.5)
-    torch.testing.assert_close(maps, maps_of_scores(100 * scores + 7, "standardised_softmax", 1.5))
+    scores = torch.randn(2, 1, 256, 256, generator=torch.Generator().manual_seed(0))
+    maps = maps_of_scores(scores, "standardised_softmax", 1.0)
+    torch.testing.assert_close(maps, maps_of_scores(100 * scores + 7, "standardised_softmax", 1.0))
     torch.testing.assert_close(maps.sum(dim=(2, 3)), torch.ones(2, 1))
-    held = 1 / (maps.square().sum(dim=(2, 3)) * 64 * 64)  # participation: share of the places
-    torch.testing.assert_close(held, torch.full((2, 1), math.exp(-(1.5**2))), rtol=0.2, atol=0)
+    held = 1 / (maps.square().sum(dim=(2, 3)) * 256 * 256)  # participation: share of the places
+    torch.testing.assert_close(held, torch.full((2, 1), math.exp(-1.0)), rtol=0.1, atol=0)
 
 
 def test_an_unknown_form_is_named():
