@@ -153,7 +153,10 @@ class TwoViewVecEnv(SeededVecEnv):
             is_terminal = is_over or (lost_life and self._life_loss_terminal)
             dones[i] = is_terminal or is_cut
             if is_over or is_cut:
-                final = [p.observe(f[None], [i])[0] for p, f in self._by_view(frames)]
+                final = [
+                    pipeline.observe(last[None], [i])[0]
+                    for pipeline, last in zip(self._pipelines, frames, strict=True)
+                ]
                 if not is_terminal:
                     infos[i] = {"TimeLimit.truncated": True, "terminal_observation": final[0]}
                 frames = game.reset(None)
@@ -166,15 +169,12 @@ class TwoViewVecEnv(SeededVecEnv):
                 info["episode"] = self._episodes.end(i)
         return self._observe(shown), rewards, dones, infos
 
-    def _by_view(self, frames: Sequence[np.ndarray]) -> Any:
-        return zip(self._pipelines, frames, strict=True)
-
     def _observe(self, frames: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
         """Keeps the games' second view and returns the first; frames are by game, then by view."""
         games = range(self.num_envs)
         by_view = [np.stack(view) for view in zip(*frames, strict=True)]
-        first, second = (pipeline.observe(f, games) for pipeline, f in self._by_view(by_view))
-        self.second_observations = second
+        first: np.ndarray = self._pipelines[0].observe(by_view[0], games)
+        self.second_observations = self._pipelines[1].observe(by_view[1], games)
         return first
 
     def close(self) -> None:

@@ -26,9 +26,9 @@ def compare(recipe: EnvRecipe, protocol: Protocol, second: Protocol, n_steps: in
     """Plays the same games three times, byte by byte; returns what happened in them."""
     n = 2
     happened: set[str] = set()
-    one = AleVecEnv(recipe.game, protocol, n, seed=5)
-    other = AleVecEnv(recipe.game, with_view(protocol, second), n, seed=5)
-    both = TwoViewVecEnv(recipe.game, protocol, second, n, seed=5)
+    one = AleVecEnv(recipe.game, protocol, n, seed=0)
+    other = AleVecEnv(recipe.game, with_view(protocol, second), n, seed=0)
+    both = TwoViewVecEnv(recipe.game, protocol, second, n, seed=0)
     assert both.action_names == one.action_names
     assert both.observation_space == one.observation_space
     assert both.second_space == other.observation_space
@@ -69,7 +69,7 @@ def play(change: str, name: str, second: str, n_steps: int) -> set[str]:
 
 
 def test_both_views_are_what_each_would_be_alone() -> None:
-    play("as it is", "legacy", "mask_a3c", 200)
+    play("as it is", "legacy", "mask_a3c", 110)
 
 
 def test_games_that_are_cut_off_look_alike_too() -> None:
