@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -176,6 +177,19 @@ def secure_teacher(run: Run) -> None:
             f"{record['sha256']}, got other weights; use --on-exists new"
         )
     keep_teacher(run, teacher)
+
+
+def own_teacher(run: Run) -> Teacher | None:
+    """Returns the teacher of a run, if its copy or else the original is still there."""
+    with suppress(RlAbnError):
+        if (kept := kept_teacher(run)) is not None:
+            return kept
+    table, record = run.recipe.agent.teacher, teacher_record(run)
+    with suppress(RlAbnError):
+        if table is not None and record is not None:
+            found = find_teacher(table, run.recipe)
+            return found if found.record["sha256"] == record["sha256"] else None
+    return None
 
 
 def teacher_record(run: Run) -> dict[str, Any] | None:
