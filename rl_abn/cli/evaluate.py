@@ -22,6 +22,8 @@ from rl_abn.protocols import BLINDNESSES, PROTOCOLS
 
 if TYPE_CHECKING:
     from rl_abn.rl.evaluation.evaluate import RunEvaluation
+    from rl_abn.rl.training.teacher import Teacher
+    from rl_abn.runs import Run
 
 
 def add(commands: Subparsers) -> None:
@@ -65,6 +67,12 @@ def add(commands: Subparsers) -> None:
         metavar="N",
         help="cut games off after N agent steps (default: the protocol's frame cap)",
     )
+    parser.add_argument(
+        "--teacher",
+        metavar="RUN|ZIP",
+        help="say how faithful the agent is to this one, which plays as many games; none asks for "
+        "nobody (default: the one that it learnt from, if any)",
+    )
     add_checkpoint(parser)
     add_seed(parser, "the games and the bootstrap")
     add_json(parser)
@@ -86,8 +94,9 @@ def run(arguments: argparse.Namespace) -> None:
     interventions = read_interventions(
         arguments.interventions, run.recipe.agent_name, run.recipe.agent
     )
+    teacher = teacher_of(run, arguments.teacher)
     blind = {"both": BLINDNESSES, "none": ()}.get(arguments.blind, (arguments.blind,))
-    n_players = 1 + len(interventions) + len(blind) + arguments.random
+    n_players = 1 + len(interventions) + len(blind) + arguments.random + (teacher is not None)
     with ProgressReport("playing", arguments.episodes * n_players, "games") as report:
         result = evaluate_run(
             run,
@@ -101,6 +110,7 @@ def run(arguments: argparse.Namespace) -> None:
             step=arguments.checkpoint,
             seed=arguments.seed,
             device=arguments.device,
+            teacher=teacher,
             report=report,
         )
     # Kept before anything is printed: nobody may be reading.
@@ -119,6 +129,8 @@ def run(arguments: argparse.Namespace) -> None:
         print(what_it_sees(result))
     if result.map_reliance:
         print(how_it_relies(result))
+    if result.faithfulness:
+        print(how_faithful(result))
     if result.beats_random is not None:
         print(
             "the agent's mean lies above the random player's: the intervals do not overlap"
@@ -126,6 +138,26 @@ def run(arguments: argparse.Namespace) -> None:
             else "the two means' intervals overlap, or the random player is ahead"
         )
     print(f"next: {command('rl-abn', 'watch', run.path)}")
+
+
+def teacher_of(run: Run, asked: str | None) -> Teacher | None:
+    """Returns the teacher to compare a run with: the one asked for, or else the run's own."""
+    from rl_abn.recipes import TeacherTable
+    from rl_abn.rl.training.teacher import find_teacher, own_teacher
+
+    if asked == "none":
+        return None
+    return own_teacher(run) if asked is None else find_teacher(TeacherTable(path=asked), run.recipe)
+
+
+def how_faithful(result: RunEvaluation) -> str:
+    """Returns a sentence: how alike the agent and its teacher are on the games of either."""
+    own, theirs = result.faithfulness["student_games"], result.faithfulness["teacher_games"]
+    return (
+        "faithfulness, KL in nats of the agent from the teacher, and how often their most probable "
+        f"actions agree: on the agent's games {own.kl:.3f} and {own.agreement.value:.1%}, on the "
+        f"teacher's {theirs.kl:.3f} and {theirs.agreement.value:.1%}"
+    )
 
 
 def what_it_sees(result: RunEvaluation) -> str:

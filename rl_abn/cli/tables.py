@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from rl_abn.bench.sheets import Sheet
+from rl_abn.errors import printable
 from rl_abn.rl.evaluation.evaluate import Evaluation, RunEvaluation
 
 
@@ -30,6 +32,13 @@ def evaluation_table(result: RunEvaluation) -> Table:
         headings = ["player", "mean", "IQM", "difference", "share"]
     else:
         headings = ["player", "games", "mean", "IQM", "min to max"]
+    if result.faithfulness:
+        headings += ["KL", "agree"]
+        captions.append(
+            "KL (nats) of the agent from its teacher, and how often their likeliest actions agree"
+        )
+    if result.taught_by is not None:
+        captions.append(_taught_by(result.taught_by))
     headings += ["HNS"] if normalised else []
     table = Table(
         title=title,
@@ -41,13 +50,31 @@ def evaluation_table(result: RunEvaluation) -> Table:
     )
     for heading in headings:
         # In a narrow terminal numbers wrap into the next line; none is cut off.
-        whole = heading in ("player", "games", "share", "HNS")
+        whole = heading in ("player", "games", "share", "HNS", "KL", "agree")
         justify: Literal["left", "right"] = "left" if heading == "player" else "right"
         table.add_column(heading, justify=justify, no_wrap=whole, overflow="fold")
     for evaluation in result.evaluations:
-        cells = _cells(evaluation)
+        cells = _cells(evaluation) | _faithful(result, evaluation)
         table.add_row(*(Text(cells[heading]) for heading in headings))
     return table
+
+
+def _taught_by(record: Mapping[str, Any]) -> str:
+    """Returns who taught an agent, in a line."""
+    steps = f"{record['steps']:,} steps" if record["steps"] else "steps unknown"
+    return (
+        f"taught by {printable(record['agent'])} on {printable(record['env'])} ({steps}), "
+        f"sha256 {printable(record['sha256'][:12])}, {printable(record['path'])}"
+    )
+
+
+def _faithful(result: RunEvaluation, evaluation: Evaluation) -> dict[str, str]:
+    """Returns the cells of a player's row that say how faithful the agent is on its games."""
+    games = "teacher_games" if evaluation.is_teacher else "student_games"
+    found = result.faithfulness.get(games)
+    if found is None or not (evaluation.is_teacher or evaluation is result.intact):
+        return {"KL": "", "agree": ""}
+    return {"KL": f"{found.kl.value:.3f}", "agree": f"{found.agreement.value:.0%}"}
 
 
 def _cells(evaluation: Evaluation) -> dict[str, str]:

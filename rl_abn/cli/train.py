@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -45,6 +46,12 @@ def add(commands: Subparsers) -> None:
     add_seed(parser, "everything random")
     add_training_folder(parser)
     parser.add_argument(
+        "--teacher",
+        metavar="RUN|ZIP",
+        help="also learn from this agent: a run, a stable-baselines3 zip, or published weights of "
+        "Mask-Attention A3C (--set teacher.coef=… and more)",
+    )
+    parser.add_argument(
         "--edits",
         type=Path,
         metavar="DIR",
@@ -85,6 +92,8 @@ def run(arguments: argparse.Namespace) -> None:
         settings.append(f"train.steps={arguments.steps}")
     if arguments.keep is not None:
         settings.append(f"train.keep={arguments.keep}")
+    if arguments.teacher is not None:
+        settings.append(f"teacher.path={json.dumps(arguments.teacher)}")  # a text in TOML
     if arguments.eval_every is not None:
         settings.append(f"train.eval_every={arguments.eval_every}")
     ranks = Ranks.of_environment()

@@ -21,6 +21,7 @@ from rl_abn.recipes.lookup import (
 from rl_abn.recipes.overrides import override
 from rl_abn.recipes.run import AnyEnvRecipe, RunRecipe
 from rl_abn.recipes.table import LinearSchedule, schedule
+from rl_abn.recipes.teacher import TeacherTable
 from rl_abn.recipes.vision import DataRecipe, ModelRecipe, OptimizerTable, VisionRunRecipe
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Preprocessing",
     "Protocol",
     "RunRecipe",
+    "TeacherTable",
     "TrainTable",
     "VisionRunRecipe",
     "list_recipes",

@@ -1,4 +1,4 @@
-"""Schema of an agent's recipe: algorithm, network, attention, and how it is trained."""
+"""Schema of an agent's recipe: algorithm, network, attention, training, and teacher."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rl_abn.protocols import ProtocolName
 from rl_abn.recipes.algorithms import A2C, PPO
 from rl_abn.recipes.options import Option, check_option
 from rl_abn.recipes.table import UNKNOWN_OPTION, Count, Table, check_divides, check_name
+from rl_abn.recipes.teacher import TeacherTable
 
 
 class NetworkTable(Table):
@@ -195,12 +196,13 @@ class TrainTable(Table):
 
 
 class AgentRecipe(Table):
-    """An agent: algorithm, network, attention, and how it is trained."""
+    """An agent: algorithm, network, attention, how it is trained, and whom it learns from."""
 
     algorithm: Annotated[PPO | A2C, Field(discriminator="name")]
     network: NetworkTable = NetworkTable()
     attention: AttentionTable = AttentionTable.model_validate({})
     train: TrainTable = TrainTable()
+    teacher: TeacherTable | None = None
 
     @property
     def steps_between_checkpoints(self) -> int:

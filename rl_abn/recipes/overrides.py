@@ -15,6 +15,7 @@ from rl_abn.recipes.agent import AgentRecipe
 from rl_abn.recipes.env import EnvRecipe
 from rl_abn.recipes.gymnasium_env import GymnasiumRecipe
 from rl_abn.recipes.table import UNKNOWN_OPTION
+from rl_abn.recipes.teacher import TeacherTable
 from rl_abn.recipes.vision import DataRecipe, ModelRecipe
 
 RecipeT = TypeVar("RecipeT", bound=BaseModel)
@@ -41,6 +42,10 @@ def override(agent: AgentT, env: EnvT, settings: Iterable[str]) -> tuple[AgentT,
         RlAbnError: If a setting has no "=", names no field, or its value is out of range.
     """
     data = {"agent": agent.model_dump(mode="json"), "env": env.model_dump(mode="json")}
+    settings = list(settings)
+    if "teacher" in data["agent"] and any(s.strip().startswith("teacher.") for s in settings):
+        # The one table that a recipe may be without.
+        data["agent"]["teacher"] = data["agent"]["teacher"] or TeacherTable().model_dump()
     owner = {table: kind for kind in data for table in data[kind]}
     # Tables that may get keys they have not: a screen's objects, options of an
     # environment, mechanism or network.

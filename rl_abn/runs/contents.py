@@ -21,6 +21,7 @@ _PATTERNS = [
     r"(.*/)?\.[^/]*\.partial(\.[^/]*)?",
     r"(.*/)?(\.DS_Store|Thumbs\.db|\.nfs[0-9a-f]+)",  # what file systems leave
 ]
+_TEACHER = r"teacher/(recipe\.toml|meta\.json|checkpoints/step-\d+/[^/]+|evaluations/[^/]+\.json)"
 _EDITS = r"edits/(edits\.toml|clicks\.csv|maps/\d+\.npy)"
 
 
@@ -30,7 +31,7 @@ def check_only_run(folder: Path) -> None:
     Raises:
         RlAbnError: If it does; nothing is changed.
     """
-    patterns = [*_PATTERNS, _EDITS] if _is_edited(folder) else _PATTERNS
+    patterns = [*_PATTERNS, _TEACHER, *([_EDITS] if _is_edited(folder) else [])]
     ours = re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
     foreign = [name for name in _files(folder) if ours.fullmatch(name) is None]
     if foreign:

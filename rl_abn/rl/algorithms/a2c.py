@@ -26,7 +26,7 @@ class A2CObjective:
     """
 
     samples: RolloutSamples
-    ent_coef: float
+    ent_coef: float | Tensor
     vf_coef: float
     is_off_policy: bool = False
 
@@ -79,4 +79,5 @@ class AttentionA2C(AttentionOnPolicy, A2C):
 
     def objective(self, samples: RolloutSamples, *settings: Tensor) -> A2CObjective:
         """Returns the loss on a rollout; there are no settings."""
-        return A2CObjective(samples, self.ent_coef, self.vf_coef)
+        samples, ent_coef = self.weighed(samples)
+        return A2CObjective(samples, ent_coef, self.vf_coef)

@@ -15,6 +15,8 @@ from rl_abn.networks import forget
 from rl_abn.rl.algorithms.reward_scale import RewardScale
 from rl_abn.rl.algorithms.rollout_buffer import AttentionRolloutBuffer
 from rl_abn.rl.envs.env_parts import Part, env_parts_of
+from rl_abn.rl.envs.two_view_vec_env import TwoViewVecEnv
+from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.policies.outputs import PolicyState
 from rl_abn.rl.training.distributed import Ranks
@@ -56,6 +58,8 @@ class Collector:
         ranks: The processes that train together; `env` has this one's games.
         gamma: Discount.
         reward_scale: What is made of the rewards.
+        teacher: An agent whose policy is recorded at every step, where one is learnt from. In games
+            that are seen in two ways it is shown the second.
 
     Attributes:
         observations: Those to act on next, [N, C, H, W].
@@ -71,6 +75,7 @@ class Collector:
         ranks: Ranks,
         gamma: float,
         reward_scale: RewardScale,
+        teacher: AttentionPolicy | None = None,
     ) -> None:
         self.env = env
         self.policy = policy
@@ -78,6 +83,7 @@ class Collector:
         self.ranks = ranks
         self.gamma = gamma
         self.reward_scale = reward_scale
+        self.teacher = teacher
         self._parts = env_parts_of(env)
 
     def start(self, observations: np.ndarray) -> None:
@@ -85,6 +91,12 @@ class Collector:
         self.observations = observations
         self.episode_starts = np.ones(self.env.num_envs, dtype=bool)
         self._states = [self.policy.initial_state(part.num_envs) for part, _ in self._parts]
+        self._lost_lives = np.zeros(self.env.num_envs, dtype=bool)
+        self._game_starts = ~self._lost_lives
+        if self.teacher is not None:  # one a part: each remembers its own games
+            self._teachers = [
+                AgentPlayer("teacher", self.teacher, greedy=True, seed=0) for _ in self._parts
+            ]
 
     def collect(self, buffer: AttentionRolloutBuffer, on_step: OnStep) -> bool:
         """Fills a buffer and computes its advantages and returns.
@@ -121,6 +133,9 @@ class Collector:
                         buffer.remember(t, games, self._states[i], self._reset_mask[games])
                     step, self._states[i] = self.act(observations, noise[t, games], self._states[i])
                     part.step_async(step["actions"].cpu().numpy())
+                    if self.teacher is not None:
+                        with pause():
+                            step["teacher_logits"] = self._ask_teacher(i, observations)
                     buffer.record(games, step)
             outcomes = []
             for i, (_, games) in enumerate(self._parts):
@@ -139,6 +154,19 @@ class Collector:
         buffer.write_recorded()
         buffer.compute_returns_and_advantage(torch.cat(last_values), self.episode_starts)
         return True
+
+    def _ask_teacher(self, i: int, observations: Tensor) -> Tensor:
+        """Returns the teacher's logits, [n, A], for what a part shows.
+
+        Args:
+            i: Which part.
+            observations: What the agent has just acted on, [n, C, H, W].
+        """
+        part, games = self._parts[i]
+        # The second view is of the last step that was received, whatever has been sent since.
+        seen = part.second_observations if isinstance(part, TwoViewVecEnv) else observations
+        starts, lost_lives = self._game_starts[games], self._lost_lives[games]
+        return self._teachers[i].attend(seen, starts, lost_lives).action_logits
 
     def _receive(self, i: int, t: int) -> tuple[np.ndarray, _Outcome]:
         """Waits for the emulators of a part, and empties the memory of games that ended.
@@ -162,6 +190,8 @@ class Collector:
                 memory = None if state is None else tuple(part[k : k + 1] for part in state)
                 self._truncations.append(_Truncation(t, games.start + k, final, memory))
         self._reset_mask[games] = reset_mask
+        self._lost_lives[games] = ["lost_life" in info for info in infos]
+        self._game_starts[games] = dones & ~self._lost_lives[games]
         if state is not None and reset_mask.any():
             mask = torch.from_numpy(reset_mask).to(self.policy.device)
             self._states[i] = forget(state, mask)

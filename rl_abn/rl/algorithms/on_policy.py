@@ -18,7 +18,14 @@ from torch import Tensor, nn
 
 from rl_abn.rl.algorithms.advantages import explained_variance
 from rl_abn.rl.algorithms.collector import Collector
-from rl_abn.rl.algorithms.losses import AuxiliaryLoss, LossTerms, Objective, default_losses
+from rl_abn.rl.algorithms.losses import (
+    AuxiliaryLoss,
+    LossTerms,
+    Objective,
+    ScheduledWeight,
+    Weight,
+    default_losses,
+)
 from rl_abn.rl.algorithms.minibatch_threads import MinibatchThreads
 from rl_abn.rl.algorithms.reward_scale import RewardForm, RewardScale, reward_form
 from rl_abn.rl.algorithms.rollout_buffer import AttentionRolloutBuffer, RolloutSamples
@@ -48,6 +55,8 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
             from the others'; None clips all together.
         sequence_length: Steps of a game that an agent with memory learns from at once; None is the
             whole rollout for those and one step for others.
+        teacher: An agent whose policy the rollouts record, for `TeacherDistillation`.
+        reward_coef: Weight of the policy gradient and the entropy bonus; the critic's stays.
         ranks: The processes that train together; `env` has this one's games.
         kwargs: As in SB3.
 
@@ -59,6 +68,8 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
     rollout_buffer: AttentionRolloutBuffer
     auxiliary_losses: list[AuxiliaryLoss]
     normalize_advantage: bool
+    teacher: AttentionPolicy | None = None
+    reward_coef: Weight = 1.0
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"AttentionPolicy": AttentionPolicy}
 
     def __init__(
@@ -70,12 +81,18 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         clip_reward: RewardForm | bool = "none",
         branch_max_grad_norm: float | None = None,
         sequence_length: int | None = None,
+        teacher: AttentionPolicy | None = None,
+        reward_coef: Weight = 1.0,
         ranks: Ranks | None = None,
         **kwargs: Any,
     ) -> None:
         self.ranks = ranks or Ranks()
         if auxiliary_losses is not None:
             self.auxiliary_losses = list(auxiliary_losses)
+        if teacher is not None:
+            self.teacher = teacher
+        if reward_coef != 1.0:
+            self.reward_coef = reward_coef
         self.clip_reward = reward_form(clip_reward)
         self.branch_max_grad_norm = branch_max_grad_norm
         self.sequence_length = sequence_length
@@ -113,7 +130,14 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         self._collector: Collector | None = None
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_act", "_gradients", "_threads", "_collector"]
+        return [
+            *super()._excluded_save_params(),
+            "_act",
+            "_gradients",
+            "_threads",
+            "_collector",
+            "teacher",
+        ]
 
     def set_random_seed(self, seed: int | None = None) -> None:
         """Seeds everything random; of several ranks each gets its share of the games."""
@@ -153,6 +177,7 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
             reward_scale=RewardScale(
                 self.clip_reward, self.gamma, self.policy.return_moments, self.ranks
             ),
+            teacher=self.teacher,
         )
         self._collector.start(observations)
 
@@ -316,6 +341,18 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
                 norms[name] = torch.stack(squares).sum().sqrt().item() if squares else 0.0
         return norms
 
+    def weighed(self, samples: RolloutSamples) -> tuple[RolloutSamples, float | Tensor]:
+        """Weighs what the policy learns from rewards: a policy gradient is linear in advantages.
+
+        Returns:
+            The samples with weighted advantages, and the weighted coefficient of the entropy.
+        """
+        coef = self.reward_coef
+        if coef == 1.0:
+            return samples, self.ent_coef
+        weight = coef.value if isinstance(coef, ScheduledWeight) else coef
+        return samples._replace(advantages=weight * samples.advantages), weight * self.ent_coef
+
     def objective_settings(self) -> tuple[Tensor, ...]:
         """Returns what else the algorithm's loss takes now."""
         return ()
@@ -328,6 +365,8 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
             group["lr"] *= group.get("lr_factor", 1.0)
         for loss in self.auxiliary_losses:
             loss.begin_update(self._current_progress_remaining, self.device)
+        if isinstance(self.reward_coef, ScheduledWeight):
+            self.reward_coef.update(self._current_progress_remaining, self.device)
 
     def log_update(self, metrics: MeanMetrics) -> None:
         """Records the means of an update's loss terms and how well the values fitted."""
@@ -337,6 +376,10 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
             fit["branch_explained_variance"] = explained_variance(old.branch_value, buffer.returns)
         for name, mean in metrics.fetch(self.ranks, fit).items():
             self.logger.record(f"train/{name}", mean)
+        if self.teacher is not None:
+            coef = self.reward_coef
+            now = coef.value if isinstance(coef, ScheduledWeight) else coef
+            self.logger.record("train/reward_coef", float(now))
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
 
 

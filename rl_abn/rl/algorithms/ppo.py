@@ -29,7 +29,7 @@ class PPOObjective:
 
     samples: RolloutSamples
     clip_range: Tensor
-    ent_coef: float
+    ent_coef: float | Tensor
     vf_coef: float
 
     def off_policy(self) -> PPOObjective:
@@ -107,4 +107,5 @@ class AttentionPPO(AttentionOnPolicy, PPO):
 
     def objective(self, samples: RolloutSamples, *settings: Tensor) -> PPOObjective:
         """Returns the loss on a minibatch; the one setting is the clip range."""
-        return PPOObjective(samples, settings[0], self.ent_coef, self.vf_coef)
+        samples, ent_coef = self.weighed(samples)
+        return PPOObjective(samples, settings[0], ent_coef, self.vf_coef)

@@ -19,7 +19,7 @@ from rl_abn.rl.policies.outputs import PolicyState
 
 
 class RecordedOutput(NamedTuple):
-    """What the policy computed when the rollout was played; the names are `PolicyOutput`'s.
+    """What was computed when the rollout was played; the policy's own by `PolicyOutput`'s names.
 
     Attributes:
         value: [B].
@@ -28,6 +28,7 @@ class RecordedOutput(NamedTuple):
         branch_log_prob: Of the actions under the branch's policy, [B], or None.
         glimpse: Where hard attention looked, int64 [B]; None for other agents.
         glimpse_log_prob: Of those locations, [B], or None.
+        teacher_logits: The teacher's policy, [B, A]; None without a teacher.
     """
 
     value: Tensor
@@ -36,6 +37,7 @@ class RecordedOutput(NamedTuple):
     branch_log_prob: Tensor | None = None
     glimpse: Tensor | None = None
     glimpse_log_prob: Tensor | None = None
+    teacher_logits: Tensor | None = None
 
 
 _LOG_PROBS = {
@@ -142,7 +144,7 @@ class AttentionRolloutBuffer(RolloutBuffer):
 
     @property
     def old(self) -> RecordedOutput:
-        """What the policy computed at every step of the last full rollout, each [T, N]."""
+        """What was computed at every step of the last full rollout, each [T, N] or [T, N, A]."""
         return RecordedOutput(**self.recorded)
 
     @property
@@ -189,7 +191,7 @@ class AttentionRolloutBuffer(RolloutBuffer):
 
         Args:
             games: Their places among all games.
-            step: "actions", and the fields of `PolicyOutput.recorded`.
+            step: "actions", the fields of `PolicyOutput.recorded`, and those of a teacher.
         """
         for name, tensor in step.items():
             self._steps[games.start][name].append(tensor)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from rl_abn.recipes import Game, Protocol
 from rl_abn.rl.envs.ale_vec_env import make_ale
 from rl_abn.rl.envs.emulator import FRAMES_PER_SECOND, Emulator
+from rl_abn.rl.envs.frames import Frames
 from rl_abn.rl.envs.observations import make_pipeline
 
 
@@ -33,12 +33,9 @@ class SingleEnv:
     """Plays the same game as `AleVecEnv` for the same seed and actions, byte for byte.
 
     ALE's vector environment neither renders nor saves its state; this class repeats its steps on a
-    plain `Emulator`. The rules there and these were found by comparing bytes:
-
-    - ALE draws the number of no-ops internally, so it is read from a vector environment with one
-      game.
-    - The frame on which a step ends early (game over or frame cap) is not used; earlier frames are
-      pooled instead.
+    plain `Emulator`. ALE draws the number of no-ops internally, so it is read from a vector
+    environment with one game. These rules, and those of `Emulator` and `Frames`, were found by
+    comparing bytes.
 
     Args:
         game: Which game.
@@ -55,10 +52,7 @@ class SingleEnv:
         self._ale = self._emulator.ale
         self.frame_size: tuple[int, int] = self._ale.getScreenDims()
         self._pipeline = make_pipeline(protocol, 1)
-        spec = self._pipeline.frame_spec
-        self._screen = self._ale.getScreenRGB if spec.colour else self._ale.getScreenGrayscale
-        self._stack = np.zeros(spec.shape, np.uint8)
-        self._pair = np.zeros((2, *self._screen().shape), np.uint8)
+        self._frames = Frames(self._emulator, self._pipeline.frame_spec, max_pool=protocol.max_pool)
 
     @property
     def action_names(self) -> list[str]:
@@ -92,29 +86,15 @@ class SingleEnv:
         """
         _, info = self._noop_env.reset(seed=np.array([seed], np.int32))
         self._emulator.reset(int(info["episode_frame_number"][0]), seed)
-        self._stack[:] = 0
-        self._pair[1] = 0
-        self._pair[0] = self._screen()
         self._pipeline.reset()
-        return self._observe()
+        return self._observe(self._frames.restart())
 
     def step(self, action: int) -> SingleEnvStep:
         """Repeats an action for `frame_skip` frames, or until the game ends."""
-        reward = self._emulator.step(action, self._keep)
-        observation = self._observe()
+        reward = self._emulator.step(action, self._frames.keep)
+        observation = self._observe(self._frames.step())
         return SingleEnvStep(observation, reward, self._emulator.is_over, self._emulator.is_cut)
 
-    def _keep(self, left: int) -> None:
-        """Keeps the last two frames of a step."""
-        if left <= 2:
-            self._pair[left - 1] = self._screen()
-
-    def _observe(self) -> np.ndarray:
-        if self.protocol.max_pool:
-            # In place, as ALE does: a step that ends early pools the frames of the step before.
-            np.maximum(self._pair[0], self._pair[1], out=self._pair[0])
-        height, width = self._stack.shape[1:3]
-        self._stack[:-1] = self._stack[1:].copy()
-        self._stack[-1] = cv2.resize(self._pair[0], (width, height), interpolation=cv2.INTER_AREA)
-        observation: np.ndarray = self._pipeline.observe(self._stack.copy()[None], [0])[0]
+    def _observe(self, frames: np.ndarray) -> np.ndarray:
+        observation: np.ndarray = self._pipeline.observe(frames[None], [0])[0]
         return observation

@@ -16,16 +16,20 @@ from rl_abn.compute.device import device_of
 from rl_abn.errors import RlAbnError
 from rl_abn.estimates import Estimate, mean
 from rl_abn.progress import ProgressReport
-from rl_abn.recipes import AnyEnvRecipe
+from rl_abn.recipes import AnyEnvRecipe, EnvRecipe, Protocol
 from rl_abn.rl.envs.make import AnyProtocol, AnyVecEnv, make_vec_env, protocols_of
+from rl_abn.rl.envs.two_view_vec_env import TwoViewVecEnv, with_view
 from rl_abn.rl.evaluation.blind import BlindPlayer
 from rl_abn.rl.evaluation.episodes import GameResult, play_games
+from rl_abn.rl.evaluation.faithfulness import Faithfulness, WatchedPlayer
 from rl_abn.rl.evaluation.interventions import InterventionSpec
 from rl_abn.rl.evaluation.players import AgentPlayer, Player, RandomPlayer
 from rl_abn.rl.evaluation.reliance import map_reliance
 from rl_abn.rl.evaluation.scores import Difference, difference, human_normalised, interquartile_mean
 from rl_abn.rl.evaluation.state_bank import RecordingPlayer
+from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.training.build import load_policy, training_protocol
+from rl_abn.rl.training.teacher import Teacher, teacher_record
 from rl_abn.runs import CheckpointChoice, Run, write_output
 from rl_abn.seeds import Stream, derive_seeds
 
@@ -51,6 +55,7 @@ class Evaluation(NamedTuple):
         intervened_maps: Names of the maps it replaced.
         blind: What the agent was shown instead of its game, a `Blindness`; None for its game.
         difference: Of the mean to the intact agent's; None for the intact agent itself.
+        is_teacher: Whether the agent's teacher played.
     """
 
     player: str
@@ -67,6 +72,7 @@ class Evaluation(NamedTuple):
     intervened_maps: tuple[str, ...] = ()
     blind: str | None = None
     difference: Difference | None = None
+    is_teacher: bool = False
 
     @property
     def scores(self) -> np.ndarray:
@@ -91,10 +97,24 @@ class Evaluation(NamedTuple):
 
 
 def evaluation_env(
-    recipe: AnyEnvRecipe, protocol: AnyProtocol, n_games: int, seed: int
-) -> AnyVecEnv:
-    """Makes the environments in which `n_games` games are played from a seed."""
-    env = make_vec_env(recipe, protocol, min(n_games, MAX_ENVS), life_loss_terminal=True)
+    recipe: AnyEnvRecipe,
+    protocol: AnyProtocol,
+    n_games: int,
+    seed: int,
+    second_view: Protocol | None = None,
+) -> AnyVecEnv | TwoViewVecEnv:
+    """Makes the environments in which `n_games` games are played from a seed.
+
+    With a second view the same games are seen in two ways.
+    """
+    n = min(n_games, MAX_ENVS)
+    env: AnyVecEnv | TwoViewVecEnv
+    if second_view is None:
+        env = make_vec_env(recipe, protocol, n, life_loss_terminal=True)
+    else:
+        assert isinstance(recipe, EnvRecipe)
+        assert isinstance(protocol, Protocol)
+        env = TwoViewVecEnv(recipe.game, protocol, second_view, n, life_loss_terminal=True)
     env.seed_games(derive_seeds(seed, Stream.EVALUATION, count=env.num_envs))
     return env
 
@@ -108,6 +128,8 @@ def evaluate(
     seed: int = 0,
     full_action_space: bool | None = None,
     max_steps: int | None = None,
+    view: Protocol | None = None,
+    second_view: Protocol | None = None,
     report: ProgressReport | None = None,
     done_before: int = 0,
 ) -> Evaluation:
@@ -122,6 +144,8 @@ def evaluate(
         full_action_space: Whether there are 18 actions; None follows the protocol. An agent keeps
             the actions it was trained with.
         max_steps: Cuts games off after this many agent steps, if the protocol's cap is not shorter.
+        view: A protocol that says what the player sees; None is the one that is played under.
+        second_view: What a `WatchedPlayer`'s watcher sees; None is what the player does.
         report: Progress display.
         done_before: Games of other players already counted in the report.
 
@@ -132,7 +156,12 @@ def evaluate(
     if max_steps is not None:
         cap = min(protocol.max_frames, max_steps * protocol.frame_skip)
         protocol = protocol.model_copy(update={"max_frames": cap})
-    env = evaluation_env(recipe, protocol, n_games, seed)
+    if view is not None:
+        assert isinstance(protocol, Protocol)
+        protocol = with_view(protocol, view)
+    env = evaluation_env(recipe, protocol, n_games, seed, second_view)
+    if isinstance(player, WatchedPlayer):
+        player.watch(env)
     check_observations(player.observation_space, env.observation_space, protocol_name)
     with closing(env):
         games = play_games(player, env, n_games, report, done_before)
@@ -206,6 +235,9 @@ class RunEvaluation(NamedTuple):
         map_reliance: By what the maps were replaced with on positions of the intact agent's games:
             KL of its own policy to the policy then, in nats, and with another moment's
             observation; empty for an agent without maps.
+        taught_by: Who taught the agent, as its run records it; None for nobody.
+        teacher: Whom it was compared with, the same; None for nobody.
+        faithfulness: To that one, on "student_games" and "teacher_games"; empty without.
     """
 
     game: str
@@ -214,6 +246,9 @@ class RunEvaluation(NamedTuple):
     evaluations: list[Evaluation]
     max_steps: int | None = None
     map_reliance: dict[str, Estimate] = {}  # noqa: RUF012 - never changed
+    taught_by: dict[str, Any] | None = None
+    teacher: dict[str, Any] | None = None
+    faithfulness: dict[str, Faithfulness] = {}  # noqa: RUF012 - never changed
 
     @property
     def intact(self) -> Evaluation:
@@ -230,6 +265,7 @@ class RunEvaluation(NamedTuple):
         """The random player's evaluation, or None."""
         last = self.evaluations[-1]
         is_agent = last is self.intact or last.intervention is not None or last.blind is not None
+        is_agent = is_agent or last.is_teacher
         return None if is_agent else last
 
     @property
@@ -270,6 +306,14 @@ class RunEvaluation(NamedTuple):
             **self._asdict(),
             "evaluations": [e.as_json() for e in self.evaluations],
             "map_reliance": {name: kl._asdict() for name, kl in self.map_reliance.items()},
+            "faithfulness": {
+                games: {
+                    "kl": found.kl._asdict(),
+                    "agreement": found.agreement._asdict(),
+                    "steps": found.steps,
+                }
+                for games, found in self.faithfulness.items()
+            },
         }
 
     def save(self, run: Run) -> Path:
@@ -285,6 +329,8 @@ class RunEvaluation(NamedTuple):
             name += f"-interventions-{sha256(labels.encode()).hexdigest()[:8]}"
         if self.blind:
             name += "-blind-" + "-".join(str(e.blind) for e in self.blind)
+        if self.teacher is not None:
+            name += f"-teacher-{self.teacher['sha256'][:8]}"
         path = run.path / "evaluations" / f"{name}.json"
         write_output(path, self.as_json())
         return path
@@ -303,6 +349,7 @@ def evaluate_run(
     step: CheckpointChoice = None,
     seed: int = 0,
     device: str = "auto",
+    teacher: Teacher | None = None,
     report: ProgressReport | None = None,
 ) -> RunEvaluation:
     """Evaluates a run's agent and the players to compare it with, all from the same game seeds.
@@ -319,6 +366,8 @@ def evaluate_run(
         step: The checkpoint's step, or "best"; None is the newest.
         seed: Of the games, the sampled actions and the bootstrap.
         device: Where the network runs.
+        teacher: Plays the same games too, and each of the two is asked on the other's games; see
+            `Faithfulness`.
         report: Progress display.
 
     Raises:
@@ -333,6 +382,10 @@ def evaluate_run(
     intact: Player = agent(recipe.agent_name)
     recorder = RecordingPlayer(intact) if policy.map_names else None
     players: list[tuple[Player, InterventionSpec | None]] = [(recorder or intact, None)]
+    watched: dict[str, WatchedPlayer] = {}
+    if teacher is not None:
+        watched = _watched(recorder or intact, policy, teacher, greedy=greedy, seed=seed)
+        players = [(player, None) for player in watched.values()]
     players += [
         (agent(spec.label, intervention=spec.make(policy, seed)), spec) for spec in interventions
     ]
@@ -341,6 +394,15 @@ def evaluate_run(
         players.append((RandomPlayer(policy.n_actions, seed=seed), None))
     evaluations: list[Evaluation] = []
     for player, spec in players:
+        is_teacher = player is watched.get("teacher_games")
+        view: Protocol | None = None
+        second_view: Protocol | None = None
+        if teacher is not None and isinstance(player, WatchedPlayer):
+            second_view = teacher.view
+            if is_teacher and teacher.view is not None:
+                ours = training_protocol(recipe)
+                assert isinstance(ours, Protocol)
+                view, second_view = teacher.view, ours
         evaluation = evaluate(
             player,
             recipe.env,
@@ -349,6 +411,8 @@ def evaluate_run(
             seed=seed,
             full_action_space=training_protocol(recipe).full_action_space,
             max_steps=max_steps,
+            view=view,
+            second_view=second_view,
             report=report,
             done_before=len(evaluations) * n_games,
         )
@@ -357,6 +421,8 @@ def evaluate_run(
                 intervention=spec.intervention,
                 intervened_maps=policy.map_names if spec.map_name is None else (spec.map_name,),
             )
+        if is_teacher:
+            evaluation = evaluation._replace(is_teacher=True)
         if isinstance(player, BlindPlayer):
             evaluation = evaluation._replace(blind=player.how)
         evaluations.append(evaluation.compared_to(evaluations[0]) if evaluations else evaluation)
@@ -368,4 +434,20 @@ def evaluate_run(
         evaluations,
         max_steps,
         {} if reliance is None else reliance.estimates(seed),
+        teacher_record(run),
+        None if teacher is None else teacher.record,
+        {games: player.faithfulness(seed) for games, player in watched.items()},
     )
+
+
+def _watched(
+    student: Player, policy: AttentionPolicy, teacher: Teacher, *, greedy: bool, seed: int
+) -> dict[str, WatchedPlayer]:
+    """Returns the student and the teacher as players, each watched by the other."""
+    theirs = teacher.policy.to(policy.device)
+    ask = partial(AgentPlayer, greedy=True, seed=seed)  # draws nothing
+    plays = AgentPlayer(teacher.name, theirs, greedy=greedy, seed=seed)
+    return {
+        "student_games": WatchedPlayer(student, ask("teacher", theirs), teacher_plays=False),
+        "teacher_games": WatchedPlayer(plays, ask("student", policy), teacher_plays=True),
+    }

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from gymnasium import spaces
+from torch import Tensor
 
 from rl_abn.attention import Intervention, MapOverride
 from rl_abn.networks import forget
@@ -86,6 +87,18 @@ class AgentPlayer:
         lost_life: np.ndarray | None = None,
     ) -> tuple[np.ndarray, PolicyOutput | None]:
         """Acts on observations, [N, C, H, W], after forgetting what is over."""
+        attention = self.attend(observations, episode_start, lost_life)
+        logits = attention.action_logits
+        actions = logits.argmax(dim=-1) if self.greedy else self._draw(logits)
+        return actions.cpu().numpy(), attention
+
+    def attend(
+        self,
+        observations: np.ndarray | Tensor,
+        episode_start: np.ndarray,
+        lost_life: np.ndarray | None = None,
+    ) -> PolicyOutput:
+        """Computes what `act` chooses by, and takes it into the memory."""
         device = self.policy.device
         if self.state is not None:
             forgets = episode_start
@@ -97,17 +110,17 @@ class AgentPlayer:
             override = partial(
                 self.intervention, episode_start=torch.as_tensor(episode_start, device=device)
             )
-        draw = partial(distributions.sample, generator=self._generator)
         with self.policy.compute.acting(device, len(observations), self._weights):
             attention, self.state = self.policy.attend(
                 torch.as_tensor(observations, device=device),
                 self.state,
                 override,
-                glimpses=None if self.greedy else draw,
+                glimpses=None if self.greedy else self._draw,
             )
-            logits = attention.action_logits
-            actions = logits.argmax(dim=-1) if self.greedy else draw(logits)
-        return actions.cpu().numpy(), attention
+        return attention
+
+    def _draw(self, logits: Tensor) -> Tensor:
+        return distributions.sample(logits, self._generator)
 
 
 class WrappedPlayer:

@@ -49,7 +49,7 @@ class MapReliance(NamedTuple):
 
     def estimates(self, seed: int = 0) -> dict[str, Estimate]:
         """Returns the mean policy KL by name, with intervals over stretches of the games."""
-        return {name: mean(_blocks(values), seed) for name, values in self.policy_kl.items()}
+        return {name: mean(block_means(values), seed) for name, values in self.policy_kl.items()}
 
     def numbers(self) -> dict[str, float]:
         """Returns everything as numbers by the names they are logged under."""
@@ -168,7 +168,7 @@ def _by_game(values: Tensor, n_games: int) -> np.ndarray:
     return by_game
 
 
-def _blocks(values: np.ndarray) -> np.ndarray:
+def block_means(values: np.ndarray) -> np.ndarray:
     """Returns means over stretches of a game, which depend on each other less than steps do."""
     n_steps = len(values) // CHUNK * CHUNK or len(values)
     blocks = values[:n_steps].reshape(-1, min(CHUNK, n_steps), values.shape[1]).mean(axis=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -15,14 +16,27 @@ from rl_abn.runs import OnExists, Run, check_weights, default_folder, free_folde
 from rl_abn.runs.holding import hold, let_go, let_go_on_failure
 
 
+class ImportedAgent(NamedTuple):
+    """An agent that was read from a file.
+
+    Attributes:
+        recipe: A run's recipe that describes it.
+        policy: A policy of that recipe, untrained.
+        weights: By the policy's parameter names.
+        steps: Agent steps trained, 0 if unknown.
+    """
+
+    recipe: RunRecipe
+    policy: AttentionPolicy
+    weights: Mapping[str, Tensor]
+    steps: int
+
+
 def make_imported_run(
     path: Path,
     kind: str,
-    recipe: RunRecipe,
-    policy: AttentionPolicy,
-    weights: Mapping[str, Tensor],
+    agent: ImportedAgent,
     *,
-    steps: int,
     folder: Path | None,
     on_exists: OnExists | None,
 ) -> Run:
@@ -31,10 +45,7 @@ def make_imported_run(
     Args:
         path: The file the weights come from.
         kind: The kind of file, as on the command line.
-        recipe: The run's recipe.
-        policy: A policy of that recipe; the weights are loaded into it.
-        weights: By the policy's parameter names.
-        steps: Agent steps trained, 0 if unknown.
+        agent: What was read from it; the weights are loaded into its policy.
         folder: The run folder; None is runs/ENV/AGENT/KIND-FILE.
         on_exists: "new" or "overwrite", where a run exists already.
 
@@ -42,6 +53,7 @@ def make_imported_run(
         RlAbnError: If the weights do not fit the policy or the folder is taken; nothing is written
             then.
     """
+    recipe, policy, weights, steps = agent
     check_weights(path, weights, policy.state_dict())
     policy.load_state_dict(weights)
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-") or "file"

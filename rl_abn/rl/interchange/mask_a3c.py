@@ -13,7 +13,7 @@ from rl_abn.files.text import brief, kind_of
 from rl_abn.recipes import RunRecipe, list_recipes, load_agent, load_game, make_run_recipe
 from rl_abn.rl.envs.ale_vec_env import AleVecEnv
 from rl_abn.rl.envs.make import check_env
-from rl_abn.rl.interchange.imported_run import make_imported_run
+from rl_abn.rl.interchange.imported_run import ImportedAgent, make_imported_run
 from rl_abn.rl.interchange.torch_files import read_torch
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.training.build import make_policy, policy_settings
@@ -64,26 +64,33 @@ def import_mask_a3c(
             number of actions; nothing is written then.
     """
     published = read_mask_a3c(path)
-    has_memory = any(name.startswith("convlstm") for name in published)
-    memory = f"network.memory={'convlstm' if has_memory else 'none'}"
-    recipe = make_run_recipe(env, agent, 0, (*settings, memory))
+    recipe = make_run_recipe(env, agent, 0, (*settings, memory_setting(published)))
     check_env(recipe.env)
+    imported = mask_a3c_agent(path, recipe, published, steps)
+    return make_imported_run(path, "mask-a3c", imported, folder=folder, on_exists=on_exists)
+
+
+def memory_setting(published: Mapping[str, Tensor]) -> str:
+    """Returns the override that gives a recipe the memory of published weights."""
+    has_memory = any(name.startswith("convlstm") for name in published)
+    return f"network.memory={'convlstm' if has_memory else 'none'}"
+
+
+def mask_a3c_agent(
+    path: Path, recipe: RunRecipe, published: Mapping[str, Tensor], steps: int
+) -> ImportedAgent:
+    """Returns the agent of a recipe whose weights `read_mask_a3c` has read.
+
+    Raises:
+        RlAbnError: If they are of another agent, or of a game with another number of actions.
+    """
     policy = make_policy(recipe)
     _check_agent(path, policy)
     expected = to_published(policy.state_dict())
     if published.keys() == expected.keys():
         _check_actions(path, published, recipe, policy)
     check_weights(path, published, expected)
-    return make_imported_run(
-        path,
-        "mask-a3c",
-        recipe,
-        policy,
-        from_published(published),
-        steps=steps,
-        folder=folder,
-        on_exists=on_exists,
-    )
+    return ImportedAgent(recipe, policy, from_published(published), steps)
 
 
 def read_mask_a3c(path: Path) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -13,9 +13,9 @@ from torch import Tensor
 
 from rl_abn.errors import RlAbnError
 from rl_abn.files.text import brief
-from rl_abn.recipes import make_run_recipe
+from rl_abn.recipes import RunRecipe, make_run_recipe
 from rl_abn.rl.envs.make import check_env
-from rl_abn.rl.interchange.imported_run import make_imported_run
+from rl_abn.rl.interchange.imported_run import ImportedAgent, make_imported_run
 from rl_abn.rl.interchange.torch_files import read_torch_zip
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.training.build import make_policy
@@ -55,13 +55,27 @@ def import_sb3(
     """
     recipe = make_run_recipe(env, agent, 0, settings)
     check_env(recipe.env)
+    agent_read = sb3_agent(path, recipe, *read_sb3(path))
+    return make_imported_run(path, "sb3", agent_read, folder=folder, on_exists=on_exists)
+
+
+def sb3_agent(
+    path: Path, recipe: RunRecipe, weights: dict[str, Tensor], steps: int
+) -> ImportedAgent:
+    """Returns the agent of a recipe whose weights `read_sb3` has read.
+
+    Raises:
+        RlAbnError: If they are a `CnnPolicy`'s and the recipe's agent is none.
+    """
     policy = make_policy(recipe)
-    weights, steps = read_sb3(path)
-    if "features_extractor.cnn.0.weight" in weights:
+    if is_cnn_policy(weights):
         weights = _from_cnn_policy(path, weights, policy)
-    return make_imported_run(
-        path, "sb3", recipe, policy, weights, steps=steps, folder=folder, on_exists=on_exists
-    )
+    return ImportedAgent(recipe, policy, weights, steps)
+
+
+def is_cnn_policy(weights: Mapping[str, Tensor]) -> bool:
+    """Says whether tensors are those of SB3's own `CnnPolicy`."""
+    return "features_extractor.cnn.0.weight" in weights
 
 
 def read_sb3(path: Path) -> tuple[dict[str, Tensor], int]:

@@ -14,17 +14,25 @@ MIN_GAMES_IN_PARTS = 8
 """Fewer games a process are not worth two passes of the agent instead of one."""
 
 
-def resolve_auto(recipe: RunRecipe, device: torch.device, ranks: Ranks | None = None) -> RunRecipe:
+def resolve_auto(
+    recipe: RunRecipe,
+    device: torch.device,
+    ranks: Ranks | None = None,
+    *,
+    in_turn: bool = False,
+) -> RunRecipe:
     """Settles a recipe's "auto" for this machine; what a training is made of and records.
 
     Args:
         recipe: As it was asked for; fields that are not "auto" stay as they are.
         device: Where the networks run.
         ranks: The processes that train together.
+        in_turn: Whether the games are stepped by the process that acts, as those that are seen in
+            two ways.
     """
     train = recipe.agent.train
     parts = train.env_parts
-    if parts == "auto" and _in_turn(recipe):
+    if parts == "auto" and (in_turn or _in_turn(recipe)):
         parts = 1
     elif parts == "auto":
         parts = _env_parts(recipe.agent.algorithm.n_envs, device, ranks or Ranks())

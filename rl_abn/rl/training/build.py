@@ -12,7 +12,16 @@ from gymnasium import spaces
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 
 from rl_abn.compute.background_threads import in_background
-from rl_abn.recipes import A2C, PPO, AgentRecipe, LinearSchedule, RunRecipe, schedule
+from rl_abn.recipes import (
+    A2C,
+    PPO,
+    AgentRecipe,
+    EnvRecipe,
+    LinearSchedule,
+    Protocol,
+    RunRecipe,
+    schedule,
+)
 from rl_abn.rl.algorithms.a2c import AttentionA2C
 from rl_abn.rl.algorithms.losses import (
     AuxiliaryLoss,
@@ -24,12 +33,14 @@ from rl_abn.rl.algorithms.losses import (
     MapEntropy,
     MapInformation,
     ScheduledWeight,
+    TeacherDistillation,
     Weight,
 )
 from rl_abn.rl.algorithms.ppo import AttentionPPO
 from rl_abn.rl.envs.env_parts import PartitionedVecEnv
 from rl_abn.rl.envs.make import AnyProtocol, AnyVecEnv, make_vec_env, protocols_of
 from rl_abn.rl.envs.seeded_vec_env import SeededVecEnv
+from rl_abn.rl.envs.two_view_vec_env import TwoViewVecEnv
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.policies.settings import PolicySettings
 from rl_abn.rl.training.distributed import Ranks
@@ -49,8 +60,15 @@ def training_protocol(recipe: RunRecipe) -> AnyProtocol:
     return protocols_of(recipe.env)[recipe.protocol_name]
 
 
-def make_training_env(recipe: RunRecipe, ranks: Ranks | None = None) -> TrainingEnv:
+def make_training_env(
+    recipe: RunRecipe, ranks: Ranks | None = None, second_view: Protocol | None = None
+) -> TrainingEnv:
     """Makes the games a run trains on: of several ranks, this one's share.
+
+    Args:
+        recipe: Of the run.
+        ranks: The processes that train together.
+        second_view: How a teacher sees them, where it sees them otherwise.
 
     Raises:
         RlAbnError: If the ranks do not divide the games.
@@ -64,8 +82,13 @@ def make_training_env(recipe: RunRecipe, ranks: Ranks | None = None) -> Training
     # The ranks of a machine share its cores. Parts do not: whichever runs may have them all.
     n_threads = train.emulator_threads or max(1, (os.cpu_count() or 1) // ranks.local_count)
 
-    def make_part() -> AnyVecEnv:
+    def make_part() -> AnyVecEnv | TwoViewVecEnv:
         n_games = n_mine // n_parts
+        if second_view is not None:
+            protocol = training_protocol(recipe)
+            assert isinstance(recipe.env, EnvRecipe)
+            assert isinstance(protocol, Protocol)
+            return TwoViewVecEnv(recipe.env.game, protocol, second_view, n_games)
         return make_vec_env(
             recipe.env,
             training_protocol(recipe),
@@ -105,14 +128,30 @@ def policy_settings(agent: AgentRecipe) -> PolicySettings:
     )
 
 
-def auxiliary_losses(agent: AgentRecipe) -> list[AuxiliaryLoss]:
-    """Returns what an agent learns beside the algorithm's own loss, as its recipe has it."""
+def auxiliary_losses(agent: AgentRecipe, *, taught: bool = False) -> list[AuxiliaryLoss]:
+    """Returns what an agent learns beside the algorithm's own loss, as its recipe has it.
+
+    Args:
+        agent: Its recipe.
+        taught: Whether its teacher is there.
+    """
     algorithm = agent.algorithm
     losses: list[AuxiliaryLoss] = []
     if agent.attention.abilities.samples:
         losses.append(GlimpseLoss(algorithm.glimpse_coef, algorithm.glimpse_ent_coef))
     if algorithm.branch_loss != "none":
         losses.append(BRANCH_LOSSES[algorithm.branch_loss](_weight(algorithm.branch_coef)))
+    if taught and agent.teacher is not None:
+        # A branch that copies the agent learns from the teacher through it.
+        copies = algorithm.branch_loss in ("none", "distillation")
+        losses.append(
+            TeacherDistillation(
+                _weight(agent.teacher.coef),
+                agent.teacher.temperature,
+                greedy=agent.teacher.target == "greedy",
+                branch_coef=0.0 if copies else _weight(algorithm.branch_coef),
+            )
+        )
     if algorithm.map_area_coef != 0:
         losses.append(MapArea(_weight(algorithm.map_area_coef)))
     if algorithm.map_entropy_coef != 0:
@@ -131,8 +170,16 @@ def make_model(
     env: TrainingEnv,
     device: torch.device | str,
     ranks: Ranks | None = None,
+    teacher: AttentionPolicy | None = None,
 ) -> Model:
     """Makes the algorithm of a recipe, untrained.
+
+    Args:
+        recipe: Of the run.
+        env: Its games.
+        device: Where the networks run.
+        ranks: The processes that train together.
+        teacher: Whom it learns from, on the device; without, a `[teacher]` is left aside.
 
     Raises:
         RlAbnError: If the ranks do not divide its minibatches.
@@ -149,12 +196,15 @@ def make_model(
         "max_grad_norm": algorithm.max_grad_norm,
         "clip_reward": algorithm.clip_reward,
         "branch_max_grad_norm": algorithm.branch_max_grad_norm or None,
-        "auxiliary_losses": auxiliary_losses(recipe.agent),
+        "auxiliary_losses": auxiliary_losses(recipe.agent, taught=teacher is not None),
         "normalize_advantage": algorithm.normalize_advantage,
         "seed": recipe.seed,
         "device": device,
         "ranks": ranks,
     }
+    if teacher is not None and recipe.agent.teacher is not None:
+        common["teacher"] = teacher
+        common["reward_coef"] = _weight(recipe.agent.teacher.reward_coef)
     kwargs = policy_settings(recipe.agent).as_kwargs()
     if isinstance(algorithm, PPO):
         # In sequences: a rank learns from whole ones.

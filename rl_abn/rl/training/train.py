@@ -32,6 +32,7 @@ from rl_abn.rl.training.edited_maps import edited_maps, has_edits
 from rl_abn.rl.training.metrics import RunMetrics, make_logger
 from rl_abn.rl.training.probes import open_probes
 from rl_abn.rl.training.reliance_callback import RelianceCallback
+from rl_abn.rl.training.teacher import find_teacher, keep_teacher, kept_teacher, secure_teacher
 from rl_abn.runs import Checkpoint, OnExists, Run, bytes_of, default_folder, free_folder
 from rl_abn.runs.holding import held, hold, let_go_on_failure
 from rl_abn.runs.resume import check_checkpoints_are_there, run_to_resume
@@ -68,8 +69,8 @@ def prepare_run(
         The run, and whether it goes on.
 
     Raises:
-        RlAbnError: If a recipe or setting is wrong, or a run is there and `on_exists` does not
-            say what to do.
+        RlAbnError: If a recipe or setting is wrong, there is no such teacher, or a run is there and
+            `on_exists` does not say what to do.
     """
     recipe = make_run_recipe(env, agent, seed, settings)
     folder = folder or default_folder(recipe)
@@ -78,10 +79,15 @@ def prepare_run(
     found = run_to_resume(folder, recipe, settings, device, on_exists)
     if found is not None:
         return found, True
+    table = recipe.agent.teacher
+    teacher = None if table is None else find_teacher(table, recipe)
+    in_turn = teacher is not None and teacher.view is not None
     folder = free_folder(folder, on_exists)
     with let_go_on_failure(folder):
-        run = Run.create(folder, resolve_auto(recipe, where, ranks), device)
+        run = Run.create(folder, resolve_auto(recipe, where, ranks, in_turn=in_turn), device)
         hold(folder)
+        if teacher is not None:
+            keep_teacher(run, teacher)
         return run, False
 
 
@@ -133,9 +139,13 @@ def _train(
     settings = recipe.agent.train
     if ranks.count > 1 and (edits is not None or has_edits(run)):
         raise RlAbnError(f"expected one process to train to edited maps, got {ranks.count}")
-    env = make_training_env(recipe, ranks)
+    ranks.broadcast(lambda: secure_teacher(run))
+    teacher = None if recipe.agent.teacher is None else kept_teacher(run)
+    env = make_training_env(recipe, ranks, teacher and teacher.view)
+    where = device_of(device)
+    policy = None if teacher is None else teacher.policy.to(where)
     with _naming_memory(recipe):
-        model = make_model(recipe, env, device_of(device), ranks)
+        model = make_model(recipe, env, where, ranks, policy)
     n_bytes = 3 * bytes_of(model.policy.state_dict().values())  # with the optimizer's two moments
     ranks.broadcast(lambda: check_room(run.path, n_bytes))
 

@@ -17,6 +17,7 @@ from rl_abn.rl.algorithms.losses.branch import (
 from rl_abn.rl.algorithms.losses.edited_maps import EditedMaps
 from rl_abn.rl.algorithms.losses.glimpse import GlimpseLoss
 from rl_abn.rl.algorithms.losses.map_size import MapArea, MapEntropy, MapInformation
+from rl_abn.rl.algorithms.losses.teacher import TeacherDistillation
 from rl_abn.rl.policies.settings import PolicySettings
 
 
@@ -43,6 +44,7 @@ __all__ = [
     "MapInformation",
     "Objective",
     "ScheduledWeight",
+    "TeacherDistillation",
     "Weight",
     "default_losses",
 ]

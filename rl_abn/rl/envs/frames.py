@@ -1,0 +1,58 @@
+"""A game's screens as ALE's vector environment makes frames of them, byte for byte."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from rl_abn.rl.envs.emulator import Emulator
+from rl_abn.rl.envs.observations import FrameSpec
+
+
+class Frames:
+    """The last frames of an emulator's game, pooled, resized and stacked.
+
+    The frame on which a step ends early (game over or frame cap) is not used; earlier frames are
+    pooled instead. That was found by comparing bytes.
+
+    Args:
+        emulator: The game.
+        spec: The frames to make.
+        max_pool: Whether a frame is the maximum of a step's last two screens.
+    """
+
+    def __init__(self, emulator: Emulator, spec: FrameSpec, *, max_pool: bool) -> None:
+        ale = emulator.ale
+        self._screen = ale.getScreenRGB if spec.colour else ale.getScreenGrayscale
+        self._max_pool = max_pool
+        self._stack = np.zeros(spec.shape, np.uint8)
+        self._pair = np.zeros((2, *self._screen().shape), np.uint8)
+
+    def restart(self) -> np.ndarray:
+        """Starts with the emulator's game, at its first screen; returns what `step` does."""
+        self._stack[:] = 0
+        self._pair[1] = 0
+        self._pair[0] = self._screen()
+        return self.step()
+
+    def keep(self, left: int) -> None:
+        """Takes the emulator's screen where it is one of the last two of a step.
+
+        Args:
+            left: How many frames of the step there were to play before it.
+        """
+        if left <= 2:
+            self._pair[left - 1] = self._screen()
+
+    def step(self) -> np.ndarray:
+        """Adds a step's frame; returns the frames, uint8 of the spec's shape, an array of its own.
+
+        A colour stack is [stack, height, width, 3], a grey one [stack, height, width].
+        """
+        if self._max_pool:
+            # In place, as ALE does: a step that ends early pools the frames of the step before.
+            np.maximum(self._pair[0], self._pair[1], out=self._pair[0])
+        height, width = self._stack.shape[1:3]
+        self._stack[:-1] = self._stack[1:].copy()
+        self._stack[-1] = cv2.resize(self._pair[0], (width, height), interpolation=cv2.INTER_AREA)
+        return self._stack.copy()
