@@ -62,6 +62,9 @@ def drive(plan: Plan, make: Callable[[], Engine], board: Board) -> Outcome:
     """
     plan.write()
     to_do = {unit.name: unit for unit in plan.units if not check_done(plan, unit)}
+    for unit in plan.units:
+        if unit.name not in to_do:  # whoever did it
+            change_status(plan.out / unit.name, state=status.DONE, step=unit.steps, message="")
     if not to_do:
         return _outcome(plan, None, goes_on=False)
     engine = make()

@@ -4,6 +4,8 @@ Every engine runs units in it. It ends cleanly when its standard input does, so 
 outlives whoever started it. The exit code is 0 where the unit is done, 130 where it was stopped,
 75 where another process trains it, 2 for a mistake and 1 for any other failure; the unit's status
 says why.
+
+Nothing that takes long is imported before signals are in hand.
 """
 
 from __future__ import annotations
@@ -16,65 +18,84 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 from rl_abn.errors import RlAbnError, without_control_characters
-from rl_abn.process_memory import keep_freed_memory
-from rl_abn.sweep import status
-from rl_abn.sweep.plan import Unit
 
-STOPPED, HELD = 130, 75
-_received: list[int] = []
+if TYPE_CHECKING:
+    from rl_abn.sweep.plan import Unit
+
+DONE, FAILED, MISTAKE, HELD, STOPPED = 0, 1, 2, 75, 130
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> None:
-    """Works on the unit and exits."""
-    out, file, device = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-    unit = Unit.model_validate_json(file.read_text("utf-8"))
-    folder = out / unit.name
-    threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
-    os.nice(unit.machine.nice)
-    keep_freed_memory()
-    code, changes = _work(unit, folder, device)
-    with suppress(RlAbnError):
-        status.change_status(folder, sps=None, **changes)
+    """Works on the unit, writes down how it ended, and exits."""
+    received: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    message = ""
+    try:
+        for number in _SIGNALS:
+            signal.signal(number, interrupt)
+        # Ray blocks Ctrl-C for its own processes, and who is started by one inherits that.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
+        code, message = _work(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+    except KeyboardInterrupt:
+        code = STOPPED
+    except RlAbnError as error:
+        code, message = MISTAKE, without_control_characters(" ".join(str(error).split()))
+        print(f"rl-abn: error: {message}", file=sys.stderr)
+    except Exception as error:
+        code = STOPPED
+        if not received:  # an extension module that is interrupted while it loads may raise any
+            traceback.print_exc()
+            reason = next(iter(str(error).splitlines()), "no reason given")
+            code, message = FAILED, f"{type(error).__name__}: {reason}"
+    for number in _SIGNALS:  # it ends anyway, and what it says of itself has to be whole
+        signal.signal(number, signal.SIG_IGN)
+    _write_down(Path(sys.argv[2]), code, message)
     sys.exit(code)
 
 
-def _work(unit: Unit, folder: Path, device: str) -> tuple[int, dict[str, object]]:
-    """Returns the exit code, and what changes in the status."""
-    try:
-        import torch
+def _work(out: Path, file: Path, device: str) -> tuple[int, str]:
+    """Returns the exit code, and what there is to say."""
+    unit = _read(file)
+    os.nice(unit.machine.nice)
 
-        from rl_abn.runs.lock import holder_of
-        from rl_abn.sweep.unit import work
+    import torch
 
-        torch.set_num_threads(unit.machine.threads)
-        if (holder := holder_of(folder)) is not None:
-            return HELD, {"state": status.HELD, "message": f"{holder} has it"}
-        if work(unit, folder, device):
-            return 0, {"state": status.DONE, "message": "", "step": unit.steps}
-    except KeyboardInterrupt:
-        pass
-    except RlAbnError as error:
-        message = without_control_characters(" ".join(str(error).split()))
-        print(f"rl-abn: error: {message}", file=sys.stderr)
-        return 2, {"state": status.FAILED, "message": message}
-    except Exception as error:
-        if _received:  # an extension module that is interrupted while it loads may raise anything
-            return STOPPED, {"state": status.STOPPED, "message": ""}
-        traceback.print_exc()
-        message = (
-            f"{type(error).__name__}: {next(iter(str(error).splitlines()), 'no reason given')}"
-        )
-        return 1, {"state": status.FAILED, "message": message}
-    return STOPPED, {"state": status.STOPPED, "message": ""}
+    from rl_abn.process_memory import keep_freed_memory
+    from rl_abn.runs.lock import holder_of
+    from rl_abn.sweep.unit import work
+
+    keep_freed_memory()
+    torch.set_num_threads(unit.machine.threads)
+    if (holder := holder_of(out / unit.name)) is not None:
+        return HELD, f"{holder} has it"
+    return (DONE if work(unit, out / unit.name, device) else STOPPED), ""
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    _received.append(number)
-    raise KeyboardInterrupt
+def _write_down(file: Path, code: int, message: str) -> None:
+    from rl_abn.sweep import status
+
+    states = {DONE: status.DONE, HELD: status.HELD, STOPPED: status.STOPPED}
+    changes: dict[str, Any] = {"state": states.get(code, status.FAILED), "message": message}
+    with suppress(RlAbnError, OSError, ValueError):
+        if code == DONE:
+            changes["step"] = _read(file).steps
+        folder = file.with_name(file.name.removesuffix(".unit.json"))
+        status.change_status(folder, sps=None, **changes)
+
+
+def _read(file: Path) -> Unit:
+    from rl_abn.sweep.plan import Unit
+
+    return Unit.model_validate_json(file.read_text("utf-8"))
 
 
 def _stop_at_end_of_input() -> None:

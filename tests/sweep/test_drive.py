@@ -14,7 +14,7 @@ from rl_abn.sweep import drive as driving
 from rl_abn.sweep import status
 from rl_abn.sweep.board import Board
 from rl_abn.sweep.drive import drive
-from rl_abn.sweep.engines.child import settle, start_worker, write_unit
+from rl_abn.sweep.engines.child import ended_on_cluster, settle, start_worker, write_unit
 from rl_abn.sweep.engines.local import LocalEngine
 from rl_abn.sweep.plan import make_plan
 from rl_abn.sweep.status import Status, read_status, write_status
@@ -144,6 +144,20 @@ def test_processes_of_this_machine(sweep_file, tmp_path):
     assert "error" in (plan.out / bad.name).with_name("seed-1.log").read_text()
 
 
+def test_a_worker_heeds_ctrl_c_where_it_was_born_deaf_to_it(plan):
+    """As the processes that Ray starts are."""
+    (unit, *_) = plan.units
+    write_unit(plan.out, unit)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        worker = start_worker(plan.out, unit.name, 1, "cpu")
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    worker.send_signal(signal.SIGINT)
+    assert worker.wait(timeout=60) == 130
+    worker.stdin.close()
+
+
 def test_a_worker_ends_when_whoever_started_it_does(plan):
     (unit, *_) = plan.units
     write_unit(plan.out, unit)
@@ -174,6 +188,16 @@ def test_a_worker_that_said_how_it_ended_is_believed(plan):
     write_status(plan.out / name, Status(status.FAILED, message="diverged"))
     settle(plan.out, name, 2)
     assert read_status(plan.out / name).message == "diverged"
+
+
+def test_a_job_that_was_requeued_has_not_ended(plan, tmp_path):
+    done, failed, stopped = (unit.name for unit in plan.units)
+    for name, state in ((done, "done"), (failed, "failed"), (stopped, "stopped")):
+        write_status(plan.out / name, Status(state))
+    stop = tmp_path / "stop"
+    assert ended_on_cluster(plan.out, [done, failed, stopped], stop) == {done, failed}
+    stop.touch()
+    assert ended_on_cluster(plan.out, [done, failed, stopped], stop) == {done, failed, stopped}
 
 
 def statuses(plan):

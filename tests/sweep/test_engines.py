@@ -1,4 +1,7 @@
-"""A sweep that is killed twice on the way ends with the bytes of trainings one after the other."""
+"""A sweep that is killed twice on the way ends with the bytes of trainings one after the other.
+
+SWEEP_STEPS=4096 makes the trainings longer.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +25,16 @@ from rl_abn.sweep.drive import check_done
 from rl_abn.sweep.plan import Plan, find_plan
 
 STEPS = int(os.environ.get("SWEEP_STEPS", "768"))
-ROLLOUT = 64
+N_ENVS = 2 if STEPS < 4096 else 8
+ROLLOUT = 32 * N_ENVS
 SETTINGS = [
-    "algorithm.n_envs=2",
+    f"algorithm.n_envs={N_ENVS}",
     "algorithm.n_steps=32",
     "algorithm.batch_size=32",
     "algorithm.n_epochs=1",
     "protocol.legacy.max_frames=400",
     "train.n_probes=1",
-    "train.log_every=64",
+    f"train.log_every={ROLLOUT}",
     "train.reliance_every=0",
     "train.precision=fp32",
     "train.checkpoint_every_game_steps=32",

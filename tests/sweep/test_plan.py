@@ -121,3 +121,15 @@ def test_a_mistake_is_one_line(sweep_file, keys, more, message):
     assert message in said
     assert said.count("\n") == 0
     assert "few.toml" in said
+
+
+def test_the_documentations_sweep_is_one(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "sweeps.md").read_text("utf-8")
+    blocks = re.findall(r"```toml\n(.*?)\n```", page, re.S)
+    file = tmp_path / "maps.toml"
+    file.write_text("\n".join(blocks))
+    plan = make_plan(file)
+    assert len(plan.units) == 2 * 3 * 3  # games x (ppo_abn twice, ppo_cnn once) x seeds
+    assert plan.recipe.slurm.options == {"account": "lab"}
+    assert plan.recipe.ray.gpus == 0.25
+    assert plan.recipe.machine.workers == 8

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from rl_abn.sweep.plan import Unit
 from rl_abn.sweep.status import beside, change_status, read_status
 
 POLL_S = 0.5
+_SAVING_S = 20.0
 
 
 def write_unit(out: Path, unit: Unit) -> None:
@@ -98,8 +100,27 @@ def work_on_cluster(out: str, name: str, threads: int, stop: str) -> int:
                 asked = True
             time.sleep(POLL_S)
     finally:
-        # Where this process is ended, the end of its input tells the worker.
+        # Where this process is ended, the end of its input tells the worker, which then saves.
         if worker.stdin is not None:
             worker.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            worker.wait(timeout=_SAVING_S)
     settle(Path(out), name, code)
     return code
+
+
+def ended_on_cluster(out: Path, names: Iterable[str], stop: Path) -> set[str]:
+    """Returns the units that are at their end, as their status says.
+
+    One that was stopped though nobody asked for it is not: its machine was lost or its time was
+    up, and the cluster begins it again.
+
+    Args:
+        out: The sweep's folder.
+        names: Of the units.
+        stop: The file that asks them to stop.
+    """
+    ended = {status.DONE, status.FAILED, status.HELD}
+    if stop.exists():
+        ended.add(status.STOPPED)
+    return {name for name in names if read_status(out / name).state in ended}

@@ -14,7 +14,7 @@ from typing import Any
 from rl_abn.compute.processor import usable_cores
 from rl_abn.errors import RlAbnError
 from rl_abn.sweep import status
-from rl_abn.sweep.engines.child import settle, work_on_cluster, write_unit
+from rl_abn.sweep.engines.child import ended_on_cluster, work_on_cluster, write_unit
 from rl_abn.sweep.plan import Plan, Unit
 from rl_abn.sweep.status import read_status
 
@@ -95,16 +95,13 @@ class RayEngine:
 
     def poll(self) -> set[str]:
         """Returns the names of the units that ended since."""
-        ended = {
-            name for name in self._pending if read_status(self._out / name).state in status.ENDED
-        }
+        ended = ended_on_cluster(self._out, self._pending, self._stop)
         for fit, names in self._tuners:
             if not fit.is_alive():
                 # Whose trial Ray lost, or never began.
                 for name in (names & self._pending) - ended:
                     if not self._stop.exists():
                         message = self._errors.get(name, "Ray ended before it did")
-                        settle(self._out, name, 1)
                         with suppress(RlAbnError):
                             status.change_status(
                                 self._out / name, state=status.FAILED, message=message

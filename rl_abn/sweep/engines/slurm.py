@@ -13,7 +13,7 @@ from typing import Any
 from rl_abn.compute.processor import usable_cores
 from rl_abn.errors import RlAbnError
 from rl_abn.sweep import status
-from rl_abn.sweep.engines.child import settle, work_on_cluster, write_unit
+from rl_abn.sweep.engines.child import ended_on_cluster, settle, work_on_cluster, write_unit
 from rl_abn.sweep.plan import Plan, Unit
 from rl_abn.sweep.status import read_status
 
@@ -95,7 +95,7 @@ class SlurmEngine:
     def poll(self) -> set[str]:
         """Returns the names of the units that ended since."""
         self._start()
-        ended = {n for n in self._jobs if read_status(self._out / n).state in status.ENDED}
+        ended = ended_on_cluster(self._out, self._jobs, self._stop)
         now = time.monotonic()
         if not self.outlives or now - self._asked_at >= _ASK_EVERY_S:
             self._asked_at = now

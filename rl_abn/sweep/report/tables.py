@@ -78,7 +78,10 @@ def _controls(report: Report) -> _Noted:
 
 
 def _aggregates(report: Report) -> _Noted:
-    notes = ["IQM: mean of the middle half of all runs of all games (Agarwal et al. 2021)"]
+    notes = [
+        "IQM: mean of the middle half of all runs of all games (Agarwal et al. 2021); no interval "
+        "where a game has a single run",
+    ]
     if any(aggregate.scale == "human-normalised" for aggregate in report.aggregates):
         notes.append("human-normalised: 0 is a random player, 1 a person")
     table = _table("over all games")
