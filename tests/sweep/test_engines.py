@@ -131,7 +131,7 @@ class Sweep:
 
     def end(self) -> tuple[int, str]:
         """Waits for the end; returns the exit code and what was printed."""
-        said = self.process.communicate(timeout=500)[0]
+        said = self.process.communicate(timeout=1500)[0]
         return self.process.returncode, said
 
 

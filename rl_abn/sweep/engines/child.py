@@ -7,17 +7,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from rl_abn.errors import RlAbnError
+from rl_abn.files.text import write_output
 from rl_abn.sweep import status
 from rl_abn.sweep.plan import Unit
 from rl_abn.sweep.status import beside, change_status, read_status
+from rl_abn.sweep.worker import DONE, FAILED, HELD, MISTAKE, STOPPED
 
 POLL_S = 0.5
 _SAVING_S = 20.0
+_SAID = (DONE, FAILED, MISTAKE, HELD, STOPPED)  # exit codes of a worker that could say why
 
 
 def write_unit(out: Path, unit: Unit) -> None:
@@ -26,8 +29,6 @@ def write_unit(out: Path, unit: Unit) -> None:
     Raises:
         RlAbnError: If it cannot be written.
     """
-    from rl_abn.files.text import write_output
-
     folder = out / unit.name
     write_output(beside(folder, "unit.json"), unit.model_dump(mode="json"))
     change_status(folder, state=status.WAITING, sps=None, message="")
@@ -63,10 +64,10 @@ def start_worker(out: Path, name: str, threads: int, device: str) -> subprocess.
 
 def settle(out: Path, name: str, code: int) -> None:
     """Writes down how a worker ended that could not say so itself, such as a killed one."""
-    if code in (0, 1, 2, 75, 130) and read_status(out / name).state in status.ENDED:
+    if code in _SAID and read_status(out / name).state in status.ENDED:
         return
     state, message = status.STOPPED, ""
-    if code not in (-signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP, 130):
+    if code not in (-signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP, STOPPED):
         state = status.FAILED
         message = f"ended with exit code {code}; its log says why"
         if code < 0:
@@ -77,21 +78,22 @@ def settle(out: Path, name: str, code: int) -> None:
         change_status(out / name, state=state, message=message, sps=None)
 
 
-def work_on_cluster(out: str, name: str, threads: int, stop: str) -> int:
+def work_on_cluster(out: str, name: str, threads: int, device: str, stop: str) -> int:
     """Works on a unit in a worker process of this machine, until it ends or is to stop.
 
     Args:
         out: The sweep's folder, on a file system that all machines share.
         name: The unit's.
         threads: That it computes with.
+        device: Where the networks run.
         stop: A file; once it is there, the worker saves and ends.
 
     Returns:
         The worker's exit code.
     """
     if Path(stop).exists():
-        return 130
-    worker = start_worker(Path(out), name, threads, "auto")
+        return STOPPED
+    worker = start_worker(Path(out), name, threads, device)
     try:
         asked = False
         while (code := worker.poll()) is None:
@@ -107,6 +109,11 @@ def work_on_cluster(out: str, name: str, threads: int, stop: str) -> int:
             worker.wait(timeout=_SAVING_S)
     settle(Path(out), name, code)
     return code
+
+
+def cluster_device(devices: Sequence[str]) -> str:
+    """Returns where networks run on a cluster, which gives each unit its GPUs itself."""
+    return devices[0] if len(devices) == 1 else "auto"
 
 
 def ended_on_cluster(out: Path, names: Iterable[str], stop: Path) -> set[str]:

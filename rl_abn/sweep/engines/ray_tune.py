@@ -14,7 +14,12 @@ from typing import Any
 from rl_abn.compute.processor import usable_cores
 from rl_abn.errors import RlAbnError
 from rl_abn.sweep import status
-from rl_abn.sweep.engines.child import ended_on_cluster, work_on_cluster, write_unit
+from rl_abn.sweep.engines.child import (
+    cluster_device,
+    ended_on_cluster,
+    work_on_cluster,
+    write_unit,
+)
 from rl_abn.sweep.plan import Plan, Unit
 from rl_abn.sweep.status import read_status
 
@@ -30,7 +35,8 @@ def trial(config: Mapping[str, Any]) -> None:
     """Works on one unit in a trial, and reports how it ended."""
     from ray import tune
 
-    code = work_on_cluster(config["out"], config["unit"], config["threads"], config["stop"])
+    keys = ("out", "unit", "threads", "device", "stop")
+    code = work_on_cluster(*(config[key] for key in keys))
     end = read_status(Path(config["out"]) / config["unit"])
     mean = math.nan if end.mean_return is None else end.mean_return
     tune.report({"exit_code": code, "step": end.step, "mean_return": mean})
@@ -134,6 +140,7 @@ class RayEngine:
             "unit": tune.grid_search(names),
             "out": str(self._out),
             "threads": self._machine.threads,
+            "device": cluster_device(self._machine.devices),
             "stop": str(self._stop),
         }
         try:

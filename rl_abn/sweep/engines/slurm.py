@@ -13,7 +13,13 @@ from typing import Any
 from rl_abn.compute.processor import usable_cores
 from rl_abn.errors import RlAbnError
 from rl_abn.sweep import status
-from rl_abn.sweep.engines.child import ended_on_cluster, settle, work_on_cluster, write_unit
+from rl_abn.sweep.engines.child import (
+    cluster_device,
+    ended_on_cluster,
+    settle,
+    work_on_cluster,
+    write_unit,
+)
 from rl_abn.sweep.plan import Plan, Unit
 from rl_abn.sweep.status import read_status
 
@@ -23,9 +29,9 @@ _ASK_EVERY_S = 10.0  # whether jobs are gone: the scheduler of a cluster serves 
 class Job:
     """What a job does; submitit calls `checkpoint` at the time limit and on preemption."""
 
-    def __call__(self, out: str, name: str, threads: int, stop: str) -> int:
+    def __call__(self, out: str, name: str, threads: int, device: str, stop: str) -> int:
         """Works on a unit and returns the worker's exit code."""
-        return work_on_cluster(out, name, threads, stop)
+        return work_on_cluster(out, name, threads, device, stop)
 
     def checkpoint(self, *arguments: Any) -> Any:
         """Puts the unit into the queue again; it goes on from its newest checkpoint."""
@@ -57,6 +63,7 @@ class SlurmEngine:
             )
         self._out = plan.out.resolve()
         self._threads = machine.threads
+        self._device = cluster_device(machine.devices)
         self._stop = self._out / f".stop-{uuid.uuid4().hex[:8]}"
         self._queue: deque[Unit] = deque()
         self._jobs: dict[str, Any] = {}
@@ -133,12 +140,11 @@ class SlurmEngine:
             return
         for _ in units:
             self._queue.popleft()
+        out, stop = str(self._out), str(self._stop)
         try:
             with self._executor.batch():
                 jobs = [
-                    self._executor.submit(
-                        Job(), str(self._out), unit.name, self._threads, str(self._stop)
-                    )
+                    self._executor.submit(Job(), out, unit.name, self._threads, self._device, stop)
                     for unit in units
                 ]
         except Exception as error:  # whatever SLURM says about it
