@@ -6,7 +6,7 @@ import math
 import os
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,8 @@ class RayEngine:
     def poll(self) -> set[str]:
         """Returns the names of the units that ended since."""
         ended = ended_on_cluster(self._out, self._pending, self._stop)
+        if self._stop.exists():
+            ended |= self._pending - _worked_on(self._out, self._pending)
         for fit, names in self._tuners:
             if not fit.is_alive():
                 # Whose trial Ray lost, or never began.
@@ -152,6 +154,7 @@ class RayEngine:
                     name=f"{self._session}-{number}",
                     storage_path=str(self._out / "ray"),
                     # A machine that is lost costs no unit: it goes on elsewhere.
+                    stop=_make_stopper(self._out, names, self._stop),
                     failure_config=tune.FailureConfig(max_failures=2),
                     verbose=0,
                 ),
@@ -164,3 +167,25 @@ class RayEngine:
             reason = next(iter(str(error).splitlines()), "no reason given")
             message = f"Ray: {type(error).__name__}: {reason}"
             self._errors.update(dict.fromkeys(names, message))
+
+
+def _make_stopper(out: Path, names: Sequence[str], stop: Path) -> Any:
+    """Returns what ends an experiment once its units are to stop and those that ran have saved.
+
+    Without it every trial that waits would be begun, only to find that it has to end.
+    """
+    from ray import tune
+
+    class Stopper(tune.Stopper):
+        def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
+            return False
+
+        def stop_all(self) -> bool:
+            return stop.exists() and not _worked_on(out, names)
+
+    return Stopper()
+
+
+def _worked_on(out: Path, names: Iterable[str]) -> set[str]:
+    states = (status.TRAINING, status.EVALUATING)
+    return {name for name in names if read_status(out / name).state in states}
