@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rl_abn import __version__
-from rl_abn.cli import bench, evaluate, export, imports, recipes, train, vision, watch
+from rl_abn.cli import bench, evaluate, export, imports, recipes, sweep, train, vision, watch
 from rl_abn.cli.parser import Parser, parse
 from rl_abn.errors import RlAbnError, did_you_mean
 
@@ -17,6 +17,7 @@ COMMANDS = {
     "import": imports,
     "recipes": recipes,
     "bench": bench,
+    "sweep": sweep,
     "vision": vision,
 }
 

@@ -114,7 +114,7 @@ def save_checkpoint(
         raise RlAbnError(f"{target}: the checkpoint cannot be written: {error}") from None
     for old in list_recoveries(folder):
         if old.path != target:
-            _take_away(old)
+            take_away(old)
     return Checkpoint(target, step)
 
 
@@ -153,7 +153,7 @@ def remove_older(folder: Path, keep: int) -> None:
         keep: How many stay; 0 keeps all.
     """
     for old in list_checkpoints(folder)[:-keep] if keep else ():
-        _take_away(old)
+        take_away(old)
 
 
 def set_aside(checkpoint: Checkpoint) -> Path:
@@ -190,7 +190,7 @@ def recover(folder: Path) -> None:
         newest = max((checkpoint.step for checkpoint in list_checkpoints(folder)), default=-1)
         for recovery in list_recoveries(folder):
             if recovery.step <= newest:
-                _take_away(recovery)
+                take_away(recovery)
     except OSError as error:
         raise RlAbnError(f"{folder}: cannot be written: {error.strerror}") from None
 
@@ -199,7 +199,8 @@ def _left(folder: Path, why: str) -> list[Path]:
     return [p for kind in ("step", RECOVERY) for p in folder.glob(f".{kind}-*.{why}")]
 
 
-def _take_away(checkpoint: Checkpoint) -> None:
+def take_away(checkpoint: Checkpoint) -> None:
+    """Removes a checkpoint, at once or not at all; one that cannot be removed stays."""
     removed = _hidden(checkpoint.path, "removed")
     with suppress(OSError):
         _remove(removed)

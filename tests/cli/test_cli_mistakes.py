@@ -43,7 +43,7 @@ def _nothing_is_created(folder: Path, request: pytest.FixtureRequest) -> Iterato
         (
             ("zzz",),
             "unknown command 'zzz': choose one of: "
-            "bench, eval, export, import, recipes, train, vision, watch",
+            "bench, eval, export, import, recipes, sweep, train, vision, watch",
         ),
         ((), "the following arguments are required: COMMAND; see rl-abn --help"),
     ],

@@ -1,0 +1,1 @@
+"""What a sweep found: curves, tables and comparisons with intervals over seeds."""
