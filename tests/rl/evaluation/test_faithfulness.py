@@ -77,8 +77,8 @@ def test_a_teacher_plays_as_it_does_alone_whatever_its_student_sees(tmp_path):
     assert with_teacher.evaluations[0].games == evaluate_run(student, **SHORT).intact.games
     alone = evaluate_run(run, **SHORT).intact
     assert with_teacher.evaluations[1].games == alone.games
-    assert 0 < with_teacher.faithfulness["student_games"].kl.value
-    assert 0 < with_teacher.faithfulness["teacher_games"].kl.value
+    assert with_teacher.faithfulness["student_games"].kl.value > 0
+    assert with_teacher.faithfulness["teacher_games"].kl.value > 0
 
 
 def test_who_taught_an_agent_stands_in_every_evaluation_and_file(tmp_path):
