@@ -145,9 +145,12 @@ def test_every_logged_metric_is_explained(loss, tmp_path, monkeypatch):
                 "train.log_every=16",
                 "train.reliance_every=48",
                 "train.n_probes=1",
+                # The second learns from the first.
+                *([f"teacher.path='{tmp_path / 'ppo_abn'}'"] if agent == "a2c_abn" else []),
             ],
         )
         train(run, resume=False)
         logged = {key for row in read_metrics(run.path / "metrics.jsonl") for key in row}
+        assert ("train/teacher_kl" in logged) == (agent == "a2c_abn")
         for key in logged - {"step"}:
             assert f"`{key.replace('shared_map', 'NAME_map')}`" in text, key

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from rl_abn.recipes import make_run_recipe
+from rl_abn.recipes import make_run_recipe, recipe_path
 from rl_abn.rl.envs.env_parts import PartitionedVecEnv
 from rl_abn.rl.envs.two_view_vec_env import TwoViewVecEnv
 from rl_abn.rl.evaluation.players import AgentPlayer
@@ -241,6 +241,27 @@ def test_a_teacher_changes_none_of_the_students_random_numbers(teachers, tmp_pat
         run, _ = taught(tmp_path / name, teachers[name].path, "teacher.coef=0", steps=64)
         train(run, resume=False)
         assert same(weights(alone), weights(run)), name
+
+
+def test_the_fields_of_a_recipe_and_their_overrides(tmp_path):
+    recipe = make_run_recipe("pong", "ppo_abn", 0, ["teacher.coef={start=2.0, end=0.5}"])
+    assert recipe.agent.teacher.coef.start == 2.0
+    own = tmp_path / "own.toml"
+    own.write_text(
+        recipe_path("agents", "ppo_abn").read_text() + "\n[teacher]\ntemperature = 0.5\n"
+    )
+    table = make_run_recipe("pong", str(own), 0, ["teacher.path=x", "teacher.target=greedy"])
+    table = table.agent.teacher
+    assert (table.path, table.temperature, table.target, table.coef) == ("x", 0.5, "greedy", 1.0)
+
+    def refused(setting):
+        return complaint(lambda: make_run_recipe("pong", "ppo_abn", 0, [setting]))
+
+    assert refused("teacher.cof=1") == (
+        "--set teacher.cof=1: unknown key 'teacher.cof': did you mean 'teacher.coef'?"
+    )
+    assert "expected 'newest', 'best' or the step" in refused("teacher.checkpoint=old")
+    assert "greater than 0" in refused("teacher.temperature=0")
 
 
 def test_recipes_of_runs_without_a_teacher_do_not_speak_of_one(tmp_path):
