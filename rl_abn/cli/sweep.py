@@ -131,3 +131,5 @@ def _report(plan: Plan) -> None:
     for file in write_report(report, plan.out / "report", report_text(report)):
         print(f"kept in {command(file)}", file=sys.stderr)
     print(report_text(report, Console().width), end="")
+    if report.best is not None:
+        print(f"next: {command('rl-abn', 'watch', plan.out / report.best)}")

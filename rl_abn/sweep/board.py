@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from rich import box
 from rich.console import Console, Group
@@ -110,7 +110,9 @@ class Board:
     def _table(self, statuses: Mapping[str, Status]) -> Table:
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for heading in ("unit", "status", "steps", "return", "SPS"):
-            table.add_column(heading, justify="left" if heading in ("unit", "status") else "right")
+            # A row is a line: where there is no room, the reason of a failure is cut short.
+            justify: Literal["left", "right"] = "left" if heading in ("unit", "status") else "right"
+            table.add_column(heading, justify=justify, no_wrap=heading != "status")
         rows = sorted(statuses.items(), key=lambda row: _FIRST.index(_known(row[1].state)))
         room = max(self.console.height - _LINES_BESIDE, 3)
         for name, found in rows[:room]:
@@ -118,8 +120,8 @@ class Board:
             mean = "" if found.mean_return is None else f"{found.mean_return:.1f}"
             sps = "" if found.sps is None else f"{found.sps:.0f}"
             state = found.state + (f": {found.message}" if found.message else "")
-            state = without_control_characters(state)
-            table.add_row(*map(Text, (name, state, steps, mean, sps)))
+            said = Text(without_control_characters(state), no_wrap=True, overflow="ellipsis")
+            table.add_row(Text(name), said, *map(Text, (steps, mean, sps)))
         if len(rows) > room:
             table.add_row(Text(f"and {len(rows) - room} more"))
         return table

@@ -35,10 +35,13 @@ def exact_checkpoints(run: Run) -> list[Checkpoint]:
 
 
 def keep_exact_checkpoints(run: Run) -> None:
-    """Removes the checkpoints that an uninterrupted training would not have."""
+    """Removes the checkpoints that an uninterrupted training would not have.
+
+    A damaged one stays, for the training to set it aside.
+    """
     exact = exact_checkpoints(run)
     for checkpoint in (*run.checkpoints, *run.recoveries):
-        if checkpoint not in exact:
+        if checkpoint not in exact and _number(checkpoint) is not None:
             take_away(checkpoint)
 
 

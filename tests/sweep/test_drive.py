@@ -144,6 +144,23 @@ def test_processes_of_this_machine(sweep_file, tmp_path):
     assert "error" in (plan.out / bad.name).with_name("seed-1.log").read_text()
 
 
+def test_a_process_that_cannot_be_started_does_not_stop_the_rest(plan, monkeypatch):
+    first = plan.units[0].name
+
+    def start(out, name, threads, device):
+        if name == first:
+            raise OSError(11, "Resource temporarily unavailable")
+        return start_worker(out, name, threads, device)
+
+    monkeypatch.setattr("rl_abn.sweep.engines.local.start_worker", start)
+    engine = LocalEngine(plan, 1)
+    engine.submit(plan.units[:1])
+    assert engine.poll() == {first}
+    found = read_status(plan.out / first)
+    assert found.state == status.FAILED
+    assert found.message == "cannot be started: Resource temporarily unavailable"
+
+
 def test_a_worker_heeds_ctrl_c_where_it_was_born_deaf_to_it(plan):
     """As the processes that Ray starts are."""
     (unit, *_) = plan.units
@@ -246,6 +263,17 @@ def test_a_live_table_on_a_terminal(plan, monkeypatch):
     assert "32/64" in shown
     assert "410" in shown
     assert "106/192 steps  1 SPS  ETA 0:01:26" in shown
+
+
+def test_a_row_is_a_line(plan):
+    console = Console(file=io.StringIO(), width=80, height=30, force_terminal=True)
+    name = plan.units[1].name
+    with Board("few", plan.units, console) as board:
+        board.show({**statuses(plan), name: Status(status.FAILED, message="why " * 40)})
+    # It is drawn once more at the end.
+    (row,) = {line for line in console.file.getvalue().splitlines() if "why" in line}
+    assert name in row
+    assert "…" in row
 
 
 def test_a_table_fits_its_terminal(sweep_file, tmp_path):

@@ -79,6 +79,12 @@ def test_the_numbers_of_every_arm(plan):
     assert none.arm.said == "0 of 2"
 
 
+def test_the_best_run_is_the_one_to_watch(plan):
+    best = make_report(plan).best
+    assert best == next(u.name for u in plan.units if (u.label, u.seed) == ("ppo_abn", 1))
+    assert best.startswith("pong/")
+
+
 def test_comparisons_between_arms(plan):
     report = make_report(plan)
     final, score = report.comparisons

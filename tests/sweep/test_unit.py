@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 
 import pytest
 
 from rl_abn.rl.training import train as training
 from rl_abn.rl.training.callbacks import StopCallback
-from rl_abn.runs import TRAINING, WEIGHTS, Run, name_of
-from rl_abn.sweep.exact import barriers, exact_checkpoints
+from rl_abn.runs import STATE, TRAINING, WEIGHTS, Run, name_of
+from rl_abn.sweep.exact import barriers, exact_checkpoints, keep_exact_checkpoints
 from rl_abn.sweep.plan import make_plan
 from rl_abn.sweep.status import read_status
 from rl_abn.sweep.unit import evaluation_file, is_done, is_trained, work
@@ -66,6 +67,20 @@ def test_barriers_fall_on_whole_rollouts(unit):
     train = recipe.agent.train.model_copy(update={"checkpoint_every": 80, "steps": 250})
     agent = recipe.agent.model_copy(update={"train": train})
     assert barriers(recipe.model_copy(update={"agent": agent})) == {96: 1, 160: 2, 256: 3}
+
+
+def test_only_checkpoints_of_an_uncut_training_stay(whole, tmp_path):
+    run = Run(tmp_path / "seed-1", whole[0].recipe())
+    shutil.copytree(whole[1], run.path)
+    folder = run.path / "checkpoints"
+    assert [checkpoint.step for checkpoint in exact_checkpoints(run)] == [64, 128, 192]
+    shutil.copytree(folder / name_of(128), folder / name_of(160))  # number 2, at no barrier
+    shutil.copytree(folder / name_of(128), folder / name_of(160, "recovery"))
+    (folder / name_of(64) / STATE).write_text("{")
+    keep_exact_checkpoints(run)
+    left = sorted(path.name for path in folder.iterdir())
+    assert left == [name_of(64), name_of(128), name_of(192)]  # the damaged one is set aside later
+    assert [checkpoint.step for checkpoint in exact_checkpoints(run)] == [128, 192]
 
 
 @pytest.mark.parametrize(

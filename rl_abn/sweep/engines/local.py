@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from rl_abn.compute.processor import usable_cores
-from rl_abn.errors import RlAbnError
 from rl_abn.sweep.engines.child import settle, start_worker, write_unit
 from rl_abn.sweep.plan import Plan, Unit
+from rl_abn.sweep.status import FAILED, change_status
 
 
 class LocalEngine:
@@ -56,7 +56,7 @@ class LocalEngine:
         """Starts units where there is room; returns the names of those that ended.
 
         Raises:
-            RlAbnError: If no process can be started.
+            RlAbnError: If the sweep's folder cannot be written.
         """
         ended = set()
         for name, (process, _) in list(self._running.items()):
@@ -70,7 +70,10 @@ class LocalEngine:
             try:
                 worker = start_worker(self._out, unit.name, self._threads, device)
             except OSError as error:
-                raise RlAbnError(f"{unit.name}: cannot be started: {error.strerror}") from None
+                message = f"cannot be started: {error.strerror}"
+                change_status(self._out / unit.name, state=FAILED, message=message)
+                ended.add(unit.name)
+                continue
             self._running[unit.name] = worker, device
         if self._stopping:
             ended |= {unit.name for unit in self._queue}

@@ -106,6 +106,13 @@ class Report(NamedTuple):
     n_trained: int
     n_units: int
 
+    @property
+    def best(self) -> str | None:
+        """Name of the run with the highest final return on the first game that has any."""
+        seeds = [(row.arm.game, seed) for row in self.rows for seed in row.arm.trained]
+        finals = [(game, seed.final, seed.name) for game, seed in seeds if seed.final is not None]
+        return max(found for found in finals if found[0] == finals[0][0])[2] if finals else None
+
 
 def make_report(plan: Plan) -> Report:
     """Reads a sweep's folder and computes its report; the sweep may be unfinished.
@@ -301,6 +308,7 @@ def _row_as_json(row: Row) -> dict[str, Any]:
         "seeds_planned": row.arm.planned,
         "seeds": [
             {
+                "run": seed.name,
                 "seed": seed.seed,
                 "trained": seed.trained,
                 "final_return": seed.final,

@@ -25,6 +25,7 @@ class SeedResult(NamedTuple):
     """What one training has so far.
 
     Attributes:
+        name: The unit's, which is its run folder in the sweep's.
         seed: Of the training.
         steps: Agent steps of the logging points that have a return, int64 [P].
         returns: Mean return of the last 100 training games there, float64 [P].
@@ -35,6 +36,7 @@ class SeedResult(NamedTuple):
             "blind: frozen", "random"; empty where it was not evaluated.
     """
 
+    name: str
     seed: int
     steps: np.ndarray
     returns: np.ndarray
@@ -113,6 +115,7 @@ def _seed_result(unit: Unit, folder: Path) -> SeedResult:
             if name != key and not name.endswith("_value") and _is_number(value):
                 reliance[name] = float(value)
     return SeedResult(
+        name=unit.name,
         seed=unit.seed,
         steps=np.array([step for step, _ in points], dtype=np.int64),
         returns=np.array([mean for _, mean in points], dtype=np.float64),
