@@ -44,6 +44,7 @@ OPTIONS = {
         "--out",
         "--on-exists",
         "--keep",
+        "--teacher",
         "--edits",
         "--edit-coef",
         "--eval-every",
@@ -59,6 +60,7 @@ OPTIONS = {
         "--blind",
         "--random",
         "--max-steps",
+        "--teacher",
         "--checkpoint",
         "--seed",
         "--json",
@@ -78,6 +80,7 @@ OPTIONS = {
     "export": {"--checkpoint"},
     "import": set(),
     "recipes": {"--new"},
+    "sweep": {"--engine", "--out", "--workers", "--dry-run", "--report"},
     "bench": {
         "--only",
         "--list",
