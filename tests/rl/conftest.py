@@ -119,24 +119,26 @@ class PatchSignal(ProbeGame):
 class ColourSignal(ProbeGame):
     """One place of 36 counts, marked in the first channel; its colour is the right of four actions.
 
-    Every other place has a random colour that says nothing. With two answers an agent need only
-    look for one and may take the other for granted; with four, looking away is wrong too often.
+    Every other place has a random colour that says nothing. One time in five no place is marked,
+    and a fifth action is right: an agent cannot look for some colours and take the last for granted
+    where it sees none of them.
     """
 
     observation_space = spaces.Box(0, 255, (5, SIZE, SIZE), np.uint8)
-    action_space = spaces.Discrete(4)
+    action_space = spaces.Discrete(5)
 
     def picture(self):
         colours = self.np_random.integers(4, size=(SIZE // 2, SIZE // 2))
-        self.location = tuple(self.np_random.integers(SIZE // 2, size=2))
-        self.right = int(colours[self.location])
         places = np.zeros((5, *colours.shape), np.uint8)
-        places[(0, *self.location)] = 255
         places[1:][colours == np.arange(4)[:, None, None]] = 255
+        self.location = tuple(self.np_random.integers(SIZE // 2, size=2))
+        self.marked = bool(self.np_random.random() < 0.8)
+        self.right = int(colours[self.location]) if self.marked else 4
+        places[(0, *self.location)] = 255 * self.marked
         return places.repeat(2, axis=1).repeat(2, axis=2)
 
     def reward(self, action):
-        return 1.0 if action == self.right else -1 / 3
+        return 1.0 if action == self.right else -0.25
 
 
 def make_probe(game, n_envs=8):

@@ -121,7 +121,7 @@ class Training:
     [
         ("ppo_mask_convlstm", 2, 3, 256),
         *(
-            pytest.param(agent, keep, 20, 1024, marks=pytest.mark.full)
+            pytest.param(agent, keep, 8, 512, marks=pytest.mark.full)
             for agent, keep in (("ppo_abn", 2), ("a2c_abn", 0), ("ppo_mask_convlstm", 2))
         ),
     ],
