@@ -91,9 +91,9 @@ class Collector:
         self.observations = observations
         self.episode_starts = np.ones(self.env.num_envs, dtype=bool)
         self._states = [self.policy.initial_state(part.num_envs) for part, _ in self._parts]
-        self._lost_lives = np.zeros(self.env.num_envs, dtype=bool)
-        self._game_starts = ~self._lost_lives
         if self.teacher is not None:  # one a part: each remembers its own games
+            self._lost_lives = np.zeros(self.env.num_envs, dtype=bool)
+            self._game_starts = ~self._lost_lives
             self._teachers = [
                 AgentPlayer("teacher", self.teacher, greedy=True, seed=0) for _ in self._parts
             ]
@@ -190,8 +190,9 @@ class Collector:
                 memory = None if state is None else tuple(part[k : k + 1] for part in state)
                 self._truncations.append(_Truncation(t, games.start + k, final, memory))
         self._reset_mask[games] = reset_mask
-        self._lost_lives[games] = ["lost_life" in info for info in infos]
-        self._game_starts[games] = dones & ~self._lost_lives[games]
+        if self.teacher is not None:
+            self._lost_lives[games] = ["lost_life" in info for info in infos]
+            self._game_starts[games] = dones & ~self._lost_lives[games]
         if state is not None and reset_mask.any():
             mask = torch.from_numpy(reset_mask).to(self.policy.device)
             self._states[i] = forget(state, mask)

@@ -22,9 +22,10 @@ from rl_abn.rl.algorithms.losses import (
     AuxiliaryLoss,
     LossTerms,
     Objective,
-    ScheduledWeight,
     Weight,
     default_losses,
+    update_weights,
+    weight_now,
 )
 from rl_abn.rl.algorithms.minibatch_threads import MinibatchThreads
 from rl_abn.rl.algorithms.reward_scale import RewardForm, RewardScale, reward_form
@@ -347,10 +348,9 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         Returns:
             The samples with weighted advantages, and the weighted coefficient of the entropy.
         """
-        coef = self.reward_coef
-        if coef == 1.0:
+        if self.reward_coef == 1.0:
             return samples, self.ent_coef
-        weight = coef.value if isinstance(coef, ScheduledWeight) else coef
+        weight = weight_now(self.reward_coef)
         return samples._replace(advantages=weight * samples.advantages), weight * self.ent_coef
 
     def objective_settings(self) -> tuple[Tensor, ...]:
@@ -365,8 +365,7 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
             group["lr"] *= group.get("lr_factor", 1.0)
         for loss in self.auxiliary_losses:
             loss.begin_update(self._current_progress_remaining, self.device)
-        if isinstance(self.reward_coef, ScheduledWeight):
-            self.reward_coef.update(self._current_progress_remaining, self.device)
+        update_weights([self.reward_coef], self._current_progress_remaining, self.device)
 
     def log_update(self, metrics: MeanMetrics) -> None:
         """Records the means of an update's loss terms and how well the values fitted."""
@@ -377,9 +376,7 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         for name, mean in metrics.fetch(self.ranks, fit).items():
             self.logger.record(f"train/{name}", mean)
         if self.teacher is not None:
-            coef = self.reward_coef
-            now = coef.value if isinstance(coef, ScheduledWeight) else coef
-            self.logger.record("train/reward_coef", float(now))
+            self.logger.record("train/reward_coef", float(weight_now(self.reward_coef)))
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
 
 

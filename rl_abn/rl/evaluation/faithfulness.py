@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
-from torch import Tensor
 
 from rl_abn.estimates import Estimate, mean
 from rl_abn.rl.envs.two_view_vec_env import TwoViewVecEnv
 from rl_abn.rl.evaluation.players import AgentPlayer, Player, WrappedPlayer
 from rl_abn.rl.evaluation.reliance import block_means
+from rl_abn.rl.policies import distributions
 from rl_abn.rl.policies.outputs import PolicyOutput
 
 
@@ -64,7 +64,7 @@ class WatchedPlayer(WrappedPlayer):
         assert output is not None
         own = output.action_logits
         teacher, student = (own, other) if self._teacher_plays else (other, own)
-        self._kl.append(divergence(teacher, student).cpu().numpy())
+        self._kl.append(distributions.divergence(teacher, student).cpu().numpy())
         self._agrees.append((teacher.argmax(dim=1) == student.argmax(dim=1)).cpu().numpy())
         return actions, output
 
@@ -74,10 +74,3 @@ class WatchedPlayer(WrappedPlayer):
         return Faithfulness(
             mean(block_means(kl), seed), mean(block_means(agrees), seed), int(kl.size)
         )
-
-
-def divergence(teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
-    """Returns KL(teacher ‖ student) in nats, float64 [B], of logits [B, A]."""
-    teacher = teacher_logits.double().log_softmax(dim=1)
-    student = student_logits.double().log_softmax(dim=1)
-    return (teacher.exp() * (teacher - student)).sum(dim=1)

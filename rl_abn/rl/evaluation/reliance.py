@@ -15,12 +15,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from rl_abn.attention import MapOverride, map_statistics
 from rl_abn.attention.interventions import shifted, uniform
 from rl_abn.estimates import Estimate, mean
 from rl_abn.rl.evaluation.state_bank import StateBank
+from rl_abn.rl.policies import distributions
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.policies.outputs import PolicyState
 
@@ -100,16 +100,12 @@ def map_reliance(policy: AttentionPolicy, bank: StateBank, seed: int = 0) -> Map
         ),
         "shifted": lambda chunk: shifted,
     }
+    others = {name: _Pass(policy, chunks, replaced[name]) for name in REPLACED_BY}
+    others[OBSERVATION] = _Pass(policy, _of_other_moments(chunks, order), _own_maps)
     kl: dict[str, np.ndarray] = {}
     change: dict[str, np.ndarray] = {}
-    for name in (*REPLACED_BY, OBSERVATION):
-        if name == OBSERVATION:
-            other = _Pass(policy, _of_other_moments(chunks, order), _own_maps)
-        else:
-            other = _Pass(policy, chunks, replaced[name])
-        divergence = F.kl_div(
-            torch.cat(other.log_probs), torch.cat(own.log_probs), log_target=True, reduction="none"
-        ).sum(dim=1)
+    for name, other in others.items():
+        divergence = distributions.divergence(torch.cat(own.logits), torch.cat(other.logits))
         kl[name] = _by_game(divergence, n_games)
         change[name] = _by_game((torch.cat(other.values) - torch.cat(own.values)).abs(), n_games)
     steps = maps.view(-1, n_games, *maps.shape[1:])
@@ -137,7 +133,7 @@ class _Pass:
         override: Callable[[int], MapOverride | None],
     ) -> None:
         self.maps: list[Tensor] = []
-        self.log_probs: list[Tensor] = []
+        self.logits: list[Tensor] = []
         self.values: list[Tensor] = []
         state: PolicyState = None
         has_memory = policy.settings.memory != "none"
@@ -146,7 +142,7 @@ class _Pass:
                 features, state, override(i), starts if has_memory else None
             )
             self.maps.append(output.map.float().cpu())
-            self.log_probs.append(output.action_logits.double().log_softmax(dim=1).cpu())
+            self.logits.append(output.action_logits.cpu())
             self.values.append(output.value.double().cpu())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def sample(logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -23,6 +24,12 @@ def sample_with_noise(logits: Tensor, noise: Tensor) -> Tensor:
 def log_prob(logits: Tensor, actions: Tensor) -> Tensor:
     """Returns the log-probabilities [B] of actions [B] under logits [B, A]."""
     return logits.log_softmax(dim=-1).gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+
+
+def divergence(logits: Tensor, others: Tensor) -> Tensor:
+    """Returns KL(the one ‖ the other) [B], in nats, float64, of logits [B, A]."""
+    one, other = logits.double().log_softmax(dim=-1), others.double().log_softmax(dim=-1)
+    return F.kl_div(other, one, log_target=True, reduction="none").sum(dim=-1)
 
 
 def entropy(logits: Tensor) -> Tensor:

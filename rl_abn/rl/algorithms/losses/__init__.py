@@ -8,6 +8,8 @@ from rl_abn.rl.algorithms.losses.auxiliary import (
     Objective,
     ScheduledWeight,
     Weight,
+    update_weights,
+    weight_now,
 )
 from rl_abn.rl.algorithms.losses.branch import (
     BranchActorCritic,
@@ -47,4 +49,6 @@ __all__ = [
     "TeacherDistillation",
     "Weight",
     "default_losses",
+    "update_weights",
+    "weight_now",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import torch
@@ -76,6 +76,29 @@ class ScheduledWeight:
 Weight = float | ScheduledWeight
 
 
+def weight_now(weight: Weight) -> float | Tensor:
+    """Returns what a weight is now; of a scheduled one the tensor, []."""
+    return weight.value if isinstance(weight, ScheduledWeight) else weight
+
+
+def update_weights(
+    weights: Iterable[object], progress_remaining: float, device: torch.device
+) -> None:
+    """Sets those that are scheduled to what they are now, on a device."""
+    for weight in weights:
+        if isinstance(weight, ScheduledWeight):
+            weight.update(progress_remaining, device)
+
+
+def check_answers(policy: AttentionPolicy, what_for: str) -> None:
+    """Raises ValueError if a policy's branch gives no answer, which something needs."""
+    if not policy.settings.answers:
+        raise ValueError(
+            f"expected a policy whose attention branch answers for {what_for}, "
+            f"got mechanism '{policy.settings.mechanism}' without an answer"
+        )
+
+
 class AuxiliaryLoss(ABC):
     """Something learned beside the algorithm's own loss; a frozen record of its settings."""
 
@@ -85,9 +108,7 @@ class AuxiliaryLoss(ABC):
 
     def begin_update(self, progress_remaining: float, device: torch.device) -> None:
         """Takes notice of how far the training is, 1 at the start to 0, before an update."""
-        weight = getattr(self, "coef", None)
-        if isinstance(weight, ScheduledWeight):
-            weight.update(progress_remaining, device)
+        update_weights(vars(self).values(), progress_remaining, device)
 
     @abstractmethod
     def __call__(

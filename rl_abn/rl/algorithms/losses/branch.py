@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional as F
 
-from rl_abn.rl.algorithms.losses.auxiliary import AuxiliaryLoss, LossTerms, Objective, Weight
+from rl_abn.rl.algorithms.losses.auxiliary import (
+    AuxiliaryLoss,
+    LossTerms,
+    Objective,
+    Weight,
+    check_answers,
+)
 from rl_abn.rl.algorithms.rollout_buffer import RolloutSamples
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.policies.outputs import PolicyOutput
@@ -25,11 +31,7 @@ class _BranchLoss(AuxiliaryLoss):
 
     def check(self, policy: AttentionPolicy) -> None:
         """Raises ValueError if the policy's branch gives no answer."""
-        if not policy.settings.answers:
-            raise ValueError(
-                f"expected a policy whose attention branch answers for {type(self).__name__}, "
-                f"got mechanism '{policy.settings.mechanism}' without an answer"
-            )
+        check_answers(policy, type(self).__name__)
 
     def _weighted(self, loss: Tensor, terms: dict[str, Tensor]) -> LossTerms:
         named = {f"branch_{name}": term for name, term in terms.items()}

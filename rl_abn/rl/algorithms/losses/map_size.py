@@ -19,8 +19,8 @@ from rl_abn.rl.policies.outputs import PolicyOutput
 
 
 @dataclass(frozen=True)
-class _MapSize(AuxiliaryLoss):
-    """A price of the maps, added to the loss as coef times their mean price.
+class _MapPrice(AuxiliaryLoss):
+    """A price of the maps, added to the loss as coef times the price.
 
     Attributes:
         coef: Its weight.
@@ -29,15 +29,23 @@ class _MapSize(AuxiliaryLoss):
     coef: Weight
 
     name: ClassVar[str]
-    """What it is logged as."""
+    """What the measure is logged as."""
 
     @abstractmethod
-    def price(self, attention_map: Float[Tensor, "B m h w"]) -> Float[Tensor, "B m"]:
-        """Computes what each map costs."""
+    def measure(self, attention_map: Float[Tensor, "B m h w"]) -> Float[Tensor, ""]:
+        """Measures the maps of a minibatch."""
+
+    def price(self, measured: Float[Tensor, ""]) -> Float[Tensor, ""]:
+        """Returns what they cost by what was measured: that much, where nothing else is said."""
+        return measured
 
     def check(self, policy: AttentionPolicy) -> None:
         """Raises ValueError if the policy has no maps that gradients reach."""
-        _check_has_maps(self, policy)
+        if not policy.settings.abilities.editable:
+            raise ValueError(
+                f"expected a policy with maps for {type(self).__name__}, "
+                f"got mechanism '{policy.settings.mechanism}'"
+            )
 
     def __call__(
         self,
@@ -46,24 +54,24 @@ class _MapSize(AuxiliaryLoss):
         samples: RolloutSamples,
         objective: Objective,
     ) -> LossTerms:
-        """Computes the weighted mean price."""
-        price = self.price(output.map).mean()
-        return self.coef * price, {self.name: price}
+        """Computes the weighted price."""
+        measured = self.measure(output.map)
+        return self.coef * self.price(measured), {self.name: measured}
 
 
 @dataclass(frozen=True)
-class MapArea(_MapSize):
+class MapArea(_MapPrice):
     """The maps' mean value, 0..1: looking costs, wherever it is."""
 
     name: ClassVar[str] = "map_area"
 
-    def price(self, attention_map: Float[Tensor, "B m h w"]) -> Float[Tensor, "B m"]:
-        """Returns the means over the places."""
-        return attention_map.mean(dim=(2, 3))
+    def measure(self, attention_map: Float[Tensor, "B m h w"]) -> Float[Tensor, ""]:
+        """Returns the mean over maps and places."""
+        return attention_map.mean(dim=(2, 3)).mean()
 
 
 @dataclass(frozen=True)
-class MapEntropy(_MapSize):
+class MapEntropy(_MapPrice):
     """The maps' normalised entropy, 0..1: looking at many places at once costs.
 
     For maps that are shared out, softmax's and those of unit mean, where a mean says nothing.
@@ -71,48 +79,30 @@ class MapEntropy(_MapSize):
 
     name: ClassVar[str] = "map_entropy"
 
-    def price(self, attention_map: Float[Tensor, "B m h w"]) -> Float[Tensor, "B m"]:
-        """Returns the entropies; 1 is an even map, 0 a single place."""
-        return map_statistics(attention_map).entropy
+    def measure(self, attention_map: Float[Tensor, "B m h w"]) -> Float[Tensor, ""]:
+        """Returns the mean entropy; 1 is an even map, 0 a single place."""
+        return map_statistics(attention_map).entropy.mean()
 
 
 @dataclass(frozen=True)
-class MapInformation(AuxiliaryLoss):
-    """Pays for maps that say something of the moment: coef times what they leave unsaid.
+class MapInformation(_MapPrice):
+    """How much maps say of the moment they are of, 0..1: what they leave unsaid costs.
 
     A map that is sharp at one place for ever costs a policy nothing: the layers behind it learn
-    what stands there. This is 1 - I / log(h w), where I is the mutual information of the moment
-    and the place (Bridle et al., NIPS 1991, with places for classes): the entropy of the mean map
-    minus the mean entropy of the maps. It is 1 for maps that are even or never change, and 0 where
-    each looks at one place and together they look everywhere.
-
-    Attributes:
-        coef: Its weight.
+    what stands there. This is I / log(h w), where I is the mutual information of the moment and the
+    place (Bridle et al., NIPS 1991, with places for classes): the entropy of the mean map minus the
+    mean entropy of the maps. It is 0 for maps that are even or never change, and 1 where each looks
+    at one place and together they look everywhere.
     """
 
-    coef: Weight
+    name: ClassVar[str] = "map_information"
 
-    def check(self, policy: AttentionPolicy) -> None:
-        """Raises ValueError if the policy has no maps that gradients reach."""
-        _check_has_maps(self, policy)
-
-    def __call__(
-        self,
-        policy: AttentionPolicy,
-        output: PolicyOutput,
-        samples: RolloutSamples,
-        objective: Objective,
-    ) -> LossTerms:
-        """Computes coef * (1 - I / log(h w)) over the minibatch, mean over the maps."""
-        shares = place_shares(output.map)  # [B, m, h, w]
+    def measure(self, attention_map: Float[Tensor, "B m h w"]) -> Float[Tensor, ""]:
+        """Returns the information over the minibatch, mean over the maps."""
+        shares = place_shares(attention_map)
         information = place_entropy(shares.mean(dim=0)) - place_entropy(shares).mean(dim=0)
-        unsaid = 1 - information.mean() / math.log(shares[0, 0].numel())
-        return self.coef * unsaid, {"map_information": 1 - unsaid}
+        return information.mean() / math.log(shares[0, 0].numel())
 
-
-def _check_has_maps(loss: AuxiliaryLoss, policy: AttentionPolicy) -> None:
-    if not policy.settings.abilities.editable:
-        raise ValueError(
-            f"expected a policy with maps for {type(loss).__name__}, "
-            f"got mechanism '{policy.settings.mechanism}'"
-        )
+    def price(self, measured: Float[Tensor, ""]) -> Float[Tensor, ""]:
+        """Returns what is left unsaid."""
+        return 1 - measured

@@ -20,8 +20,9 @@ from rl_abn.rl.algorithms.losses.auxiliary import (
     AuxiliaryLoss,
     LossTerms,
     Objective,
-    ScheduledWeight,
     Weight,
+    check_answers,
+    weight_now,
 )
 from rl_abn.rl.algorithms.rollout_buffer import RolloutSamples
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
@@ -48,17 +49,8 @@ class TeacherDistillation(AuxiliaryLoss):
 
     def check(self, policy: AttentionPolicy) -> None:
         """Raises ValueError if a branch is to learn and the policy has none that answers."""
-        if self.branch_coef != 0 and not policy.settings.answers:
-            raise ValueError(
-                "expected a policy whose attention branch answers for branch_coef, "
-                f"got mechanism '{policy.settings.mechanism}' without an answer"
-            )
-
-    def begin_update(self, progress_remaining: float, device: torch.device) -> None:
-        """Sets both weights to those of now."""
-        for weight in (self.coef, self.branch_coef):
-            if isinstance(weight, ScheduledWeight):
-                weight.update(progress_remaining, device)
+        if self.branch_coef != 0:
+            check_answers(policy, "branch_coef")
 
     def __call__(
         self,
@@ -73,13 +65,12 @@ class TeacherDistillation(AuxiliaryLoss):
         target = self.target(teacher_logits)
         agrees = output.action_logits.argmax(dim=-1) == teacher_logits.argmax(dim=-1)
         kl = loss = _divergence(target, output.action_logits)
-        coef = (
-            self.coef.value if isinstance(self.coef, ScheduledWeight) else kl.new_tensor(self.coef)
-        )
         terms = {
             "teacher_kl": kl,
             "teacher_agreement": agrees.float().mean(),
-            "teacher_coef": coef,
+            "teacher_coef": torch.as_tensor(
+                weight_now(self.coef), dtype=kl.dtype, device=kl.device
+            ),
         }
         if self.branch_coef != 0:
             assert output.branch_logits is not None
