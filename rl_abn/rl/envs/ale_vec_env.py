@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -172,23 +172,6 @@ class AleVecEnv(SeededVecEnv):
 
     def close(self) -> None:
         """Does nothing: the emulators' threads end with the object."""
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Returns an attribute of this environment, repeated for each index."""
-        return [getattr(self, attr_name)] * len(list(self._indices(indices)))
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Not supported: the games are not separate Python objects."""
-        raise NotImplementedError("AleVecEnv's games have no attributes of their own to set")
-
-    def env_method(
-        self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
-    ) -> list[Any]:
-        """Not supported: the games are not separate Python objects."""
-        raise NotImplementedError(f"AleVecEnv's games have no method '{method_name}' of their own")
-
-    def _indices(self, indices: Any) -> Iterable[int]:
-        return self._get_indices(indices)
 
 
 def make_ale(

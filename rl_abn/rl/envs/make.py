@@ -11,9 +11,10 @@ from rl_abn.rl.envs.gymnasium_single_env import GymnasiumSingleEnv
 from rl_abn.rl.envs.gymnasium_vec_env import GymnasiumVecEnv
 from rl_abn.rl.envs.observations import make_pipeline
 from rl_abn.rl.envs.single_env import SingleEnv
+from rl_abn.rl.envs.two_view_vec_env import TwoViewVecEnv
 
 AnyProtocol = Protocol | Preprocessing
-AnyVecEnv = AleVecEnv | GymnasiumVecEnv
+AnyVecEnv = AleVecEnv | GymnasiumVecEnv | TwoViewVecEnv
 AnySingleEnv = SingleEnv | GymnasiumSingleEnv
 
 
@@ -42,10 +43,12 @@ def make_vec_env(
     seed: int = 0,
     life_loss_terminal: bool | None = None,
     n_threads: int = 0,
+    second_view: Protocol | None = None,
 ) -> AnyVecEnv:
     """Makes parallel games of a recipe; the arguments are those of `AleVecEnv`.
 
-    Environments of Gymnasium have neither lives nor threads.
+    Environments of Gymnasium have neither lives nor threads. With a `second_view` Atari games are
+    seen in two ways, by a `TwoViewVecEnv`, which has no threads either.
 
     Raises:
         RlAbnError: If they cannot be made.
@@ -54,6 +57,15 @@ def make_vec_env(
         assert isinstance(protocol, Preprocessing)
         return GymnasiumVecEnv(recipe, protocol, n_envs, seed=seed)
     assert isinstance(protocol, Protocol)
+    if second_view is not None:
+        return TwoViewVecEnv(
+            recipe.game,
+            protocol,
+            second_view,
+            n_envs,
+            seed=seed,
+            life_loss_terminal=life_loss_terminal,
+        )
     return AleVecEnv(
         recipe.game,
         protocol,

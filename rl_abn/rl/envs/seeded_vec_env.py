@@ -40,6 +40,24 @@ class SeededVecEnv(VecEnv):
     def seed_games(self, seeds: np.ndarray) -> Sequence[int]:
         """Seeds each game of the next reset, int32 [n_envs]."""
 
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """Returns an attribute of this environment, repeated for each index."""
+        return [getattr(self, attr_name)] * len(list(self._get_indices(indices)))
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Not supported: the games are not separate Python objects."""
+        raise NotImplementedError(
+            f"{type(self).__name__}'s games have no attributes of their own to set"
+        )
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
+    ) -> list[Any]:
+        """Not supported: the games are not separate Python objects."""
+        raise NotImplementedError(
+            f"{type(self).__name__}'s games have no method '{method_name}' of their own"
+        )
+
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
         """Returns True for SB3's `Monitor`, whose `info["episode"]` there is, else False."""
         wrapped = issubclass(Monitor, wrapper_class)

@@ -179,17 +179,3 @@ class TwoViewVecEnv(SeededVecEnv):
 
     def close(self) -> None:
         """Does nothing: the emulators end with the object."""
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Returns an attribute of this environment, repeated for each index."""
-        return [getattr(self, attr_name)] * len(list(self._get_indices(indices)))
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Not supported: the games are not separate Python objects."""
-        raise NotImplementedError("TwoViewVecEnv's games have no attributes of their own to set")
-
-    def env_method(
-        self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
-    ) -> list[Any]:
-        """Not supported: the games are not separate Python objects."""
-        raise NotImplementedError(f"TwoViewVecEnv's games have no method '{method_name}'")

@@ -16,9 +16,9 @@ from rl_abn.compute.device import device_of
 from rl_abn.errors import RlAbnError
 from rl_abn.estimates import Estimate, mean
 from rl_abn.progress import ProgressReport
-from rl_abn.recipes import AnyEnvRecipe, EnvRecipe, Protocol
+from rl_abn.recipes import AnyEnvRecipe, Protocol
 from rl_abn.rl.envs.make import AnyProtocol, AnyVecEnv, make_vec_env, protocols_of
-from rl_abn.rl.envs.two_view_vec_env import TwoViewVecEnv, with_view
+from rl_abn.rl.envs.two_view_vec_env import with_view
 from rl_abn.rl.evaluation.blind import BlindPlayer
 from rl_abn.rl.evaluation.episodes import GameResult, play_games
 from rl_abn.rl.evaluation.faithfulness import Faithfulness, WatchedPlayer
@@ -102,19 +102,18 @@ def evaluation_env(
     n_games: int,
     seed: int,
     second_view: Protocol | None = None,
-) -> AnyVecEnv | TwoViewVecEnv:
+) -> AnyVecEnv:
     """Makes the environments in which `n_games` games are played from a seed.
 
     With a second view the same games are seen in two ways.
     """
-    n = min(n_games, MAX_ENVS)
-    env: AnyVecEnv | TwoViewVecEnv
-    if second_view is None:
-        env = make_vec_env(recipe, protocol, n, life_loss_terminal=True)
-    else:
-        assert isinstance(recipe, EnvRecipe)
-        assert isinstance(protocol, Protocol)
-        env = TwoViewVecEnv(recipe.game, protocol, second_view, n, life_loss_terminal=True)
+    env = make_vec_env(
+        recipe,
+        protocol,
+        min(n_games, MAX_ENVS),
+        life_loss_terminal=True,
+        second_view=second_view,
+    )
     env.seed_games(derive_seeds(seed, Stream.EVALUATION, count=env.num_envs))
     return env
 

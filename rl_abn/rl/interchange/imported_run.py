@@ -31,6 +31,16 @@ class ImportedAgent(NamedTuple):
     weights: Mapping[str, Tensor]
     steps: int
 
+    def load(self, path: Path) -> AttentionPolicy:
+        """Loads the weights into the policy; `path` is the file they come from.
+
+        Raises:
+            RlAbnError: If they do not fit it.
+        """
+        check_weights(path, self.weights, self.policy.state_dict())
+        self.policy.load_state_dict(self.weights)
+        return self.policy
+
 
 def make_imported_run(
     path: Path,
@@ -53,9 +63,8 @@ def make_imported_run(
         RlAbnError: If the weights do not fit the policy or the folder is taken; nothing is written
             then.
     """
-    recipe, policy, weights, steps = agent
-    check_weights(path, weights, policy.state_dict())
-    policy.load_state_dict(weights)
+    policy = agent.load(path)
+    recipe, steps = agent.recipe, agent.steps
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-") or "file"
     folder = folder or default_folder(recipe).with_name(f"{kind}-{name}")
     folder = free_folder(folder, on_exists, "new or overwrite")

@@ -16,7 +16,6 @@ from rl_abn.recipes import (
     A2C,
     PPO,
     AgentRecipe,
-    EnvRecipe,
     LinearSchedule,
     Protocol,
     RunRecipe,
@@ -40,7 +39,6 @@ from rl_abn.rl.algorithms.ppo import AttentionPPO
 from rl_abn.rl.envs.env_parts import PartitionedVecEnv
 from rl_abn.rl.envs.make import AnyProtocol, AnyVecEnv, make_vec_env, protocols_of
 from rl_abn.rl.envs.seeded_vec_env import SeededVecEnv
-from rl_abn.rl.envs.two_view_vec_env import TwoViewVecEnv
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.policies.settings import PolicySettings
 from rl_abn.rl.training.distributed import Ranks
@@ -82,18 +80,14 @@ def make_training_env(
     # The ranks of a machine share its cores. Parts do not: whichever runs may have them all.
     n_threads = train.emulator_threads or max(1, (os.cpu_count() or 1) // ranks.local_count)
 
-    def make_part() -> AnyVecEnv | TwoViewVecEnv:
+    def make_part() -> AnyVecEnv:
         n_games = n_mine // n_parts
-        if second_view is not None:
-            protocol = training_protocol(recipe)
-            assert isinstance(recipe.env, EnvRecipe)
-            assert isinstance(protocol, Protocol)
-            return TwoViewVecEnv(recipe.env.game, protocol, second_view, n_games)
         return make_vec_env(
             recipe.env,
             training_protocol(recipe),
             n_games,
             n_threads=min(n_threads, n_games),
+            second_view=second_view,
         )
 
     if n_parts == 1:

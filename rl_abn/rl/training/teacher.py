@@ -40,7 +40,7 @@ from rl_abn.rl.interchange.sb3_import import is_cnn_policy, read_sb3, sb3_agent
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.training.auto_settings import settle_imported
 from rl_abn.rl.training.build import load_policy, training_protocol
-from rl_abn.runs import META, RECIPE, Run, check_weights
+from rl_abn.runs import META, RECIPE, Run
 from rl_abn.runs.shipped import find_run
 
 FOLDER = "teacher"
@@ -85,16 +85,15 @@ def find_teacher(table: TeacherTable, student: RunRecipe) -> Teacher:
     path = Path(table.path).expanduser()
     if path.is_file():
         kind, agent = _read_file(path, table, student)
-        recipe, policy, weights, steps = agent
-        check_weights(path, weights, policy.state_dict())
-        policy.load_state_dict(weights)
+        policy = agent.load(path)
+        recipe, steps = agent.recipe, agent.steps
+        _check_game(recipe, student, table.path)
     else:
         run = Run.open(_run_folder(table.path))
         found = run.checkpoint(None if table.checkpoint == "newest" else table.checkpoint)
         kind, recipe, steps = "run", run.recipe, found.step
         _check_game(recipe, student, table.path)  # before its network is made
         policy = load_policy(run, found, torch.device("cpu"))
-    _check_game(recipe, student, table.path)
     policy.set_training_mode(False)
     record = {
         "path": table.path,
