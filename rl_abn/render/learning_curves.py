@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
-from warnings import catch_warnings, filterwarnings
 
 import numpy as np
 
 from rl_abn.errors import RlAbnError
 from rl_abn.render import draw
+from rl_abn.render.figures import hex_of, png_of, prepare_axes, titled_figure
 
 if TYPE_CHECKING:  # matplotlib is slow to import
     from matplotlib.figure import Figure
 
-_DPI = 120
 _PANEL = (5.2, 3.6)  # inches
 _COLUMNS = 3
 _SIZE = 10  # points
@@ -53,14 +51,7 @@ def draw_learning_curves(lines: Sequence[Line], title: str) -> bytes:
     Raises:
         RlAbnError: If there is no curve.
     """
-    import matplotlib
-
-    data = BytesIO()
-    with matplotlib.rc_context(), catch_warnings():
-        matplotlib.rcdefaults()  # a user's own matplotlib settings must not change the picture
-        filterwarnings("ignore", message="Glyph")  # a title may have characters the font lacks
-        learning_curves_figure(lines, title).savefig(data, format="png")
-    return data.getvalue()
+    return png_of(lambda: learning_curves_figure(lines, title))
 
 
 def learning_curves_figure(lines: Sequence[Line], title: str) -> Figure:
@@ -69,10 +60,6 @@ def learning_curves_figure(lines: Sequence[Line], title: str) -> Figure:
     Raises:
         RlAbnError: If there is no curve.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
     if not lines:
         raise RlAbnError("expected a game that was played to its end, to draw curves, got none yet")
     games = list(dict.fromkeys(game for game, _, _, _ in lines))
@@ -80,25 +67,16 @@ def learning_curves_figure(lines: Sequence[Line], title: str) -> Figure:
     n_columns = min(len(games), _COLUMNS)
     n_rows = math.ceil(len(games) / n_columns)
     size = (_PANEL[0] * n_columns, _PANEL[1] * n_rows + 0.4)
-    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
-    figure = Figure(size, dpi=_DPI, facecolor=_hex(draw.BACKGROUND), layout=layout)
-    FigureCanvasAgg(figure)
-    room = round(_DPI * (size[0] - 0.4))
-    fitted = draw.fit_text(title, room, round(_DPI * (_SIZE + 2) / 72), bold=True)
-    figure.suptitle(fitted, size=_SIZE + 2, weight="bold", color=_hex(draw.TEXT), parse_math=False)
+    figure = titled_figure(size, title, _SIZE + 2, pad=0.1)
     panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for panel in panels[len(games) :]:
         panel.set_visible(False)
     for game, panel in zip(games, panels, strict=False):
-        panel.set(facecolor=_hex(draw.SURFACE), axisbelow=True)
-        panel.grid(color=_hex(draw.RULE), linewidth=0.8)
-        panel.tick_params(colors=_hex(draw.MUTED), labelsize=_SIZE - 1)
-        panel.set_title(game, size=_SIZE + 1, color=_hex(draw.TEXT), parse_math=False)
-        panel.set_xlabel("agent steps", size=_SIZE, color=_hex(draw.MUTED))
-        panel.set_ylabel("mean return, 100 games", size=_SIZE, color=_hex(draw.MUTED))
+        prepare_axes(panel, _SIZE - 1)
+        panel.set_title(game, size=_SIZE + 1, color=hex_of(draw.TEXT), parse_math=False)
+        panel.set_xlabel("agent steps", size=_SIZE, color=hex_of(draw.MUTED))
+        panel.set_ylabel("mean return, 100 games", size=_SIZE, color=hex_of(draw.MUTED))
         panel.xaxis.set_major_formatter(lambda step, _: _brief(step))
-        for spine in panel.spines.values():
-            spine.set_color(_hex(draw.RULE))
         for _, arm, legend, curve in (line for line in lines if line[0] == game):
             number = arms.index(arm)
             colour = _COLOURS[number % len(_COLOURS)]
@@ -117,7 +95,7 @@ def learning_curves_figure(lines: Sequence[Line], title: str) -> Figure:
                 label=legend,
             )
         legend_box = panel.legend(
-            frameon=False, labelcolor=_hex(draw.TEXT), fontsize=_SIZE - 2, loc="best"
+            frameon=False, labelcolor=hex_of(draw.TEXT), fontsize=_SIZE - 2, loc="best"
         )
         for text in legend_box.get_texts():
             text.set_parse_math(False)
@@ -128,7 +106,3 @@ def _brief(step: float) -> str:
     if abs(step) >= 1e6:
         return f"{step / 1e6:g}M"
     return f"{step / 1e3:g}k" if abs(step) >= 1e3 else f"{step:g}"
-
-
-def _hex(colour: draw.Colour) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from itertools import pairwise
 from typing import TYPE_CHECKING
-from warnings import catch_warnings, filterwarnings
 
 from rl_abn.errors import RlAbnError
 from rl_abn.render import draw
+from rl_abn.render.figures import hex_of, png_of, prepare_axes, titled_figure
 
 if TYPE_CHECKING:  # matplotlib is slow to import
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_DPI = 120
 _PANEL = 4.4  # inches
 _LEAST = 6.4
 _HEIGHT = 6.0
@@ -51,14 +49,7 @@ def draw_reliability(panels: Sequence[ReliabilityPanel], title: str) -> bytes:
     Raises:
         RlAbnError: If there is no panel.
     """
-    import matplotlib
-
-    data = BytesIO()
-    with matplotlib.rc_context(), catch_warnings():
-        matplotlib.rcdefaults()  # a user's own matplotlib settings must not change the diagram
-        filterwarnings("ignore", message="Glyph")  # a title may have characters the font lacks
-        reliability_figure(panels, title).savefig(data, format="png")
-    return data.getvalue()
+    return png_of(lambda: reliability_figure(panels, title))
 
 
 def reliability_figure(panels: Sequence[ReliabilityPanel], title: str) -> Figure:
@@ -74,19 +65,10 @@ def reliability_figure(panels: Sequence[ReliabilityPanel], title: str) -> Figure
     Raises:
         RlAbnError: If there is no panel.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
     if not panels:
         raise RlAbnError("expected one panel or more for a reliability diagram, got none")
     size = (max(_PANEL * len(panels), _LEAST), _HEIGHT)
-    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, wspace=0.04)
-    figure = Figure(size, dpi=_DPI, facecolor=_hex(draw.BACKGROUND), layout=layout)
-    FigureCanvasAgg(figure)
-    room = round(_DPI * (size[0] - 0.4))
-    fitted = draw.fit_text(title, room, round(_DPI * _TITLE / 72), bold=True)
-    figure.suptitle(fitted, size=_TITLE, weight="bold", color=_hex(draw.TEXT), parse_math=False)
+    figure = titled_figure(size, title, _TITLE, pad=0.12, gap=0.04)
     rows = figure.subplots(
         2, len(panels), squeeze=False, sharex=True, sharey="row", height_ratios=(3, 1)
     )
@@ -102,7 +84,7 @@ def reliability_figure(panels: Sequence[ReliabilityPanel], title: str) -> Figure
         loc="outside lower center",
         ncols=2 if len(panels) == 1 else 4,
         frameon=False,
-        labelcolor=_hex(draw.MUTED),
+        labelcolor=hex_of(draw.MUTED),
         fontsize=_SIZE,
     )
     return figure
@@ -125,10 +107,15 @@ def _draw_accuracy(axes: Axes, panel: ReliabilityPanel) -> None:
     _draw_bars(axes, places, over, right, draw.PENALTY, "gap: too sure")
     _draw_bars(axes, places, under, sure, draw.VALUE, "gap: not sure enough")
     axes.plot(
-        [0, 1], [0, 1], color=_hex(draw.TEXT), linestyle="--", linewidth=1, label="as sure as right"
+        [0, 1],
+        [0, 1],
+        color=hex_of(draw.TEXT),
+        linestyle="--",
+        linewidth=1,
+        label="as sure as right",
     )
     title = f"{panel.name}, ECE {panel.expected_error:.3f}"
-    axes.set_title(title, size=_SIZE + 1, color=_hex(draw.TEXT), parse_math=False)
+    axes.set_title(title, size=_SIZE + 1, color=hex_of(draw.TEXT), parse_math=False)
 
 
 def _draw_shares(axes: Axes, panel: ReliabilityPanel) -> None:
@@ -154,8 +141,8 @@ def _draw_bars(
         [width for _, width in places],
         bottoms,
         align="edge",
-        color=_hex(colour),
-        edgecolor=_hex(draw.BACKGROUND),
+        color=hex_of(colour),
+        edgecolor=hex_of(draw.BACKGROUND),
         linewidth=0.8,
         label=label,
     )
@@ -167,15 +154,9 @@ def _places(panel: ReliabilityPanel) -> list[tuple[float, float]]:
 
 
 def _prepare(axes: Axes) -> None:
-    """Sets limits 0..1 and the colours of the other images."""
-    axes.set(xlim=(0, 1), ylim=(0, 1), facecolor=_hex(draw.SURFACE), axisbelow=True)
-    axes.grid(color=_hex(draw.RULE), linewidth=0.8)
-    axes.tick_params(colors=_hex(draw.MUTED), labelsize=_SIZE - 1, labelbottom=True)
+    """Sets limits 0..1 and the colours of the other images, with labels below both rows."""
+    prepare_axes(axes, _SIZE - 1)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.tick_params(labelbottom=True)
     for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set(color=_hex(draw.MUTED), size=_SIZE)
-    for spine in axes.spines.values():
-        spine.set_color(_hex(draw.RULE))
-
-
-def _hex(colour: draw.Colour) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)
+        label.set(color=hex_of(draw.MUTED), size=_SIZE)
