@@ -10,3 +10,10 @@ PROTOCOLS: tuple[str, ...] = get_args(ProtocolName)
 Blindness = Literal["frozen", "swapped"]
 """What a blind agent is shown: its game's first screens all along, or the screens of another."""
 BLINDNESSES: tuple[str, ...] = get_args(Blindness)
+BlindControl = Literal["frozen", "swapped", "both", "none"]
+BLIND_CONTROLS: tuple[str, ...] = get_args(BlindControl)
+
+
+def blindnesses(control: str) -> tuple[str, ...]:
+    """Returns the blind players that a `BlindControl` asks for."""
+    return {"both": BLINDNESSES, "none": ()}.get(control, (control,))

@@ -18,7 +18,7 @@ from rl_abn.cli.parser import (
     one_of,
     whole_number,
 )
-from rl_abn.protocols import BLINDNESSES, PROTOCOLS
+from rl_abn.protocols import BLIND_CONTROLS, PROTOCOLS, blindnesses
 
 if TYPE_CHECKING:
     from rl_abn.rl.evaluation.evaluate import RunEvaluation
@@ -52,7 +52,7 @@ def add(commands: Subparsers) -> None:
     )
     parser.add_argument(
         "--blind",
-        type=one_of((*BLINDNESSES, "both", "none")),
+        type=one_of(BLIND_CONTROLS),
         default="frozen",
         metavar="HOW",
         help="the blind control: the agent also plays without seeing its game. frozen shows each "
@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.interventions, run.recipe.agent_name, run.recipe.agent
     )
     teacher = teacher_of(run, arguments.teacher)
-    blind = {"both": BLINDNESSES, "none": ()}.get(arguments.blind, (arguments.blind,))
+    blind = blindnesses(arguments.blind)
     n_players = 1 + len(interventions) + len(blind) + arguments.random + (teacher is not None)
     with ProgressReport("playing", arguments.episodes * n_players, "games") as report:
         result = evaluate_run(

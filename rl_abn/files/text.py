@@ -103,6 +103,12 @@ def brief(error: Exception) -> str:
     return str(error).splitlines()[0][:160] if str(error) else type(error).__name__
 
 
+def kind_and_reason(error: BaseException) -> str:
+    """Returns an error's type and the first line of its message."""
+    reason = next(iter(str(error).splitlines()), "no reason given")
+    return f"{type(error).__name__}: {reason}"
+
+
 def _without_nan(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _without_nan(item) for key, item in value.items()}

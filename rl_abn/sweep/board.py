@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 from rich import box
 from rich.console import Console, Group
@@ -15,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rl_abn.errors import without_control_characters
+from rl_abn.progress import LiveDisplay, eta
 from rl_abn.sweep import status
 from rl_abn.sweep.plan import Unit
 from rl_abn.sweep.status import Status
@@ -33,7 +33,7 @@ _SPEED_OVER_S = 120.0
 _LINES_BESIDE = 7  # headings and what is above and below the table
 
 
-class Board:
+class Board(LiveDisplay[Live]):
     """A context manager; `show` is called again and again.
 
     Args:
@@ -43,45 +43,28 @@ class Board:
     """
 
     def __init__(self, title: str, units: tuple[Unit, ...], console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
+        super().__init__(console, _live_table)
         self._title = title
         self._steps = {unit.name: unit.steps for unit in units}
         self._shown: dict[str, str] = {}
         self._last_line = time.monotonic()
         self._speed = _Speed()
         self._note = ""
-        self._live: Live | None = None
-        if self.console.is_terminal and not self.console.is_dumb_terminal:
-            self._live = Live(console=self.console, auto_refresh=False, transient=False)
-
-    def __enter__(self) -> Self:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
 
     def say(self, note: str) -> None:
         """Shows a line until the end."""
         self._note = note
-        if self._live is None:
+        if self.live is None:
             self._print(note)
 
     def show(self, statuses: Mapping[str, Status], *, last: bool = False) -> None:
-        """Shows where every unit stands; `last` is at the end of the session."""
+        """Shows where every unit stands; `last` is at the end."""
         done = self._steps_done(statuses)
         self._speed.note(time.monotonic(), done)
         summary = self._summary(statuses, done)
-        if self._live is not None:
+        if self.live is not None:
             shown = Group(self._table(statuses), Text(summary), Text(self._note))
-            self._live.update(shown, refresh=True)
+            self.live.update(shown, refresh=True)
             return
         for name, found in statuses.items():
             if found.state != self._shown.get(name, status.WAITING):
@@ -102,9 +85,7 @@ class Board:
         line = f"{self._title}: {', '.join(said)}  {done:,}/{total:,} steps"
         speed = self._speed.value
         if speed > 0 and done < total:
-            minutes, seconds = divmod(round((total - done) / speed), 60)
-            hours, minutes = divmod(minutes, 60)
-            line += f"  {speed:,.0f} SPS  ETA {hours}:{minutes:02d}:{seconds:02d}"
+            line += f"  {speed:,.0f} SPS  {eta((total - done) / speed)}"
         return line
 
     def _table(self, statuses: Mapping[str, Status]) -> Table:
@@ -127,8 +108,11 @@ class Board:
         return table
 
     def _print(self, line: str) -> None:
-        line = without_control_characters(line)
-        self.console.print(line, soft_wrap=True, highlight=False, markup=False)
+        self.print_line(without_control_characters(line))
+
+
+def _live_table(console: Console) -> Live:
+    return Live(console=console, auto_refresh=False, transient=False)
 
 
 class _Speed:

@@ -14,22 +14,21 @@ from rl_abn.stop_signal import StopSignal
 from rl_abn.sweep import status
 from rl_abn.sweep.board import Board
 from rl_abn.sweep.engines import Engine
+from rl_abn.sweep.engines.child import POLL_S
 from rl_abn.sweep.plan import Plan, Unit
 from rl_abn.sweep.status import Status, change_status, read_status
 from rl_abn.sweep.unit import is_done
 
-POLL_S = 0.5
-
 
 class Outcome(NamedTuple):
-    """How a session of a sweep ended.
+    """How the work on a sweep ended.
 
     Attributes:
-        done: Names of the units that are done, in this session or before.
+        done: Names of the units that are done, whoever did them.
         failed: Why each failed unit failed, by name.
         left: Names of the units that are neither.
-        signal: The signal that stopped the session, or None.
-        goes_on: Whether units are worked on though the session ended, as jobs of a cluster are.
+        signal: The signal that stopped the work, or None.
+        goes_on: Whether units are worked on though this process ended, as jobs of a cluster are.
     """
 
     done: tuple[str, ...]

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from rl_abn.protocols import ProtocolName
+from rl_abn.protocols import BlindControl, ProtocolName, blindnesses
 from rl_abn.recipes.lookup import read_toml
 from rl_abn.recipes.options import Option
 from rl_abn.recipes.overrides import validate
@@ -76,7 +76,7 @@ class EvalTable(Table):
 
     episodes: Annotated[int, Field(ge=1, le=100_000)] = 30
     interventions: Settings = ()
-    blind: Literal["frozen", "swapped", "both", "none"] = "frozen"
+    blind: BlindControl = "frozen"
     greedy: bool = False
     random: bool = False
     protocol: ProtocolName | None = None
@@ -85,7 +85,7 @@ class EvalTable(Table):
 
     @model_validator(mode="after")
     def _screens_can_be_swapped(self) -> Self:
-        if self.blind in ("swapped", "both") and self.episodes < 2:
+        if "swapped" in blindnesses(self.blind) and self.episodes < 2:
             raise ValueError(f"expected 2 episodes or more to swap screens, got {self.episodes}")
         return self
 

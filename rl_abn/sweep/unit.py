@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rl_abn.compute.device import device_of
 from rl_abn.files.text import read_json, write_output
-from rl_abn.protocols import BLINDNESSES
+from rl_abn.protocols import blindnesses
 from rl_abn.recipes import RunRecipe
 from rl_abn.rl.evaluation.evaluate import evaluate_run
 from rl_abn.rl.evaluation.interventions import read_interventions
@@ -131,7 +131,7 @@ def _evaluate(eval_: EvalTable, folder: Path, device: str) -> None:
     agent = run.recipe.agent
     labels = eval_.interventions if agent.attention.has_maps else ()
     interventions = read_interventions(labels, run.recipe.agent_name, agent)
-    blind = {"both": BLINDNESSES, "none": ()}.get(eval_.blind, (eval_.blind,))
+    blind = blindnesses(eval_.blind)
     n_games = eval_.episodes * (1 + len(interventions) + len(blind) + eval_.random)
     with StatusReport(folder, EVALUATING, n_games, "games") as report:
         result = evaluate_run(

@@ -54,8 +54,9 @@ def main() -> None:
         code = STOPPED
         if not received:  # an extension module that is interrupted while it loads may raise any
             traceback.print_exc()
-            reason = next(iter(str(error).splitlines()), "no reason given")
-            code, message = FAILED, f"{type(error).__name__}: {reason}"
+            from rl_abn.files.text import kind_and_reason
+
+            code, message = FAILED, kind_and_reason(error)
     for number in _SIGNALS:  # it ends anyway, and what it says of itself has to be whole
         signal.signal(number, signal.SIG_IGN)
     _write_down(Path(sys.argv[2]), code, message)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from rl_abn.compute.processor import usable_cores
 from rl_abn.errors import RlAbnError
 from rl_abn.files.text import write_output
 from rl_abn.sweep import status
@@ -21,6 +22,11 @@ from rl_abn.sweep.worker import DONE, FAILED, HELD, MISTAKE, STOPPED
 POLL_S = 0.5
 _SAVING_S = 20.0
 _SAID = (DONE, FAILED, MISTAKE, HELD, STOPPED)  # exit codes of a worker that could say why
+
+
+def units_that_fit(threads: int) -> int:
+    """Returns how many units of so many threads this machine has cores for, one at least."""
+    return max(1, usable_cores() // threads)
 
 
 def write_unit(out: Path, unit: Unit) -> None:

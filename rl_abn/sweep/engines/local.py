@@ -8,8 +8,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
 
-from rl_abn.compute.processor import usable_cores
-from rl_abn.sweep.engines.child import settle, start_worker, write_unit
+from rl_abn.sweep.engines.child import settle, start_worker, units_that_fit, write_unit
 from rl_abn.sweep.plan import Plan, Unit
 from rl_abn.sweep.status import FAILED, change_status
 
@@ -32,7 +31,7 @@ class LocalEngine:
 
         self._out = plan.out.resolve()
         self._threads = plan.recipe.machine.threads
-        self._workers = workers or max(1, usable_cores() // self._threads)
+        self._workers = workers or units_that_fit(self._threads)
         self._devices = plan.recipe.machine.devices
         for device in self._devices:
             device_of(device)

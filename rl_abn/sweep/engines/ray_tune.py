@@ -13,6 +13,7 @@ from typing import Any
 
 from rl_abn.compute.processor import usable_cores
 from rl_abn.errors import RlAbnError
+from rl_abn.files.text import brief, kind_and_reason
 from rl_abn.sweep import status
 from rl_abn.sweep.engines.child import (
     cluster_device,
@@ -77,8 +78,9 @@ class RayEngine:
             else:
                 ray.init(address=self._settings.address, log_to_driver=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            raise RlAbnError(f"expected Ray to start or to be reached, got: {reason}") from None
+            raise RlAbnError(
+                f"expected Ray to start or to be reached, got: {brief(error)}"
+            ) from None
         where = self._settings.address or "this machine"
         self.described = f"Ray on {where}"
 
@@ -164,8 +166,7 @@ class RayEngine:
                     lines = str(result.error).strip().splitlines() or ["no reason given"]
                     self._errors[result.config["unit"]] = f"Ray: {lines[-1]}"
         except Exception as error:  # in a thread, where nobody would see it
-            reason = next(iter(str(error).splitlines()), "no reason given")
-            message = f"Ray: {type(error).__name__}: {reason}"
+            message = f"Ray: {kind_and_reason(error)}"
             self._errors.update(dict.fromkeys(names, message))
 
 

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from rl_abn.compute.processor import usable_cores
 from rl_abn.errors import RlAbnError
+from rl_abn.files.text import brief
 from rl_abn.sweep import status
 from rl_abn.sweep.engines.child import (
     cluster_device,
     ended_on_cluster,
     settle,
+    units_that_fit,
     work_on_cluster,
     write_unit,
 )
@@ -68,7 +69,7 @@ class SlurmEngine:
         self._queue: deque[Unit] = deque()
         self._jobs: dict[str, Any] = {}
         self._asked_at = 0.0
-        self._room = None if self.outlives else workers or max(1, usable_cores() // self._threads)
+        self._room = None if self.outlives else workers or units_that_fit(self._threads)
         self._executor = submitit.AutoExecutor(self._out / "slurm", cluster=settings.cluster)
         parameters: dict[str, Any] = {
             "name": plan.name,
@@ -85,7 +86,7 @@ class SlurmEngine:
         try:
             self._executor.update_parameters(**given)
         except (NameError, TypeError, ValueError) as error:
-            raise RlAbnError(f"[slurm]: {next(iter(str(error).splitlines()), error)}") from None
+            raise RlAbnError(f"[slurm]: {brief(error)}") from None
         self.described = "SLURM" if self.outlives else "jobs of submitit on this machine"
 
     def submit(self, units: Sequence[Unit]) -> None:
@@ -148,8 +149,7 @@ class SlurmEngine:
                     for unit in units
                 ]
         except Exception as error:  # whatever SLURM says about it
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            raise RlAbnError(f"the jobs cannot be submitted: {reason}") from None
+            raise RlAbnError(f"the jobs cannot be submitted: {brief(error)}") from None
         self._jobs.update(zip([unit.name for unit in units], jobs, strict=True))
 
 
