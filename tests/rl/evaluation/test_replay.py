@@ -1,0 +1,132 @@
+"""A recorded step is reached again bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rl_abn.errors import RlAbnError
+from rl_abn.record import Episode
+from rl_abn.rl.evaluation.interventions import InterventionSpec
+from rl_abn.rl.evaluation.recording import arrays_of
+from rl_abn.rl.evaluation.replay import Replay, game_of, player_of
+from tests.rl.evaluation.recorded import make_run, record
+
+STICKY = "train.protocol=machado2018"
+N = 150  # steps: two chunks, and a third that is not full
+PLAYERS = {
+    "plain": ("ppo_abn", "space_invaders", [STICKY]),
+    "memory": ("a2c_mask_convlstm", "space_invaders", [STICKY]),
+    "memory that asks": ("ppo_soft", "space_invaders", []),
+    "hard attention": ("a2c_hard", "ms_pacman", [STICKY]),
+    "statistics": ("a2c_mask_a3c", "ms_pacman", []),
+}
+
+
+def recorded(tmp_path, player, **options):
+    agent, game, settings = PLAYERS[player]
+    run = make_run(tmp_path / "run", agent, game, *settings)
+    return record(run, max_steps=N, observations=True, **options)
+
+
+def same(output, step):
+    found = arrays_of(output, 0)
+    return all(np.array_equal(found[name], step[name]) for name in found)
+
+
+@pytest.mark.parametrize("player", PLAYERS)
+def test_frames_observations_and_outputs_are_those_of_the_recording(tmp_path, player):
+    episode = recorded(tmp_path, player)
+    assert episode.n_steps == N
+    agent = player_of(episode)
+    replay = Replay(episode, agent)
+    # Backwards, so that every jump starts from a state.
+    for first in (130, 70, 63, 0):
+        replay.go_to(first)
+        for step in range(first, first + 12):
+            known = episode.step(step)
+            assert np.array_equal(replay.observation, known["observation"])
+            assert np.array_equal(replay.env.frame, episode.frame(step))
+            assert replay.env.lives == known["lives"]
+            assert same(replay.advance(), known)
+
+
+@pytest.mark.parametrize("player", ["plain", "memory", "hard attention"])
+def test_the_agent_goes_on_from_a_step_as_it_did(tmp_path, player):
+    """Nobody tells it what to do: the draws and the sticky actions are those of the recording."""
+    episode = recorded(tmp_path, player)
+    replay = Replay(episode, player_of(episode))
+    replay.go_to(75)
+    for step in range(75, 140):
+        action, output = replay.decide()
+        assert action == episode.step(step)["action"]
+        assert same(output, episode.step(step))
+        replay.play(action)
+    assert len(set(episode.numbers("action").tolist())) > 1
+
+
+def test_another_action_leads_elsewhere(tmp_path):
+    episode = recorded(tmp_path, "plain")
+    replay = Replay(episode)
+    replay.go_to(100)
+    for _ in range(20):
+        replay.play(int(episode.numbers("action")[replay.step] == 3) + 3)  # always elsewhere
+    assert not np.array_equal(replay.env.frame, episode.frame(120))
+    replay.go_to(120)
+    assert np.array_equal(replay.env.frame, episode.frame(120))
+
+
+@pytest.mark.parametrize("intervention", ["uniform", "swap", "time_average"])
+def test_a_game_under_an_intervention(tmp_path, intervention):
+    """What remembers earlier maps is played from the start."""
+    spec = InterventionSpec(intervention)
+    episode = recorded(tmp_path, "plain", intervention=spec, out=tmp_path)
+    assert episode.meta.title.startswith(f"maps {intervention}: ")
+    # The folder lies elsewhere: the run is where it was when it was recorded.
+    replay = Replay(episode, player_of(episode))
+    for step in (80, 20):
+        replay.go_to(step)
+        assert same(replay.advance(), episode.step(step))
+
+
+def test_skipped_frames_are_those_between_two_steps(tmp_path):
+    episode = recorded(tmp_path, "plain")
+    frames = [frame for step in Replay(episode).skipped_frames(90) for frame in step]
+    assert len(frames) == 4 * 90
+    assert all(np.array_equal(frames[4 * t], episode.frame(t)) for t in range(90))
+    moved = [t for t in range(89) if not np.array_equal(frames[4 * t], frames[4 * t + 4])]
+    assert any(not np.array_equal(frames[4 * t + 2], frames[4 * t]) for t in moved)
+
+
+def test_a_game_of_gymnasium_is_played_from_its_start(tmp_path):
+    run = make_run(tmp_path / "run", "ppo_abn", "tests.rl.envs.catch_games:Catch-v0")
+    episode = record(run, max_steps=5, observations=True)
+    replay = Replay(episode, player_of(episode))
+    for step in (3, 1):
+        assert np.array_equal(replay.go_to(step), episode.step(step)["observation"])
+        assert same(replay.advance(), episode.step(step))
+    with pytest.raises(RlAbnError, match="expected a game of ALE to show its skipped frames"):
+        list(replay.skipped_frames())
+
+
+def test_weights_that_did_not_play_are_refused(tmp_path):
+    episode = recorded(tmp_path, "plain")
+    other = make_run(tmp_path / "other", "ppo_abn", "space_invaders", STICKY, seed=1)
+    with pytest.raises(RlAbnError, match="expected a checkpoint at step 64 with the weights"):
+        player_of(episode, other)
+
+
+def test_another_game_is_no_replay(tmp_path):
+    """As if the emulator were another: the recorded screen does not come."""
+    episode = recorded(tmp_path, "plain")
+    state = episode.path / "states" / "000001.z"
+    state.write_bytes((episode.path / "states" / "000000.z").read_bytes())
+    with pytest.raises(RlAbnError, match=r"expected the recorded \w+ at step .*with ale-py \d"):
+        Replay(Episode(episode.path)).go_to(100)
+
+
+def test_the_recipe_and_the_protocol_are_in_the_episode(tmp_path):
+    episode = recorded(tmp_path, "plain")
+    recipe, protocol = game_of(episode)
+    assert recipe.env_name == "space_invaders"
+    assert protocol.repeat_action_probability == 0.25
