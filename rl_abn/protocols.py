@@ -10,3 +10,6 @@ PROTOCOLS: tuple[str, ...] = get_args(ProtocolName)
 Blindness = Literal["frozen", "swapped"]
 """What a blind agent is shown: its game's first screens all along, or the screens of another."""
 BLINDNESSES: tuple[str, ...] = get_args(Blindness)
+
+KEEP = ("observations", "evidence")
+"""What a recording keeps on request: observations, and evidence however large."""

@@ -51,8 +51,7 @@ class EpisodeWriter:
         self._palette = Palette()
         self._closed = False
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            taken = any(folder.iterdir())
+            taken = folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))
         except OSError as error:
             raise RlAbnError(f"{folder}: cannot be written: {error.strerror}") from None
         if taken:

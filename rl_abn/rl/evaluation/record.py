@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from rl_abn.compute.device import device_of
 from rl_abn.errors import RlAbnError, printable
 from rl_abn.files.text import kind_of
 from rl_abn.progress import ProgressReport
 from rl_abn.record import is_episode
-from rl_abn.rl.envs.make import make_single_env
+from rl_abn.rl.envs.make import AnyProtocol, make_single_env
 from rl_abn.rl.evaluation.interventions import InterventionSpec
 from rl_abn.rl.evaluation.players import AgentPlayer
-from rl_abn.rl.evaluation.recording import RecordedGame, episode_meta, record_game
+from rl_abn.rl.evaluation.recording import (
+    EpisodeRecordingPlayer,
+    GameRecorder,
+    RecordedGame,
+    episode_meta,
+    record_game,
+)
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.training.build import load_policy, training_protocol
 from rl_abn.runs import CheckpointChoice, Run
@@ -40,7 +48,7 @@ def record_run(
     intervention: InterventionSpec | None = None,
     greedy: bool = False,
     max_steps: int | None = None,
-    observations: bool = False,
+    keep: Collection[str] = (),
     step: CheckpointChoice = None,
     seed: int = 0,
     device: str = "auto",
@@ -58,7 +66,7 @@ def record_run(
         intervention: On the agent's maps; None leaves it intact.
         greedy: Whether the agent takes the most probable actions.
         max_steps: Records at most this many steps of each game.
-        observations: Whether observations are kept at every step.
+        keep: What of `KEEP` is kept at every step beside all else.
         step: The checkpoint's step, or "best"; None is the newest.
         seed: Of the first game and of its sampled actions.
         device: Where the network runs.
@@ -100,14 +108,14 @@ def record_run(
             intervention=intervention,
             greedy=greedy,
             max_steps=max_steps,
-            observations=observations,
+            keep=keep,
             seed=game,
             report=report,
             done_before=done,
             counts_games=counts_games,
         )
         done += 1 if counts_games else recorded.n_steps
-        if report is not None:
+        if report is not None and counts_games:
             report.update(done, step=f"{recorded.n_steps:,}", score=f"{recorded.score:.0f}")
         yield recorded
 
@@ -122,7 +130,7 @@ def record_policy(
     intervention: InterventionSpec | None = None,
     greedy: bool = False,
     max_steps: int | None = None,
-    observations: bool = False,
+    keep: Collection[str] = (),
     report: ProgressReport | None = None,
     done_before: int = 0,
     counts_games: bool = False,
@@ -139,7 +147,7 @@ def record_policy(
         intervention: As in `record_run`.
         greedy: As in `record_run`.
         max_steps: As in `record_run`.
-        observations: As in `record_run`.
+        keep: As in `record_run`.
         report: Progress display.
         done_before: Units already counted in the report.
         counts_games: Whether the report counts games; else steps.
@@ -177,12 +185,55 @@ def record_policy(
         folder,
         meta,
         max_steps=max_steps,
-        observations=observations,
+        keep=keep,
         report=report,
         done_before=done_before,
         counts_games=counts_games,
         stop=stop,
     )
+
+
+def record_games(
+    run: Run,
+    agent: AgentPlayer,
+    step: int,
+    protocol: AnyProtocol,
+    protocol_name: str,
+    stem: str,
+    seeds: np.ndarray,
+) -> EpisodeRecordingPlayer:
+    """Returns an agent that records its first game in some of the environments it plays in.
+
+    The episodes go to episodes/ in the run folder, over those of the same name.
+
+    Args:
+        run: Whose agent.
+        agent: The agent, before its first step.
+        step: The checkpoint's step.
+        protocol: How the games are played.
+        protocol_name: Its name.
+        stem: First words of the episodes' names.
+        seeds: Of the emulators, one an environment.
+
+    Raises:
+        RlAbnError: If an episode's place is taken by something else.
+    """
+    recorders = []
+    for i, seed in enumerate(seeds):
+        env = make_single_env(run.recipe.env, protocol)
+        meta = episode_meta(
+            run,
+            agent.policy,
+            step,
+            env,
+            protocol=protocol,
+            protocol_name=protocol_name,
+            game_seed=int(seed),
+            player={"greedy": agent.greedy, "seed": None, "intervention": None},
+        )
+        folder = free_episode(run.path / EPISODES / f"{stem}-game-{i + 1}", "overwrite")
+        recorders.append(GameRecorder(folder, meta, env))
+    return EpisodeRecordingPlayer(agent, agent, recorders)
 
 
 def check_free_episode(folder: Path, on_exists: IfThere | None) -> None:

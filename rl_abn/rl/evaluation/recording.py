@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from rl_abn import __version__
+from rl_abn.errors import warn
 from rl_abn.progress import ProgressReport
 from rl_abn.record import EpisodeMeta, EpisodeWriter
 from rl_abn.rl.envs.make import AnyProtocol, AnySingleEnv
-from rl_abn.rl.envs.single_env import SingleEnv, SingleEnvStep
+from rl_abn.rl.envs.single_env import SingleEnv
 from rl_abn.rl.evaluation.players import AgentPlayer, Player, WrappedPlayer
 from rl_abn.rl.evaluation.title import title_of
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
@@ -25,7 +26,7 @@ from rl_abn.runs.provenance import provenance
 from rl_abn.stop_signal import StopSignal
 
 MOST_EVIDENCE_BYTES = 3200
-"""Evidence is kept where it takes no more a step: of 18 actions at 9x9 locations it does."""
+"""Evidence is kept unasked up to this size a step: of 18 actions at 9x9 locations it is."""
 _LARGEST_HALF = 65504.0
 
 
@@ -46,24 +47,32 @@ class RecordedGame(NamedTuple):
 
 
 class GameRecorder:
-    """Plays a game on an environment that shows it, and records it.
+    """Plays the game of a seed on an environment that shows it, and records it.
 
     Args:
         folder: The episode folder.
-        meta: What is known of the episode.
-        env: The game, at its start.
-        observations: Whether observations are kept at every step.
+        meta: As `episode_meta` returns it.
+        env: The game; it is started here.
+        keep: What of `KEEP` is kept at every step.
+
+    Attributes:
+        observation: Before the next step, [C, H, W].
+        lost_life: Whether a life was lost just before it.
+        score: The raw score so far.
+        is_over: Whether the game has ended.
 
     Raises:
         RlAbnError: If the folder is taken or cannot be written.
     """
 
     def __init__(
-        self, folder: Path, meta: EpisodeMeta, env: AnySingleEnv, *, observations: bool = False
+        self, folder: Path, meta: EpisodeMeta, env: AnySingleEnv, *, keep: Collection[str] = ()
     ) -> None:
         self.writer = EpisodeWriter(folder, meta)
         self.env = env
-        self.observations = observations
+        self.keep = keep
+        self.observation = env.reset(int(meta.source["game"]["seed"]))
+        self.lost_life = False
         self.score = 0.0
         self.is_over = False
 
@@ -85,30 +94,20 @@ class GameRecorder:
         if state:
             self.writer.add_state(state)
 
-    def step(
-        self,
-        observation: np.ndarray,
-        action: int,
-        output: PolicyOutput,
-        *,
-        game: int = 0,
-        lost_life: bool,
-    ) -> SingleEnvStep:
+    def step(self, action: int, output: PolicyOutput, game: int) -> None:
         """Takes an action and records it.
 
         Args:
-            observation: Before it, [C, H, W].
             action: Index of the action.
             output: What the agent computed for all its games.
             game: Which of them this is.
-            lost_life: Whether a life was lost just before.
         """
         frame, lives = self.env.frame.copy(), self.env.lives
         outcome = self.env.step(action)
         self.score += outcome.reward
-        arrays = arrays_of(output, game)
-        if self.observations:
-            arrays["observation"] = observation
+        arrays = arrays_of(output, game, all_evidence="evidence" in self.keep)
+        if "observations" in self.keep:
+            arrays["observation"] = self.observation
         self.writer.add(
             frame,
             {
@@ -117,13 +116,13 @@ class GameRecorder:
                 "reward": outcome.reward,
                 "score": self.score,
                 "lives": lives,
-                "lost_life": lost_life,
+                "lost_life": self.lost_life,
                 "terminated": outcome.terminated,
                 "truncated": outcome.truncated,
             },
         )
+        self.observation, self.lost_life = outcome.observation, self.env.lives < lives
         self.is_over = outcome.terminated or outcome.truncated
-        return outcome
 
     def finish(self, *, whole: bool) -> RecordedGame:
         """Ends the recording.
@@ -135,8 +134,16 @@ class GameRecorder:
         return RecordedGame(self.writer.folder, self.score, self.writer.n_steps, whole)
 
 
-def arrays_of(output: PolicyOutput, game: int) -> dict[str, np.ndarray]:
-    """Returns what is kept of a policy output for one of its games, arrays by name."""
+def arrays_of(
+    output: PolicyOutput, game: int, *, all_evidence: bool = False
+) -> dict[str, np.ndarray]:
+    """Returns what is kept of a policy output for one of its games, arrays by name.
+
+    Args:
+        output: Of n games.
+        game: Which of them.
+        all_evidence: Whether evidence is kept however large.
+    """
 
     def half(tensor: Tensor) -> np.ndarray:
         array: np.ndarray = tensor[game].clamp(-_LARGEST_HALF, _LARGEST_HALF).half().cpu().numpy()
@@ -148,7 +155,7 @@ def arrays_of(output: PolicyOutput, game: int) -> dict[str, np.ndarray]:
         "value": output.value[game].cpu().numpy(),
     }
     n_evidence = output.evidence[0].numel()
-    if 0 < 2 * n_evidence <= MOST_EVIDENCE_BYTES:
+    if n_evidence and (all_evidence or 2 * n_evidence <= MOST_EVIDENCE_BYTES):
         arrays["evidence"] = half(output.evidence)
     if output.branch_logits is not None:
         arrays["branch_probabilities"] = output.branch_logits[game].softmax(dim=-1).cpu().numpy()
@@ -242,7 +249,7 @@ def record_game(
     meta: EpisodeMeta,
     *,
     max_steps: int | None = None,
-    observations: bool = False,
+    keep: Collection[str] = (),
     report: ProgressReport | None = None,
     done_before: int = 0,
     counts_games: bool = False,
@@ -256,7 +263,7 @@ def record_game(
         folder: The episode folder.
         meta: As `episode_meta` returns it.
         max_steps: Records at most this many steps.
-        observations: Whether observations are kept at every step.
+        keep: What of `KEEP` is kept at every step.
         report: Progress display.
         done_before: Units already counted in the report.
         counts_games: Whether the report counts games; else steps.
@@ -265,19 +272,16 @@ def record_game(
     Raises:
         RlAbnError: If the folder is taken or cannot be written.
     """
-    observation = env.reset(int(meta.source["game"]["seed"]))
-    recorder = GameRecorder(folder, meta, env, observations=observations)
-    t, lost_life, stopped = 0, False, False
+    recorder = GameRecorder(folder, meta, env, keep=keep)
+    t, stopped = 0, False
     with recorder.writer:
         while not (recorder.is_over or t == max_steps or stopped):
             recorder.keep_state(agent, 0, with_draws=True)
             actions, output = agent.act(
-                observation[None], np.array([t == 0]), np.array([lost_life])
+                recorder.observation[None], np.array([t == 0]), np.array([recorder.lost_life])
             )
-            lives = env.lives
             assert output is not None
-            outcome = recorder.step(observation, int(actions[0]), output, lost_life=lost_life)
-            observation, lost_life = outcome.observation, env.lives < lives
+            recorder.step(int(actions[0]), output, 0)
             t += 1
             stopped = stop is not None and stop.received is not None
             if report is not None:
@@ -295,7 +299,10 @@ class EpisodeRecordingPlayer(WrappedPlayer):
     Args:
         player: Who plays.
         agent: The agent that it is, or wraps.
-        recorders: Of the first games of environments 0, 1, …; each environment is at its start.
+        recorders: Of the first games of environments 0, 1, …
+
+    Attributes:
+        games: Those that were recorded so far, by environment.
     """
 
     def __init__(
@@ -313,29 +320,21 @@ class EpisodeRecordingPlayer(WrappedPlayer):
         lost_life: np.ndarray | None = None,
     ) -> tuple[np.ndarray, PolicyOutput | None]:
         """Acts on observations, [N, C, H, W], and records."""
-        playing = [(i, game) for i, game in enumerate(self.recorders) if i not in self.games]
-        for i, recorder in playing:
-            recorder.keep_state(self.agent, i, with_draws=False)
+        playing = []
+        for i, recorder in enumerate(self.recorders):
+            if i in self.games:
+                continue
+            if np.array_equal(recorder.observation, observations[i]):
+                recorder.keep_state(self.agent, i, with_draws=False)
+                playing.append((i, recorder))
+            else:
+                self.games[i] = recorder.finish(whole=False)
+                path, n = recorder.writer.folder, recorder.writer.n_steps
+                warn(f"{path}: cut off after {n:,} steps: the environment does not repeat its game")
         actions, output = super().act(observations, episode_start, lost_life)
         assert output is not None
         for i, recorder in playing:
-            recorder.step(
-                observations[i],
-                int(actions[i]),
-                output,
-                game=i,
-                lost_life=lost_life is not None and bool(lost_life[i]),
-            )
+            recorder.step(int(actions[i]), output, i)
             if recorder.is_over:
                 self.games[i] = recorder.finish(whole=True)
         return actions, output
-
-    def close(self) -> None:
-        """Ends the recordings that are not whole.
-
-        Raises:
-            RlAbnError: If they cannot be written.
-        """
-        for i, recorder in enumerate(self.recorders):
-            if i not in self.games:
-                self.games[i] = recorder.finish(whole=False)

@@ -238,7 +238,7 @@ def player_of(episode: Episode, run: Run | None = None, device: str = "auto") ->
         run.recipe.agent_name,
         policy,
         greedy=agent.get("greedy") is True,
-        seed=_seed(episode, "agent"),
+        seed=0 if agent.get("seed") is None else _seed(episode, "agent"),
         intervention=intervention_of(episode, policy),
     )
 

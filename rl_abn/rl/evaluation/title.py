@@ -16,9 +16,9 @@ def title_of(run: Run, step: int, intervention: str | None = None) -> str:
         step: The checkpoint's.
         intervention: On its maps, as on the command line; None for none.
     """
-    changed = "" if intervention is None else f"maps {intervention}: "
+    changed = "" if intervention is None else f" (maps: {intervention})"
     return (
-        f"{changed}{run.recipe.agent_name} on {run.recipe.env.game.title}, "
+        f"{run.recipe.agent_name}{changed} on {run.recipe.env.game.title}, "
         + how_trained(step, run.is_imported)
         + how_it_relied(run, step)
     )

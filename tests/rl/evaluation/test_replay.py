@@ -26,7 +26,7 @@ PLAYERS = {
 def recorded(tmp_path, player, **options):
     agent, game, settings = PLAYERS[player]
     run = make_run(tmp_path / "run", agent, game, *settings)
-    return record(run, max_steps=N, observations=True, **options)
+    return record(run, max_steps=N, keep=["observations"], **options)
 
 
 def same(output, step):
@@ -81,7 +81,7 @@ def test_a_game_under_an_intervention(tmp_path, intervention):
     """What remembers earlier maps is played from the start."""
     spec = InterventionSpec(intervention)
     episode = recorded(tmp_path, "plain", intervention=spec, out=tmp_path)
-    assert episode.meta.title.startswith(f"maps {intervention}: ")
+    assert episode.meta.title.startswith(f"ppo_abn (maps: {intervention}) on ")
     # The folder lies elsewhere: the run is where it was when it was recorded.
     replay = Replay(episode, player_of(episode))
     for step in (80, 20):
@@ -100,7 +100,7 @@ def test_skipped_frames_are_those_between_two_steps(tmp_path):
 
 def test_a_game_of_gymnasium_is_played_from_its_start(tmp_path):
     run = make_run(tmp_path / "run", "ppo_abn", "tests.rl.envs.catch_games:Catch-v0")
-    episode = record(run, max_steps=5, observations=True)
+    episode = record(run, max_steps=5, keep=["observations"])
     replay = Replay(episode, player_of(episode))
     for step in (3, 1):
         assert np.array_equal(replay.go_to(step), episode.step(step)["observation"])
