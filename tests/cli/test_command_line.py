@@ -44,6 +44,7 @@ OPTIONS = {
         "--out",
         "--on-exists",
         "--keep",
+        "--teacher",
         "--edits",
         "--edit-coef",
         "--eval-every",
@@ -60,6 +61,7 @@ OPTIONS = {
         "--random",
         "--max-steps",
         "--record",
+        "--teacher",
         "--checkpoint",
         "--seed",
         "--json",
@@ -94,6 +96,7 @@ OPTIONS = {
     "export": {"--checkpoint"},
     "import": set(),
     "recipes": {"--new"},
+    "sweep": {"--engine", "--out", "--workers", "--dry-run", "--report"},
     "bench": {
         "--only",
         "--list",
