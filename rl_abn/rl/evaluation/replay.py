@@ -221,7 +221,7 @@ def player_of(episode: Episode, run: Run | None = None, device: str = "auto") ->
     agent = _table(episode, "agent")
     run = run or _run_of(episode, agent)
     step = agent.get("step")
-    for choice in (step, "best"):
+    for choice in (step if type(step) is int else -1, "best"):
         try:
             checkpoint = run.checkpoint(choice)
             policy = load_policy(run, checkpoint, device_of(device))

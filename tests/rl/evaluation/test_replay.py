@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from rl_abn.errors import RlAbnError
 from rl_abn.record import Episode
+from rl_abn.record.chunks import pack_state, read_state
 from rl_abn.rl.evaluation.interventions import InterventionSpec
 from rl_abn.rl.evaluation.recording import arrays_of
 from rl_abn.rl.evaluation.replay import Replay, game_of, player_of
@@ -130,3 +133,53 @@ def test_the_recipe_and_the_protocol_are_in_the_episode(tmp_path):
     recipe, protocol = game_of(episode)
     assert recipe.env_name == "space_invaders"
     assert protocol.repeat_action_probability == 0.25
+
+
+@pytest.mark.parametrize(
+    "kind", ["noise", "cut off", "nothing", "another game's", "no observation"]
+)
+def test_a_state_made_to_break_things_is_refused(tmp_path, kind):
+    episode = recorded(tmp_path, "plain")
+    path = episode.path / "states" / "000000.z"
+    state = read_state(path)
+    changed = {
+        "noise": {"emulator": np.random.default_rng(0).integers(256, size=9000, dtype=np.uint8)},
+        "cut off": {"emulator": state["emulator"][:5000]},
+        "nothing": {"emulator": np.zeros(0, np.uint8)},
+        "another game's": {"stack": np.zeros((4, 64, 64), np.uint8)},
+        "no observation": {"observation": np.zeros((4, 84, 84), np.float32)},
+    }[kind]
+    path.write_bytes(pack_state({**state, **changed}))
+    with pytest.raises(RlAbnError, match="in a state|an emulator's state") as caught:
+        Replay(Episode(episode.path)).go_to(3)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "value", "said"),
+    [
+        ("game", "protocol", None, "Field required|required|missing|expected"),
+        ("game", "protocol", {"frame_skip": 0}, "frame_skip"),
+        ("recipe", "env", {"kind": "atari"}, "expected|missing|required"),
+        ("agent", "run", "\x00", "expected a run folder"),
+        ("agent", "step", [], "expected a checkpoint at step"),
+        ("agent", "sha256", 5, "expected a checkpoint at step"),
+        ("agent", "seed", -1, "expected the agent's seed"),
+        ("agent", "intervention", "all", "expected one intervention"),
+        ("agent", "intervention", ["zero"], "unknown intervention"),
+    ],
+)
+def test_a_source_made_to_break_things_is_refused(tmp_path, table, name, value, said):
+    episode = recorded(tmp_path, "plain", out=tmp_path)
+    path = episode.path / "meta.json"
+    data = json.loads(path.read_text())
+    data["source"][table][name] = value
+    path.write_text(json.dumps(data))
+
+    def use():
+        changed = Episode(episode.path)
+        Replay(changed, player_of(changed)).go_to(3)
+
+    with pytest.raises(RlAbnError, match=said) as caught:
+        use()
+    assert len(str(caught.value).splitlines()) == 1
