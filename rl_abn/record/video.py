@@ -101,8 +101,9 @@ class _Cell:
     def _dimmed(self) -> np.ndarray:
         """Returns the last image, dimmed, with how the game ended."""
         image = cv2.convertScaleAbs(self._last, alpha=_ENDED)
-        how = "over" if self.episode.cut is None else "recorded"
-        text = f"{how} after {self.n_steps:,} steps, score {self.score:,.0f}"
+        last = self.episode.step(self.n_steps - 1)
+        how = "over after" if last["terminated"] or last["truncated"] else "recorded for"
+        text = f"{how} {self.n_steps:,} steps, score {self.score:,.0f}"
         height, width = image.shape[:2]
         box = draw.text_width(text, _FONT, bold=True) + 40
         draw.draw_box(image, (width - box) // 2, height // 2 - 26, box, 52, draw.BACKGROUND)

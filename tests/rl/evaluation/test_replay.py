@@ -150,7 +150,7 @@ def test_a_state_made_to_break_things_is_refused(tmp_path, kind):
         "no observation": {"observation": np.zeros((4, 84, 84), np.float32)},
     }[kind]
     path.write_bytes(pack_state({**state, **changed}))
-    with pytest.raises(RlAbnError, match="in a state|an emulator's state") as caught:
+    with pytest.raises(RlAbnError, match=r"in a state|an emulator's state") as caught:
         Replay(Episode(episode.path)).go_to(3)
     assert len(str(caught.value).splitlines()) == 1
 
