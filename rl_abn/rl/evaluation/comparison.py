@@ -186,9 +186,9 @@ def _title(episode: Episode, run: Run | None) -> str:
     agent = episode.meta.source.get("agent")
     agent = agent if isinstance(agent, dict) else {}
     folder = run.path if run is not None else Path(str(agent.get("run", episode.path))[:4096])
-    step, changed = agent.get("step"), agent.get("intervention")
+    changed = agent.get("intervention")
     parts = ["/".join(folder.parts[-2:])]
-    if isinstance(step, int):
-        parts.append(f"{step:,} steps")
+    if isinstance(agent.get("trained"), str):
+        parts.append(agent["trained"][:60])
     parts.append("own maps" if changed is None else f"maps: {str(changed)[:40]}")
     return "".join(c for c in ", ".join(parts) if c.isprintable())

@@ -17,7 +17,7 @@ from rl_abn.record import EpisodeMeta, EpisodeWriter
 from rl_abn.rl.envs.make import AnyProtocol, AnySingleEnv
 from rl_abn.rl.envs.single_env import SingleEnv
 from rl_abn.rl.evaluation.players import AgentPlayer, Player, WrappedPlayer
-from rl_abn.rl.evaluation.title import title_of
+from rl_abn.rl.evaluation.title import how_trained, title_of
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.policies.outputs import PolicyOutput
 from rl_abn.rl.training.teacher import hash_of
@@ -214,6 +214,7 @@ def episode_meta(
                 "name": recipe.agent_name,
                 "run": str(run.path.resolve()),
                 "step": step,
+                "trained": how_trained(step, run.is_imported),
                 "sha256": hash_of(policy.state_dict()),
                 **player,
             },
