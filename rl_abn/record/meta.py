@@ -71,6 +71,7 @@ class EpisodeMeta:
         status: "recording", "whole" (the game ended, or as many steps were made as asked for) or
             "cut" (the recording was stopped).
         n_steps: Steps in all; 0 while it is recorded.
+        score: The raw score after the last step; 0 while it is recorded.
         rl_abn: Version of this program.
     """
 
@@ -90,6 +91,7 @@ class EpisodeMeta:
     sheet_columns: int = 16
     status: str = "recording"
     n_steps: int = 0
+    score: float = 0.0
     rl_abn: str = ""
 
     def __post_init__(self) -> None:
@@ -203,8 +205,14 @@ def _pair(value: Any, low: int, high: int) -> tuple[int, int]:
     return first, second
 
 
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError
+    return float(value)
+
+
 def _speed(value: Any) -> float:
-    if isinstance(value, bool) or not math.isfinite(value) or not 0 < value <= 1000:
+    if not 0 < _number(value) <= 1000:
         raise ValueError
     return float(value)
 
@@ -269,6 +277,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "sheet_columns": (_count(1, 4096), "a whole number from 1 to 4096"),
     "status": (_one_of("recording", "whole", "cut"), "'recording', 'whole' or 'cut'"),
     "n_steps": (_count(0, 2**53), "a whole number from 0"),
+    "score": (_number, "a number"),
     "rl_abn": (_text, "a version"),
 }
 """How each field is checked, and what it has to be."""

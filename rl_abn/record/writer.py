@@ -50,6 +50,7 @@ class EpisodeWriter:
         self._steps: dict[str, list[Any]] = {}
         self._palette = Palette()
         self._closed = False
+        self._score = 0.0
         try:
             taken = folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))
         except OSError as error:
@@ -91,6 +92,7 @@ class EpisodeWriter:
         self._frames.append(frame)
         for name, value in step.items():
             self._steps[name].append(value)
+        self._score = float(step["score"])
         self.n_steps += 1
         if len(self._frames) == self.meta.chunk_steps:
             self._flush()
@@ -111,7 +113,7 @@ class EpisodeWriter:
             self._flush()
         if self.n_steps:
             status = "whole" if whole else "cut"
-            self.meta = replace(self.meta, status=status, n_steps=self.n_steps)
+            self.meta = replace(self.meta, status=status, n_steps=self.n_steps, score=self._score)
             self.meta.save(self.folder)
 
     def __enter__(self) -> EpisodeWriter:

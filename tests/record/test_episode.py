@@ -12,6 +12,7 @@ def test_every_step_is_read_as_it_was_written(tmp_path, n_steps):
     episode = Episode(play(tmp_path / "e", n_steps))
     assert (episode.n_steps, episode.cut) == (n_steps, None)
     assert episode.n_chunks == -(-n_steps // 64)
+    assert episode.meta.score == step(n_steps - 1)["score"]
     for t in np.random.default_rng(0).permutation(n_steps)[:40]:
         assert np.array_equal(episode.frame(t), frame(t))
         found = episode.step(t)

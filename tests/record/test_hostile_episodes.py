@@ -75,6 +75,7 @@ META = {
     "sheet_columns": [0, None, "16"],
     "status": ["done", None, []],
     "n_steps": [-1, None, 1.5],
+    "score": [None, "7", True],
     "rl_abn": [None, 1],
 }
 
