@@ -17,3 +17,7 @@ BLIND_CONTROLS: tuple[str, ...] = get_args(BlindControl)
 def blindnesses(control: str) -> tuple[str, ...]:
     """Returns the blind players that a `BlindControl` asks for."""
     return {"both": BLINDNESSES, "none": ()}.get(control, (control,))
+
+
+KEEP = ("observations", "evidence")
+"""What a recording keeps on request: observations, and evidence however large."""

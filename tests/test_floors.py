@@ -35,6 +35,7 @@ FLOORS: dict[str, set[str]] = {
     "map_editing": {"attention", "errors", "files"},
     "recipes": {"attention", "networks", "errors", "files", "protocols"},
     "render": {"errors"},
+    "record": {"errors", "files", "render"},
     "runs": {"compute", "errors", "files", "process_memory", "recipes", "stop_signal"},
     "rl": {
         "attention",
@@ -42,6 +43,7 @@ FLOORS: dict[str, set[str]] = {
         "networks",
         "map_editing",
         "recipes",
+        "record",
         "render",
         "runs",
         "errors",
@@ -88,6 +90,7 @@ FLOORS: dict[str, set[str]] = {
         "networks",
         "map_editing",
         "recipes",
+        "record",
         "render",
         "runs",
         "rl",
@@ -112,7 +115,9 @@ ONLY: dict[str, set[str]] = {
     "stop_signal": set(),
     "__main__": set(),
 }
-NEVER: dict[str, set[str]] = {"render": {"torch", "stable_baselines3", "gymnasium", "ale_py"}}
+NEVER: dict[str, set[str]] = {
+    floor: {"torch", "stable_baselines3", "gymnasium", "ale_py"} for floor in ("render", "record")
+}
 
 
 def module_name(file: Path) -> str:
@@ -228,6 +233,10 @@ PLANTED = [
     ("rl_abn.runs", "import_module('rl_abn.rl.training.train')"),
     ("rl_abn.runs", "importlib.import_module('rl_abn.cli')"),
     ("rl_abn.render.scene", "import torch"),
+    ("rl_abn.render.scene", "from rl_abn.record import Episode"),
+    ("rl_abn.record.reader", "import torch"),
+    ("rl_abn.record.reader", "from rl_abn.runs import Run"),
+    ("rl_abn.record.reader", "from rl_abn.rl.evaluation.replay import Replay"),
     ("rl_abn.render.scene", "from torch import Tensor"),
     ("rl_abn.render.scene", "import torch.nn.functional as F"),
     ("rl_abn.render.scene", "from stable_baselines3.common import logger"),
@@ -299,6 +308,7 @@ def test_an_agents_command_reaches_no_vision(command: str) -> None:
     ("floor", "absent"),
     [
         ("render", ["torch", "stable_baselines3", "gymnasium", "ale_py"]),
+        ("record", ["torch", "stable_baselines3", "gymnasium", "ale_py", "rl_abn.rl"]),
         ("progress", ["torch", "numpy", "rl_abn.errors"]),
         ("runs", ["stable_baselines3", "gymnasium", "ale_py", "rl_abn.rl", "rl_abn.render"]),
         ("map_editing.edit_files", ["rl_abn.rl", "rl_abn.vision", "stable_baselines3"]),

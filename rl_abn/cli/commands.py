@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rl_abn import __version__
-from rl_abn.cli import bench, evaluate, export, imports, recipes, sweep, train, vision, watch
+from rl_abn.cli import (
+    bench,
+    evaluate,
+    export,
+    imports,
+    recipes,
+    record,
+    sweep,
+    train,
+    vision,
+    watch,
+)
 from rl_abn.cli.parser import Parser, parse
 from rl_abn.errors import RlAbnError, did_you_mean
 
 COMMANDS = {
     "train": train,
     "eval": evaluate,
+    "record": record,
     "watch": watch,
     "export": export,
     "import": imports,

@@ -73,6 +73,13 @@ def add(commands: Subparsers) -> None:
         help="say how faithful the agent is to this one, which plays as many games; none asks for "
         "nobody (default: the one that it learnt from, if any)",
     )
+    parser.add_argument(
+        "--record",
+        type=whole_number(1, 16),
+        default=0,
+        metavar="K",
+        help="also record K of the agent's games step by step, to watch (default: none)",
+    )
     add_checkpoint(parser)
     add_seed(parser, "the games and the bootstrap")
     add_json(parser)
@@ -111,6 +118,7 @@ def run(arguments: argparse.Namespace) -> None:
             seed=arguments.seed,
             device=arguments.device,
             teacher=teacher,
+            record=arguments.record,
             report=report,
         )
     # Kept before anything is printed: nobody may be reading.
@@ -137,7 +145,10 @@ def run(arguments: argparse.Namespace) -> None:
             if result.beats_random
             else "the two means' intervals overlap, or the random player is ahead"
         )
-    print(f"next: {command('rl-abn', 'watch', run.path)}")
+    for game in result.recorded:
+        print(f"recorded: score {game.score:.0f}, {game.n_steps:,} steps: {command(game.path)}")
+    watched = result.recorded[0].path if result.recorded else run.path
+    print(f"next: {command('rl-abn', 'watch', watched)}")
 
 
 def teacher_of(run: Run, asked: str | None) -> Teacher | None:

@@ -209,14 +209,18 @@ def add_seed(parser: argparse.ArgumentParser, of: str) -> None:
     )
 
 
-def add_checkpoint(parser: argparse.ArgumentParser) -> None:
-    """Adds --checkpoint: a step, or "best"."""
+def add_checkpoint(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Adds --checkpoint: a step, or "best"; of several, a list as `checkpoints`."""
+    options: dict[str, Any] = (
+        {"action": "append", "default": [], "dest": "checkpoints"} if several else {}
+    )
     parser.add_argument(
         "--checkpoint",
         type=_step_or_best,
         metavar="STEP|best",
         help="use the checkpoint of this step, or the best one of train --eval-every "
-        "(default: the newest)",
+        "(default: the newest)" + ("; given again, they are compared" if several else ""),
+        **options,
     )
 
 

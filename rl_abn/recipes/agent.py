@@ -152,6 +152,9 @@ class TrainTable(Table):
             change nothing in the training. 0 evaluates never. The checkpoint with the highest mean
             score is kept as "best".
         eval_games: Games of such an evaluation.
+        record_every: Agent steps of all games between two recordings of a whole game, always the
+            same one, into episodes/ in the run folder; they change nothing in the training. 0
+            records none.
         n_probes: Game positions whose maps are kept at every logging point; 0 keeps none.
         reliance_every: Steps between two measurements of how much the policy depends on its maps,
             on 4,096 positions of random play; 0 is never.
@@ -174,6 +177,7 @@ class TrainTable(Table):
         "checkpoint_every_minutes",
         "eval_every",
         "eval_games",
+        "record_every",
     )
 
     steps: Count = 10_000_000
@@ -185,6 +189,7 @@ class TrainTable(Table):
     keep: Annotated[int, Field(ge=0, lt=2**53)] = 0
     eval_every: Annotated[int, Field(ge=0, lt=2**53)] = 0
     eval_games: Annotated[int, Field(ge=1, le=1000)] = 10
+    record_every: Annotated[int, Field(ge=0, lt=2**53)] = 0
     n_probes: Annotated[int, Field(ge=0, le=64)] = 8
     reliance_every: Annotated[int, Field(ge=0, lt=2**53)] = 100_000
     precision: Literal["auto", "fp32", "bf16"] = "auto"

@@ -13,6 +13,7 @@ from rl_abn.errors import RlAbnError
 from rl_abn.render import draw
 from rl_abn.render.bars import ActionBars
 from rl_abn.render.curve import MIN_HEIGHT, ValueCurve
+from rl_abn.render.evidence import EvidencePanels
 from rl_abn.render.panels import BLOCK_GAP, COLUMN, HEADER, MARGIN, Header, Panels, clock
 from rl_abn.render.scale import Scale
 
@@ -33,7 +34,10 @@ class Moment:
         reward: The reward of this step.
         score: The score so far.
         lives: Lives left.
-        step: Index of the step in the episode; a smaller one than before starts a new value curve.
+        step: Index of the step in the episode; a smaller one than before starts a new value curve,
+            the same one is another frame of that step.
+        evidence: What speaks for each action at each location, floats [K, h, w], the first A of
+            the actions; None where it is not shown.
     """
 
     frame: UInt8[np.ndarray, "H W 3"]
@@ -46,6 +50,7 @@ class Moment:
     score: float
     lives: int
     step: int
+    evidence: Float[np.ndarray, "K h w"] | None = None
 
 
 class GameScene:
@@ -65,6 +70,7 @@ class GameScene:
         history: Number of steps in the value curve, at least 2.
         frame_size: Height and width of the frame.
         seen_rows: Rows of the frame that the maps cover; None is all.
+        evidence: Whether the evidence for each action is shown below.
 
     Raises:
         RlAbnError: If there is no action, or a number is out of range.
@@ -89,6 +95,7 @@ class GameScene:
         history: int = 300,
         frame_size: tuple[int, int] = (210, 160),
         seen_rows: tuple[int, int] | None = None,
+        evidence: bool = False,
     ) -> None:
         panels = Panels(
             "Game", map_names, frame_size, enlarge=enlarge, scale=scale, seen_rows=seen_rows
@@ -107,7 +114,13 @@ class GameScene:
         body = max(panels.height, least + BLOCK_GAP + MIN_HEIGHT)
         self._column_x = MARGIN + panels.width + MARGIN
         width = self._column_x + COLUMN + MARGIN
-        height = HEADER + body + MARGIN
+        self._evidence: EvidencePanels | None = None
+        self._evidence_y = HEADER + body + BLOCK_GAP
+        if evidence:
+            room_below = width - 2 * MARGIN
+            self._evidence = EvidencePanels(action_names, room_below, frame_size, seen_rows)
+        below = 0 if self._evidence is None else BLOCK_GAP + self._evidence.height
+        height = HEADER + body + below + MARGIN
         # H.264 with 4:2:0 colour holds only even sizes.
         self._width, self._height = width + width % 2, height + height % 2
 
@@ -132,8 +145,9 @@ class GameScene:
         self._check(moment)
         if self._last_step is not None and moment.step < self._last_step:
             self._curve.clear()
+        if self._last_step != moment.step:
+            self._curve.push(float(moment.value), float(moment.reward))
         self._last_step = moment.step
-        self._curve.push(float(moment.value), float(moment.reward))
 
         canvas = self._base.copy()
         self._header.paint(
@@ -155,6 +169,10 @@ class GameScene:
             moment.action,
         )
         self._curve.paint(canvas, self._column_x, self._curve_y)
+        if self._evidence is not None and moment.evidence is not None:
+            self._evidence.paint(
+                canvas, MARGIN, self._evidence_y, moment.frame, moment.evidence, moment.action
+            )
         return canvas
 
     def _static(self) -> draw.Canvas:
@@ -164,10 +182,14 @@ class GameScene:
         self._panels.paint_static(canvas, MARGIN, HEADER)
         self._bars.paint_static(canvas, self._column_x, HEADER)
         self._curve.paint_static(canvas, self._column_x, self._curve_y)
+        if self._evidence is not None:
+            self._evidence.paint_static(canvas, MARGIN, self._evidence_y)
         return canvas
 
     def _check(self, moment: Moment) -> None:
         self._panels.check(moment.frame, moment.maps)
+        if self._evidence is not None:
+            self._evidence.check(moment.evidence)
         n_actions = len(self._action_names)
         policies = [("action", moment.action_probabilities)]
         if moment.branch_probabilities is not None:

@@ -18,6 +18,7 @@ _PATTERNS = [
     r"attention/(probes|edits)\.safetensors|attention/maps/step-\d+\.safetensors",
     r"tensorboard/events\.out\.tfevents\.[^/]*",
     r"evaluations/[^/]+\.(json|png)|videos/[^/]+\.mp4|sheets/[^/]+\.png",
+    r"episodes/[^/]+/(meta\.json|frames/\d+\.png|trace/\d+\.safetensors|states/\d+\.z|[^/]+\.mp4)",
     r"(.*/)?\.[^/]*\.partial(\.[^/]*)?",
     r"(.*/)?(\.DS_Store|Thumbs\.db|\.nfs[0-9a-f]+)",  # what file systems leave
 ]

@@ -43,7 +43,7 @@ def _nothing_is_created(folder: Path, request: pytest.FixtureRequest) -> Iterato
         (
             ("zzz",),
             "unknown command 'zzz': choose one of: "
-            "bench, eval, export, import, recipes, sweep, train, vision, watch",
+            "bench, eval, export, import, recipes, record, sweep, train, vision, watch",
         ),
         ((), "the following arguments are required: COMMAND; see rl-abn --help"),
     ],
@@ -298,8 +298,8 @@ def test_a_run_folder_that_exists_is_left_alone(
         (
             (*TRAIN, "--set", "algorithm.gamma=0.5"),
             "expected the run's own settings to resume it, got others (algorithm.gamma=0.5); "
-            "only train.steps, train.keep, train.checkpoint_every_minutes, train.eval_every and "
-            "train.eval_games may change, or use --on-exists new",
+            "only train.steps, train.keep, train.checkpoint_every_minutes, train.eval_every, "
+            "train.eval_games and train.record_every may change, or use --on-exists new",
         ),
     ],
 )

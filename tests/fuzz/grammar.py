@@ -19,12 +19,13 @@ from tests.fuzz.material import AGENT_SETTINGS, CLASSIFIER_SETTINGS, set_words
 KINDS = ("command line", "recipe", "run folder", "file")
 CPU = ("--device", "cpu")
 IMPOSSIBLE = "set/train/red/000.png/run"  # a folder below a file
-AGENT = ("eval", "watch", "export", "resume")
+AGENT = ("eval", "record", "watch", "export", "resume")
 CLASSIFIER = ("vision eval", "vision record", "vision edit", "vision resume")
 
 # Commands that end in seconds where nothing is wrong, by their name.
 COMMANDS: dict[str, tuple[str, ...]] = {
     "eval": ("eval", "agent", "--episodes", "2", *CPU),
+    "record": ("record", "agent", "--max-steps", "4", "--out", "new", *CPU),
     "watch": ("watch", "agent", "--max-steps", "4", "--out", "new/a.mp4", *CPU),
     "export": ("export", "agent", "new.zip"),
     "resume": (

@@ -111,8 +111,8 @@ def test_what_changes_no_byte_may_change(run: Run, recipe: RunRecipe) -> None:
     assert complaint(lambda: run_to_resume(run.path, recipe, wrong, "cpu", "resume")) == (
         f"{run.path}: expected the run's own settings to resume it, got others "
         "(train.checkpoint_every=64); only train.steps, train.keep, "
-        "train.checkpoint_every_minutes, train.eval_every and train.eval_games may change, "
-        "or use --on-exists new"
+        "train.checkpoint_every_minutes, train.eval_every, train.eval_games and "
+        "train.record_every may change, or use --on-exists new"
     )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from ale_py import Action, ALEInterface, roms
+import numpy as np
+from ale_py import Action, ALEInterface, ALEState, roms
 
+from rl_abn.errors import RlAbnError
+from rl_abn.files.text import brief
 from rl_abn.recipes import Game, Protocol
 
 FRAMES_PER_SECOND = 60
@@ -86,3 +89,23 @@ class Emulator:
             if on_frame is not None:
                 on_frame(left)
         return reward
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Returns what it takes to go on from here exactly: the machine and its random state."""
+        machine = self.ale.cloneState(include_rng=True).serialize()
+        return {
+            "emulator": np.frombuffer(machine, np.uint8),
+            "frames_played": np.array(self._frames_played, np.int64),
+        }
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Goes on from a state; the screen is the old one until the next frame.
+
+        Raises:
+            RlAbnError: If it is no state of this game.
+        """
+        try:
+            self.ale.restoreState(ALEState(state["emulator"].tobytes()))
+        except (RuntimeError, ValueError, SystemError) as error:
+            raise RlAbnError(f"expected an emulator's state, got {brief(error)}") from None
+        self._frames_played = int(state["frames_played"])

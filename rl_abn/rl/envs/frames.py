@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import cv2
 import numpy as np
 
@@ -56,3 +58,12 @@ class Frames:
         self._stack[:-1] = self._stack[1:].copy()
         self._stack[-1] = cv2.resize(self._pair[0], (width, height), interpolation=cv2.INTER_AREA)
         return self._stack.copy()
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Returns what the next frames depend on."""
+        return {"stack": self._stack.copy(), "pair": self._pair.copy()}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Goes on from a state; the arrays are of this object's shapes."""
+        self._stack[:] = state["stack"]
+        self._pair[:] = state["pair"]

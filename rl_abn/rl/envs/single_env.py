@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
+from rl_abn.errors import RlAbnError
 from rl_abn.recipes import Game, Protocol
 from rl_abn.rl.envs.ale_vec_env import make_ale
 from rl_abn.rl.envs.emulator import FRAMES_PER_SECOND, Emulator
@@ -53,6 +55,9 @@ class SingleEnv:
         self.frame_size: tuple[int, int] = self._ale.getScreenDims()
         self._pipeline = make_pipeline(protocol, 1)
         self._frames = Frames(self._emulator, self._pipeline.frame_spec, max_pool=protocol.max_pool)
+        self._restored_frame: np.ndarray | None = None
+        space = self._pipeline.space
+        self._observation = np.zeros(space.shape, space.dtype)
 
     @property
     def action_names(self) -> list[str]:
@@ -67,6 +72,8 @@ class SingleEnv:
     @property
     def frame(self) -> np.ndarray:
         """The current colour frame, uint8 RGB [*frame_size, 3]."""
+        if self._restored_frame is not None:
+            return self._restored_frame
         frame: np.ndarray = self._ale.getScreenRGB()
         return frame
 
@@ -87,14 +94,65 @@ class SingleEnv:
         _, info = self._noop_env.reset(seed=np.array([seed], np.int32))
         self._emulator.reset(int(info["episode_frame_number"][0]), seed)
         self._pipeline.reset()
+        self._restored_frame = None
         return self._observe(self._frames.restart())
 
-    def step(self, action: int) -> SingleEnvStep:
-        """Repeats an action for `frame_skip` frames, or until the game ends."""
-        reward = self._emulator.step(action, self._frames.keep)
+    def step(
+        self, action: int, on_frame: Callable[[np.ndarray], None] | None = None
+    ) -> SingleEnvStep:
+        """Repeats an action for `frame_skip` frames, or until the game ends.
+
+        Args:
+            action: Index of the action.
+            on_frame: Called with every colour frame in between but one that ends the game.
+        """
+
+        def keep(left: int) -> None:
+            self._frames.keep(left)
+            if on_frame is not None:
+                on_frame(self.frame)
+
+        self._restored_frame = None
+        reward = self._emulator.step(action, self._frames.keep if on_frame is None else keep)
         observation = self._observe(self._frames.step())
         return SingleEnvStep(observation, reward, self._emulator.is_over, self._emulator.is_cut)
 
     def _observe(self, frames: np.ndarray) -> np.ndarray:
         observation: np.ndarray = self._pipeline.observe(frames[None], [0])[0]
+        self._observation = observation
         return observation
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Returns what it takes to go on from here exactly, by name."""
+        return {
+            **self._emulator.state(),
+            **self._frames.state(),
+            **self._pipeline.state(0),
+            "observation": self._observation.copy(),
+            "frame": self.frame.copy(),
+        }
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Goes on from a state of the same game and protocol.
+
+        Returns:
+            The observation, [C, H, W].
+
+        Raises:
+            RlAbnError: If it is no such state.
+        """
+        for name, known in self.state().items():
+            found = state.get(name)
+            shapes = None if name == "emulator" else known.shape
+            if found is None or found.dtype != known.dtype or shapes not in (None, found.shape):
+                got = "none" if found is None else f"{found.dtype} {list(found.shape)}"
+                raise RlAbnError(
+                    f"expected '{name}' of {known.dtype} {list(known.shape)} in a state, got {got}"
+                )
+        self._emulator.restore(state)
+        self._frames.restore(state)
+        self._pipeline.restore(state, 0)
+        self._observation = np.array(state["observation"])
+        # The emulator's own screen is the one of before until it plays a frame.
+        self._restored_frame = np.array(state["frame"])
+        return self._observation

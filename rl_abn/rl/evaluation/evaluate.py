@@ -16,7 +16,7 @@ from rl_abn.compute.device import device_of
 from rl_abn.errors import RlAbnError
 from rl_abn.estimates import Estimate, mean
 from rl_abn.progress import ProgressReport
-from rl_abn.recipes import AnyEnvRecipe, Protocol
+from rl_abn.recipes import AnyEnvRecipe, Protocol, RunRecipe
 from rl_abn.rl.envs.make import AnyProtocol, AnyVecEnv, make_vec_env, protocols_of
 from rl_abn.rl.envs.two_view_vec_env import with_view
 from rl_abn.rl.evaluation.blind import BlindPlayer
@@ -24,6 +24,8 @@ from rl_abn.rl.evaluation.episodes import GameResult, play_games
 from rl_abn.rl.evaluation.faithfulness import Faithfulness, WatchedPlayer
 from rl_abn.rl.evaluation.interventions import InterventionSpec
 from rl_abn.rl.evaluation.players import AgentPlayer, Player, RandomPlayer
+from rl_abn.rl.evaluation.record import record_games
+from rl_abn.rl.evaluation.recording import EpisodeRecordingPlayer, RecordedGame
 from rl_abn.rl.evaluation.reliance import map_reliance
 from rl_abn.rl.evaluation.scores import Difference, difference, human_normalised, interquartile_mean
 from rl_abn.rl.evaluation.state_bank import RecordingPlayer
@@ -151,10 +153,7 @@ def evaluate(
     Raises:
         RlAbnError: If the recipe has no such protocol, or its observations do not fit the player.
     """
-    protocol = protocol_of(recipe, protocol_name, full_action_space)
-    if max_steps is not None:
-        cap = min(protocol.max_frames, max_steps * protocol.frame_skip)
-        protocol = protocol.model_copy(update={"max_frames": cap})
+    protocol = protocol_of(recipe, protocol_name, full_action_space, max_steps)
     if view is not None:
         assert isinstance(protocol, Protocol)
         protocol = with_view(protocol, view)
@@ -183,9 +182,18 @@ def evaluate(
 
 
 def protocol_of(
-    recipe: AnyEnvRecipe, name: str, full_action_space: bool | None = None
+    recipe: AnyEnvRecipe,
+    name: str,
+    full_action_space: bool | None = None,
+    max_steps: int | None = None,
 ) -> AnyProtocol:
     """Returns the protocol of a name, with an agent's own actions where they are given.
+
+    Args:
+        recipe: Which game.
+        name: A protocol of the recipe.
+        full_action_space: Whether there are 18 actions; None follows the protocol.
+        max_steps: Agent steps of a game, if the protocol's cap is not shorter.
 
     Raises:
         RlAbnError: If the recipe has no such protocol.
@@ -195,9 +203,13 @@ def protocol_of(
         raise RlAbnError(
             f"expected a protocol of the game's recipe ({', '.join(protocols)}), got '{name}'"
         )
-    if full_action_space is None:
-        return protocols[name]
-    return protocols[name].with_actions(full_action_space)
+    protocol = protocols[name]
+    if full_action_space is not None:
+        protocol = protocol.with_actions(full_action_space)
+    if max_steps is not None:
+        cap = min(protocol.max_frames, max_steps * protocol.frame_skip)
+        protocol = protocol.model_copy(update={"max_frames": cap})
+    return protocol
 
 
 def check_observations(
@@ -237,6 +249,7 @@ class RunEvaluation(NamedTuple):
         taught_by: Who taught the agent, as its run records it; None for nobody.
         teacher: Whom it was compared with, the same; None for nobody.
         faithfulness: To that one, on "student_games" and "teacher_games"; empty without.
+        recorded: Games of the intact agent that were recorded; no part of the JSON.
     """
 
     game: str
@@ -248,6 +261,7 @@ class RunEvaluation(NamedTuple):
     taught_by: dict[str, Any] | None = None
     teacher: dict[str, Any] | None = None
     faithfulness: dict[str, Faithfulness] = {}  # noqa: RUF012 - never changed
+    recorded: tuple[RecordedGame, ...] = ()
 
     @property
     def intact(self) -> Evaluation:
@@ -301,8 +315,9 @@ class RunEvaluation(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """Returns plain data for JSON."""
+        fields = {name: value for name, value in self._asdict().items() if name != "recorded"}
         return {
-            **self._asdict(),
+            **fields,
             "evaluations": [e.as_json() for e in self.evaluations],
             "map_reliance": {name: kl._asdict() for name, kl in self.map_reliance.items()},
             "faithfulness": {
@@ -318,10 +333,14 @@ class RunEvaluation(NamedTuple):
     def save(self, run: Run) -> Path:
         """Writes the evaluation into the run's evaluations/ and returns the file."""
         agent = self.intact
-        mode = "greedy" if agent.greedy else "stochastic"
-        name = f"step-{self.step}-{agent.protocol}-{mode}-{len(agent.games)}-games-{agent.seed}"
-        if self.max_steps is not None:
-            name += f"-cut-at-{self.max_steps}"
+        name = _name(
+            self.step,
+            agent.protocol,
+            len(agent.games),
+            agent.seed,
+            greedy=agent.greedy,
+            max_steps=self.max_steps,
+        )
         if self.intervened:
             # All labels together could exceed the longest possible file name.
             labels = " ".join(sorted(e.player for e in self.intervened))
@@ -349,6 +368,7 @@ def evaluate_run(
     seed: int = 0,
     device: str = "auto",
     teacher: Teacher | None = None,
+    record: int = 0,
     report: ProgressReport | None = None,
 ) -> RunEvaluation:
     """Evaluates a run's agent and the players to compare it with, all from the same game seeds.
@@ -367,23 +387,40 @@ def evaluate_run(
         device: Where the network runs.
         teacher: Plays the same games too, and each of the two is asked on the other's games; see
             `Faithfulness`.
+        record: How many of the intact agent's games are recorded, one an environment: into
+            episodes/ in the run folder, over those of an evaluation with the same settings.
         report: Progress display.
 
     Raises:
-        RlAbnError: If the checkpoint or the protocol cannot be used.
+        RlAbnError: If the checkpoint or the protocol cannot be used, or there are not as many
+            games to record.
     """
+    if record > min(n_games, MAX_ENVS):
+        raise RlAbnError(
+            f"expected at most {min(n_games, MAX_ENVS)} games to record, the first of each "
+            f"environment, got {record}"
+        )
     if "swapped" in blind and n_games < 2:
         raise RlAbnError(f"expected 2 games or more to swap their screens, got {n_games}")
     recipe = run.recipe
     checkpoint = run.checkpoint(step)
     policy = load_policy(run, checkpoint, device_of(device))
     agent = partial(AgentPlayer, policy=policy, greedy=greedy, seed=seed)
-    intact: Player = agent(recipe.agent_name)
-    recorder = RecordingPlayer(intact) if policy.map_names else None
-    players: list[tuple[Player, InterventionSpec | None]] = [(recorder or intact, None)]
+    intact = agent(recipe.agent_name)
+    playing: Player = intact
+    episodes: EpisodeRecordingPlayer | None = None
+    if record:
+        name = protocol or recipe.protocol_name
+        played = protocol_of(recipe.env, name, _has_all_actions(recipe), max_steps)
+        stem = _name(checkpoint.step, name, n_games, seed, greedy=greedy, max_steps=max_steps)
+        n_envs = min(n_games, MAX_ENVS)
+        seeds = derive_seeds(seed, Stream.EVALUATION, count=n_envs)[:record]
+        playing = episodes = record_games(run, intact, checkpoint.step, played, name, stem, seeds)
+    recorder = RecordingPlayer(playing) if policy.map_names else None
+    players: list[tuple[Player, InterventionSpec | None]] = [(recorder or playing, None)]
     watched: dict[str, WatchedPlayer] = {}
     if teacher is not None:
-        watched = _watched(recorder or intact, policy, teacher, greedy=greedy, seed=seed)
+        watched = _watched(recorder or playing, policy, teacher, greedy=greedy, seed=seed)
         players = [(player, None) for player in watched.values()]
     players += [
         (agent(spec.label, intervention=spec.make(policy, seed)), spec) for spec in interventions
@@ -408,7 +445,7 @@ def evaluate_run(
             protocol or recipe.protocol_name,
             n_games,
             seed=seed,
-            full_action_space=training_protocol(recipe).full_action_space,
+            full_action_space=_has_all_actions(recipe),
             max_steps=max_steps,
             view=view,
             second_view=second_view,
@@ -436,7 +473,22 @@ def evaluate_run(
         teacher_record(run),
         None if teacher is None else teacher.record,
         {games: player.faithfulness(seed) for games, player in watched.items()},
+        () if episodes is None else tuple(episodes.games.values()),
     )
+
+
+def _has_all_actions(recipe: RunRecipe) -> bool:
+    """Whether an agent has all 18 actions: it keeps those it was trained with."""
+    return training_protocol(recipe).full_action_space
+
+
+def _name(
+    step: int, protocol: str, n_games: int, seed: int, *, greedy: bool, max_steps: int | None
+) -> str:
+    """Returns the first words of the name of what an evaluation leaves."""
+    mode = "greedy" if greedy else "stochastic"
+    cut = "" if max_steps is None else f"-cut-at-{max_steps}"
+    return f"step-{step}-{protocol}-{mode}-{n_games}-games-{seed}{cut}"
 
 
 def _watched(

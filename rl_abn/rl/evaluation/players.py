@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from rl_abn.attention import Intervention, MapOverride
+from rl_abn.errors import RlAbnError
 from rl_abn.networks import forget
 from rl_abn.rl.policies import distributions
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
@@ -118,6 +120,43 @@ class AgentPlayer:
                 glimpses=None if self.greedy else self._draw,
             )
         return attention
+
+    def memory(self, game: int) -> dict[str, np.ndarray]:
+        """Returns the memory of one of the games, by name; nothing without one."""
+        parts = [] if self.state is None else self.state
+        return {f"memory_{i}": part[game].cpu().numpy() for i, part in enumerate(parts)}
+
+    def generator_state(self) -> dict[str, np.ndarray]:
+        """Returns the state of the draws, of all games together, by name."""
+        return {"generator": self._generator.get_state().numpy()}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Goes on with one game from its memory, and from the state of the draws where it is kept.
+
+        Args:
+            state: What `memory` and `generator_state` returned; other entries are ignored.
+
+        Raises:
+            RlAbnError: If it is no such state of this agent.
+        """
+        expected = self.policy.initial_state(1) or ()
+        parts = [state[name] for i in range(len(expected)) if (name := f"memory_{i}") in state]
+        shapes, known = [part.shape for part in parts], [tuple(p.shape[1:]) for p in expected]
+        if parts and shapes != known:
+            raise RlAbnError(f"expected a memory of {known} in a state, got {shapes}")
+        self.state = (
+            tuple(
+                torch.as_tensor(part[None]).to(like)
+                for part, like in zip(parts, expected, strict=True)
+            )
+            if parts
+            else None
+        )
+        if "generator" in state:
+            try:
+                self._generator.set_state(torch.as_tensor(state["generator"]))
+            except (RuntimeError, TypeError) as error:
+                raise RlAbnError(f"expected a generator in a state, got {error}") from None
 
     def _draw(self, logits: Tensor) -> Tensor:
         return distributions.sample(logits, self._generator)

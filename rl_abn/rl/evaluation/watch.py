@@ -20,13 +20,11 @@ from rl_abn.render import (
 from rl_abn.rl.envs.make import make_single_env
 from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.evaluation.single_game import Step, play_game
+from rl_abn.rl.evaluation.title import title_of
 from rl_abn.rl.training.build import load_policy, training_protocol
 from rl_abn.rl.training.probes import ProbeLog
-from rl_abn.runs import METRICS, CheckpointChoice, Run
-from rl_abn.runs.metrics import read_metrics
+from rl_abn.runs import CheckpointChoice, Run
 from rl_abn.seeds import Stream, derive_seeds
-
-RELIANCE = "attention/reliance_swap"  # what the title of a video says of a map's use
 
 
 class Video(NamedTuple):
@@ -121,9 +119,7 @@ def watch_game(
     scene = GameScene(
         action_names=env.action_names,
         map_names=policy.map_names,
-        title=f"{run.recipe.agent_name} on {run.recipe.env.game.title}, "
-        + how_trained(checkpoint.step, run.is_imported)
-        + how_it_relied(run, checkpoint.step),
+        title=title_of(run, checkpoint.step),
         fps=env.fps,
         scale=scale_of(scale, sums_to_one=abilities.sums_to_one),
         frame_size=env.frame_size,
@@ -135,25 +131,6 @@ def watch_game(
         game_seed = int(derive_seeds(seed, Stream.VIDEO, count=1)[0])
         last = play_game(player, env, game_seed, [recorder], max_steps)
     return Video(path, writer.n_frames, writer.n_frames / env.fps, last.score)
-
-
-def how_it_relied(run: Run, step: int) -> str:
-    """Returns the map reliance that the training last logged up to a step, as written in a title.
-
-    It is that of maps swapped with those of other moments; nothing where none was logged.
-    """
-    path = run.path / METRICS
-    rows = read_metrics(path) if path.is_file() else []
-    logged = [row.get(RELIANCE) for row in rows if row["step"] <= step]
-    found = [nats for nats in logged if isinstance(nats, float)]
-    return f", map reliance {found[-1]:.3f} nats" if found else ""
-
-
-def how_trained(step: int, is_imported: bool) -> str:
-    """Returns the training steps as written in a title; of imported weights they may be unknown."""
-    if not is_imported:
-        return f"{step:,} steps trained"
-    return f"{step:,} steps trained elsewhere" if step else "trained elsewhere"
 
 
 def watch_training(

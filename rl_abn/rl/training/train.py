@@ -198,6 +198,10 @@ def _train(
 
                 evaluation = EvaluationCallback(run, metrics, stop)
                 callbacks.insert(callbacks.index(checkpoints), evaluation)
+            if settings.record_every:
+                from rl_abn.rl.training.recording_callback import RecordingCallback
+
+                callbacks.insert(callbacks.index(checkpoints), RecordingCallback(run, stop))
             callbacks.append(AttentionCallback(metrics, probes, log_interval, seen_rows))
             if recipe.agent.attention.has_maps:
                 callbacks.append(RelianceCallback(recipe, settings.reliance_every))

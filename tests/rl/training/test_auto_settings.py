@@ -113,7 +113,7 @@ def test_a_run_goes_on_as_it_began_on_any_machine(machine, settings, tmp_path):
 def test_a_run_does_not_go_on_in_another_precision(machine, tmp_path):
     asked = {"env": "pong", "agent": "ppo_abn", "seed": 0, "folder": tmp_path / "run"}
     prepare_run(**asked, device="cpu")
-    only = "only train.steps, train.keep, train.checkpoint_every_minutes, train.eval_every and"
+    only = "only train.steps, train.keep, train.checkpoint_every_minutes, train.eval_every,"
     with pytest.raises(RlAbnError, match=only):
         prepare_run(**asked, settings=["train.precision=fp32"], on_exists="resume", device="cpu")
     run, _ = prepare_run(

@@ -277,8 +277,8 @@ def test_resume_wants_the_same_run(tmp_path):
         start(tmp_path / "run", "ppo_cnn", on_exists="resume")
     with pytest.raises(
         RlAbnError,
-        match=r"only train\.steps, train\.keep, train\.checkpoint_every_minutes, train\.eval_every "
-        r"and train\.eval_games may change",
+        match=r"only train\.steps, train\.keep, train\.checkpoint_every_minutes, "
+        r"train\.eval_every, train\.eval_games and train\.record_every may change",
     ):
         start(tmp_path / "run", on_exists="resume", settings=["algorithm.gamma=0.5"])
 

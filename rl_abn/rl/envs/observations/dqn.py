@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from gymnasium import spaces
@@ -25,3 +25,10 @@ class DqnPipeline:
     def observe(self, frames: np.ndarray, env_indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Returns the frames."""
         return frames
+
+    def state(self, env: int) -> dict[str, np.ndarray]:
+        """Returns nothing: no state is kept."""
+        return {}
+
+    def restore(self, state: Mapping[str, np.ndarray], env: int) -> None:
+        """Does nothing."""

@@ -7,7 +7,7 @@ observations they were trained on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -56,6 +56,18 @@ class MaskA3CPipeline:
             mean, deviation = self._statistics(grey, env)
             observation[0] = (grey - mean) / deviation
         return observations
+
+    def state(self, env: int) -> dict[str, np.ndarray]:
+        """Returns a game's running statistics."""
+        return {
+            "running": self._running[env].copy(),
+            "n_seen": np.array(self._n_seen[env], np.int64),
+        }
+
+    def restore(self, state: Mapping[str, np.ndarray], env: int) -> None:
+        """Goes on with a game's running statistics."""
+        self._running[env] = state["running"]
+        self._n_seen[env] = state["n_seen"]
 
     def grey_crop(self, frame: np.ndarray) -> np.ndarray:
         """Crops and resizes a frame, uint8 [210, 160, 3], to grey float32 [size, size] in 0..1."""

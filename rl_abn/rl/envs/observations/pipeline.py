@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -54,3 +54,9 @@ class Pipeline(Protocol):
         Returns:
             [n, *self.space.shape].
         """
+
+    def state(self, env: int) -> dict[str, np.ndarray]:
+        """Returns what it remembers of a game, by name."""
+
+    def restore(self, state: Mapping[str, np.ndarray], env: int) -> None:
+        """Goes on with a game from what it remembered."""

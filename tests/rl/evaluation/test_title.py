@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from rl_abn.rl.evaluation.watch import how_it_relied
+from rl_abn.rl.evaluation.title import how_it_relied
 from rl_abn.runs import METRICS
 
 

@@ -1,0 +1,43 @@
+"""What stands at the top of a video: who plays, how it was trained, how it relies on its maps."""
+
+from __future__ import annotations
+
+from rl_abn.runs import METRICS, Run
+from rl_abn.runs.metrics import read_metrics
+
+RELIANCE = "attention/reliance_swap"  # what the title of a video says of a map's use
+
+
+def title_of(run: Run, step: int, intervention: str | None = None) -> str:
+    """Returns a video's title.
+
+    Args:
+        run: Whose agent.
+        step: The checkpoint's.
+        intervention: On its maps, as on the command line; None for none.
+    """
+    changed = "" if intervention is None else f" (maps: {intervention})"
+    return (
+        f"{run.recipe.agent_name}{changed} on {run.recipe.env.game.title}, "
+        + how_trained(step, run.is_imported)
+        + how_it_relied(run, step)
+    )
+
+
+def how_it_relied(run: Run, step: int) -> str:
+    """Returns the map reliance that the training last logged up to a step, as written in a title.
+
+    It is that of maps swapped with those of other moments; nothing where none was logged.
+    """
+    path = run.path / METRICS
+    rows = read_metrics(path) if path.is_file() else []
+    logged = [row.get(RELIANCE) for row in rows if row["step"] <= step]
+    found = [nats for nats in logged if isinstance(nats, float)]
+    return f", map reliance {found[-1]:.3f} nats" if found else ""
+
+
+def how_trained(step: int, is_imported: bool) -> str:
+    """Returns the training steps as written in a title; of imported weights they may be unknown."""
+    if not is_imported:
+        return f"{step:,} steps trained"
+    return f"{step:,} steps trained elsewhere" if step else "trained elsewhere"

@@ -1,0 +1,185 @@
+"""A recorded step is reached again bit for bit."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from rl_abn.errors import RlAbnError
+from rl_abn.record import Episode
+from rl_abn.record.chunks import pack_state, read_state
+from rl_abn.rl.evaluation.interventions import InterventionSpec
+from rl_abn.rl.evaluation.recording import arrays_of
+from rl_abn.rl.evaluation.replay import Replay, game_of, player_of
+from tests.rl.evaluation.recorded import make_run, record
+
+STICKY = "train.protocol=machado2018"
+N = 150  # steps: two chunks, and a third that is not full
+PLAYERS = {
+    "plain": ("ppo_abn", "space_invaders", [STICKY]),
+    "memory": ("a2c_mask_convlstm", "space_invaders", [STICKY]),
+    "memory that asks": ("ppo_soft", "space_invaders", []),
+    "hard attention": ("a2c_hard", "ms_pacman", [STICKY]),
+    "statistics": ("a2c_mask_a3c", "ms_pacman", []),
+}
+
+
+def recorded(tmp_path, player, **options):
+    agent, game, settings = PLAYERS[player]
+    run = make_run(tmp_path / "run", agent, game, *settings)
+    return record(run, max_steps=N, keep=["observations"], **options)
+
+
+def same(output, step):
+    found = arrays_of(output, 0)
+    return all(np.array_equal(found[name], step[name]) for name in found)
+
+
+@pytest.mark.parametrize("player", PLAYERS)
+def test_frames_observations_and_outputs_are_those_of_the_recording(tmp_path, player):
+    episode = recorded(tmp_path, player)
+    assert episode.n_steps == N
+    agent = player_of(episode)
+    replay = Replay(episode, agent)
+    # Backwards, so that every jump starts from a state.
+    for first in (130, 70, 63, 0):
+        replay.go_to(first)
+        for step in range(first, first + 12):
+            known = episode.step(step)
+            assert np.array_equal(replay.observation, known["observation"])
+            assert np.array_equal(replay.env.frame, episode.frame(step))
+            assert replay.env.lives == known["lives"]
+            assert same(replay.advance(), known)
+
+
+@pytest.mark.parametrize("player", ["plain", "memory", "hard attention"])
+def test_the_agent_goes_on_from_a_step_as_it_did(tmp_path, player):
+    """Nobody tells it what to do: the draws and the sticky actions are those of the recording."""
+    episode = recorded(tmp_path, player)
+    replay = Replay(episode, player_of(episode))
+    replay.go_to(75)
+    for step in range(75, 140):
+        action, output = replay.decide()
+        assert action == episode.step(step)["action"]
+        assert same(output, episode.step(step))
+        replay.play(action)
+    assert len(set(episode.numbers("action").tolist())) > 1
+
+
+def test_another_action_leads_elsewhere(tmp_path):
+    episode = recorded(tmp_path, "plain")
+    replay = Replay(episode)
+    replay.go_to(100)
+    for _ in range(20):
+        replay.play(int(episode.numbers("action")[replay.step] == 3) + 3)  # always elsewhere
+    assert not np.array_equal(replay.env.frame, episode.frame(120))
+    replay.go_to(120)
+    assert np.array_equal(replay.env.frame, episode.frame(120))
+
+
+@pytest.mark.parametrize("intervention", ["uniform", "swap", "time_average"])
+def test_a_game_under_an_intervention(tmp_path, intervention):
+    """What remembers earlier maps is played from the start."""
+    spec = InterventionSpec(intervention)
+    episode = recorded(tmp_path, "plain", intervention=spec, out=tmp_path)
+    assert episode.meta.title.startswith(f"ppo_abn (maps: {intervention}) on ")
+    # The folder lies elsewhere: the run is where it was when it was recorded.
+    replay = Replay(episode, player_of(episode))
+    for step in (80, 20):
+        replay.go_to(step)
+        assert same(replay.advance(), episode.step(step))
+
+
+def test_skipped_frames_are_those_between_two_steps(tmp_path):
+    episode = recorded(tmp_path, "plain")
+    frames = [frame for step in Replay(episode).skipped_frames(90) for frame in step]
+    assert len(frames) == 4 * 90
+    assert all(np.array_equal(frames[4 * t], episode.frame(t)) for t in range(90))
+    moved = [t for t in range(89) if not np.array_equal(frames[4 * t], frames[4 * t + 4])]
+    assert any(not np.array_equal(frames[4 * t + 2], frames[4 * t]) for t in moved)
+
+
+def test_a_game_of_gymnasium_is_played_from_its_start(tmp_path):
+    run = make_run(tmp_path / "run", "ppo_abn", "tests.rl.envs.catch_games:Catch-v0")
+    episode = record(run, max_steps=5, keep=["observations"])
+    replay = Replay(episode, player_of(episode))
+    for step in (3, 1):
+        assert np.array_equal(replay.go_to(step), episode.step(step)["observation"])
+        assert same(replay.advance(), episode.step(step))
+    with pytest.raises(RlAbnError, match="expected a game of ALE to show its skipped frames"):
+        list(replay.skipped_frames())
+
+
+def test_weights_that_did_not_play_are_refused(tmp_path):
+    episode = recorded(tmp_path, "plain")
+    other = make_run(tmp_path / "other", "ppo_abn", "space_invaders", STICKY, seed=1)
+    with pytest.raises(RlAbnError, match="expected a checkpoint at step 64 with the weights"):
+        player_of(episode, other)
+
+
+def test_another_game_is_no_replay(tmp_path):
+    """As if the emulator were another: the recorded screen does not come."""
+    episode = recorded(tmp_path, "plain")
+    state = episode.path / "states" / "000001.z"
+    state.write_bytes((episode.path / "states" / "000000.z").read_bytes())
+    with pytest.raises(RlAbnError, match=r"expected the recorded \w+ at step .*with ale-py \d"):
+        Replay(Episode(episode.path)).go_to(100)
+
+
+def test_the_recipe_and_the_protocol_are_in_the_episode(tmp_path):
+    episode = recorded(tmp_path, "plain")
+    recipe, protocol = game_of(episode)
+    assert recipe.env_name == "space_invaders"
+    assert protocol.repeat_action_probability == 0.25
+
+
+@pytest.mark.parametrize(
+    "kind", ["noise", "cut off", "nothing", "another game's", "no observation"]
+)
+def test_a_state_made_to_break_things_is_refused(tmp_path, kind):
+    episode = recorded(tmp_path, "plain")
+    path = episode.path / "states" / "000000.z"
+    state = read_state(path)
+    changed = {
+        "noise": {"emulator": np.random.default_rng(0).integers(256, size=9000, dtype=np.uint8)},
+        "cut off": {"emulator": state["emulator"][:5000]},
+        "nothing": {"emulator": np.zeros(0, np.uint8)},
+        "another game's": {"stack": np.zeros((4, 64, 64), np.uint8)},
+        "no observation": {"observation": np.zeros((4, 84, 84), np.float32)},
+    }[kind]
+    path.write_bytes(pack_state({**state, **changed}))
+    with pytest.raises(RlAbnError, match=r"in a state|an emulator's state") as caught:
+        Replay(Episode(episode.path)).go_to(3)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "value", "said"),
+    [
+        ("game", "protocol", None, "Field required|required|missing|expected"),
+        ("game", "protocol", {"frame_skip": 0}, "frame_skip"),
+        ("recipe", "env", {"kind": "atari"}, "expected|missing|required"),
+        ("agent", "run", "\x00", "expected a run folder"),
+        ("agent", "step", [], "expected a checkpoint at step"),
+        ("agent", "sha256", 5, "expected a checkpoint at step"),
+        ("agent", "seed", -1, "expected the agent's seed"),
+        ("agent", "intervention", "all", "expected one intervention"),
+        ("agent", "intervention", ["zero"], "unknown intervention"),
+    ],
+)
+def test_a_source_made_to_break_things_is_refused(tmp_path, table, name, value, said):
+    episode = recorded(tmp_path, "plain", out=tmp_path)
+    path = episode.path / "meta.json"
+    data = json.loads(path.read_text())
+    data["source"][table][name] = value
+    path.write_text(json.dumps(data))
+
+    def use():
+        changed = Episode(episode.path)
+        Replay(changed, player_of(changed)).go_to(3)
+
+    with pytest.raises(RlAbnError, match=said) as caught:
+        use()
+    assert len(str(caught.value).splitlines()) == 1
