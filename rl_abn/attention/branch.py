@@ -16,6 +16,7 @@ from rl_abn.attention.mechanism import Abilities, Attention, AttentionSite, Mech
 from rl_abn.attention.pooling import WeightedGlobalPooling
 
 MAP_STARTS = ("even", "published")
+MAP_INPUTS = ("response", "body")
 POOLINGS = ("average", "weighted")
 _LEAST_MEAN = 1e-6  # a factor of zeros stays zeros
 _HIDDEN = 32  # channels between the two layers of a map head
@@ -43,6 +44,8 @@ class AttentionBranch(Mechanism):
         map_gain: How steeply the map follows its scores.
         map_bias: Added to the scores before a sigmoid.
         map_layers: Layers of the map head, 1 as published or 2.
+        map_input: What the map head reads: the "response" of the answers as published, or what
+            the "body" puts out, so that a map does not have to pass through a few answers.
         map_start: Where an agent's map head starts: "even" with small weights and even maps, or
             "published" as Mask-A3C's does, Xavier's uniform weights times sqrt(2).
         pooling: What makes an answer of its evidence: "average", or "weighted" with a weight a
@@ -65,6 +68,7 @@ class AttentionBranch(Mechanism):
         map_gain: float = 1.0,
         map_bias: float = 0.0,
         map_layers: int = 1,
+        map_input: str = "response",
         map_start: str = "even",
         pooling: str = "average",
         trunk_gradient: float = 1.0,
@@ -78,6 +82,7 @@ class AttentionBranch(Mechanism):
                 f"got {site.channels}, {n_outputs} and {n_maps}"
             )
         check_map_form(map_form)
+        _check_choice("map_input", map_input, MAP_INPUTS)
         _check_choice("map_start", map_start, MAP_STARTS)
         _check_choice("pooling", pooling, POOLINGS)
         if map_layers not in (1, 2):
@@ -89,6 +94,7 @@ class AttentionBranch(Mechanism):
         self.n_outputs = n_outputs
         self.n_maps = n_maps
         self.map_form, self.map_gain, self.map_bias = map_form, map_gain, map_bias
+        self.map_input = map_input
         self.map_start = map_start
         self.trunk_gradient = trunk_gradient
         self.unit_mean = unit_mean
@@ -111,7 +117,13 @@ class AttentionBranch(Mechanism):
         )
         self.evidence_head = nn.Conv2d(n_outputs, n_outputs, 1, bias=norm is None)
         self.map_head = nn.Sequential(
-            *_map_layers(n_outputs, n_maps, map_layers, 3, bias=norm is None),
+            *_map_layers(
+                channels if map_input == "body" else n_outputs,
+                n_maps,
+                map_layers,
+                3,
+                bias=norm is None,
+            ),
             *_normalised(norm, n_maps),
         )
 
@@ -130,7 +142,7 @@ class AttentionBranch(Mechanism):
         response = hidden if self.response is None else self.response(hidden)
         with in_fp32(features.device):
             response = response.float()
-            scores = self.map_head(response)
+            scores = self.map_head(hidden.float() if self.map_input == "body" else response)
             attention_map = maps_of_scores(scores, self.map_form, self.map_gain, self.map_bias)
             if self.evidence_head is None:
                 evidence = attention_map[:, :0]
