@@ -16,7 +16,7 @@ from rl_abn.attention.mechanism import Abilities, Attention, AttentionSite, Mech
 from rl_abn.attention.pooling import WeightedGlobalPooling
 
 MAP_STARTS = ("even", "published")
-MAP_INPUTS = ("response", "body")
+MAP_INPUTS = ("response", "body", "features")
 POOLINGS = ("average", "weighted")
 _LEAST_MEAN = 1e-6  # a factor of zeros stays zeros
 _HIDDEN = 32  # channels between the two layers of a map head
@@ -45,12 +45,14 @@ class AttentionBranch(Mechanism):
         map_bias: Added to the scores before a sigmoid.
         map_layers: Layers of the map head, 1 as published or 2.
         map_input: What the map head reads: the "response" of the answers as published, or what
-            the "body" puts out, so that a map does not have to pass through a few answers.
+            the "body" puts out, or the "features" that it gates. From these, a map is learnt by
+            the agent's loss whatever `trunk_gradient` is.
         map_start: Where an agent's map head starts: "even" with small weights and even maps, or
             "published" as Mask-A3C's does, Xavier's uniform weights times sqrt(2).
         pooling: What makes an answer of its evidence: "average", or "weighted" with a weight a
             place. A site that brings a pooling of its own keeps it.
-        trunk_gradient: How much of the branch's gradient reaches the layers before it, 0..1.
+        trunk_gradient: How much of the gradient through the body reaches the layers before it,
+            0..1.
         unit_mean: Whether what the features are multiplied with is divided by its mean over the
             places, so that gated features are of the same size whatever the map's mean.
 
@@ -118,10 +120,10 @@ class AttentionBranch(Mechanism):
         self.evidence_head = nn.Conv2d(n_outputs, n_outputs, 1, bias=norm is None)
         self.map_head = nn.Sequential(
             *_map_layers(
-                channels if map_input == "body" else n_outputs,
+                {"response": n_outputs, "body": channels, "features": site.channels}[map_input],
                 n_maps,
                 map_layers,
-                3,
+                1 if map_input == "features" else 3,
                 bias=norm is None,
             ),
             *_normalised(norm, n_maps),
@@ -142,7 +144,8 @@ class AttentionBranch(Mechanism):
         response = hidden if self.response is None else self.response(hidden)
         with in_fp32(features.device):
             response = response.float()
-            scores = self.map_head(hidden.float() if self.map_input == "body" else response)
+            sources = {"response": response, "body": hidden, "features": features}
+            scores = self.map_head(sources[self.map_input].float())
             attention_map = maps_of_scores(scores, self.map_form, self.map_gain, self.map_bias)
             if self.evidence_head is None:
                 evidence = attention_map[:, :0]

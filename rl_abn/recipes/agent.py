@@ -113,7 +113,9 @@ def check_mechanism_options(mechanism: str, options: Mapping[str, Option]) -> No
         check_option(mechanism, option, value, defaults)
     if options:  # a trial, on no device: the mechanism itself knows the ranges
         with torch.device("meta"):
-            MECHANISMS[mechanism](AttentionSite(channels=16, query_size=16), **options)
+            MECHANISMS[mechanism](
+                AttentionSite(channels=16, query_size=16, map_size=(8, 8)), **options
+            )
 
 
 def _is_env_parts(value: object) -> object:

@@ -138,6 +138,20 @@ def test_a_map_of_the_body_does_not_pass_through_the_answers(layers):
     assert torch.equal(branch(FEATURES).map, attention.map)
 
 
+def test_a_map_of_the_features_is_learnt_by_the_agents_loss_alone():
+    branch = make_branch(8, 4, {"map_input": "features", "trunk_gradient": 0.0})
+
+    def gradient(of):
+        features = FEATURES.clone().requires_grad_()
+        of(branch(features)).backward()
+        return features.grad
+
+    assert gradient(lambda attention: attention.map.square().sum()).abs().max() > 0
+    through_answers = gradient(lambda attention: attention.logits.square().sum())
+    assert through_answers is None or through_answers.abs().max() == 0
+    assert branch.map_head[0].kernel_size == (1, 1)
+
+
 def test_weighted_pooling_takes_a_weight_a_place():
     branch = make_branch(8, 4, {"pooling": "weighted"}, map_size=(5, 6))
     attention = branch(FEATURES)
