@@ -112,16 +112,20 @@ class Episode:
             RlAbnError: If there is no such array, or a chunk is damaged.
         """
         if name not in self._numbers:
-            spec = self.meta.arrays.get(name)
-            if spec is None:
-                raise RlAbnError(f"{self.path}: expected '{name}' at each step, got none")
-            self._numbers[name] = np.concatenate(
-                [
-                    read_array(chunk_file(self.path, TRACE, chunk), name, spec, self._length(chunk))
-                    for chunk in range(self.n_chunks)
-                ]
-            )
+            chunks = [self.array(name, chunk) for chunk in range(self.n_chunks)]
+            self._numbers[name] = np.concatenate(chunks)
         return self._numbers[name]
+
+    def array(self, name: str, chunk: int) -> np.ndarray:
+        """Returns one array of a chunk's n steps, [n, ...], and reads nothing else of it.
+
+        Raises:
+            RlAbnError: If there is no such array or chunk, or it is damaged.
+        """
+        spec = self.meta.arrays.get(name)
+        if spec is None:
+            raise RlAbnError(f"{self.path}: expected '{name}' at each step, got none")
+        return read_array(chunk_file(self.path, TRACE, chunk), name, spec, self._length(chunk))
 
     def state_before(self, step: int) -> tuple[int, dict[str, np.ndarray]]:
         """Returns the newest state from which a step can be reached, and the step it belongs to.

@@ -1,0 +1,209 @@
+"""Opened episodes: what the page asks of one, made once and kept while it is looked at."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from rl_abn.errors import RlAbnError
+from rl_abn.record import Episode
+from rl_abn.record.chunks import FRAMES, STATES, TRACE, chunk_file
+from rl_abn.record.meta import META
+from rl_abn.rl.evaluation.replay import game_of
+from rl_abn.view.curves import curves_of
+from rl_abn.view.highlights import highlights_of
+from rl_abn.view.library import FoundEpisode, Library, stamp_of
+
+KEPT = 8
+_MOST_FILE_BYTES = 2**27
+
+
+class OpenEpisode:
+    """An episode that is looked at.
+
+    Args:
+        found: Where it is.
+        library: What is served.
+
+    Attributes:
+        found: Where it is.
+        episode: The episode.
+        lock: Held by whoever reads steps: the reader keeps its last chunks.
+
+    Raises:
+        RlAbnError: If it cannot be read, or a link in it leads outside of what is served.
+    """
+
+    def __init__(self, found: FoundEpisode, library: Library) -> None:
+        self.found = found
+        self._library = library
+        check_links(found.path, library)
+        self.episode = Episode(found.path)
+        self.lock = RLock()
+        self._kept: dict[str, bytes] = {}
+
+    def once(self, name: str, make: Callable[[Episode], Any]) -> bytes:
+        """Returns what is made of the episode as JSON; made once."""
+        with self.lock:
+            if name not in self._kept:
+                self._kept[name] = as_json(make(self.episode))
+            return self._kept[name]
+
+    def curves(self) -> bytes:
+        """Returns the curves as JSON."""
+        return self.once("curves", curves_of)
+
+    def highlights(self) -> bytes:
+        """Returns the moments worth seeing as JSON."""
+        return self.once("highlights", highlights_of)
+
+    def file(self, kind: str, chunk: int) -> Path:
+        """Returns the file of a chunk's sheet or trace.
+
+        Raises:
+            KeyError: If there is no such chunk.
+            RlAbnError: If it is larger than any can be.
+        """
+        if not 0 <= chunk < self.episode.n_chunks:
+            raise KeyError(chunk)
+        path = chunk_file(self.found.path, kind, chunk)
+        if not self._library.is_inside(path):
+            raise KeyError(chunk)
+        if path.stat().st_size > _MOST_FILE_BYTES:
+            raise RlAbnError(
+                f"{path}: expected at most {_MOST_FILE_BYTES:,} bytes, got {path.stat().st_size:,}"
+            )
+        return path
+
+    def meta(self) -> dict[str, Any]:
+        """Returns what the page has to know of it, for JSON."""
+        episode, meta = self.episode, self.episode.meta
+        maps = meta.arrays.get("maps")
+        has_maps = maps is not None and bool(meta.map_names)
+        source = meta.source
+        return {
+            "id": self.found.id,
+            "title": meta.title,
+            "label": self.found.label,
+            "n_steps": episode.n_steps,
+            "fps": meta.fps,
+            "frames_per_step": meta.frames_per_step,
+            "frame_size": list(meta.frame_size),
+            "action_names": list(meta.action_names),
+            "map_names": list(meta.map_names) if has_maps else [],
+            "map_kind": map_kind_of(episode) if has_maps else None,
+            "map_size": list(maps.shape[1:]) if has_maps and maps is not None else None,
+            "map_factor": meta.even_factor,
+            "map_scale": meta.scale,
+            "seen_rows": None if meta.seen_rows is None else list(meta.seen_rows),
+            "chunk_steps": meta.chunk_steps,
+            "n_chunks": episode.n_chunks,
+            "sheet_columns": meta.sheet_columns,
+            "arrays": {
+                name: {"dtype": spec.dtype, "shape": list(spec.shape)}
+                for name, spec in meta.arrays.items()
+            },
+            "cut": episode.cut,
+            "status": meta.status,
+            "score": float(episode.numbers("score")[-1]),
+            "source": {
+                name: source[name]
+                for name in ("agent", "game", "future", "versions", "device", "started")
+                if name in source
+            },
+            "objects": [
+                {
+                    "name": name,
+                    "colour": (found["colours"] or [None])[0],
+                    "colours": found["colours"],
+                    "rows": found["rows"],
+                    "columns": found["columns"],
+                }
+                for name, found in meta.objects.items()
+            ],
+            "run": self.found.run,
+            "protocol": protocol_of(episode),
+        }
+
+
+class OpenEpisodes:
+    """The episodes that are looked at, the last few of them.
+
+    Args:
+        library: What is served.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self._open: OrderedDict[tuple[Path, object], OpenEpisode] = OrderedDict()
+        self._lock = RLock()
+
+    def get(self, name: str) -> OpenEpisode:
+        """Returns an episode; opened anew where it has grown or was replaced.
+
+        Raises:
+            KeyError: If there is none of this id.
+            RlAbnError: If it cannot be read.
+        """
+        found = self.library.episode(name)
+        key = (found.path, (stamp_of(found.path), found.run))
+        with self._lock:
+            if key in self._open:
+                self._open.move_to_end(key)
+                return self._open[key]
+        opened = OpenEpisode(found, self.library)
+        with self._lock:
+            self._open[key] = opened
+            while len(self._open) > KEPT:
+                self._open.popitem(last=False)
+        return opened
+
+
+def check_links(folder: Path, library: Library) -> None:
+    """Refuses an episode folder with a link that leads outside of what is served.
+
+    Raises:
+        RlAbnError: If there is one.
+    """
+    for part in (META, FRAMES, TRACE, STATES):
+        paths = [folder / part]
+        with suppress(OSError):
+            paths += [Path(entry.path) for entry in os.scandir(folder / part) if entry.is_symlink()]
+        for path in paths:
+            if path.is_symlink() and not library.is_inside(path):
+                raise RlAbnError(
+                    f"{path}: expected a file of the episode, got a link to outside of it"
+                )
+
+
+def map_kind_of(episode: Episode) -> str | None:
+    """Returns what the rows and columns of an episode's maps are, as `MapKind` says."""
+    try:
+        recipe, _ = game_of(episode)
+    except RlAbnError:
+        return None
+    return recipe.agent.attention.abilities.maps
+
+
+def protocol_of(episode: Episode) -> str | None:
+    """Returns the name of the protocol that an episode was played under."""
+    game = episode.meta.source.get("game")
+    name = game.get("protocol_name") if isinstance(game, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def as_json(value: Any) -> bytes:
+    """Returns a value as JSON without spaces.
+
+    Raises:
+        ValueError: If a number is NaN or infinite.
+    """
+    return json.dumps(
+        value, allow_nan=False, separators=(",", ":"), ensure_ascii=False, default=str
+    ).encode("utf-8", "replace")

@@ -1,0 +1,254 @@
+"""Which runs and episodes are served: those below the folders that were given, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from threading import RLock
+from typing import Any, NamedTuple
+
+from rl_abn.errors import RlAbnError
+from rl_abn.files.text import kind_of
+from rl_abn.recipes import RunRecipe, VisionRunRecipe
+from rl_abn.record import Episode, EpisodeMeta, is_episode
+from rl_abn.record.meta import META
+from rl_abn.rl.evaluation.record import EPISODES
+from rl_abn.runs import Run
+from rl_abn.runs.run import RECIPE
+
+MOST_FOLDERS = 20_000
+LOOK_EVERY_S = 1.0
+_DEEPEST = 8
+
+
+class FoundRun(NamedTuple):
+    """A run that is served.
+
+    Attributes:
+        id: What requests call it.
+        run: The run.
+        label: Its path as it is shown.
+        track: "rl" or "vision".
+    """
+
+    id: str
+    run: Run[Any]
+    label: str
+    track: str
+
+
+class FoundEpisode(NamedTuple):
+    """An episode that is served.
+
+    Attributes:
+        id: What requests call it.
+        path: Its folder.
+        run: The id of the run that it belongs to; None where that is not served.
+        label: Its path as it is shown.
+    """
+
+    id: str
+    path: Path
+    run: str | None
+    label: str
+
+
+class Library:
+    """Finds runs and episodes, and gives them ids.
+
+    What a symbolic link brings in from outside of the folders is left out.
+
+    Args:
+        folders: Runs, episodes, or folders that hold such.
+
+    Raises:
+        RlAbnError: If one of them is no folder.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        for folder in folders:
+            if kind_of(folder) != "a folder":
+                raise RlAbnError(
+                    f"expected a run, an episode or a folder of such, got '{folder}'"
+                    f" ({kind_of(folder) or 'nothing there'})"
+                )
+        self.folders = [folder.resolve() for folder in folders]
+        self.runs: dict[str, FoundRun] = {}
+        self.episodes: dict[str, FoundEpisode] = {}
+        self._extra: list[Path] = []
+        self._lock = RLock()
+        self._recipes: dict[Path, tuple[float, FoundRun | None]] = {}
+        self.refresh()
+
+    def add_folder(self, folder: Path) -> None:
+        """Serves the episodes of one more folder, which has none yet."""
+        self._extra.append(folder.resolve())
+
+    def refresh(self) -> None:
+        """Looks for what is there now."""
+        self._looked = time.monotonic()
+        runs: dict[str, FoundRun] = {}
+        episodes: dict[str, FoundEpisode] = {}
+        for top in (*self.folders, *self._extra):
+            for path, kind, run in self._walk(top):
+                name = _id(path)
+                label = _label(path)
+                if kind == "run":
+                    found = self._run(path, name, label)
+                    if found is not None:
+                        runs.setdefault(name, found)
+                else:
+                    above = None if run is None else _id(run)
+                    episodes.setdefault(name, FoundEpisode(name, path, above, label))
+        with self._lock:
+            self.runs = runs
+            self.episodes = {
+                name: found if found.run in runs else found._replace(run=None)
+                for name, found in episodes.items()
+            }
+
+    def run(self, name: str) -> FoundRun:
+        """Returns the run of an id.
+
+        Raises:
+            KeyError: If there is none.
+        """
+        self._look_again(name in self.runs)
+        return self.runs[name]
+
+    def episode(self, name: str) -> FoundEpisode:
+        """Returns the episode of an id.
+
+        Raises:
+            KeyError: If there is none.
+        """
+        self._look_again(name in self.episodes)
+        return self.episodes[name]
+
+    def episodes_of(self, run: str) -> list[str]:
+        """Returns the ids of a run's episodes, by name."""
+        found = [episode for episode in self.episodes.values() if episode.run == run]
+        return [episode.id for episode in sorted(found, key=lambda episode: episode.path)]
+
+    def is_inside(self, path: Path) -> bool:
+        """Returns whether a path, its links followed, lies below a served folder."""
+        try:
+            real = path.resolve(strict=True)
+        except (OSError, RuntimeError):
+            return False
+        return any(real.is_relative_to(top) for top in (*self.folders, *self._extra))
+
+    def _look_again(self, is_known: bool) -> None:
+        """Refreshes where an id is new, but not for every wrong one."""
+        if not is_known and time.monotonic() - self._looked >= LOOK_EVERY_S:
+            self.refresh()
+
+    def _walk(self, top: Path) -> Iterator[tuple[Path, str, Path | None]]:
+        """Yields folders of runs and episodes: path, kind, and the run an episode belongs to."""
+        budget = MOST_FOLDERS
+        waiting: list[tuple[Path, int]] = [(top, 0)]
+        above = top.parent.parent
+        of_top = above if top.parent.name == EPISODES and _is_run(above) else None
+        while waiting and budget:
+            folder, depth = waiting.pop()
+            budget -= 1
+            if is_episode(folder):
+                yield folder, "episode", of_top if folder == top else None
+            elif _is_run(folder):
+                yield folder, "run", None
+                for path in self._below(folder / EPISODES):
+                    if is_episode(path):
+                        yield path, "episode", folder
+            elif depth < _DEEPEST:
+                waiting += [(path, depth + 1) for path in reversed(self._below(folder))]
+
+    def _below(self, folder: Path) -> list[Path]:
+        """Returns the folders in a folder, without hidden ones and links that lead outside."""
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:
+            return []
+        paths = []
+        for entry in entries:
+            path = Path(entry.path)
+            if entry.name.startswith(".") or kind_of(path) != "a folder":
+                continue
+            if not entry.is_symlink() or self.is_inside(path):
+                paths.append(path.resolve() if entry.is_symlink() else path)
+        return paths
+
+    def _run(self, path: Path, name: str, label: str) -> FoundRun | None:
+        """Opens a run, or returns None where its recipe cannot be read; once until it changes."""
+        try:
+            changed = (path / RECIPE).stat().st_mtime
+        except OSError:
+            return None
+        known = self._recipes.get(path)
+        if known is None or known[0] != changed:
+            known = self._recipes[path] = (changed, _opened(path, name, label))
+        return known[1]
+
+
+class EpisodeCard(NamedTuple):
+    """What a list says of an episode.
+
+    Attributes:
+        meta: What its meta.json says.
+        n_steps: Steps that can be read; 0 where it cannot be.
+        cut: Why there are no more, in one line; None for a whole one.
+    """
+
+    meta: EpisodeMeta
+    n_steps: int
+    cut: str | None
+
+
+def card_of(path: Path) -> EpisodeCard:
+    """Returns what a list says of an episode; a whole one is not opened for it.
+
+    Raises:
+        RlAbnError: If it cannot be read.
+    """
+    meta = EpisodeMeta.load(path)
+    if meta.status == "whole":
+        return EpisodeCard(meta, meta.n_steps, None)
+    episode = Episode(path)
+    return EpisodeCard(meta, episode.n_steps, episode.cut)
+
+
+def stamp_of(path: Path) -> tuple[float, float]:
+    """Returns what changes when an episode grows or is replaced."""
+    stamps = []
+    for part in (path / META, path / "trace"):
+        try:
+            stamps.append(part.stat().st_mtime)
+        except OSError:
+            stamps.append(0.0)
+    return stamps[0], stamps[1]
+
+
+def _is_run(folder: Path) -> bool:
+    return kind_of(folder / RECIPE) == "a file"
+
+
+def _opened(path: Path, name: str, label: str) -> FoundRun | None:
+    for track, recipe in (("rl", RunRecipe), ("vision", VisionRunRecipe)):
+        try:
+            return FoundRun(name, Run.open(path, recipe), label, track)
+        except RlAbnError:
+            continue
+    return None
+
+
+def _id(path: Path) -> str:
+    return hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+
+
+def _label(path: Path) -> str:
+    """Returns a path as it is shown: from this folder on where it lies below."""
+    here = Path.cwd()
+    shown = path.relative_to(here) if path.is_relative_to(here) else path
+    return str(shown).encode("utf-8", "replace").decode()
