@@ -1,0 +1,58 @@
+// Small pictures of all layers, to see them at once and to choose the large one.
+
+import { colour, h } from "./dom.js";
+import { gridOf, rowOf, valuesOf } from "./layers.js";
+import { lit } from "./light.js";
+import { drawBars } from "./bars.js";
+import { scaleOf, sharesOf } from "./scale.js";
+
+const SHRINK = 2;
+
+export class Gallery {
+  constructor(episode, layers, onchoose) {
+    Object.assign(this, { episode, layers });
+    this.size = [Math.ceil(episode.height / SHRINK), Math.ceil(episode.width / SHRINK)];
+    this.thumbs = layers.map((layer) => {
+      const canvas = h("canvas.pixels", { "aria-hidden": "true", height: this.size[0], width: this.size[1] });
+      const button = h("button.thumb", { type: "button", "aria-pressed": "false", id: `layer-${layer.id}`, onclick: () => onchoose(layer) },
+        canvas, h("span", {}, layer.label));
+      return { layer, canvas, button };
+    });
+    const groups = [["map", "Maps"], ["evidence", "What speaks for each action"]].map(([kind, title]) => {
+      const own = this.thumbs.filter(({ layer }) => layer.kind === kind);
+      return own.length ? [h("h2", {}, title), h("div.thumbs", {}, own.map(({ button }) => button))] : [];
+    });
+    this.element = h("section.gallery", { "aria-label": "Maps and evidence" }, groups);
+  }
+
+  update({ frame, arrays }, chosen, scale, place) {
+    const { meta } = this.episode;
+    const small = shrunk(frame, this.size);
+    for (const { layer, canvas, button } of this.thumbs) {
+      const isChosen = layer === chosen;
+      button.setAttribute("aria-pressed", isChosen);
+      button.classList.toggle("taken", layer.kind === "evidence" && layer.index === arrays.action);
+      const values = valuesOf(layer, arrays);
+      const shares = sharesOf(values, scaleOf(layer, values, arrays, meta, scale));
+      const context = canvas.getContext("2d");
+      if (layer.form === "bars") {
+        context.clearRect(0, 0, canvas.width, canvas.height);
+        drawBars(context, shares, canvas.width, canvas.height, colour("--track"), colour("--warm"));
+        continue;
+      }
+      const shown = layer.form === "pairwise" ? rowOf(layer, shares, place) : shares;
+      const seenRows = meta.seen_rows?.map((row) => Math.round(row / SHRINK)) ?? null;
+      context.putImageData(lit(small, shown, gridOf(layer, meta), { seenRows }), 0, 0);
+    }
+  }
+}
+
+/** Every second pixel of a screen. */
+function shrunk({ width, data }, [height, wide]) {
+  const small = new ImageData(wide, height);
+  const [from, to] = [new Uint32Array(data.buffer), new Uint32Array(small.data.buffer)];
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < wide; x++) to[y * wide + x] = from[y * SHRINK * width + x * SHRINK];
+  }
+  return small;
+}
