@@ -18,7 +18,7 @@ from rl_abn.record.meta import META
 from rl_abn.rl.evaluation.replay import game_of
 from rl_abn.view.curves import curves_of
 from rl_abn.view.highlights import highlights_of
-from rl_abn.view.library import FoundEpisode, Library, stamp_of
+from rl_abn.view.library import FoundEpisode, Library, UnknownIdError, stamp_of
 
 KEPT = 8
 _MOST_FILE_BYTES = 2**27
@@ -63,18 +63,22 @@ class OpenEpisode:
         """Returns the moments worth seeing as JSON."""
         return self.once("highlights", highlights_of)
 
+    def reopened(self) -> Episode:
+        """Returns the episode opened anew, for another thread."""
+        return Episode(self.found.path)
+
     def file(self, kind: str, chunk: int) -> Path:
         """Returns the file of a chunk's sheet or trace.
 
         Raises:
-            KeyError: If there is no such chunk.
+            UnknownIdError: If there is no such chunk.
             RlAbnError: If it is larger than any can be.
         """
         if not 0 <= chunk < self.episode.n_chunks:
-            raise KeyError(chunk)
+            raise UnknownIdError(chunk)
         path = chunk_file(self.found.path, kind, chunk)
         if not self._library.is_inside(path):
-            raise KeyError(chunk)
+            raise UnknownIdError(chunk)
         if path.stat().st_size > _MOST_FILE_BYTES:
             raise RlAbnError(
                 f"{path}: expected at most {_MOST_FILE_BYTES:,} bytes, got {path.stat().st_size:,}"
@@ -114,7 +118,7 @@ class OpenEpisode:
             "score": float(episode.numbers("score")[-1]),
             "source": {
                 name: source[name]
-                for name in ("agent", "game", "future", "versions", "device", "started")
+                for name in ("agent", "game", "continues", "versions", "device", "started")
                 if name in source
             },
             "objects": [
@@ -148,7 +152,7 @@ class OpenEpisodes:
         """Returns an episode; opened anew where it has grown or was replaced.
 
         Raises:
-            KeyError: If there is none of this id.
+            UnknownIdError: If there is none of this id.
             RlAbnError: If it cannot be read.
         """
         found = self.library.episode(name)

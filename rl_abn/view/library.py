@@ -24,6 +24,10 @@ LOOK_EVERY_S = 1.0
 _DEEPEST = 8
 
 
+class UnknownIdError(Exception):
+    """An id of nothing that is served."""
+
+
 class FoundRun(NamedTuple):
     """A run that is served.
 
@@ -78,24 +82,53 @@ class Library:
         self.folders = [folder.resolve() for folder in folders]
         self.runs: dict[str, FoundRun] = {}
         self.episodes: dict[str, FoundEpisode] = {}
-        self._extra: list[Path] = []
+        self._admitted: list[Path] = []
+        self._added: dict[str, FoundEpisode] = {}
         self._lock = RLock()
         self._recipes: dict[Path, tuple[float, FoundRun | None]] = {}
         self.refresh()
 
-    def add_folder(self, folder: Path) -> None:
-        """Serves the episodes of one more folder, which has none yet."""
-        self._extra.append(folder.resolve())
+    def admit(self, folder: Path) -> None:
+        """Lets episodes of one more folder be added; they are not looked for."""
+        self._admitted.append(folder.resolve())
+
+    def add_episode(self, path: Path, run: str | None) -> str:
+        """Serves an episode of an admitted folder, or one that is new; returns its id.
+
+        Args:
+            path: The episode folder.
+            run: The id of its run; None where that is not served.
+        """
+        path = path.resolve()
+        name = _id(path)
+        with self._lock:
+            if name not in self.episodes:
+                found = FoundEpisode(name, path, run, label_of(path))
+                self._added[name] = self.episodes[name] = found
+        return name
+
+    def forget_below(self, folder: Path) -> None:
+        """Serves the added episodes below a folder no longer."""
+        folder = folder.resolve()
+        with self._lock:
+            gone = [n for n, found in self._added.items() if found.path.is_relative_to(folder)]
+            for name in gone:
+                self._added.pop(name)
+                self.episodes.pop(name, None)
+
+    def is_added(self, name: str) -> bool:
+        """Returns whether an episode was added, and not found below the folders."""
+        return name in self._added
 
     def refresh(self) -> None:
         """Looks for what is there now."""
         self._looked = time.monotonic()
         runs: dict[str, FoundRun] = {}
         episodes: dict[str, FoundEpisode] = {}
-        for top in (*self.folders, *self._extra):
+        for top in self.folders:
             for path, kind, run in self._walk(top):
                 name = _id(path)
-                label = _label(path)
+                label = label_of(path)
                 if kind == "run":
                     found = self._run(path, name, label)
                     if found is not None:
@@ -105,27 +138,33 @@ class Library:
                     episodes.setdefault(name, FoundEpisode(name, path, above, label))
         with self._lock:
             self.runs = runs
+            for name in episodes.keys() & self._added.keys():
+                del self._added[name]
             self.episodes = {
                 name: found if found.run in runs else found._replace(run=None)
-                for name, found in episodes.items()
+                for name, found in (episodes | self._added).items()
             }
 
     def run(self, name: str) -> FoundRun:
         """Returns the run of an id.
 
         Raises:
-            KeyError: If there is none.
+            UnknownIdError: If there is none.
         """
         self._look_again(name in self.runs)
+        if name not in self.runs:
+            raise UnknownIdError(name)
         return self.runs[name]
 
     def episode(self, name: str) -> FoundEpisode:
         """Returns the episode of an id.
 
         Raises:
-            KeyError: If there is none.
+            UnknownIdError: If there is none.
         """
         self._look_again(name in self.episodes)
+        if name not in self.episodes:
+            raise UnknownIdError(name)
         return self.episodes[name]
 
     def episodes_of(self, run: str) -> list[str]:
@@ -139,7 +178,7 @@ class Library:
             real = path.resolve(strict=True)
         except (OSError, RuntimeError):
             return False
-        return any(real.is_relative_to(top) for top in (*self.folders, *self._extra))
+        return any(real.is_relative_to(top) for top in (*self.folders, *self._admitted))
 
     def _look_again(self, is_known: bool) -> None:
         """Refreshes where an id is new, but not for every wrong one."""
@@ -247,7 +286,7 @@ def _id(path: Path) -> str:
     return hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
 
 
-def _label(path: Path) -> str:
+def label_of(path: Path) -> str:
     """Returns a path as it is shown: from this folder on where it lies below."""
     here = Path.cwd()
     shown = path.relative_to(here) if path.is_relative_to(here) else path

@@ -15,7 +15,8 @@ _cards: dict[Path, tuple[object, EpisodeCard | None]] = {}
 def library_page(library: Library) -> dict[str, Any]:
     """Returns runs and episodes, for JSON; what cannot be read is left out."""
     library.refresh()
-    episodes = [found for each in library.episodes.values() if (found := _episode(each))]
+    found = [each for each in library.episodes.values() if not library.is_added(each.id)]
+    episodes = [shown for each in found if (shown := _episode(each))]
     runs = [_run(found, library) for found in library.runs.values()]
     return {
         "runs": sorted(runs, key=lambda run: run["path_label"]),

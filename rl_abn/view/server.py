@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import Timer
 
+import torch
 import uvicorn
 
 from rl_abn.errors import RlAbnError
@@ -56,6 +57,9 @@ def serve(
         timer = Timer(0.5, webbrowser.open, [address])
         timer.daemon = True
         timer.start()
+    # One thread a pass, always: a pass of one observation is faster so, and what is computed has
+    # the same bits whether or not another thread computes beside it.
+    torch.set_num_threads(1)
     config = uvicorn.Config(
         app,
         log_level="warning",
