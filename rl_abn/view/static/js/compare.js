@@ -13,6 +13,8 @@ import { Settings } from "./settings.js";
 import { Probabilities } from "./side.js";
 import { Timeline } from "./timeline.js";
 
+const LABELS = { score: "Score", value: "Value", lives: "Lives" };
+
 /** One of the two. */
 class Half {
   constructor(episode, settings, index) {
@@ -27,7 +29,7 @@ class Half {
     this.over = h("p.note", { role: "status" });
     this.element = h("section.half", { "aria-label": meta.title }, h("h2", {}, h("span.letter", {}, "AB"[index]), h("a", { href: link({ e: episode.id, t: 0 }) }, meta.title)),
       h("div.half-body", {}, this.map.element, h("div.side", {}, this.names.length ? this.table.element : null,
-        h("dl.numbers", {}, this.numbers.map(([name, output]) => h("div", {}, h("dt", {}, name), output))), this.over)));
+        h("dl.numbers", {}, this.numbers.map(([name, output]) => h("div", {}, h("dt", {}, LABELS[name]), output))), this.over)));
   }
 
   async load(wanted, isStill) {

@@ -22,7 +22,7 @@ export function lanesOf(curves) {
     lane("reward", "Reward", ["reward"], { isBars: true }),
     lane("advantage", "Advantage", ["advantage"], { hasZero: true }),
     lane("entropy", "Entropy", ["entropy"], { fromZero: true }),
-    { name: "map_contrast", label: "Map contrast", series: contrast, fromZero: true },
+    { name: "map_contrast", label: "Contrast", series: contrast, fromZero: true },
     lane("map_change", "Map change", ["map_change"], { fromZero: true }),
     lane("disagreement", "Branch differs", ["disagreement"], { fromZero: true }),
     lane("score", "Score", ["score"], { fromZero: true }),
@@ -63,7 +63,7 @@ export class Curves {
   /** Goes to a step; `window` holds the first and the last step that are shown. */
   update(step, window) {
     Object.assign(this, { step, window });
-    this.shown.forEach((lane, i) => lane.series.forEach(({ values }, k) => say(this.values[i][k], number(values[step]))));
+    this.shown.forEach((lane, i) => lane.series.forEach(({ values }, k) => say(this.values[i][k], number(values[step], 4 - lane.series.length))));
     this.paint();
   }
 
@@ -106,9 +106,12 @@ export class Curves {
       context.fillRect(INSET, Math.round(y(0)), width - 2 * INSET, 1);
     }
     lane.series.forEach(({ values }, k) => {
-      context.strokeStyle = context.fillStyle = lane.isBars ? hues[(k + 2) % 3] : hues[k % 3];
+      context.strokeStyle = context.fillStyle = lane.isBars && lane.series.length === 1 ? hues[2] : hues[k % 3];
       context.lineWidth = 1.25;
-      if (lane.isBars) this.bars(context, values, y, width);
+      if (lane.isBars && lane.series.length > 1) {
+        const tall = (bottom - top) / 2; // one above the other
+        this.bars(context, values, (value) => top + (k + 1) * tall - ((value - low) / (high - low)) * (tall - 2), width);
+      } else if (lane.isBars) this.bars(context, values, y, width);
       else this.line(context, values, y, width);
     });
   }

@@ -83,10 +83,12 @@ export class Futures {
     const { own, edited } = result;
     say(this.said, sentence(result, nSteps));
     this.chart.show(result);
-    const rows = own.episodes.map((id, i) => h("tr", {}, h("th", { scope: "row" }, `Pair ${i + 1}`),
-      h("td.number.acting", {}, number(own.returns[i])), h("td.number.edited", {}, number(edited.returns[i])),
-      h("td", {}, h("a.button", { href: link({ e: id, e2: edited.episodes[i], t: 0 }), "aria-label": `Watch pair ${i + 1} side by side` }, "Watch both"))));
-    fill(this.pairs, h("table.list", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Same seed"), h("th.number.acting", { scope: "col" }, "own"), h("th.number.edited", { scope: "col" }, "edited"), h("td", {}))), h("tbody", {}, rows)));
+    const pairs = own.episodes.map((id, i) => {
+      const [before, after] = [own, edited].map(({ returns }) => number(returns[i]));
+      return h("a.button.pair", { href: link({ e: id, e2: edited.episodes[i], t: 0 }), "aria-label": `Watch pair ${i + 1} side by side: own ${before}, edited ${after}` },
+        h("span.acting", {}, before), " · ", h("span.edited", {}, after));
+    });
+    fill(this.pairs, h("h2", {}, "Watch a pair of the same seed side by side: own · edited"), h("div.buttons", {}, pairs));
     this.element.dataset.done = own.episodes.length;
   }
 }

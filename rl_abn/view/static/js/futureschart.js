@@ -32,23 +32,26 @@ export class FuturesChart {
     context.textBaseline = "middle";
     const room = (height - 18) / 2;
     SIDES.forEach(([side, hue], i) => {
-      const { returns, mean, low: least, high: most } = this.result[side];
+      const { returns, mean, low: least, high: greatest } = this.result[side];
       const y = room * (i + 0.5);
       context.fillStyle = ink;
       context.fillText(side, 0, y);
       context.fillStyle = line;
       context.fillRect(LEFT, Math.round(y), width - LEFT - RIGHT, 1);
       context.fillStyle = colour(hue);
-      stacked(returns).forEach(([value, level]) => {
+      const points = stacked(returns);
+      const most = Math.max(...points.map(([, level]) => level));
+      const gap = Math.min(7, (room - 22) / Math.max(1, most));
+      points.forEach(([value, level]) => {
         context.globalAlpha = 0.75;
         context.beginPath();
-        context.arc(x(value), y - 6 * level, 4, 0, 2 * Math.PI);
+        context.arc(x(value), y + gap * (level % 2 ? -1 : 1) * Math.ceil(level / 2), 4, 0, 2 * Math.PI);
         context.fill();
       });
       context.globalAlpha = 1;
       context.fillStyle = ink;
-      context.fillRect(x(mean) - 1, y - 10, 2, 20);
-      if (least != null && most != null) context.fillRect(x(least), y + 9, Math.max(1, x(most) - x(least)), 2);
+      context.fillRect(x(mean) - 1, y - room / 2 + 3, 2, room - 6);
+      if (least != null && greatest != null) context.fillRect(x(least), y + room / 2 - 3, Math.max(1, x(greatest) - x(least)), 2);
     });
     context.fillStyle = muted;
     context.textBaseline = "bottom";

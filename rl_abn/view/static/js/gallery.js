@@ -7,27 +7,40 @@ import { drawBars } from "./bars.js";
 import { scaleOf, sharesOf } from "./scale.js";
 
 const SHRINK = 2;
+const COLUMNS = [[4, 2], [6, 3], [12, 4]];
 
 export class Gallery {
   constructor(episode, layers, onchoose) {
     Object.assign(this, { episode, layers });
     this.size = [Math.ceil(episode.height / SHRINK), Math.ceil(episode.width / SHRINK)];
     this.thumbs = layers.map((layer) => {
-      const canvas = h("canvas.pixels", { "aria-hidden": "true", height: this.size[0], width: this.size[1] });
+      const canvas = h("canvas", { "aria-hidden": "true", height: this.size[0], width: this.size[1] });
       const button = h("button.thumb", { type: "button", "aria-pressed": "false", id: `layer-${layer.id}`, onclick: () => onchoose(layer) },
         canvas, h("span", {}, layer.label));
       return { layer, canvas, button };
     });
+    const small = new OffscreenCanvas(this.size[1], this.size[0]);
+    this.small = small.getContext("2d", { willReadFrequently: true });
+    const columns = COLUMNS.find(([most]) => layers.length <= most)?.[1] ?? 5;
     const groups = [["map", "Maps"], ["evidence", "What speaks for each action"]].map(([kind, title]) => {
       const own = this.thumbs.filter(({ layer }) => layer.kind === kind);
       return own.length ? [h("h2", {}, title), h("div.thumbs", {}, own.map(({ button }) => button))] : [];
     });
     this.element = h("section.gallery", { "aria-label": "Maps and evidence" }, groups);
+    this.element.style.setProperty("--columns", columns);
   }
 
-  update({ frame, arrays }, chosen, scale, place) {
+  /**
+   * Draws all of them anew.
+   *
+   * @param screen The canvas that shows the screen.
+   */
+  update(screen, { arrays }, chosen, scale, place) {
     const { meta } = this.episode;
-    const small = shrunk(frame, this.size);
+    const [height, width] = this.size;
+    this.small.imageSmoothingQuality = "medium";
+    this.small.drawImage(screen, 0, 0, width, height);
+    const small = this.small.getImageData(0, 0, width, height);
     for (const { layer, canvas, button } of this.thumbs) {
       const isChosen = layer === chosen;
       button.setAttribute("aria-pressed", isChosen);
@@ -45,14 +58,4 @@ export class Gallery {
       context.putImageData(lit(small, shown, gridOf(layer, meta), { seenRows }), 0, 0);
     }
   }
-}
-
-/** Every second pixel of a screen. */
-function shrunk({ width, data }, [height, wide]) {
-  const small = new ImageData(wide, height);
-  const [from, to] = [new Uint32Array(data.buffer), new Uint32Array(small.data.buffer)];
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < wide; x++) to[y * wide + x] = from[y * SHRINK * width + x * SHRINK];
-  }
-  return small;
 }

@@ -12,10 +12,14 @@ export function metricCharts({ steps = [], ...curves }) {
     .sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
   if (!names.length) return h("p.note", {}, "No metrics were logged.");
   const find = h("input", { type: "search", placeholder: "Find a curve", "aria-label": "Find a curve", oninput: () => {
-    for (const chart of charts) chart.hidden = !chart.dataset.name.includes(find.value.toLowerCase());
+    for (const chart of rest) chart.hidden = !chart.dataset.name.includes(find.value.toLowerCase());
   } });
   const charts = names.map((name) => chartOf(name, steps, curves[name]));
-  return h("div", {}, names.length > 8 ? find : null, h("div.charts", {}, charts));
+  const shownFirst = charts.filter((_, i) => rank(names[i]) < FIRST.length || names[i].includes("map"));
+  if (!shownFirst.length || charts.length <= 8) return h("div.charts", {}, charts);
+  const rest = charts.filter((chart) => !shownFirst.includes(chart));
+  return h("div", {}, h("div.charts", {}, shownFirst),
+    h("details.more", {}, h("summary", {}, `${rest.length} more curves`), find, h("div.charts", {}, rest)));
 }
 
 function chartOf(name, steps, values) {

@@ -87,7 +87,14 @@ function evaluationNote(evaluation) {
   return h("p", {}, "Score of its evaluation: ", h("strong", {}, text));
 }
 
+/** A setting as text: {"kind": "linear", "start": 1} is "linear, start 1". */
+function said(value) {
+  if (Array.isArray(value)) return value.map(said).join(", ");
+  if (value === null || typeof value !== "object") return String(value);
+  return Object.entries(value).map(([name, part]) => (name === "kind" ? said(part) : `${name} ${said(part)}`)).join(", ");
+}
+
 function settingsTable(name, table) {
-  const rows = Object.entries(table).map(([field, value]) => h("tr", {}, h("th", { scope: "row" }, field), h("td", {}, typeof value === "object" ? JSON.stringify(value) : String(value))));
+  const rows = Object.entries(table).map(([field, value]) => h("tr", {}, h("th", { scope: "row" }, field), h("td", {}, said(value))));
   return h("details", { open: name !== "run" }, h("summary", {}, name), h("table.list.compact", {}, h("tbody", {}, rows)));
 }

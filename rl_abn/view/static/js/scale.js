@@ -19,15 +19,15 @@ export function scaleOf(layer, values, arrays, meta, asked) {
   if (layer.kind === "map" && asked === "fixed") {
     const high = unit ? MOST_TIMES_EVEN : 1;
     const isFlat = range[1] - range[0] < NEARLY_FLAT * high;
-    const note = isFlat ? "nearly even on this scale: press f to stretch it" : "the same on every frame";
+    const note = isFlat ? "nearly even: press f" : "same on every frame";
     return { low: 0, high, lowText: "0", highText: unit ? `${high}+${unit}` : "1", note, isFixed: true };
   }
   let [low, high] = range;
-  let note = "this frame's own: do not compare frames";
+  let note = "own scale: not comparable";
   if (layer.kind === "evidence" && layer.index < meta.action_names.length) {
     const size = layer.rows * layer.columns;
     [low, high] = rangeOf(arrays.evidence.subarray(0, meta.action_names.length * size));
-    note = "one for all actions, anew each frame";
+    note = "all actions, this frame";
   }
   const [lowText, highText] = ends(low, high);
   return { low, high, lowText: lowText + unit, highText: highText + unit, note, isFixed: false };

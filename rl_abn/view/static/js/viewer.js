@@ -116,7 +116,7 @@ export class Viewer {
     this.objects = this.settings.hasLines ? objectsIn(this.shown.frame, this.settings.objects) : null;
     this.game.drawLines();
     this.map.show(this.shown);
-    this.gallery?.update(this.shown, this.map.layer, this.settings.scale, this.map.place);
+    this.gallery?.update(this.game.canvas, this.shown, this.map.layer, this.settings.scale, this.map.place);
   }
 
   choose(layer) {

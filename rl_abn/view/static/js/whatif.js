@@ -47,7 +47,7 @@ export class WhatIf {
 
   answerPanel() {
     return h("div.panel.answer", {}, h("h2", {}, "2 · What it would do"), this.table.element,
-      h("dl.numbers.wide", {}, h("div", {}, h("dt", {}, "Value"), this.value), h("div", {}, h("dt", {}, "KL of the policies"), this.kl)), this.said);
+      h("dl.numbers.wide", {}, h("div", {}, h("dt", {}, "Value"), this.value), h("div", {}, h("dt", {}, "KL, its own policy to the edited one"), this.kl)), this.said);
   }
 
   get mapLayers() {
