@@ -8,8 +8,6 @@ from pathlib import Path
 from rl_abn.cli.next_command import command
 from rl_abn.cli.parser import Subparsers, whole_number
 
-FOLDER = Path("runs")
-
 
 def add(commands: Subparsers) -> None:
     """Adds the command."""
@@ -60,7 +58,9 @@ def add(commands: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Serves, or writes the file."""
-    folders = arguments.paths or [FOLDER]
+    from rl_abn.view.library import folders_or_default
+
+    folders = folders_or_default(arguments.paths)
     if arguments.export is not None:
         from rl_abn.view.export import export
 

@@ -22,7 +22,7 @@ from rl_abn.errors import RlAbnError, without_control_characters
 from rl_abn.record.chunks import FRAMES, TRACE
 from rl_abn.view.asking import Asking
 from rl_abn.view.bodies import read_body
-from rl_abn.view.episodes import as_json
+from rl_abn.view.episodes import as_json, finite
 from rl_abn.view.guard import LOOPBACK, Guard, TooLargeError
 from rl_abn.view.jobs import BusyError
 from rl_abn.view.library import Library, UnknownIdError
@@ -115,7 +115,7 @@ def answer(value: Any, status: int = 200) -> Response:
     """Returns JSON, of a value or of bytes that are JSON already; answers stay as they are."""
     if isinstance(value, Response):
         return value
-    content = value if isinstance(value, bytes) else as_json(value)
+    content = value if isinstance(value, bytes) else as_json(finite(value))
     return Response(content, status, media_type="application/json")
 
 

@@ -7,6 +7,7 @@ import shutil
 from collections import deque
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import BoundedSemaphore
 from typing import Any
 
 from rl_abn.errors import RlAbnError
@@ -15,12 +16,13 @@ from rl_abn.view.edits import list_edits, save_edits
 from rl_abn.view.episode_reliance import MOST_STEPS, episode_reliance
 from rl_abn.view.episodes import OpenEpisode, OpenEpisodes
 from rl_abn.view.futures import play_futures, read_question, summary
-from rl_abn.view.jobs import Job, Jobs
-from rl_abn.view.library import Library
+from rl_abn.view.jobs import BusyError, Job, Jobs
+from rl_abn.view.library import Library, is_shipped
 from rl_abn.view.record_job import read_record_question, record
 from rl_abn.view.what_if import what_if
 
 KEPT_FUTURES = 8
+MOST_QUESTIONS = 8
 
 
 class Asking:
@@ -43,6 +45,7 @@ class Asking:
         self._agents = Agents(library)
         self._temporary = TemporaryDirectory(prefix="rl-abn-view-")
         self._futures: deque[Path] = deque()
+        self._questions = BoundedSemaphore(MOST_QUESTIONS)
         library.admit(Path(self._temporary.name))
 
     def close(self) -> None:
@@ -70,8 +73,17 @@ class Asking:
         return {**opened.meta(), "can_ask": why is None, "why_not": why}
 
     def what_if(self, name: str, data: dict[str, Any]) -> dict[str, Any]:
-        """Answers what the agent would do with other maps."""
-        return what_if(self._asked(name), data)
+        """Answers what the agent would do with other maps.
+
+        Raises:
+            BusyError: If many are being answered already.
+        """
+        if not self._questions.acquire(blocking=False):
+            raise BusyError
+        try:
+            return what_if(self._asked(name), data)
+        finally:
+            self._questions.release()
 
     def futures(self, name: str, data: dict[str, Any]) -> dict[str, Any]:
         """Begins to play futures."""
@@ -113,7 +125,9 @@ class Asking:
         question = read_record_question(data, found.run)
 
         def work(job: Job) -> dict[str, Any]:
-            game = record(found.run, question, job)
+            # What ships with the package may not be written to.
+            out = Path(self._temporary.name) / "recorded" if found.is_shipped else None
+            game = record(found.run, question, job, out)
             self.library.refresh()
             return {
                 "episode": self.library.add_episode(game.path, found.id),
@@ -126,7 +140,12 @@ class Asking:
     def save_edits(self, name: str, data: dict[str, Any]) -> dict[str, Any]:
         """Keeps painted maps in the run."""
         asked = self._asked(name)
-        return save_edits(asked, self._agents.run_of(asked.opened), data)
+        run = self._agents.run_of(asked.opened)
+        if is_shipped(run.path):
+            raise RlAbnError(
+                "expected a run of yours to keep edits in, got one that ships with rl-abn"
+            )
+        return save_edits(asked, run, data)
 
     def list_edits(self, name: str) -> dict[str, Any]:
         """Returns the painted maps that the run keeps."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import RLock
@@ -161,12 +162,10 @@ class OpenEpisodes:
             if key in self._open:
                 self._open.move_to_end(key)
                 return self._open[key]
-        opened = OpenEpisode(found, self.library)
-        with self._lock:
-            self._open[key] = opened
+            opened = self._open[key] = OpenEpisode(found, self.library)
             while len(self._open) > KEPT:
                 self._open.popitem(last=False)
-        return opened
+            return opened
 
 
 def check_links(folder: Path, library: Library) -> None:
@@ -206,8 +205,29 @@ def as_json(value: Any) -> bytes:
     """Returns a value as JSON without spaces.
 
     Raises:
-        ValueError: If a number is NaN or infinite.
+        RlAbnError: If a number is NaN or infinite, or it is nested too deeply: files that are read
+            may say so.
     """
-    return json.dumps(
-        value, allow_nan=False, separators=(",", ":"), ensure_ascii=False, default=str
-    ).encode("utf-8", "replace")
+    try:
+        text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        raise RlAbnError("expected finite numbers in what is shown, got NaN or infinity") from None
+    return text.encode("utf-8", "replace")
+
+
+def finite(value: Any, levels: int = 64) -> Any:
+    """Returns a value for JSON: null in place of NaN and infinity, and of what is nested deeper.
+
+    Args:
+        value: Of mappings, lists, numbers and text; what is none of these becomes text.
+        levels: How deeply it may be nested.
+    """
+    if not levels:
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): finite(item, levels - 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item, levels - 1) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | int) else str(value)

@@ -15,7 +15,7 @@ from rl_abn.errors import RlAbnError
 from rl_abn.files.text import write_output
 from rl_abn.record.chunks import FRAMES, TRACE
 from rl_abn.view.app import STATIC
-from rl_abn.view.episodes import OpenEpisode, as_json
+from rl_abn.view.episodes import OpenEpisode, as_json, finite
 from rl_abn.view.library import Library
 
 MOST_BYTES = 2**28
@@ -80,7 +80,7 @@ def page_with(episodes: Sequence[Any], title: str) -> bytes:
         modules[_PREFIX + module.name] = _as_data(code.encode(), "text/javascript")
     imports = json.dumps({"imports": modules})
     entry = f'import "{_PREFIX}{Path(ENTRY).name}";'
-    held = as_json({"episodes": list(episodes)}).decode().replace("<", "\\u003c")
+    held = as_json(finite({"episodes": list(episodes)})).decode().replace("<", "\\u003c")
     policy = "; ".join(
         (
             "default-src 'none'",

@@ -111,7 +111,10 @@ class Guard:
 
     def _asks_token(self, scope: Scope, headers: Headers) -> Response | None:
         assert self.token is not None
-        query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=32)
+        try:
+            query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=32)
+        except ValueError:
+            return _error(400, "expected at most 32 fields in the address, got more")
         given = query.pop("token", [""])[-1]
         if given:
             if not _same(given, self.token):

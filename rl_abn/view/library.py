@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple
 
-from rl_abn.errors import RlAbnError
+from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.files.text import kind_of
 from rl_abn.recipes import RunRecipe, VisionRunRecipe
 from rl_abn.record import Episode, EpisodeMeta, is_episode
@@ -18,7 +18,9 @@ from rl_abn.record.meta import META
 from rl_abn.rl.evaluation.record import EPISODES
 from rl_abn.runs import Run
 from rl_abn.runs.run import RECIPE
+from rl_abn.runs.shipped import AGENTS, list_shipped
 
+RUNS = Path("runs")
 MOST_FOLDERS = 20_000
 LOOK_EVERY_S = 1.0
 _DEEPEST = 8
@@ -42,6 +44,11 @@ class FoundRun(NamedTuple):
     run: Run[Any]
     label: str
     track: str
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether it ships with the package, and is not to be written to."""
+        return is_shipped(self.run.path)
 
 
 class FoundEpisode(NamedTuple):
@@ -73,13 +80,7 @@ class Library:
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        for folder in folders:
-            if kind_of(folder) != "a folder":
-                raise RlAbnError(
-                    f"expected a run, an episode or a folder of such, got '{folder}'"
-                    f" ({kind_of(folder) or 'nothing there'})"
-                )
-        self.folders = [folder.resolve() for folder in folders]
+        self.folders = [_folder(folder) for folder in folders]
         self.runs: dict[str, FoundRun] = {}
         self.episodes: dict[str, FoundEpisode] = {}
         self._admitted: list[Path] = []
@@ -267,6 +268,46 @@ def stamp_of(path: Path) -> tuple[float, float]:
         except OSError:
             stamps.append(0.0)
     return stamps[0], stamps[1]
+
+
+def folders_or_default(folders: Sequence[Path]) -> list[Path]:
+    """Returns the folders; where there are none, runs/ of this folder and what ships.
+
+    Raises:
+        RlAbnError: If there is nothing of either.
+    """
+    if folders:
+        return list(folders)
+    found = [folder for folder in (RUNS, AGENTS) if kind_of(folder) == "a folder"]
+    if not found:
+        raise RlAbnError(
+            "expected runs/ in this folder, got none; train an agent with 'rl-abn train', or name "
+            "a folder: rl-abn view PATH"
+        )
+    return found
+
+
+def _folder(path: Path) -> Path:
+    """Returns the folder of a path, or of an agent's name.
+
+    Raises:
+        RlAbnError: If it is none.
+    """
+    if kind_of(path) == "a folder":
+        return path.resolve()
+    names = list_shipped()
+    if str(path) in names:
+        return (AGENTS / str(path)).resolve()
+    near = did_you_mean(str(path), names, "") if names else ""
+    raise RlAbnError(
+        f"expected a run, an episode or a folder of such, got '{path}' "
+        f"({kind_of(path) or 'nothing there'})" + (f"; {near}" if near else "")
+    )
+
+
+def is_shipped(path: Path) -> bool:
+    """Returns whether a folder ships with the package."""
+    return path.resolve().is_relative_to(AGENTS.resolve())
 
 
 def _is_run(folder: Path) -> bool:

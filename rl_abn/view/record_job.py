@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
@@ -78,8 +79,8 @@ def read_record_question(data: dict[str, Any], run: Run) -> RecordQuestion:
     )
 
 
-def record(run: Run, question: RecordQuestion, job: Job) -> RecordedGame:
-    """Records the game into the run's episodes/, beside what is there.
+def record(run: Run, question: RecordQuestion, job: Job, out: Path | None = None) -> RecordedGame:
+    """Records the game into the run's episodes/, or into `out`, beside what is there.
 
     Raises:
         StoppedError: If the job is stopped; the recording so far is kept.
@@ -88,6 +89,7 @@ def record(run: Run, question: RecordQuestion, job: Job) -> RecordedGame:
     check_no_link(run.path / EPISODES)
     games = record_run(
         run,
+        out=out,
         on_exists="new",
         intervention=question.intervention,
         greedy=question.greedy,

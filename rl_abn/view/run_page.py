@@ -48,6 +48,7 @@ def run_page(found: FoundRun, library: Library) -> dict[str, Any]:
         "evaluation": _evaluation(found),
         "teacher": str(teacher.get("name") or teacher) if isinstance(teacher, dict) else None,
         "can_record": found.track == "rl" and bool(run.checkpoints or run.recoveries),
+        "is_shipped": found.is_shipped,
     }
 
 
@@ -71,9 +72,13 @@ def curves_of_run(found: FoundRun) -> dict[str, list[float | None]]:
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(f"{value:.{_DIGITS}g}")
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return float(f"{number:.{_DIGITS}g}") if math.isfinite(number) else None
 
 
 def _evaluation(found: FoundRun) -> dict[str, Any] | None:

@@ -65,6 +65,7 @@ def serve(
         log_level="warning",
         access_log=False,
         server_header=False,
+        limit_concurrency=256,
         timeout_graceful_shutdown=1,
         h11_max_incomplete_event_size=2**16,
     )

@@ -135,7 +135,8 @@ export function dab(weights, [rows, columns], [row, column], size, offset = 0) {
   }
 }
 
-function rowsOf(values, columns) {
+/** Values as rows of numbers. */
+export function rowsOf(values, columns) {
   return Array.from({ length: values.length / columns }, (_, row) => [...values.subarray(row * columns, (row + 1) * columns)]);
 }
 

@@ -15,7 +15,7 @@ export class Futures {
     this.how = h("select", { id: "futures-how", onchange: () => this.update() },
       h("option", { value: "once" }, "at this step alone"), h("option", { value: "steps" }, "for some steps"), h("option", { value: "always" }, "from now on, always"));
     this.forLabel = whole("n", "Steps it holds", 20, 1, 2000);
-    this.what = h("select", { id: "futures-what", onchange: () => this.update() },
+    this.what = h("select", { id: "futures-what", onchange: () => { whatIf.edited(); whatIf.map.refresh(); } },
       h("option", { value: "map" }, "the edited map"), h("option", { value: "box" }, "never look in the box"));
     this.whatNote = h("p.note", {});
     this.go = h("button.primary", { type: "button", id: "futures-go", onclick: () => (this.running ? this.running.abort() : this.run()) }, "Play on");

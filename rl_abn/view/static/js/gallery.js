@@ -16,7 +16,7 @@ export class Gallery {
     this.thumbs = layers.map((layer) => {
       const canvas = h("canvas", { "aria-hidden": "true", height: this.size[0], width: this.size[1] });
       const button = h("button.thumb", { type: "button", "aria-pressed": "false", id: `layer-${layer.id}`, onclick: () => onchoose(layer) },
-        canvas, h("span", {}, layer.label));
+        canvas, h("span", {}, layer.short));
       return { layer, canvas, button };
     });
     const small = new OffscreenCanvas(this.size[1], this.size[0]);

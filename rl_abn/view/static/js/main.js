@@ -15,7 +15,7 @@ const embedded = embeddedEpisodes();
 const pages = new Map();
 const root = document.getElementById("app");
 const title = h("span.title", {});
-const crumb = h("a.crumb", { href: "#", hidden: true }, "its run");
+const crumb = h("a.crumb", { href: "#", hidden: true }, "run");
 let current = null;
 let asked = 0;
 
@@ -48,7 +48,7 @@ async function route() {
   fill(title, page.title);
   const run = page.episode?.meta.run;
   crumb.hidden = !run;
-  if (run) Object.assign(crumb, { href: link({ r: run }), textContent: "its run" });
+  if (run) Object.assign(crumb, { href: link({ r: run }), textContent: "run" });
   document.body.dataset.page = key;
   return undefined;
 }

@@ -11,10 +11,10 @@ export const TOOLS = [["add", "Add"], ["remove", "Remove"], ["move", "Move"], ["
 export class Painter {
   /**
    * @param map A MapView. @param tool What is set: {name, size, strength}.
-   * @param onchange Called after a change of the map, or of the box.
+   * @param onchange Called after a change, with whether it was the box and not the map.
    */
   constructor(map, tool, onchange) {
-    Object.assign(this, { map, tool, onchange, edit: null, box: null, cursor: null, isOn: false });
+    Object.assign(this, { map, tool, onchange, edit: null, box: null, cursor: null, isOn: false, isBoxed: () => false });
     this.surface = map.picture.lines;
     for (const [type, listener] of Object.entries({ pointerdown: this.down, pointermove: this.hover, pointerleave: this.leave, keydown: this.key, blur: this.leave })) {
       this.surface.addEventListener(type, listener.bind(this));
@@ -87,14 +87,14 @@ export class Painter {
     const { name: mapName } = map.layer;
     const { grid } = map;
     if (name === "box") {
-      return (event) => { this.setBox(start, this.cellOf(event)); this.onchange(); };
+      return (event) => { this.setBox(start, this.cellOf(event)); this.onchange(true); };
     }
     edit.begin();
     if (name === "move") {
       return (event) => {
         const at = this.cellOf(event);
         edit.move(mapName, [Math.round(at[0] - start[0]), Math.round(at[1] - start[1])], grid, this.offset);
-        this.onchange();
+        this.onchange(false);
       };
     }
     const weights = new Float32Array(edit.now[mapName].length);
@@ -177,7 +177,7 @@ export class Painter {
       dab(weights, map.grid, at, tool.size, this.offset);
       edit.stroke(map.layer.name, weights, this.amount);
     }
-    this.onchange();
+    this.onchange(tool.name === "box");
   }
 
   nudge(by) {
@@ -189,7 +189,7 @@ export class Painter {
   stretch([down, right], [rows, columns]) {
     const [left, top, end, bottom] = this.box;
     this.box = [left, top, Math.min(Math.max(end + right, left + 1), columns), Math.min(Math.max(bottom + down, top + 1), rows)];
-    this.onchange();
+    this.onchange(true);
   }
 
   middleOf([row, column]) {
@@ -201,7 +201,7 @@ export class Painter {
     const { map, cursor, tool, box } = this;
     if (!map.layer || map.isBars) return;
     this.drawGrid(context, zoom);
-    if (box) {
+    if (box && this.isBoxed()) {
       const [left, top] = boxOf([box[1], box[0]], map.grid, map.room);
       const [endLeft, endTop] = boxOf([box[3], box[2]], map.grid, map.room);
       const sides = [left, top, endLeft - left, endTop - top].map((side) => side * zoom);

@@ -1,7 +1,7 @@
 // Beside the pictures: probabilities of both branches, and the numbers of the step.
 
 import { h, say } from "./dom.js";
-import { number, percent, signed, words } from "./format.js";
+import { number, percent, signed, whole } from "./format.js";
 
 /** Probabilities as pairs of bars, one row an action. */
 export class Probabilities {
@@ -53,7 +53,7 @@ export class Side {
       this.numbers.set(name, output);
       return h("div", {}, h("dt", {}, label), output);
     });
-    this.relianceBox = h("p.reliance", { "aria-live": "polite" });
+    this.relianceBox = h("div.reliance", { "aria-live": "polite" });
     this.element = h("aside.side", { "aria-label": "What the agent computes" },
       h("h2", {}, this.series.length ? "Action probabilities" : "Numbers"),
       this.series.length ? this.table.element : null,
@@ -72,8 +72,13 @@ export class Side {
   }
 }
 
-/** Map reliance as a line of text. */
-export function relianceText(reliance) {
-  return Object.entries(reliance).filter(([, nats]) => typeof nats === "number")
-    .map(([name, nats]) => `${words(name)} ${number(nats)}`).join(" · ");
+const INSTEAD = {
+  uniform: "evened out", time_average: "the average one", swap: "another moment's", shifted: "moved", observation: "the screen of another moment",
+};
+
+/** Map reliance: how much the policy changes with another map. */
+export function relianceTable({ n_steps: n, ...reliance }) {
+  const rows = Object.entries(INSTEAD).filter(([name]) => typeof reliance[name] === "number").map(([name, text]) =>
+    h("tr", {}, h("th", { scope: "row" }, text), h("td", { "data-name": name }, `${number(reliance[name], 2)} nats`)));
+  return [h("p.note", {}, `Change of the policy when the map is replaced, over ${whole(n ?? 0)} steps:`), h("table", {}, h("tbody", {}, rows))];
 }

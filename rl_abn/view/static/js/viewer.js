@@ -1,6 +1,6 @@
 // The page of one episode: screen, map, numbers, timeline, and what if.
 
-import { h, say } from "./dom.js";
+import { fill, h, say } from "./dom.js";
 import { job } from "./api.js";
 import { lanesOf } from "./curves.js";
 import { Gallery } from "./gallery.js";
@@ -13,7 +13,7 @@ import { drawOutlines, objectsIn } from "./outlines.js";
 import { Picture } from "./picture.js";
 import { Player } from "./player.js";
 import { Settings } from "./settings.js";
-import { Side, relianceText } from "./side.js";
+import { Side, relianceTable } from "./side.js";
 import { Timeline } from "./timeline.js";
 import { WhatIf } from "./whatif.js";
 
@@ -143,7 +143,7 @@ export class Viewer {
       say(box, "measuring…");
       const answer = await this.episode.source.reliance();
       const found = answer.job ? await job(answer.job, (state) => say(box, state.message || "measuring…")) : answer;
-      say(box, `Change of the policy in nats when the map is replaced: ${relianceText(found)}`);
+      fill(box, relianceTable(found));
     } catch (error) {
       say(box, error.message);
     }

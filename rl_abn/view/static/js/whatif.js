@@ -3,7 +3,7 @@
 import { choice, fill, h, say } from "./dom.js";
 import { number, signed, words } from "./format.js";
 import { Futures } from "./futures.js";
-import { MapEdit } from "./edits.js";
+import { MapEdit, rowsOf } from "./edits.js";
 import { Painter, TOOLS, toolbox } from "./painter.js";
 import { Probabilities } from "./side.js";
 
@@ -14,13 +14,17 @@ export class WhatIf {
   constructor(viewer) {
     Object.assign(this, { viewer, episode: viewer.episode, map: viewer.map, isOpen: false, kept: new Map(), intervention: null });
     this.tool = { name: "add", size: 3, strength: 1 };
-    this.painter = new Painter(this.map, this.tool, () => this.edited());
+    this.painter = new Painter(this.map, this.tool, (isBox) => {
+      this.futures.what.value = isBox ? "box" : "map";
+      this.edited();
+    });
     this.table = new Probabilities(this.episode.meta.action_names, [{ label: "own", tone: "acting" }, { label: "edited", tone: "edited" }]);
     this.value = h("dd", { id: "what-if-value" });
     this.kl = h("dd", { id: "what-if-kl" });
     this.said = h("p.said", { role: "status", id: "what-if-said" });
     this.futures = new Futures(this);
     this.element = h("section.what-if", { "aria-label": "What if", hidden: true }, this.editPanel(), this.answerPanel(), this.futures.element);
+    this.painter.isBoxed = () => this.isBoxed;
     this.map.valuesInstead = (layer) => this.valuesOf(layer);
   }
 
@@ -108,8 +112,22 @@ export class WhatIf {
   valuesOf(layer) {
     if (!this.isOpen || layer.kind !== "map" || !this.edit) return null;
     const acted = this.intervention && this.answer?.maps?.[layer.name];
-    const values = acted ? Float32Array.from(acted.flat()) : this.edit.now[layer.name];
+    const values = acted ? Float32Array.from(acted.flat()) : this.isBoxed ? this.boxed(layer) : this.edit.now[layer.name];
     return values.map((value) => value * layer.factor);
+  }
+
+  /** Whether it is asked what a box does in which the agent never looks. */
+  get isBoxed() {
+    return this.futures.what.value === "box" && this.painter.box !== null && !this.intervention;
+  }
+
+  /** The agent's own map without what lies in the box. */
+  boxed({ name, rows, columns }) {
+    const [left, top, right, bottom] = this.painter.box;
+    const { values } = this.edit.maps[name];
+    const isOut = (i) => i % columns < left || i % columns >= right || Math.floor(i / columns) < top || Math.floor(i / columns) >= bottom;
+    const kept = values.map((value, i) => (isOut(i) ? value : 0));
+    return this.edit.sumsToOne && rows > 1 ? this.edit.shared(kept, columns) : kept;
   }
 
   whole(change) {
@@ -153,6 +171,9 @@ export class WhatIf {
   /** The edit as the server takes it; empty where nothing is changed. */
   get question() {
     if (this.intervention) return { intervention: this.intervention };
+    if (this.isBoxed) {
+      return { map: Object.fromEntries(this.mapLayers.map((layer) => [layer.name, rowsOf(this.boxed(layer), layer.columns)])) };
+    }
     const { painted } = this.edit;
     return painted ? { map: painted } : {};
   }
