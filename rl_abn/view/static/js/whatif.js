@@ -164,6 +164,7 @@ export class WhatIf {
     this.redoButton.disabled = !this.edit.future.length;
     this.mapChoice?.choose(this.map.layer.id);
     this.futures.update();
+    this.element.setAttribute("aria-busy", "true");
     clearTimeout(this.waiting);
     this.waiting = setTimeout(() => this.ask(), PAUSE_MS);
   }
@@ -180,20 +181,20 @@ export class WhatIf {
 
   async ask() {
     this.asking?.abort();
-    this.asking = new AbortController();
+    const asking = this.asking = new AbortController();
     const { step, question } = this;
     const isEdited = Object.keys(question).length > 0;
-    this.element.setAttribute("aria-busy", "true");
+    this.waiting = null;
     try {
-      const answer = await this.episode.source.ask({ step, ...question }, this.asking.signal);
-      if (step !== this.step) return;
+      const answer = await this.episode.source.ask({ step, ...question }, asking.signal);
+      if (asking !== this.asking) return;
       this.answer = answer;
       this.show(answer, isEdited);
       if (this.intervention) this.map.refresh();
     } catch (error) {
       if (error.name !== "AbortError") say(this.said, error.message);
     }
-    this.element.removeAttribute("aria-busy");
+    if (asking === this.asking && !this.waiting) this.element.removeAttribute("aria-busy");
   }
 
   show(answer, isEdited) {
@@ -205,7 +206,6 @@ export class WhatIf {
     const [before, after] = [own.probabilities, answer.probabilities].map((p) => names[p.indexOf(Math.max(...p))]);
     say(this.said, !isEdited ? "Nothing is edited yet: this is what it did."
       : before === after ? `It would still prefer ${before}.` : `It would prefer ${after} to ${before}.`);
-    this.element.dataset.answered = `${answer.step}:${answer.kl}`;
   }
 
   async save() {
