@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import webbrowser
 from collections.abc import Sequence
@@ -104,7 +105,12 @@ def listen(host: str, port: int | None) -> socket.socket:
 
 def is_loopback(host: str) -> bool:
     """Returns whether an address is this machine's own and no other reaches it."""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _bound(host: str, port: int) -> socket.socket:
