@@ -52,7 +52,9 @@ def serve(
     app = make_app(library, hosts=hosts, token=token)
     address = f"http://{shown}:{named}/" + (f"?token={token}" if token else "")
     n_runs, n_episodes = len(library.runs), len(library.episodes)
-    print(f"{n_runs:,} runs, {n_episodes:,} episodes: {address}", flush=True)
+    runs = "1 run" if n_runs == 1 else f"{n_runs:,} runs"
+    episodes = "1 episode" if n_episodes == 1 else f"{n_episodes:,} episodes"
+    print(f"{runs}, {episodes}: {address}", flush=True)
     print("Ctrl-C ends it", flush=True)
     if opens_browser:
         timer = Timer(0.5, webbrowser.open, [address])

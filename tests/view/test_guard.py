@@ -125,7 +125,8 @@ def test_web_sockets_are_closed(client):
     with socket.create_connection(("127.0.0.1", client.port), timeout=30) as sock:
         sock.sendall(
             f"GET /api/library HTTP/1.1\r\nHost: {client.host}\r\nUpgrade: websocket\r\n"
-            "Connection: Upgrade\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+            "Connection: Upgrade\r\nSec-WebSocket-Key: x\r\n"
+            "Sec-WebSocket-Version: 13\r\n\r\n".encode()
         )
         assert b"101" not in sock.recv(64)
     assert client.ask("GET", "/api/library").status == 200

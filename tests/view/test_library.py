@@ -94,9 +94,7 @@ def test_a_cut_off_episode_says_so(top):
 
 
 def test_what_is_no_folder_is_a_line(tmp_path):
-    with pytest.raises(
-        RlAbnError, match=r"expected a run, an episode .* got '.*nowhere' \(nothing"
-    ):
+    with pytest.raises(RlAbnError, match=r"expected a run, an ep.* got '.*nowhere' \(nothing"):
         Library([tmp_path / "nowhere"])
 
 
