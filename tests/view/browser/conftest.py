@@ -51,9 +51,7 @@ class Served(NamedTuple):
 
 @pytest.fixture(scope="session")
 def browser():
-    sync_api = pytest.importorskip(
-        "playwright.sync_api", reason="no playwright: pip install .[dev]"
-    )
+    sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright")
     program = find_chromium()
     if program is None:
         pytest.skip("no Chromium: install Debian's package chromium, or name one in CHROMIUM")

@@ -9,7 +9,8 @@ import numpy as np
 _PIXELS = """canvas => {
   const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   let text = "";
-  for (let i = 0; i < data.length; i += 8192) text += String.fromCharCode(...data.slice(i, i + 8192));
+  for (let i = 0; i < data.length; i += 8192)
+    text += String.fromCharCode(...data.slice(i, i + 8192));
   return [canvas.height, canvas.width, btoa(text)];
 }"""
 

@@ -210,7 +210,8 @@ def test_a_step_is_drawn_in_less_than_50_ms(watch):
     page = watch(10)
     times = page.raw.evaluate(
         """async () => {
-          const [slider, map, times] = [document.querySelector("#seek"), document.querySelector("#map"), []];
+          const [slider, map] = ["#seek", "#map"].map(name => document.querySelector(name));
+          const times = [];
           for (let step = 11; step < 60; step++) {
             const start = performance.now();
             slider.value = step;

@@ -50,7 +50,7 @@ export class Compare {
     this.title = episodes.map(({ meta }) => meta.title).join(" beside ");
     const nSteps = Math.max(...episodes.map((episode) => episode.nSteps));
     this.player = new Player(nSteps, episodes[0].meta.fps);
-    this.settings = new Settings(episodes[0].meta.objects ?? [], () => this.halves.forEach(({ map }) => map.refresh()));
+    this.settings = new Settings(episodes[0].meta.objects ?? [], true, () => this.halves.forEach(({ map }) => map.refresh()));
     this.halves = episodes.map((episode, i) => new Half(episode, this.settings, i));
     this.timeline = new Timeline(this.player, [], lanesOfBoth(episodes));
     this.keeper = stepKeeper();

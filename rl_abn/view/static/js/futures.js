@@ -16,7 +16,8 @@ export class Futures {
       h("option", { value: "once" }, "at this step alone"), h("option", { value: "steps" }, "for some steps"), h("option", { value: "always" }, "from now on, always"));
     this.forLabel = whole("n", "Steps it holds", 20, 1, 2000);
     this.what = h("select", { id: "futures-what", onchange: () => { whatIf.edited(); whatIf.map.refresh(); } },
-      h("option", { value: "map" }, "the edited map"), h("option", { value: "box" }, "never look in the box"));
+      h("option", { value: "map" }, "the edited map"),
+      whatIf.mapLayers[0].form === "spatial" ? h("option", { value: "box" }, "never look in the box") : null);
     this.whatNote = h("p.note", {});
     this.go = h("button.primary", { type: "button", id: "futures-go", onclick: () => (this.running ? this.running.abort() : this.run()) }, "Play on");
     this.progress = h("progress", { id: "futures-progress", max: 1, value: 0, "aria-label": "Futures played", hidden: true });
@@ -25,6 +26,7 @@ export class Futures {
     this.element = h("div.panel.futures", {}, h("h2", {}, "3 · Play on from here"),
       h("div.fields", {}, h("label.field", {}, "With", this.what), h("label.field", {}, "It holds", this.how), this.forLabel,
         whole("count", "Futures a side", 6, 1, 16), whole("steps", "Steps at most", 200, 1, 2000), whole("seed", "Seed", 0, 0, 2147483647)),
+      h("label.check", {}, this.greedy = h("input", { type: "checkbox", id: "futures-greedy" }), "likeliest actions only"),
       this.whatNote, h("div.buttons", {}, this.go, this.progress), this.said, this.chart.element, this.pairs);
   }
 
@@ -62,7 +64,7 @@ export class Futures {
     const nSteps = Number(this.steps.value);
     try {
       const { job: id } = await episode.source.futures({
-        step, edit: this.plan, n_futures: Number(this.count.value), max_steps: nSteps, seed: Number(this.seed.value),
+        step, edit: this.plan, n_futures: Number(this.count.value), max_steps: nSteps, seed: Number(this.seed.value), greedy: this.greedy.checked,
       });
       const result = await job(id, ({ done, of, message }) => {
         this.progress.value = of ? done / of : 0;

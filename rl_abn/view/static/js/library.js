@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { h } from "./dom.js";
-import { whole, words } from "./format.js";
+import { number, whole, words } from "./format.js";
 import { showHelp } from "./help.js";
 import { listen } from "./keyboard.js";
 import { link } from "./links.js";
@@ -21,6 +21,26 @@ export class LibraryPage {
       runs.length ? h("section", {}, h("h2", {}, "Runs"), runTable(runs)) : null,
       episodes.length ? h("section", {}, h("h2", {}, "Episodes"), episodeCards(episodes)) : null,
       runs.length + episodes.length ? null : nothing);
+  }
+
+  goTo() {}
+
+  enter() {
+    this.stopKeys = listen({ "?": showHelp, "/": showHelp });
+  }
+
+  leave() {
+    this.stopKeys();
+  }
+}
+
+/** The first page of a file that holds more episodes than are shown side by side. */
+export class ListPage {
+  /** @param metas What is known of the episodes. */
+  constructor(metas) {
+    this.title = "Episodes";
+    this.element = h("main.page", { id: "main" }, h("h1", {}, "Episodes"), h("ul", {}, metas.map((meta) =>
+      h("li", {}, h("a", { href: link({ e: meta.id, t: 0 }) }, meta.title), ` · score ${number(meta.score)} · ${whole(meta.n_steps)} steps`))));
   }
 
   goTo() {}

@@ -4,7 +4,7 @@ import { h, fill } from "./dom.js";
 import { Compare } from "./compare.js";
 import { Episode } from "./episode.js";
 import { showHelp } from "./help.js";
-import { LibraryPage } from "./library.js";
+import { LibraryPage, ListPage } from "./library.js";
 import { link, readLink } from "./links.js";
 import { RunPage } from "./run.js";
 import { embeddedEpisodes, ServedEpisode } from "./sources.js";
@@ -20,7 +20,7 @@ let current = null;
 let asked = 0;
 
 root.append(
-  h("header", {}, embedded ? h("span.brand", {}, "rl-abn") : h("a.brand", { href: "#", "aria-label": "rl-abn: runs and episodes" }, "rl-abn"), crumb, title,
+  h("header", {}, h("a.brand", { href: "#", "aria-label": "rl-abn: runs and episodes" }, "rl-abn"), crumb, title,
     h("span.spacer", {}), h("button.icon", { type: "button", id: "help", "aria-label": "Keys", title: "Keys (?)", onclick: showHelp }, "?")),
   h("main.page", { id: "main" }, h("p.note", { role: "status" }, "Loading…")));
 
@@ -46,7 +46,7 @@ async function route() {
   page.enter();
   document.title = `${page.title} · rl-abn`;
   fill(title, page.title);
-  const run = page.episode?.meta.run;
+  const run = embedded ? null : page.episode?.meta.run;
   crumb.hidden = !run;
   if (run) Object.assign(crumb, { href: link({ r: run }), textContent: "run" });
   document.body.dataset.page = key;
@@ -56,8 +56,10 @@ async function route() {
 function pageOf(place) {
   const [first, second] = embedded ?? [];
   const e = place.e ?? first?.id;
-  const e2 = place.e2 ?? (place.e ? undefined : second?.id);
+  const isPair = embedded?.length === 2 && !place.e;
+  const e2 = place.e2 ?? (isPair ? second.id : undefined);
   if (e && e2) return [`e:${e}:${e2}`, async () => new Compare(await Promise.all([opened(e), opened(e2)]), place.t)];
+  if (embedded?.length > 2 && !place.e) return ["list", async () => new ListPage(await Promise.all(embedded.map((episode) => episode.meta())))];
   if (e) return [`e:${e}`, async () => new Viewer(await opened(e), place.t)];
   if (place.r) return [`r:${place.r}`, () => RunPage.open(place.r)];
   return ["library", () => LibraryPage.open()];

@@ -30,8 +30,10 @@ export class MapView {
     this.caption = h("figcaption", {}, this.title = h("strong", {}), this.range = h("span.range", {}));
     this.readout = h("p.readout", { id: `${id}-readout` });
     this.hint = "Point at the picture for values.";
-    this.element = h("figure.mapview", {}, this.caption, this.picture.element, this.bars,
-      this.layer ? this.legend.element : null, this.readout);
+    this.picture.below.before(this.bars);
+    if (this.layer) this.picture.below.append(this.legend.element);
+    this.picture.below.append(this.readout);
+    this.element = h("figure.mapview", {}, this.caption, this.picture.element);
     if (layers.some(({ form }) => form === "pairwise")) this.place = Math.floor(layers[0].rows / 2);
     this.picture.canvas.addEventListener("pointermove", (event) => this.point(this.picture.pointAt(event)));
     this.picture.canvas.addEventListener("pointerleave", () => this.point(null));
@@ -79,7 +81,7 @@ export class MapView {
     say(this.title, layer.label);
     say(this.range, rangeText(this.values, this.unit));
     this.legend.update(scale);
-    this.legend.element.hidden = !settings.isLit && !this.isBars;
+    this.legend.element.classList.toggle("unused", !settings.isLit && !this.isBars);
     if (this.isBars) {
       this.paintBars();
       this.picture.canvas.dataset.step = step;

@@ -6,7 +6,12 @@ import { dab } from "./edits.js";
 import { MOST_TIMES_EVEN } from "./scale.js";
 import { boxOf } from "./picture.js";
 
-export const TOOLS = [["add", "Add"], ["remove", "Remove"], ["move", "Move"], ["box", "Box"]];
+const TOOLS = [["add", "Add"], ["remove", "Remove"], ["move", "Move"], ["box", "Box"]];
+
+/** The tools for a form of map: bars are dragged, and a box is of places on the screen. */
+export function toolsFor(form) {
+  return form === "bars" ? [] : form === "spatial" ? TOOLS : TOOLS.slice(0, 3);
+}
 
 export class Painter {
   /**

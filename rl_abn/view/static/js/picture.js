@@ -15,7 +15,8 @@ export class Picture {
     this.context = this.canvas.getContext("2d", { willReadFrequently: true });
     this.lines = h("canvas.lines", { "aria-hidden": "true" });
     this.screen = h("div.screen", {}, this.canvas, this.lines);
-    this.element = h("div.fit", {}, this.screen);
+    this.below = h("div.below", {});
+    this.element = h("div.fit", {}, this.screen, this.below);
     this.drawLines = sharpCanvas(this.lines, (context, wide) => marks(context, wide / this.width));
     new ResizeObserver(() => this.fit()).observe(this.element);
   }
@@ -30,7 +31,8 @@ export class Picture {
   /** The largest size that fits: a whole multiple of the pixels where little is lost by it. */
   fit() {
     const { clientWidth, clientHeight } = this.element;
-    const largest = Math.min(clientWidth / this.width, clientHeight / this.height);
+    const room = clientHeight - this.below.offsetHeight;
+    const largest = Math.min(clientWidth / this.width, room / this.height);
     if (!(largest > 0)) return;
     let zoom = Math.floor(largest);
     if (zoom / largest < 0.87) zoom = Math.floor(largest * 4) / 4 || largest;

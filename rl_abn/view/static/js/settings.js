@@ -6,8 +6,12 @@ import { hueOf } from "./outlines.js";
 import { menu } from "./help.js";
 
 export class Settings {
-  /** @param objects Of the game. @param onchange Called after a change. */
-  constructor(objects, onchange) {
+  /**
+   * @param objects Of the game.
+   * @param hasMaps Whether there is anything to lay over the screen.
+   * @param onchange Called after a change.
+   */
+  constructor(objects, hasMaps, onchange) {
     Object.assign(this, { objects, onchange, isLit: true, opacity: 1, scale: "fixed", hasLines: false });
     this.outlined = new Set(objects.map((_, i) => i));
     this.lit = h("input", { type: "checkbox", id: "overlay", checked: true, onchange: () => this.set({ isLit: this.lit.checked }) });
@@ -18,7 +22,7 @@ export class Settings {
     this.scales = choice("Scale", [["fixed", "Fixed scale"], ["frame", "Each frame's own"]], "fixed", (scale) => this.set({ scale }));
     this.linesBox = h("input", { type: "checkbox", id: "outlines", onchange: () => this.set({ hasLines: this.linesBox.checked }) });
     this.element = h("div.settings", { role: "toolbar", "aria-label": "How maps are shown" },
-      h("label.check", {}, this.lit, "Overlay"), h("label.check", {}, "Opacity ", this.slider), this.scales,
+      hasMaps ? [h("label.check", {}, this.lit, "Overlay"), h("label.check", {}, "Opacity ", this.slider), this.scales] : null,
       objects.length ? h("label.check", {}, this.linesBox, "Outline objects") : null,
       objects.length ? menu("Objects", h("fieldset", {}, h("legend", {}, "Outlined"), objects.map((object, i) => this.objectBox(object, i)))) : null);
   }

@@ -25,7 +25,7 @@ export class Viewer {
     this.title = meta.title;
     this.layers = layersOf(meta);
     this.player = new Player(episode.nSteps, meta.fps);
-    this.settings = new Settings(meta.objects ?? [], () => this.refresh());
+    this.settings = new Settings(meta.objects ?? [], this.layers.length > 0, () => this.refresh());
     this.game = new Picture("screen", "Screen of the game", episode.height, episode.width, (context, zoom) => this.drawObjects(context, zoom));
     this.map = new MapView(episode, this.layers, this.settings, "map");
     this.gallery = this.layers.length > 1 ? new Gallery(episode, this.layers, (layer) => this.choose(layer)) : null;
@@ -33,10 +33,14 @@ export class Viewer {
     this.timeline = new Timeline(this.player, episode.highlights, lanesOf(episode.curves));
     this.whatIf = meta.can_ask && this.layers.some(({ kind }) => kind === "map") ? new WhatIf(this) : null;
     this.keeper = stepKeeper();
-    this.element = h("main.viewer", { id: "main" }, this.toolbar(), h("div.stage", {},
-      h("figure.game", {}, h("figcaption", {}, h("strong", {}, "Screen"), this.cutNote()), this.game.element, this.map.readout),
+    this.narrow = matchMedia("(max-width: 760px)");
+    this.narrow.addEventListener("change", () => this.placeReadout());
+    this.placeReadout();
+    this.element = h("main.viewer", { id: "main" }, this.toolbar(), h("div.room", {}, h("div.stage", {},
+      h("figure.game", {}, h("figcaption", {}, h("strong", {}, "Screen"), this.cutNote()), this.game.element),
       this.layers.length ? this.map.element : null,
-      this.gallery?.element, this.side.element, this.whatIf?.element), this.timeline.element);
+      this.gallery?.element, this.side.element, this.whatIf?.element)), this.timeline.element);
+    this.element.style.setProperty("--aspect", episode.width / episode.height);
     this.element.classList.toggle("without-map", !this.layers.length);
     this.element.classList.toggle("without-gallery", !this.gallery);
     this.player.onchange((next) => { this.load(next); this.keeper.keep(next); });
@@ -132,10 +136,16 @@ export class Viewer {
     this.player.pause();
     const isOpen = this.whatIf.toggle();
     this.element.classList.toggle("asking", isOpen);
-    (isOpen ? this.map.element : this.game.element.parentElement).append(this.map.readout);
+    this.placeReadout();
     this.askButton.setAttribute("aria-pressed", isOpen);
     say(this.askButton, isOpen ? "Back to watching" : "What if…");
     this.refresh();
+  }
+
+  /** Below the screen there is room for a line that the map has its scale in. */
+  placeReadout() {
+    const isBelowMap = this.layers.length && (this.narrow.matches || this.whatIf?.isOpen);
+    (isBelowMap ? this.map.picture : this.game).below.append(this.map.readout);
   }
 
   async measure(box) {

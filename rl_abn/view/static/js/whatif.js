@@ -4,7 +4,7 @@ import { choice, fill, h, say } from "./dom.js";
 import { number, signed, words } from "./format.js";
 import { Futures } from "./futures.js";
 import { MapEdit, rowsOf } from "./edits.js";
-import { Painter, TOOLS, toolbox } from "./painter.js";
+import { Painter, toolbox, toolsFor } from "./painter.js";
 import { Probabilities } from "./side.js";
 
 const PAUSE_MS = 40;
@@ -30,7 +30,11 @@ export class WhatIf {
 
   editPanel() {
     const button = (text, onclick, id, title) => h("button", { type: "button", id, onclick, title }, text);
-    this.tools = choice("Tool", TOOLS, this.tool.name, (name) => { this.tool.name = name; });
+    const { form } = this.mapLayers[0];
+    this.toolNames = toolsFor(form);
+    this.tools = choice("Tool", this.toolNames, this.tool.name, (name) => { this.tool.name = name; });
+    const tools = this.toolNames.length ? [this.tools, toolbox(this.tool, () => this.map.picture.drawLines())]
+      : h("p.note", {}, "Drag the bars to their new heights.");
     this.mapChoice = this.mapLayers.length > 1
       ? choice("Map to edit", this.mapLayers.map((layer) => [layer.id, layer.label]), this.mapLayers[0].id,
         (id) => this.viewer.choose(this.mapLayers.find((layer) => layer.id === id))) : null;
@@ -39,7 +43,7 @@ export class WhatIf {
       h("option", { value: "" }, "the painted map"), interventions.map((name) => h("option", { value: name }, words(name).replace(":", ": "))));
     this.name = h("input", { id: "edits-name", value: "edits", maxlength: 60, "aria-label": "Name of the set" });
     this.savedNote = h("div.saved", { role: "status" });
-    return h("div.panel.edit", {}, h("h2", {}, "1 · Edit the map"), this.mapChoice, this.tools, toolbox(this.tool, () => this.map.picture.drawLines()),
+    return h("div.panel.edit", {}, h("h2", {}, "1 · Edit the map"), this.mapChoice, tools,
       h("div.buttons", {}, button("Invert", () => this.whole("invert"), "invert", "1 − map"), button("Flatten", () => this.whole("flatten"), "flatten", "its mean everywhere"),
         this.undoButton = button("Undo", () => this.undo(), "undo"), this.redoButton = button("Redo", () => this.redo(), "redo"),
         button("Reset", () => this.whole("reset"), "reset", "the agent's own map")),
@@ -60,8 +64,8 @@ export class WhatIf {
 
   keys() {
     const tool = (i) => () => {
-      if (!this.isOpen || !TOOLS[i]) return;
-      [this.tool.name] = TOOLS[i];
+      if (!this.isOpen || !this.toolNames[i]) return;
+      [this.tool.name] = this.toolNames[i];
       this.tools.choose(this.tool.name);
     };
     const whenOpen = (action) => () => this.isOpen && action();
@@ -77,7 +81,7 @@ export class WhatIf {
     this.isOpen = !this.isOpen;
     this.element.hidden = !this.isOpen;
     this.painter.turn(this.isOpen);
-    this.map.hint = this.isOpen ? "Paint on the map, or press p and use arrows and Space." : "Point at the picture for values.";
+    this.map.hint = !this.isOpen ? "Point at the picture for values." : this.map.isBars ? "Drag the bars." : "Paint on the map, or press p and use arrows and Space.";
     if (this.isOpen) {
       if (this.map.layer.kind !== "map") this.viewer.choose(this.mapLayers[0]);
       this.moveTo(this.viewer.shown);
@@ -214,7 +218,8 @@ export class WhatIf {
     try {
       const { saved, command } = await this.episode.source.saveEdits({ name: this.name.value, items });
       const copy = h("button", { type: "button", onclick: () => navigator.clipboard?.writeText(command) }, "Copy");
-      return fill(this.savedNote, h("p", {}, `${items.length} ${items.length === 1 ? "edit" : "edits"} in ${saved}`), h("code", { id: "next-command" }, command), copy);
+      const said = h("p", {}, `${items.length} ${items.length === 1 ? "edit" : "edits"} in ${saved}`);
+      return fill(this.savedNote, said, command && [h("p.note", {}, "Train the agent towards them:"), h("code", { id: "next-command" }, command), copy]);
     } catch (error) {
       return fill(this.savedNote, error.message);
     }
