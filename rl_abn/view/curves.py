@@ -3,54 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 
 from rl_abn.record import Episode
-from rl_abn.rl.algorithms.advantages import gae
 
 DIGITS = 5
+_READ = (
+    *("reward", "score", "lives", "lost_life", "terminated", "truncated"),
+    *("value", "branch_value", "probabilities", "branch_probabilities"),
+)
 _LEAST = 1e-12
 
 
-def curves_of(episode: Episode) -> dict[str, Any]:
-    """Returns the curves of an episode by name, each a list of its n_steps numbers.
+class Curves:
+    """The curves of an episode, computed once where they are asked for.
 
-    Curves that the agent has not, such as those of maps, are left out. `map_contrast` has one curve
-    a map: standard deviation over mean across the places. `map_change` is the mean absolute change
-    of the maps since the step before, over their mean. `disagreement` is the total variation
-    between the acting and the attention branch's policy, 0..1.
-
-    Raises:
-        RlAbnError: If a chunk is damaged.
+    Args:
+        episode: The episode.
     """
-    arrays = episode.meta.arrays
-    found = {name: episode.numbers(name) for name in ("reward", "score", "lives")}
-    for name in ("value", "branch_value"):
-        if name in arrays:
-            found[name] = episode.numbers(name)
-    if "value" in arrays:
-        found["advantage"] = advantages_of(episode)
-    if "probabilities" in arrays:
-        found["entropy"] = entropy_of(episode.numbers("probabilities"))
-        if "branch_probabilities" in arrays:
-            found["disagreement"] = distance_of(
-                episode.numbers("probabilities"), episode.numbers("branch_probabilities")
-            )
-    shown: dict[str, Any] = {name: rounded(values) for name, values in found.items()}
-    if episode.meta.map_names and "maps" in arrays:
-        contrast, change = map_curves(episode)
-        shown["map_contrast"] = {
-            name: rounded(contrast[:, i]) for i, name in enumerate(episode.meta.map_names)
-        }
-        shown["map_change"] = rounded(change)
-    return shown
+
+    def __init__(self, episode: Episode) -> None:
+        self.episode = episode
+
+    @cached_property
+    def advantages(self) -> np.ndarray:
+        """Advantages of the actions taken, [n_steps]."""
+        return advantages_of(self.episode)
+
+    @cached_property
+    def of_maps(self) -> tuple[np.ndarray, np.ndarray]:
+        """Contrast of each map [n_steps, m], and how much the maps change [n_steps]."""
+        return map_curves(self.episode)
+
+    def shown(self) -> dict[str, Any]:
+        """Returns all curves by name, each a list of n_steps numbers, for JSON.
+
+        Curves that the agent has not, such as those of maps, are left out. `map_contrast` has one
+        curve a map: standard deviation over mean across the places. `map_change` is the mean
+        absolute change of the maps since the step before, over their mean. `disagreement` is the
+        total variation between the acting and the attention branch's policy, 0..1.
+
+        Raises:
+            RlAbnError: If a chunk is damaged.
+        """
+        episode, arrays = self.episode, self.episode.meta.arrays
+        episode.read_numbers(name for name in _READ if name in arrays)
+        found = {name: episode.numbers(name) for name in ("reward", "score", "lives")}
+        for name in ("value", "branch_value"):
+            if name in arrays:
+                found[name] = episode.numbers(name)
+        if "value" in arrays:
+            found["advantage"] = self.advantages
+        if "probabilities" in arrays:
+            policies = episode.numbers("probabilities")
+            found["entropy"] = entropy_of(policies)
+            if "branch_probabilities" in arrays:
+                branch = episode.numbers("branch_probabilities")
+                found["disagreement"] = distance_of(policies, branch)
+        shown: dict[str, Any] = {name: rounded(values) for name, values in found.items()}
+        if episode.meta.map_names and "maps" in arrays:
+            contrast, change = self.of_maps
+            shown["map_contrast"] = {
+                name: rounded(contrast[:, i]) for i, name in enumerate(episode.meta.map_names)
+            }
+            shown["map_change"] = rounded(change)
+        return shown
 
 
 def advantages_of(episode: Episode) -> np.ndarray:
-    """Returns the advantages of the actions taken, [n_steps].
+    """Returns the advantages of the actions taken, [n_steps] (Schulman et al. 2016, eq. 16).
 
     By the discount, lambda and form of the reward that the agent learned with, and ended by a lost
     life where that ended its games; rewards that it divided by the spread of its returns are taken
@@ -65,16 +89,18 @@ def advantages_of(episode: Episode) -> np.ndarray:
     ended = episode.numbers("terminated")
     if protocol.get("life_loss_terminal") is True:
         ended = ended | np.append(episode.numbers("lost_life")[1:], False)
+    gamma = _share(learned.get("gamma"), 0.99)
+    decay = gamma * _share(learned.get("gae_lambda"), 0.95)
     # A game that goes on after the last step is worth what it was worth before it.
-    after = np.append(values, 0.0 if ended[-1] else values[-1])
-    advantages: np.ndarray = gae(
-        rewards=torch.from_numpy(rewards)[:, None],
-        values=torch.from_numpy(after)[:, None],
-        dones=torch.from_numpy(ended.astype(np.float64))[:, None],
-        gamma=_share(learned.get("gamma"), 0.99),
-        gae_lambda=_share(learned.get("gae_lambda"), 0.95),
-    )[:, 0].numpy()
-    return advantages
+    after = np.where(ended, 0.0, np.append(values[1:], values[-1]))
+    errors = (rewards + gamma * after - values).tolist()
+    goes_on = (~ended).tolist()
+    advantages, running = [0.0] * len(errors), 0.0
+    # Plain floats: one game is too little for tensors, which take 40 times as long.
+    for t in reversed(range(len(errors))):
+        running = errors[t] + decay * goes_on[t] * running
+        advantages[t] = running
+    return np.array(advantages)
 
 
 def entropy_of(probabilities: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from rl_abn.record import Episode
 from rl_abn.record.chunks import FRAMES, STATES, TRACE, chunk_file
 from rl_abn.record.meta import META
 from rl_abn.rl.evaluation.replay import game_of
-from rl_abn.view.curves import curves_of
+from rl_abn.view.curves import Curves
 from rl_abn.view.highlights import highlights_of
 from rl_abn.view.library import FoundEpisode, Library, UnknownIdError, stamp_of
 
@@ -47,22 +47,22 @@ class OpenEpisode:
         check_links(found.path, library)
         self.episode = Episode(found.path)
         self.lock = RLock()
+        self._curves = Curves(self.episode)
         self._kept: dict[str, bytes] = {}
 
-    def once(self, name: str, make: Callable[[Episode], Any]) -> bytes:
-        """Returns what is made of the episode as JSON; made once."""
-        with self.lock:
-            if name not in self._kept:
-                self._kept[name] = as_json(make(self.episode))
-            return self._kept[name]
-
     def curves(self) -> bytes:
-        """Returns the curves as JSON."""
-        return self.once("curves", curves_of)
+        """Returns the curves as JSON; made once."""
+        return self._once("curves", self._curves.shown)
 
     def highlights(self) -> bytes:
-        """Returns the moments worth seeing as JSON."""
-        return self.once("highlights", highlights_of)
+        """Returns the moments worth seeing as JSON; found once."""
+        return self._once("highlights", lambda: highlights_of(self._curves))
+
+    def _once(self, name: str, make: Callable[[], Any]) -> bytes:
+        with self.lock:
+            if name not in self._kept:
+                self._kept[name] = as_json(make())
+            return self._kept[name]
 
     def reopened(self) -> Episode:
         """Returns the episode opened anew, for another thread."""

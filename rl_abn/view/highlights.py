@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rl_abn.record import Episode
-from rl_abn.view.curves import advantages_of, distance_of, map_curves
+from rl_abn.view.curves import Curves, distance_of
 
 MOST_OF_A_KIND = 6
 MOST = 40
@@ -29,13 +29,13 @@ class Highlight(NamedTuple):
     label: str
 
 
-def highlights_of(episode: Episode) -> list[dict[str, Any]]:
-    """Returns at most some 40 moments in the order of the game, for JSON.
+def highlights_of(curves: Curves) -> list[dict[str, Any]]:
+    """Returns at most some 40 moments of an episode in the order of the game, for JSON.
 
     Raises:
         RlAbnError: If a chunk is damaged.
     """
-    found = [*_events(episode), *_computed(episode)]
+    found = [*_events(curves.episode), *_computed(curves)]
     return [moment._asdict() for moment in sorted(found)[:MOST]]
 
 
@@ -54,10 +54,11 @@ def _events(episode: Episode) -> Iterable[Highlight]:
     yield Highlight(n - 1, "end", f"{how}, score {episode.numbers('score')[-1]:g}")
 
 
-def _computed(episode: Episode) -> Iterable[Highlight]:
+def _computed(curves: Curves) -> Iterable[Highlight]:
+    episode = curves.episode
     arrays, n = episode.meta.arrays, episode.n_steps
     if "value" in arrays:
-        advantages = advantages_of(episode)
+        advantages = curves.advantages
         for step in _peaks(advantages, n, only=advantages > 0):
             yield Highlight(step, "highest_advantage", f"advantage {advantages[step]:+.2f}")
         for step in _peaks(-advantages, n, only=advantages < 0):
@@ -69,12 +70,12 @@ def _computed(episode: Episode) -> Iterable[Highlight]:
             label = f"policy changes by {change[step]:.0%}"
             yield Highlight(step, "change_of_mind", label)
     if "value" in arrays and "maps" in arrays and episode.meta.map_names and n > 2:
-        yield from _disagreements(episode)
+        yield from _disagreements(curves)
 
 
-def _disagreements(episode: Episode) -> Iterable[Highlight]:
+def _disagreements(curves: Curves) -> Iterable[Highlight]:
     """Yields where the map moves and the value does not, or the value and not the map."""
-    _, moved = map_curves(episode)
+    episode, (_, moved) = curves.episode, curves.of_maps
     values = np.abs(np.diff(episode.numbers("value").astype(np.float64), prepend=np.nan))
     values[0] = 0.0
     difference = _ranks(moved) - _ranks(values)

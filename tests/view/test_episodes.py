@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rl_abn.record import Episode
-from rl_abn.view.curves import advantages_of, curves_of
+from rl_abn.view.curves import Curves, advantages_of
 from rl_abn.view.highlights import MOST, highlights_of
 from tests.record.played import play, step
 from tests.view.served import serving
@@ -52,7 +52,7 @@ def test_sheets_and_traces_are_the_files(viewer):
 
 
 def test_curves_are_those_of_the_arrays(played):
-    curves = curves_of(played)
+    curves = Curves(played).shown()
     known = [step(t) for t in range(150)]
     maps = np.stack([s["maps"] for s in known]).astype(np.float64)
     assert np.allclose(curves["value"], [s["value"] for s in known], rtol=1e-4)
@@ -91,6 +91,25 @@ def test_an_advantage_ends_with_the_game_or_the_life(tmp_path):
     assert np.allclose(advantages_of(episode)[2], -4)
 
 
+def test_advantages_are_those_that_training_computes(tmp_path):
+    import torch
+
+    from rl_abn.rl.algorithms.advantages import gae
+
+    episode = Episode(play(tmp_path / "episode", 100))
+    rng = np.random.default_rng(0)
+    episode._numbers["terminated"] = ended = rng.random(100) < 0.1
+    values = episode.numbers("value").astype(np.float64)
+    expected = gae(
+        rewards=torch.from_numpy(np.sign(episode.numbers("reward")))[:, None],
+        values=torch.from_numpy(np.append(values, values[-1]))[:, None],
+        dones=torch.from_numpy(ended.astype(np.float64))[:, None],
+        gamma=0.99,
+        gae_lambda=0.95,
+    )[:, 0]
+    assert np.allclose(advantages_of(episode), expected.numpy())
+
+
 def test_highlights_are_where_things_happen(tmp_path):
     episode = Episode(play(tmp_path / "episode", 200))
     rewards = np.zeros(200)
@@ -98,7 +117,7 @@ def test_highlights_are_where_things_happen(tmp_path):
     lost = np.zeros(200, bool)
     lost[100] = True
     episode._numbers |= {"reward": rewards, "lost_life": lost}
-    found = highlights_of(episode)
+    found = highlights_of(Curves(episode))
     assert len(found) <= MOST
     assert [moment["step"] for moment in found] == sorted(moment["step"] for moment in found)
     of = {kind: [m for m in found if m["kind"] == kind] for kind in {m["kind"] for m in found}}
