@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import threading
-from typing import NamedTuple
+import urllib.request
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import uvicorn
@@ -38,15 +41,17 @@ class Served(NamedTuple):
 
     address: str
     library: Library
-    folder: object
+    folder: Path
 
     def id_of(self, episode: Episode) -> str:
         """Returns what the server calls an episode."""
         return next(e.id for e in self.library.episodes.values() if e.path == episode.path)
 
-    def episode(self, name: str) -> Episode:
-        """Returns the episode of an id."""
-        return Episode(self.library.episode(name).path)
+    def ask(self, episode: Episode, what: str) -> Any:
+        """Returns what the server says of an episode."""
+        path = f"{self.address}api/episodes/{self.id_of(episode)}/{what}"
+        with urllib.request.urlopen(path) as answer:
+            return json.load(answer)
 
 
 @pytest.fixture(scope="session")

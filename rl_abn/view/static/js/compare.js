@@ -27,9 +27,11 @@ class Half {
     this.table = new Probabilities(meta.action_names, this.names.map((name) => labels[name]));
     this.numbers = ["score", "value", "lives"].filter((name) => episode.curves[name]).map((name) => [name, h("dd", {})]);
     this.over = h("p.note", { role: "status" });
+    const { continues } = meta.source ?? {};
+    const origin = continues ? h("p.note", {}, `From step ${continues.step} on: ${continues.edit ?? "its own maps"}.`) : null;
     this.element = h("section.half", { "aria-label": meta.title }, h("h2", {}, h("span.letter", {}, "AB"[index]), h("a", { href: link({ e: episode.id, t: 0 }) }, meta.title)),
       h("div.half-body", {}, this.map.element, h("div.side", {}, this.names.length ? this.table.element : null,
-        h("dl.numbers", {}, this.numbers.map(([name, output]) => h("div", {}, h("dt", {}, LABELS[name]), output))), this.over)));
+        h("dl.numbers", {}, this.numbers.map(([name, output]) => h("div", {}, h("dt", {}, LABELS[name]), output))), origin, this.over)));
   }
 
   async load(wanted, isStill) {

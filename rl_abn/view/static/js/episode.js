@@ -3,16 +3,20 @@
 import { readTensors } from "./safetensors.js";
 
 const KEPT = 8;
+const PAUSE_MS = 60;
 
 export class Episode {
-  /** Reads what is known of an episode; `source` is one of sources.js. */
-  static async open(source) {
-    const [meta, curves, highlights] = await Promise.all([source.meta(), source.curves(), source.highlights()]);
-    return new Episode(source, meta, curves, highlights);
+  /** Reads what is known of an episode; `source` is one of sources.js, `first` the step shown first. */
+  static async open(source, first) {
+    const [curves, highlights] = [source.curves(), source.highlights()];
+    for (const promise of [curves, highlights]) promise.catch(() => {}); // said below, where it is awaited
+    const episode = new Episode(source, await source.meta());
+    episode.step(Math.min(first, episode.nSteps - 1)).catch(() => {});
+    return Object.assign(episode, { curves: await curves, highlights: await highlights });
   }
 
-  constructor(source, meta, curves, highlights) {
-    Object.assign(this, { source, meta, curves, highlights, id: source.id, nSteps: meta.n_steps });
+  constructor(source, meta) {
+    Object.assign(this, { source, meta, id: source.id, nSteps: meta.n_steps });
     [this.height, this.width] = meta.frame_size;
     this.sheets = new Map();
     this.traces = new Map();
@@ -37,9 +41,16 @@ export class Episode {
     return sheet && trace ? this.cut(step, sheet, trace) : null;
   }
 
-  /** Reads the chunks beside a step's, for steps that come next. */
+  /** Reads the chunks beside a step's, once no other is asked for: a fast hand comes first. */
   prefetch(step) {
     const chunk = this.chunkOf(step);
+    if (chunk === this.near) return;
+    this.near = chunk;
+    clearTimeout(this.waiting);
+    this.waiting = setTimeout(() => this.readBeside(chunk), PAUSE_MS);
+  }
+
+  readBeside(chunk) {
     for (const next of [chunk + 1, chunk - 1]) {
       if (next < 0 || next >= this.meta.n_chunks) continue;
       this.sheet(next).catch(() => {});

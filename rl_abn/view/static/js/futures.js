@@ -24,10 +24,10 @@ export class Futures {
     this.said = h("p.said", { role: "status", id: "futures-said" });
     this.pairs = h("div.pairs", {});
     this.element = h("div.panel.futures", {}, h("h2", {}, "3 · Play on from here"),
-      h("div.fields", {}, h("label.field", {}, "With", this.what), h("label.field", {}, "It holds", this.how), this.forLabel,
-        whole("count", "Futures a side", 6, 1, 16), whole("steps", "Steps at most", 200, 1, 2000), whole("seed", "Seed", 0, 0, 2147483647)),
-      h("label.check", {}, this.greedy = h("input", { type: "checkbox", id: "futures-greedy" }), "likeliest actions only"),
-      this.whatNote, h("div.buttons", {}, this.go, this.progress), this.said, this.chart.element, this.pairs);
+      h("div.fields", {}, h("label.field", {}, "With", this.what), h("label.field", {}, "It holds", this.how), this.forLabel),
+      h("div.fields.small", {}, whole("count", "Futures a side", 6, 1, 16), whole("steps", "Steps at most", 200, 1, 2000), whole("seed", "Seed", 0, 0, 2147483647)),
+      this.whatNote, h("div.buttons", {}, this.go, h("label.check", {}, this.greedy = h("input", { type: "checkbox", id: "futures-greedy" }), "likeliest actions only"), this.progress),
+      this.said, this.chart.element, this.pairs);
   }
 
   update() {
@@ -90,7 +90,7 @@ export class Futures {
       return h("a.button.pair", { href: link({ e: id, e2: edited.episodes[i], t: 0 }), "aria-label": `Watch pair ${i + 1} side by side: own ${before}, edited ${after}` },
         h("span.acting", {}, before), " · ", h("span.edited", {}, after));
     });
-    fill(this.pairs, h("h2", {}, "Watch a pair of the same seed side by side: own · edited"), h("div.buttons", {}, pairs));
+    fill(this.pairs, h("h2", {}, "Watch a pair side by side (own · edited)"), h("div.buttons", {}, pairs));
     this.element.dataset.done = own.episodes.length;
   }
 }

@@ -58,17 +58,17 @@ function pageOf(place) {
   const e = place.e ?? first?.id;
   const isPair = embedded?.length === 2 && !place.e;
   const e2 = place.e2 ?? (isPair ? second.id : undefined);
-  if (e && e2) return [`e:${e}:${e2}`, async () => new Compare(await Promise.all([opened(e), opened(e2)]), place.t)];
+  if (e && e2) return [`e:${e}:${e2}`, async () => new Compare(await Promise.all([opened(e, place.t), opened(e2, place.t)]), place.t)];
   if (embedded?.length > 2 && !place.e) return ["list", async () => new ListPage(await Promise.all(embedded.map((episode) => episode.meta())))];
-  if (e) return [`e:${e}`, async () => new Viewer(await opened(e), place.t)];
+  if (e) return [`e:${e}`, async () => new Viewer(await opened(e, place.t), place.t)];
   if (place.r) return [`r:${place.r}`, () => RunPage.open(place.r)];
   return ["library", () => LibraryPage.open()];
 }
 
-function opened(id) {
+function opened(id, step) {
   const source = embedded ? embedded.find((episode) => episode.id === id) : new ServedEpisode(id);
   if (!source) throw new Error(`expected an episode of this file, got '${id}'`);
-  return Episode.open(source);
+  return Episode.open(source, step);
 }
 
 function keep(key, page) {

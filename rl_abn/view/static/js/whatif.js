@@ -204,7 +204,8 @@ export class WhatIf {
   show(answer, isEdited) {
     const { own } = answer;
     this.table.update([own.probabilities, isEdited ? answer.probabilities : null], this.shown.arrays.action);
-    say(this.value, isEdited ? `${number(own.value)} → ${number(answer.value)} (${signed(answer.value - own.value)})` : number(own.value));
+    say(this.value, !isEdited ? number(own.value) : answer.value === own.value ? `${number(own.value)} (the same)`
+      : `${number(own.value)} → ${number(answer.value)} (${signed(answer.value - own.value)})`);
     say(this.kl, isEdited ? `${number(answer.kl)} nats` : "–");
     const names = this.episode.meta.action_names;
     const [before, after] = [own.probabilities, answer.probabilities].map((p) => names[p.indexOf(Math.max(...p))]);
