@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rl_abn.attention import INTERVENTIONS, MapOverride
+from rl_abn.attention import MapOverride
 from rl_abn.errors import RlAbnError
 from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.evaluation.replay import CONTINUES, Replay, game_of, player_of
@@ -205,9 +205,3 @@ def maps_of(arrays: Any, agent: AgentPlayer) -> Maps:
     """Returns what an agent's maps are, by the arrays of its recording."""
     _, rows, columns = arrays["maps"].shape
     return Maps(agent.map_names, (rows, columns), agent.policy.settings.abilities)
-
-
-def intervention_labels(maps: Maps) -> tuple[str, ...]:
-    """Returns the interventions on an agent's maps, as on the command line."""
-    each = [""] if len(maps.names) < 2 else ["", *(f":{name}" for name in maps.names)]
-    return tuple(f"{name}{of}" for name in INTERVENTIONS for of in each)

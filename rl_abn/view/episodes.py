@@ -20,6 +20,7 @@ from rl_abn.rl.evaluation.replay import game_of
 from rl_abn.view.curves import Curves
 from rl_abn.view.highlights import highlights_of
 from rl_abn.view.library import FoundEpisode, Library, UnknownIdError, stamp_of
+from rl_abn.view.painted import intervention_labels
 
 KEPT = 8
 _MOST_FILE_BYTES = 2**27
@@ -91,6 +92,7 @@ class OpenEpisode:
         episode, meta = self.episode, self.episode.meta
         maps = meta.arrays.get("maps")
         has_maps = maps is not None and bool(meta.map_names)
+        kind = map_kind_of(episode) if has_maps else None
         source = meta.source
         return {
             "id": self.found.id,
@@ -102,8 +104,9 @@ class OpenEpisode:
             "frame_size": list(meta.frame_size),
             "action_names": list(meta.action_names),
             "map_names": list(meta.map_names) if has_maps else [],
-            "map_kind": map_kind_of(episode) if has_maps else None,
+            "map_kind": kind,
             "map_size": list(maps.shape[1:]) if has_maps and maps is not None else None,
+            "map_grid": _grid_of(maps.shape, kind) if has_maps and maps is not None else None,
             "map_factor": meta.even_factor,
             "map_scale": meta.scale,
             "seen_rows": None if meta.seen_rows is None else list(meta.seen_rows),
@@ -132,6 +135,7 @@ class OpenEpisode:
                 }
                 for name, found in meta.objects.items()
             ],
+            "interventions": intervention_labels(meta.map_names if has_maps else ()),
             "run": self.found.run,
             "protocol": protocol_of(episode),
         }
@@ -192,6 +196,18 @@ def map_kind_of(episode: Episode) -> str | None:
     except RlAbnError:
         return None
     return recipe.agent.attention.abilities.maps
+
+
+def _grid_of(shape: tuple[int, ...], kind: str | None) -> list[int] | None:
+    """Returns rows and columns of the places that maps are over; None where they are of none.
+
+    Pairwise maps [h * w, h * w] are over a square: the frames of all networks are.
+    """
+    _, rows, columns = shape
+    if kind == "spatial":
+        return [rows, columns]
+    side = math.isqrt(rows)
+    return [side, side] if kind == "pairwise" and side * side == rows else None
 
 
 def protocol_of(episode: Episode) -> str | None:

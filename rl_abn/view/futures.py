@@ -22,10 +22,10 @@ from rl_abn.rl.evaluation.recording import GameRecorder, RecordedGame
 from rl_abn.rl.evaluation.replay import CONTINUES, Replay, player_of
 from rl_abn.runs import Run
 from rl_abn.seeds import derive_seeds
-from rl_abn.view.agents import intervention_labels, maps_of
+from rl_abn.view.agents import maps_of
 from rl_abn.view.bodies import Body
 from rl_abn.view.jobs import Job, StoppedError
-from rl_abn.view.painted import MOST_STEPS, Maps, Plan, read_plan
+from rl_abn.view.painted import MOST_STEPS, Maps, Plan, intervention_labels, read_plan
 
 MOST_FUTURES = 16
 OWN, EDITED = "own", "edited"
@@ -83,7 +83,7 @@ def read_question(data: dict[str, Any], episode: Episode, maps: Maps) -> Questio
         raise RlAbnError("expected an edit, got none")
     return Question(
         step=body.whole("step", 0, episode.n_steps - 1),
-        plan=read_plan(body.data["edit"], maps, intervention_labels(maps)),
+        plan=read_plan(body.data["edit"], maps, intervention_labels(maps.names)),
         n_futures=body.whole("n_futures", 1, MOST_FUTURES, 4),
         max_steps=body.whole("max_steps", 1, MOST_STEPS, 300),
         seed=body.whole("seed", 0, 2**31 - 1, 0),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rl_abn.attention import Abilities
+from rl_abn.attention import INTERVENTIONS, Abilities
 from rl_abn.attention.interventions import Rule
 from rl_abn.errors import RlAbnError
 from rl_abn.view.bodies import Body, read_grid
@@ -32,6 +32,12 @@ class Maps(NamedTuple):
     names: tuple[str, ...]
     size: tuple[int, int]
     abilities: Abilities
+
+
+def intervention_labels(names: Sequence[str]) -> tuple[str, ...]:
+    """Returns the interventions on maps of some names, as on the command line."""
+    each = [""] if len(names) < 2 else ["", *(f":{name}" for name in names)]
+    return tuple(f"{name}{of}" for name in INTERVENTIONS for of in each) if names else ()
 
 
 class Painted(NamedTuple):

@@ -15,6 +15,7 @@ from rl_abn.runs.best import BEST, EVALUATION
 from rl_abn.runs.checkpoints import list_checkpoints
 from rl_abn.runs.metrics import read_metrics
 from rl_abn.view.library import FoundRun, Library
+from rl_abn.view.painted import intervention_labels
 
 MOST_POINTS = 500
 _DIGITS = 5
@@ -48,8 +49,13 @@ def run_page(found: FoundRun, library: Library) -> dict[str, Any]:
         "evaluation": _evaluation(found),
         "teacher": str(teacher.get("name") or teacher) if isinstance(teacher, dict) else None,
         "can_record": found.track == "rl" and bool(run.checkpoints or run.recoveries),
+        "interventions": intervention_labels(_map_names(found)),
         "is_shipped": found.is_shipped,
     }
+
+
+def _map_names(found: FoundRun) -> tuple[str, ...]:
+    return found.run.recipe.agent.attention.map_names if found.track == "rl" else ()
 
 
 def curves_of_run(found: FoundRun) -> dict[str, list[float | None]]:

@@ -14,9 +14,9 @@ from rl_abn.record import Episode
 from rl_abn.rl.evaluation.interventions import InterventionSpec
 from rl_abn.rl.policies import distributions
 from rl_abn.rl.policies.outputs import PolicyOutput
-from rl_abn.view.agents import Asked, Moment, attend, intervention_labels
+from rl_abn.view.agents import Asked, Moment, attend
 from rl_abn.view.bodies import Body
-from rl_abn.view.painted import read_painted
+from rl_abn.view.painted import intervention_labels, read_painted
 
 DIGITS = 5
 
@@ -40,7 +40,7 @@ def what_if(asked: Asked, data: dict[str, Any]) -> dict[str, Any]:
     painted = read_painted(body.data["map"], asked.maps) if body.has("map") else None
     label = None
     if body.has("intervention"):
-        label = body.one_of("intervention", intervention_labels(asked.maps))
+        label = body.one_of("intervention", intervention_labels(asked.maps.names))
     with asked.lock:
         moment = asked.moment(step)
         if painted is not None:

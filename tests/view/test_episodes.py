@@ -32,7 +32,11 @@ def test_meta_says_what_the_arrays_are(viewer):
         [9, 9],
     )
     assert shown["arrays"]["maps"] == {"dtype": "float16", "shape": [1, 9, 9]}
+    assert shown["map_grid"] == [9, 9]
     assert (shown["can_ask"], shown["why_not"]) == (True, None)
+    assert shown["interventions"][:2] == ["zero", "uniform"]
+    memory = viewer.client.get(f"/api/episodes/{viewer.episodes['memory']}").json
+    assert {"swap", "swap:policy", "swap:value"} <= set(memory["interventions"])
     assert shown["run"] == viewer.runs["plain"]
     assert {o["name"] for o in shown["objects"]} == set(episode.meta.objects)
     assert len(shown["objects"][0]["colour"]) == 3

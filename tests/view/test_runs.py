@@ -130,11 +130,10 @@ def test_reliance_is_that_of_the_episodes_steps(viewer, name):
     if agent.policy.settings.forget_at == "life":
         starts[:, 0] |= episode.numbers("lost_life")
     bank = StateBank(np.array(seen).swapaxes(0, 1), starts)
-    expected = map_reliance(agent.policy, bank).numbers()
+    expected = map_reliance(agent.policy, bank).estimates()
     assert found["n_steps"] == length * len(firsts)
     for by in ("uniform", "time_average", "swap", "shifted"):
-        # Policies that differ by a millionth of a nat: what rounding leaves of that.
-        assert np.isclose(found[by], expected[f"reliance_{by}"], rtol=0.1)
+        assert np.isclose(found[by], expected[by].value, rtol=1e-6)
         low, high = found["intervals"][by]
         assert low is None or low <= found[by] <= high
 
