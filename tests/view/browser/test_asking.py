@@ -164,3 +164,18 @@ def test_map_reliance_is_measured(watch):
     page.raw.wait_for_selector(".reliance td", timeout=60_000)
     names = page.raw.locator(".reliance td").evaluate_all("cells => cells.map(c => c.dataset.name)")
     assert {"uniform", "time_average", "swap"} <= set(names)
+
+
+def test_an_intervention_takes_the_place_of_the_map(watch, episodes):
+    page = watch(20)
+    page.ask()
+    before = page.pixels("map")
+    answer = page.answered(lambda: page.raw.select_option("#instead", "uniform"))
+    own = episodes[0].step(20)["maps"][0].astype(np.float32)
+    assert np.array(answer["maps"]["shared"]) == pytest.approx(own.mean(), abs=1e-3)
+    page.raw.wait_for_function("document.querySelector('.range').textContent.includes('every')")
+    assert not np.array_equal(page.pixels("map"), before)
+    # A stroke is a painted map again.
+    answer = page.answered(lambda: page.drag(page.place(4, 4, 9, 9), page.place(4, 4, 9, 9)))
+    assert answer["maps"]["shared"][4][4] == 1
+    assert page.raw.input_value("#instead") == ""

@@ -16,7 +16,7 @@ export class WhatIf {
     this.tool = { name: "add", size: 3, strength: 1 };
     this.painter = new Painter(this.map, this.tool, (isBox) => {
       this.futures.what.value = isBox ? "box" : "map";
-      this.edited();
+      this.replaceBy(null);
     });
     this.table = new Probabilities(this.episode.meta.action_names, [{ label: "own", tone: "acting" }, { label: "edited", tone: "edited" }]);
     this.value = h("dd", { id: "what-if-value" });
@@ -159,6 +159,8 @@ export class WhatIf {
 
   replaceBy(name) {
     this.intervention = name;
+    this.instead.value = name ?? "";
+    if (name) this.futures.what.value = "map";
     this.edited();
   }
 
