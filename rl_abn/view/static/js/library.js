@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { h } from "./dom.js";
-import { number, whole, words } from "./format.js";
+import { number, title, whole } from "./format.js";
 import { showHelp } from "./help.js";
 import { listen } from "./keyboard.js";
 import { link } from "./links.js";
@@ -58,7 +58,7 @@ function runTable(runs) {
   const heads = ["Run", "Game", "Agent", "Steps trained", "Checkpoints", "Episodes"];
   const rows = runs.map((run) => h("tr", {},
     h("th", { scope: "row" }, h("a", { href: link({ r: run.id }) }, run.path_label)),
-    h("td", {}, words(run.env ?? "–")), h("td", {}, run.agent ?? "–"),
+    h("td", {}, title(run.env ?? "–")), h("td", {}, run.agent ?? "–"),
     h("td.number", {}, run.step == null ? "–" : whole(run.step)), h("td.number", {}, whole(run.checkpoints.length)), h("td.number", {}, whole(run.episodes.length))));
   return h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Runs" }, h("table.list", {},
     h("thead", {}, h("tr", {}, heads.map((text, i) => h(i > 2 ? "th.number" : "th", { scope: "col" }, text)))), h("tbody", {}, rows)));

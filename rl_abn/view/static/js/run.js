@@ -2,7 +2,7 @@
 
 import { get, job, post } from "./api.js";
 import { h, say } from "./dom.js";
-import { number, whole, words } from "./format.js";
+import { number, title, whole, words } from "./format.js";
 import { showHelp } from "./help.js";
 import { listen } from "./keyboard.js";
 import { link } from "./links.js";
@@ -18,7 +18,7 @@ export class RunPage {
 
   constructor(id, run, episodes, interventions) {
     Object.assign(this, { id, run, interventions });
-    this.title = `${run.agent ?? run.name} on ${words(run.env ?? "")}`;
+    this.title = `${run.agent ?? run.name} on ${title(run.env ?? "")}`;
     const facts = [run.label, run.status, run.teacher ? `taught by ${run.teacher}` : null].filter(Boolean).join(" · ");
     this.element = h("main.page", { id: "main" },
       h("h1", {}, this.title), h("p.path", {}, facts),

@@ -23,7 +23,7 @@ export function scaleOf(layer, values, arrays, meta, asked) {
     return { low: 0, high, lowText: "0", highText: unit ? `${high}+${unit}` : "1", note, isFixed: true };
   }
   let [low, high] = range;
-  let note = "not comparable";
+  let note = "frames not comparable";
   if (layer.kind === "evidence" && layer.index < meta.action_names.length) {
     const size = layer.rows * layer.columns;
     [low, high] = rangeOf(arrays.evidence.subarray(0, meta.action_names.length * size));
