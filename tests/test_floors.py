@@ -96,6 +96,7 @@ FLOORS: dict[str, set[str]] = {
         "rl",
         "runs",
         "seeds",
+        "vision",
     },
     "cli": {
         "attention",

@@ -22,11 +22,13 @@ from rl_abn.errors import RlAbnError, without_control_characters
 from rl_abn.record.chunks import FRAMES, TRACE
 from rl_abn.view.asking import Asking
 from rl_abn.view.bodies import read_body
+from rl_abn.view.edits import list_edits
 from rl_abn.view.episodes import as_json, finite
 from rl_abn.view.guard import LOOPBACK, Guard, TooLargeError
 from rl_abn.view.jobs import BusyError
 from rl_abn.view.library import Library, UnknownIdError
 from rl_abn.view.library_page import library_page
+from rl_abn.view.pictures import Gallery
 from rl_abn.view.run_page import run_page
 
 STATIC = Path(__file__).parent / "static"
@@ -75,12 +77,19 @@ def make_app(
 def routes(library: Library, asking: Asking) -> list[Route | Mount]:
     """Returns what is answered, and by what."""
     run, episode, job = "/api/runs/{id}", "/api/episodes/{id}", "/api/jobs/{id}"
-    opened = asking.opened
+    vision = "/api/vision/{id}"
+    opened, gallery = asking.opened, Gallery(library)
 
     def chunk_file(kind: str, media_type: str, request: Request) -> Response:
         path = opened(_id(request)).file(kind, request.path_params["chunk"])
         headers = {"Cache-Control": "private, max-age=600"}
         return FileResponse(path, media_type=media_type, headers=headers)
+
+    def gallery_page(request: Request) -> Any:
+        first = request.query_params.get("from", "0")
+        if not (first.isascii() and first.isdigit() and len(first) < 10):
+            raise RlAbnError(f"expected a whole number as 'from', got {first[:20]!a}")
+        return gallery.get(_id(request)).page(request.path_params["part"], int(first))
 
     return [
         _get("/api/library", lambda request: library_page(library)),
@@ -104,6 +113,27 @@ def routes(library: Library, asking: Asking) -> list[Route | Mount]:
             episode + "/edits",
             lambda request: asking.list_edits(_id(request)),
             lambda request, body: asking.save_edits(_id(request), body),
+        ),
+        _get(vision, lambda request: gallery.get(_id(request)).shown()),
+        _both(
+            vision + "/edits",
+            lambda request: {"edits": list_edits(gallery.get(_id(request)).run)},
+            lambda request, body: gallery.get(_id(request)).save_edits(body),
+        ),
+        _get(vision + "/{part}", lambda request: {"pictures": gallery_page(request)}),
+        _get(
+            vision + "/{part}/{number:int}",
+            lambda request: gallery.get(_id(request)).look(*_picture(request)),
+        ),
+        _get(
+            vision + "/{part}/{number:int}/picture",
+            lambda request: Response(
+                gallery.get(_id(request)).picture(*_picture(request)), media_type="image/png"
+            ),
+        ),
+        _post(
+            vision + "/{part}/{number:int}/what-if",
+            lambda request, body: gallery.get(_id(request)).what_if(*_picture(request), body),
         ),
         _get(job, lambda request: asking.jobs.get(_id(request)).shown()),
         _post(job + "/stop", lambda request, body: asking.stop(_id(request))),
@@ -145,6 +175,10 @@ def _both(path: str, make: Answer, make_of_body: Answered) -> Route:
 async def _answer_body(request: Request, make: Answered) -> Response:
     content = await request.body()
     return await run_in_threadpool(lambda: answer(make(request, read_body(content))))
+
+
+def _picture(request: Request) -> tuple[str, int]:
+    return request.path_params["part"], request.path_params["number"]
 
 
 def _id(request: Request) -> str:

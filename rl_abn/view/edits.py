@@ -13,6 +13,7 @@ from rl_abn.errors import RlAbnError
 from rl_abn.files.text import kind_of
 from rl_abn.map_editing.edit_files import TABLE, read_edits, write_edits
 from rl_abn.map_editing.edits import Edit, Edits
+from rl_abn.recipes import VisionRunRecipe
 from rl_abn.runs import Run
 from rl_abn.view.agents import Asked
 from rl_abn.view.bodies import Body
@@ -39,9 +40,7 @@ def save_edits(asked: Asked, run: Run, data: dict[str, Any]) -> dict[str, Any]:
             written.
     """
     body = Body(data, ("name", "items"))
-    name = body.text("name", 60)
-    if _NAME.fullmatch(name) is None:
-        raise RlAbnError(f"expected a name of letters, digits, - and _, got {name!a}")
+    check_name(body.data.get("name"))
     if not asked.maps.abilities.editable:
         raise RlAbnError(
             "expected an agent whose maps can be edited, got one with mechanism "
@@ -60,13 +59,37 @@ def save_edits(asked: Asked, run: Run, data: dict[str, Any]) -> dict[str, Any]:
             maps = painted.replace(moment.own.map)[0].float().cpu().numpy().clip(0.0, 1.0)
             seen = moment.observation[0].cpu().numpy()
         of[picture] = Edit(map=maps.astype(np.float32), observation=seen)
+    return keep_edits(run, body.data["name"], Edits(of))
+
+
+def keep_edits(run: Run[Any], name: Any, edits: Edits) -> dict[str, Any]:
+    """Writes a set of edits into edits/ of a run, beside what is there.
+
+    Returns:
+        For JSON: where it was "saved", and the next "command".
+
+    Raises:
+        RlAbnError: If the name is none, or nothing can be written.
+    """
+    check_name(name)
     check_no_link(run.path / EDITS)
     folder = _free(run.path / EDITS / name)
-    write_edits(folder, Edits(of))
-    return _shown(run, folder, len(of))
+    write_edits(folder, edits)
+    return _shown(run, folder, len(edits.of))
 
 
-def list_edits(run: Run) -> list[dict[str, Any]]:
+def check_name(name: Any) -> None:
+    """Refuses a name that is no plain word.
+
+    Raises:
+        RlAbnError: If it is another.
+    """
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        got = f"{name[:60]!a}" if isinstance(name, str) else "none"
+        raise RlAbnError(f"expected a name of letters, digits, - and _, got {got}")
+
+
+def list_edits(run: Run[Any]) -> list[dict[str, Any]]:
     """Returns the edits that a run keeps, for JSON; what cannot be read is left out."""
     found = []
     for table in sorted((run.path / EDITS).glob(f"*/{TABLE}")):
@@ -87,7 +110,7 @@ def check_no_link(folder: Path) -> None:
         raise RlAbnError(f"{folder}: expected a folder to write to, got a link")
 
 
-def _shown(run: Run, folder: Path, n: int) -> dict[str, Any]:
+def _shown(run: Run[Any], folder: Path, n: int) -> dict[str, Any]:
     return {
         "name": folder.name,
         "saved": label_of(folder),
@@ -96,8 +119,11 @@ def _shown(run: Run, folder: Path, n: int) -> dict[str, Any]:
     }
 
 
-def _command(run: Run, folder: Path) -> str | None:
+def _command(run: Run[Any], folder: Path) -> str | None:
     """Returns the training that goes on towards the edits; None for imported weights."""
+    if isinstance(run.recipe, VisionRunRecipe):
+        words = ["rl-abn", "vision", "edit", label_of(run.path), "--edits", label_of(folder)]
+        return shlex.join(words)
     if run.is_imported:
         return None
     recipe = run.recipe

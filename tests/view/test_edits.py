@@ -106,7 +106,7 @@ def test_a_map_that_is_not_painted_is_the_agents_own(tmp_path):
     ("body", "expected"),
     [
         ({"name": "../a"}, "expected a name of letters, digits, - and _, got '../a'"),
-        ({"name": ""}, "expected a line of 1 to 60 characters as 'name'"),
+        ({"name": ""}, "expected a name of letters, digits, - and _, got ''"),
         ({"name": "a", "items": []}, "expected a list of 1 to 256 items as 'items'"),
         ({"name": "a", "items": [{"step": 1}]}, "expected an object as the map, got null"),
         ({"name": "a", "items": [3]}, "expected an object as an item, got 3"),
