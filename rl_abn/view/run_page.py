@@ -18,6 +18,7 @@ from rl_abn.view.library import FoundRun, Library
 from rl_abn.view.painted import intervention_labels
 
 MOST_POINTS = 500
+MOST_BYTES = 2**28
 _DIGITS = 5
 
 
@@ -42,7 +43,7 @@ def run_page(found: FoundRun, library: Library) -> dict[str, Any]:
         "agent": run.recipe.agent_name,
         "status": status,
         "settings": {"run": plain, **tables},
-        "curves": curves_of_run(found),
+        "curves": curves_of_run(found, library),
         "checkpoints": [point.step for point in run.checkpoints or run.recoveries],
         "best": best[-1].step if best else None,
         "episodes": library.episodes_of(found.id),
@@ -58,13 +59,23 @@ def _map_names(found: FoundRun) -> tuple[str, ...]:
     return found.run.recipe.agent.attention.map_names if found.track == "rl" else ()
 
 
-def curves_of_run(found: FoundRun) -> dict[str, list[float | None]]:
+def curves_of_run(found: FoundRun, library: Library) -> dict[str, list[float | None]]:
     """Returns the logged metrics by name, as many numbers as "steps" has, null where none was.
 
     Of more than 500 logging points every so many is taken.
+
+    Raises:
+        RlAbnError: If there are more than a page is made of.
     """
     path = found.run.path / METRICS
+    # No pipe, which would be waited for, and nothing of elsewhere.
+    if not path.is_file() or not library.is_inside(path):
+        return {"steps": []}
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise RlAbnError(
+                f"{path}: expected at most {MOST_BYTES:,} bytes, got {path.stat().st_size:,}"
+            )
         rows = read_metrics(path)
     except OSError:
         return {"steps": []}

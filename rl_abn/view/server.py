@@ -49,6 +49,8 @@ def serve(
     named = sock.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
     hosts = (*LOOPBACK, shown) if is_local else None
+    if host in ("0.0.0.0", "::", ""):  # every address of this machine: show one to type
+        shown = socket.gethostname()
     app = make_app(library, hosts=hosts, token=token)
     address = f"http://{shown}:{named}/" + (f"?token={token}" if token else "")
     n_runs, n_episodes = len(library.runs), len(library.episodes)

@@ -46,10 +46,27 @@ def test_long_curves_are_thinned_out(tmp_path):
     run = make_run(tmp_path / "run")
     lines = (json.dumps({"step": step, "x": step}) + "\n" for step in range(5000))
     (run.path / "metrics.jsonl").write_text("".join(lines))
-    (found,) = Library([tmp_path]).runs.values()
-    curves = curves_of_run(found)
+    library = Library([tmp_path])
+    (found,) = library.runs.values()
+    curves = curves_of_run(found, library)
     assert len(curves["steps"]) == MOST_POINTS
     assert (curves["steps"][0], curves["steps"][-1]) == (0, 4999)
+
+
+def test_metrics_that_are_no_file_of_the_run_are_not_read(tmp_path):
+    import os
+
+    from rl_abn.view.library import Library
+
+    run = make_run(tmp_path / "runs" / "run")
+    library = Library([tmp_path / "runs"])
+    (found,) = library.runs.values()
+    os.mkfifo(run.path / "metrics.jsonl")
+    assert curves_of_run(found, library) == {"steps": []}
+    (run.path / "metrics.jsonl").unlink()
+    (tmp_path / "secret").write_text('{"step": 1, "password": 2}\n')
+    (run.path / "metrics.jsonl").symlink_to(tmp_path / "secret")
+    assert curves_of_run(found, library) == {"steps": []}
 
 
 def test_a_game_is_recorded_from_the_page(tmp_path):
