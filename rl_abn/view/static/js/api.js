@@ -8,7 +8,9 @@ export async function get(path) {
 /** The JSON that a path answers with to a JSON question; `signal` gives the question up. */
 export async function post(path, question, signal) {
   const headers = { "Content-Type": "application/json" };
-  return (await request(path, { method: "POST", headers, body: JSON.stringify(question), signal })).json();
+  return (
+    await request(path, { method: "POST", headers, body: JSON.stringify(question), signal })
+  ).json();
 }
 
 export async function bytes(path) {
@@ -32,7 +34,9 @@ export async function job(id, onchange, signal) {
       isStopped = true;
       await post(`${path}/stop`, {});
     }
-    await new Promise((resolve) => { setTimeout(resolve, 250); });
+    await new Promise((resolve) => {
+      setTimeout(resolve, 250);
+    });
   }
 }
 

@@ -28,5 +28,6 @@ export function drawBars(context, shares, width, height, track, bar) {
 /** The bar at a point, or -1. */
 export function barAt(n, width, height, x, y) {
   return barBoxes(n, width, height).findIndex(
-    ([left, top, wide, room]) => x >= left && x <= left + wide + 1 && y >= top && y <= top + room);
+    ([left, top, wide, room]) => x >= left && x <= left + wide + 1 && y >= top && y <= top + room,
+  );
 }

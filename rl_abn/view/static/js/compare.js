@@ -10,7 +10,7 @@ import { link, stepKeeper } from "./links.js";
 import { MapView } from "./mapview.js";
 import { Player } from "./player.js";
 import { Settings } from "./settings.js";
-import { Probabilities } from "./side.js";
+import { Probabilities } from "./probabilities.js";
 import { Timeline } from "./timeline.js";
 
 const LABELS = { score: "Score", value: "Value", lives: "Lives" };
@@ -23,24 +23,61 @@ class Half {
     this.layers = layersOf(meta);
     this.map = new MapView(episode, this.layers, settings, `map-${index + 1}`);
     this.names = ["probabilities", "branch_probabilities"].filter((name) => name in meta.arrays);
-    const labels = { probabilities: { label: "acts", tone: "acting" }, branch_probabilities: { label: "branch", tone: "branch" } };
-    this.table = new Probabilities(meta.action_names, this.names.map((name) => labels[name]));
-    this.numbers = ["score", "value", "lives"].filter((name) => episode.curves[name]).map((name) => [name, h("dd", {})]);
+    const labels = {
+      probabilities: { label: "acts", tone: "acting" },
+      branch_probabilities: { label: "branch", tone: "branch" },
+    };
+    this.table = new Probabilities(
+      meta.action_names,
+      this.names.map((name) => labels[name]),
+    );
+    this.numbers = ["score", "value", "lives"]
+      .filter((name) => episode.curves[name])
+      .map((name) => [name, h("dd", {})]);
     this.over = h("p.note", { role: "status" });
     const { continues } = meta.source ?? {};
-    const origin = continues ? h("p.note", {}, `From step ${continues.step} on: ${continues.edit ?? "its own maps"}.`) : null;
-    this.element = h("section.half", { "aria-label": meta.title }, h("h2", {}, h("span.letter", {}, "AB"[index]), h("a", { href: link({ e: episode.id, t: 0 }) }, meta.title)),
-      h("div.half-body", {}, this.map.element, h("div.side", {}, this.names.length ? this.table.element : null,
-        h("dl.numbers", {}, this.numbers.map(([name, output]) => h("div", {}, h("dt", {}, LABELS[name]), output))), origin, this.over)));
+    const origin = continues
+      ? h("p.note", {}, `From step ${continues.step} on: ${continues.edit ?? "its own maps"}.`)
+      : null;
+    this.element = h(
+      "section.half",
+      { "aria-label": meta.title },
+      h(
+        "h2",
+        {},
+        h("span.letter", {}, "AB"[index]),
+        h("a", { href: link({ e: episode.id, t: 0 }) }, meta.title),
+      ),
+      h(
+        "div.half-body",
+        {},
+        this.map.element,
+        h(
+          "div.side",
+          {},
+          this.names.length ? this.table.element : null,
+          h(
+            "dl.numbers",
+            {},
+            this.numbers.map(([name, output]) => h("div", {}, h("dt", {}, LABELS[name]), output)),
+          ),
+          origin,
+          this.over,
+        ),
+      ),
+    );
   }
 
   async load(wanted, isStill) {
     const step = Math.min(wanted, this.episode.nSteps - 1);
-    const shown = this.episode.stepNow(step) ?? await this.episode.step(step);
+    const shown = this.episode.stepNow(step) ?? (await this.episode.step(step));
     this.episode.prefetch(step);
     if (!isStill()) return;
     this.map.show(shown);
-    this.table.update(this.names.map((name) => shown.arrays[name]), shown.arrays.action);
+    this.table.update(
+      this.names.map((name) => shown.arrays[name]),
+      shown.arrays.action,
+    );
     for (const [name, output] of this.numbers) say(output, number(this.episode.curves[name][step]));
     say(this.over, wanted > step ? `It ended at step ${step}.` : "");
   }
@@ -52,14 +89,33 @@ export class Compare {
     this.title = episodes.map(({ meta }) => meta.title).join(" beside ");
     const nSteps = Math.max(...episodes.map((episode) => episode.nSteps));
     this.player = new Player(nSteps, episodes[0].meta.fps);
-    this.settings = new Settings(episodes[0].meta.objects ?? [], true, () => this.halves.forEach(({ map }) => map.refresh()));
+    this.settings = new Settings(episodes[0].meta.objects ?? [], true, () =>
+      this.halves.forEach(({ map }) => map.refresh()),
+    );
     this.halves = episodes.map((episode, i) => new Half(episode, this.settings, i));
     this.timeline = new Timeline(this.player, [], lanesOfBoth(episodes));
     this.keeper = stepKeeper();
-    this.element = h("main.compare", { id: "main" }, h("div.tools", {}, this.settings.element, h("span.spacer", {}),
-      h("button", { type: "button", onclick: () => this.next(1) }, "Next map")),
-    h("div.halves", {}, this.halves.map(({ element }) => element)), this.timeline.element);
-    this.player.onchange((next) => { this.load(next); this.keeper.keep(next); });
+    this.element = h(
+      "main.compare",
+      { id: "main" },
+      h(
+        "div.tools",
+        {},
+        this.settings.element,
+        h("span.spacer", {}),
+        h("button", { type: "button", onclick: () => this.next(1) }, "Next map"),
+      ),
+      h(
+        "div.halves",
+        {},
+        this.halves.map(({ element }) => element),
+      ),
+      this.timeline.element,
+    );
+    this.player.onchange((next) => {
+      this.load(next);
+      this.keeper.keep(next);
+    });
     this.player.seek(step);
     this.load(this.player.step);
   }
@@ -70,7 +126,8 @@ export class Compare {
 
   load(step) {
     const isStill = () => step === this.player.step;
-    for (const half of this.halves) half.load(step, isStill).catch((error) => say(half.over, error.message));
+    for (const half of this.halves)
+      half.load(step, isStill).catch((error) => say(half.over, error.message));
   }
 
   goTo(step) {
@@ -80,12 +137,25 @@ export class Compare {
   enter() {
     const { player, timeline, settings } = this;
     this.stopKeys = listen({
-      Space: () => player.toggle(), ArrowLeft: () => player.by(-1), ArrowRight: () => player.by(1),
-      "Shift+ArrowLeft": () => player.by(-10), "Shift+ArrowRight": () => player.by(10),
-      Home: () => player.by(-Infinity), End: () => player.by(Infinity),
-      "[": () => player.faster(-1), "]": () => player.faster(1), "+": () => timeline.zoom(0.5), "-": () => timeline.zoom(2),
-      m: () => this.next(1), M: () => this.next(-1), o: () => settings.toggleOverlay(), f: () => settings.toggleScale(),
-      l: () => settings.toggleLines(), "?": showHelp, "/": showHelp, Escape: closeMenus,
+      Space: () => player.toggle(),
+      ArrowLeft: () => player.by(-1),
+      ArrowRight: () => player.by(1),
+      "Shift+ArrowLeft": () => player.by(-10),
+      "Shift+ArrowRight": () => player.by(10),
+      Home: () => player.by(-Infinity),
+      End: () => player.by(Infinity),
+      "[": () => player.faster(-1),
+      "]": () => player.faster(1),
+      "+": () => timeline.zoom(0.5),
+      "-": () => timeline.zoom(2),
+      m: () => this.next(1),
+      M: () => this.next(-1),
+      o: () => settings.toggleOverlay(),
+      f: () => settings.toggleScale(),
+      l: () => settings.toggleLines(),
+      "?": showHelp,
+      "/": showHelp,
+      Escape: closeMenus,
     });
   }
 
@@ -101,6 +171,13 @@ function lanesOfBoth(episodes) {
   const [some, others] = episodes.map(({ curves }) => lanesOf(curves));
   return some.flatMap((lane) => {
     const other = others.find(({ name }) => name === lane.name);
-    return other ? [{ ...lane, series: [lane, other].map(({ series: [{ values }] }, i) => ({ name: "AB"[i], values })) }] : [];
+    return other
+      ? [
+          {
+            ...lane,
+            series: [lane, other].map(({ series: [{ values }] }, i) => ({ name: "AB"[i], values })),
+          },
+        ]
+      : [];
   });
 }

@@ -13,10 +13,15 @@ const SHOWN_FIRST = ["value", "reward", "advantage", "entropy", "map_contrast"];
 /** The lanes that curves can fill, each {name, label, series: [{name, values}], isBars, fromZero}. */
 export function lanesOf(curves) {
   const lane = (name, label, names, more = {}) => {
-    const series = names.filter((found) => curves[found]).map((found) => ({ name: found, values: curves[found] }));
+    const series = names
+      .filter((found) => curves[found])
+      .map((found) => ({ name: found, values: curves[found] }));
     return { name, label, series, ...more };
   };
-  const contrast = Object.entries(curves.map_contrast ?? {}).map(([name, values]) => ({ name, values }));
+  const contrast = Object.entries(curves.map_contrast ?? {}).map(([name, values]) => ({
+    name,
+    values,
+  }));
   return [
     lane("value", "Value", ["value", "branch_value"]),
     lane("reward", "Reward", ["reward"], { isBars: true }),
@@ -41,10 +46,15 @@ export class Curves {
    */
   constructor(lanes, onseek) {
     Object.assign(this, { lanes, onseek, step: 0, window: [0, 1] });
-    this.canvas = h("canvas.lines", { role: "img", "aria-label": "Curves over the episode; the slider above goes to the same steps" });
+    this.canvas = h("canvas.lines", {
+      role: "img",
+      "aria-label": "Curves over the episode; the slider above goes to the same steps",
+    });
     this.labels = h("div.lane-labels", {});
     this.element = h("div.curves", {}, this.labels, h("div.lane-canvas", {}, this.canvas));
-    this.paint = sharpCanvas(this.canvas, (context, width, height) => this.draw(context, width, height));
+    this.paint = sharpCanvas(this.canvas, (context, width, height) =>
+      this.draw(context, width, height),
+    );
     this.canvas.addEventListener("pointerdown", (event) => this.drag(event));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.paint());
     this.choose(lanes);
@@ -54,8 +64,16 @@ export class Curves {
   choose(lanes) {
     this.shown = lanes;
     this.values = lanes.map((lane) => lane.series.map((_, i) => h("output", { "data-series": i })));
-    this.labels.replaceChildren(...lanes.map((lane, i) =>
-      h("div.lane-label", { title: lane.series.map(({ name }) => words(name)).join(", ") }, h("span", {}, lane.label), this.values[i])));
+    this.labels.replaceChildren(
+      ...lanes.map((lane, i) =>
+        h(
+          "div.lane-label",
+          { title: lane.series.map(({ name }) => words(name)).join(", ") },
+          h("span", {}, lane.label),
+          this.values[i],
+        ),
+      ),
+    );
     this.element.style.setProperty("--lanes", lanes.length);
     this.update(this.step, this.window);
   }
@@ -63,7 +81,11 @@ export class Curves {
   /** Goes to a step; `window` holds the first and the last step that are shown. */
   update(step, window) {
     Object.assign(this, { step, window });
-    this.shown.forEach((lane, i) => lane.series.forEach(({ values }, k) => say(this.values[i][k], number(values[step], 4 - lane.series.length))));
+    this.shown.forEach((lane, i) =>
+      lane.series.forEach(({ values }, k) =>
+        say(this.values[i][k], number(values[step], 4 - lane.series.length)),
+      ),
+    );
     this.paint();
   }
 
@@ -106,11 +128,17 @@ export class Curves {
       context.fillRect(INSET, Math.round(y(0)), width - 2 * INSET, 1);
     }
     lane.series.forEach(({ values }, k) => {
-      context.strokeStyle = context.fillStyle = lane.isBars && lane.series.length === 1 ? hues[2] : hues[k % 3];
+      context.strokeStyle = context.fillStyle =
+        lane.isBars && lane.series.length === 1 ? hues[2] : hues[k % 3];
       context.lineWidth = 1.25;
       if (lane.isBars && lane.series.length > 1) {
         const tall = (bottom - top) / 2; // one above the other
-        this.bars(context, values, (value) => top + (k + 1) * tall - ((value - low) / (high - low)) * (tall - 2), width);
+        this.bars(
+          context,
+          values,
+          (value) => top + (k + 1) * tall - ((value - low) / (high - low)) * (tall - 2),
+          width,
+        );
       } else if (lane.isBars) this.bars(context, values, y, width);
       else this.line(context, values, y, width);
     });
@@ -124,7 +152,8 @@ export class Curves {
     context.beginPath();
     for (let t = from; t <= Math.min(to, values.length - 1); t += bucket) {
       const x = this.placeOf(t, width);
-      const [low, high] = bucket === 1 ? [values[t], values[t]] : rangeOf(values.slice(t, t + bucket));
+      const [low, high] =
+        bucket === 1 ? [values[t], values[t]] : rangeOf(values.slice(t, t + bucket));
       context.lineTo(x, y(low));
       if (high > low) context.lineTo(x, y(high));
     }
@@ -138,7 +167,12 @@ export class Curves {
     for (let t = from; t <= Math.min(to, values.length - 1); t++) {
       if (values[t] === 0) continue;
       const end = y(values[t]);
-      context.fillRect(this.placeOf(t, width) - wide / 2, Math.min(zero, end), wide, Math.max(2, Math.abs(end - zero)));
+      context.fillRect(
+        this.placeOf(t, width) - wide / 2,
+        Math.min(zero, end),
+        wide,
+        Math.max(2, Math.abs(end - zero)),
+      );
     }
   }
 

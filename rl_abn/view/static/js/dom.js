@@ -68,11 +68,24 @@ export function colour(name) {
 
 /** A row of buttons of which one is chosen, as radio buttons are: `choices` are [value, label]. */
 export function choice(label, choices, chosen, onchange) {
-  const name = `choice-${choice.n = (choice.n ?? 0) + 1}`;
+  const name = `choice-${(choice.n = (choice.n ?? 0) + 1)}`;
   const inputs = choices.map(([value]) =>
-    h("input", { type: "radio", name, value, checked: value === chosen, onchange: () => onchange(value) }));
-  const group = h("div.choice", { role: "radiogroup", "aria-label": label },
-    choices.map(([, text], i) => h("label", {}, inputs[i], h("span", {}, text))));
-  group.choose = (value) => inputs.forEach((input) => { input.checked = input.value === value; });
+    h("input", {
+      type: "radio",
+      name,
+      value,
+      checked: value === chosen,
+      onchange: () => onchange(value),
+    }),
+  );
+  const group = h(
+    "div.choice",
+    { role: "radiogroup", "aria-label": label },
+    choices.map(([, text], i) => h("label", {}, inputs[i], h("span", {}, text))),
+  );
+  group.choose = (value) =>
+    inputs.forEach((input) => {
+      input.checked = input.value === value;
+    });
   return group;
 }

@@ -10,18 +10,26 @@ export class MapEdit {
    */
   constructor(maps, sumsToOne, isPairwise) {
     Object.assign(this, { maps, sumsToOne, isPairwise, past: [], future: [] });
-    this.now = copy(Object.fromEntries(Object.entries(maps).map(([name, { values }]) => [name, values])));
+    this.now = copy(
+      Object.fromEntries(Object.entries(maps).map(([name, { values }]) => [name, values])),
+    );
   }
 
   /** The names of the maps that differ from the agent's own. */
   get changed() {
-    return Object.keys(this.now).filter((name) => this.now[name].some((value, i) => value !== this.maps[name].values[i]));
+    return Object.keys(this.now).filter((name) =>
+      this.now[name].some((value, i) => value !== this.maps[name].values[i]),
+    );
   }
 
   /** The changed maps as rows of numbers, for the server; null where none is. */
   get painted() {
     const names = this.changed;
-    return names.length ? Object.fromEntries(names.map((name) => [name, rowsOf(this.now[name], this.maps[name].columns)])) : null;
+    return names.length
+      ? Object.fromEntries(
+          names.map((name) => [name, rowsOf(this.now[name], this.maps[name].columns)]),
+        )
+      : null;
   }
 
   /** Makes what follows one step of undo. */
@@ -40,14 +48,20 @@ export class MapEdit {
    */
   stroke(name, weights, amount) {
     const before = this.past.at(-1)[name];
-    this.put(name, before.map((value, i) => value + weights[i] * amount));
+    this.put(
+      name,
+      before.map((value, i) => value + weights[i] * amount),
+    );
   }
 
   /** Replaces a map's values, or those of one of its rows, by a function of (value, place). */
   each(name, change, row = null) {
     const { columns } = this.maps[name];
     const isMeant = (i) => row === null || Math.floor(i / columns) === row;
-    this.put(name, this.now[name].map((value, i) => (isMeant(i) ? change(value, i) : value)));
+    this.put(
+      name,
+      this.now[name].map((value, i) => (isMeant(i) ? change(value, i) : value)),
+    );
   }
 
   /** 1 - M; of maps that share out a sum, what is far from their highest value gets the most. */
@@ -61,7 +75,8 @@ export class MapEdit {
   flatten(name, row) {
     this.begin();
     const { columns } = this.maps[name];
-    const values = row === null ? this.now[name] : this.now[name].subarray(row * columns, (row + 1) * columns);
+    const values =
+      row === null ? this.now[name] : this.now[name].subarray(row * columns, (row + 1) * columns);
     const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
     this.each(name, () => mean, row);
   }
@@ -71,12 +86,18 @@ export class MapEdit {
     const before = this.past.at(-1)[name];
     const wrap = (value, n) => ((value % n) + n) % n;
     const n = rows * columns;
-    this.put(name, before.map((value, i) => {
-      const at = i - offset;
-      if (at < 0 || at >= n) return value;
-      const [row, column] = [wrap(Math.floor(at / columns) - down, rows), wrap((at % columns) - right, columns)];
-      return before[offset + row * columns + column];
-    }));
+    this.put(
+      name,
+      before.map((value, i) => {
+        const at = i - offset;
+        if (at < 0 || at >= n) return value;
+        const [row, column] = [
+          wrap(Math.floor(at / columns) - down, rows),
+          wrap((at % columns) - right, columns),
+        ];
+        return before[offset + row * columns + column];
+      }),
+    );
   }
 
   put(name, values) {
@@ -93,6 +114,14 @@ export class MapEdit {
       if (total > 1e-12) for (let i = from; i < from + n; i++) out[i] = values[i] / total;
     }
     return out;
+  }
+
+  /** The agent's own map without what lies in a box of places [left, top, right, bottom). */
+  withoutBox(name, [left, top, right, bottom]) {
+    const { columns, values } = this.maps[name];
+    const isIn = (row, column) => row >= top && row < bottom && column >= left && column < right;
+    const kept = values.map((value, i) => (isIn(Math.floor(i / columns), i % columns) ? 0 : value));
+    return this.sumsToOne ? this.shared(kept, columns) : kept;
   }
 
   undo() {
@@ -112,7 +141,9 @@ export class MapEdit {
   /** Back to the agent's own maps. */
   reset() {
     this.begin();
-    this.now = copy(Object.fromEntries(Object.entries(this.maps).map(([name, { values }]) => [name, values])));
+    this.now = copy(
+      Object.fromEntries(Object.entries(this.maps).map(([name, { values }]) => [name, values])),
+    );
   }
 }
 
@@ -137,9 +168,13 @@ export function dab(weights, [rows, columns], [row, column], size, offset = 0) {
 
 /** Values as rows of numbers. */
 export function rowsOf(values, columns) {
-  return Array.from({ length: values.length / columns }, (_, row) => [...values.subarray(row * columns, (row + 1) * columns)]);
+  return Array.from({ length: values.length / columns }, (_, row) => [
+    ...values.subarray(row * columns, (row + 1) * columns),
+  ]);
 }
 
 function copy(maps) {
-  return Object.fromEntries(Object.entries(maps).map(([name, values]) => [name, Float32Array.from(values)]));
+  return Object.fromEntries(
+    Object.entries(maps).map(([name, values]) => [name, Float32Array.from(values)]),
+  );
 }

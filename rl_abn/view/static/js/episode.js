@@ -63,10 +63,15 @@ export class Episode {
   }
 
   sheet(chunk) {
-    return kept(this.sheets, chunk, async () => {
-      const options = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
-      return createImageBitmap(await this.source.sheet(chunk), options);
-    }, (sheet) => sheet.close());
+    return kept(
+      this.sheets,
+      chunk,
+      async () => {
+        const options = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
+        return createImageBitmap(await this.source.sheet(chunk), options);
+      },
+      (sheet) => sheet.close(),
+    );
   }
 
   trace(chunk) {
@@ -77,7 +82,17 @@ export class Episode {
     const { chunk_steps: perChunk, sheet_columns: columns } = this.meta;
     const at = step % perChunk;
     const [left, top] = [(at % columns) * this.width, Math.floor(at / columns) * this.height];
-    this.scratch.drawImage(sheet, left, top, this.width, this.height, 0, 0, this.width, this.height);
+    this.scratch.drawImage(
+      sheet,
+      left,
+      top,
+      this.width,
+      this.height,
+      0,
+      0,
+      this.width,
+      this.height,
+    );
     const arrays = {};
     for (const [name, { shape, data }] of Object.entries(trace)) {
       const size = shape.slice(1).reduce((product, side) => product * side, 1);

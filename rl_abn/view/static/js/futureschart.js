@@ -3,22 +3,35 @@
 import { colour, h, sharpCanvas } from "./dom.js";
 import { number } from "./format.js";
 
-const SIDES = [["own", "--value"], ["edited", "--edited"]];
+const SIDES = [
+  ["own", "--value"],
+  ["edited", "--edited"],
+];
 const LEFT = 52;
 const RIGHT = 12;
 
 export class FuturesChart {
   constructor() {
-    this.canvas = h("canvas.lines", { role: "img", "aria-label": "Returns of the futures of both sides" });
+    this.canvas = h("canvas.lines", {
+      role: "img",
+      "aria-label": "Returns of the futures of both sides",
+    });
     this.element = h("div.futures-chart", { hidden: true }, this.canvas);
-    this.paint = sharpCanvas(this.canvas, (context, width, height) => this.result && this.draw(context, width, height));
+    this.paint = sharpCanvas(
+      this.canvas,
+      (context, width, height) => this.result && this.draw(context, width, height),
+    );
   }
 
   show(result) {
     this.result = result;
     this.element.hidden = false;
-    const say = (side) => `${side}: mean ${number(result[side].mean)}, interval ${number(result[side].low)} to ${number(result[side].high)}`;
-    this.canvas.setAttribute("aria-label", `Returns of the futures. ${say("own")}; ${say("edited")}`);
+    const say = (side) =>
+      `${side}: mean ${number(result[side].mean)}, interval ${number(result[side].low)} to ${number(result[side].high)}`;
+    this.canvas.setAttribute(
+      "aria-label",
+      `Returns of the futures. ${say("own")}; ${say("edited")}`,
+    );
     this.paint();
   }
 
@@ -45,13 +58,20 @@ export class FuturesChart {
       points.forEach(([value, level]) => {
         context.globalAlpha = 0.75;
         context.beginPath();
-        context.arc(x(value), y + gap * (level % 2 ? -1 : 1) * Math.ceil(level / 2), 4, 0, 2 * Math.PI);
+        context.arc(
+          x(value),
+          y + gap * (level % 2 ? -1 : 1) * Math.ceil(level / 2),
+          4,
+          0,
+          2 * Math.PI,
+        );
         context.fill();
       });
       context.globalAlpha = 1;
       context.fillStyle = ink;
       context.fillRect(x(mean) - 1, y - room / 2 + 3, 2, room - 6);
-      if (least != null && greatest != null) context.fillRect(x(least), y + room / 2 - 3, Math.max(1, x(greatest) - x(least)), 2);
+      if (least != null && greatest != null)
+        context.fillRect(x(least), y + room / 2 - 3, Math.max(1, x(greatest) - x(least)), 2);
     });
     context.fillStyle = muted;
     context.textBaseline = "bottom";

@@ -7,24 +7,54 @@ import { drawBars } from "./bars.js";
 import { scaleOf, sharesOf } from "./scale.js";
 
 const SHRINK = 2;
-const COLUMNS = [[4, 2], [6, 3], [12, 4]];
+const COLUMNS = [
+  [4, 2],
+  [6, 3],
+  [12, 4],
+];
 
 export class Gallery {
   constructor(episode, layers, onchoose) {
     Object.assign(this, { episode, layers });
     this.size = [Math.ceil(episode.height / SHRINK), Math.ceil(episode.width / SHRINK)];
     this.thumbs = layers.map((layer) => {
-      const canvas = h("canvas", { "aria-hidden": "true", height: this.size[0], width: this.size[1] });
-      const button = h("button.thumb", { type: "button", "aria-pressed": "false", title: layer.label, id: `layer-${layer.id}`, onclick: () => onchoose(layer) },
-        canvas, h("span", {}, layer.short));
+      const canvas = h("canvas", {
+        "aria-hidden": "true",
+        height: this.size[0],
+        width: this.size[1],
+      });
+      const button = h(
+        "button.thumb",
+        {
+          type: "button",
+          "aria-pressed": "false",
+          title: layer.label,
+          id: `layer-${layer.id}`,
+          onclick: () => onchoose(layer),
+        },
+        canvas,
+        h("span", {}, layer.short),
+      );
       return { layer, canvas, button };
     });
     const small = new OffscreenCanvas(this.size[1], this.size[0]);
     this.small = small.getContext("2d", { willReadFrequently: true });
     const columns = COLUMNS.find(([most]) => layers.length <= most)?.[1] ?? 5;
-    const groups = [["map", "Maps"], ["evidence", "What speaks for each action"]].map(([kind, title]) => {
+    const groups = [
+      ["map", "Maps"],
+      ["evidence", "What speaks for each action"],
+    ].map(([kind, title]) => {
       const own = this.thumbs.filter(({ layer }) => layer.kind === kind);
-      return own.length ? [h("h2", {}, title), h(`div.thumbs.of-${kind}`, {}, own.map(({ button }) => button))] : [];
+      return own.length
+        ? [
+            h("h2", {}, title),
+            h(
+              `div.thumbs.of-${kind}`,
+              {},
+              own.map(({ button }) => button),
+            ),
+          ]
+        : [];
     });
     this.element = h("section.gallery", { "aria-label": "Maps and evidence" }, groups);
     this.element.style.setProperty("--columns", columns);

@@ -20,6 +20,9 @@ const PATHS = {
 
 /** An icon by name; it takes the colour of the text around it. */
 export function icon(name) {
-  return svg("svg", { viewBox: "0 0 16 16", width: 14, height: 14, fill: "currentColor", "aria-hidden": "true" },
-    svg("path", { d: PATHS[name] ?? PATHS.reward }));
+  return svg(
+    "svg",
+    { viewBox: "0 0 16 16", width: 14, height: 14, fill: "currentColor", "aria-hidden": "true" },
+    svg("path", { d: PATHS[name] ?? PATHS.reward }),
+  );
 }

@@ -14,7 +14,18 @@ export function layersOf(meta) {
     const form = meta.map_kind === "pairwise" ? "pairwise" : columns === 1 ? "bars" : "spatial";
     meta.map_names.forEach((name, index) => {
       const label = name === "shared" ? "Attention map" : `${capital(words(name))} map`;
-      layers.push({ id: `map-${name}`, label, short: label.replace(" map", ""), kind: "map", name, form, rows, columns, index, factor: meta.map_factor });
+      layers.push({
+        id: `map-${name}`,
+        label,
+        short: label.replace(" map", ""),
+        kind: "map",
+        name,
+        form,
+        rows,
+        columns,
+        index,
+        factor: meta.map_factor,
+      });
     });
   }
   const evidence = meta.arrays.evidence;
@@ -22,7 +33,18 @@ export function layersOf(meta) {
     const [n, rows, columns] = evidence.shape;
     for (let index = 0; index < n; index++) {
       const name = meta.action_names[index] ?? "value";
-      layers.push({ id: `evidence-${index}`, label: `For ${name}`, short: name, kind: "evidence", name, form: "spatial", rows, columns, index, factor: 1 });
+      layers.push({
+        id: `evidence-${index}`,
+        label: `For ${name}`,
+        short: name,
+        kind: "evidence",
+        name,
+        form: "spatial",
+        rows,
+        columns,
+        index,
+        factor: 1,
+      });
     }
   }
   return layers;

@@ -14,10 +14,18 @@ export class Legend {
     const pixels = new ImageData(N, 2);
     [0, 255].forEach((ground, row) => {
       const colours = ramp(N, ground);
-      for (let i = 0; i < N; i++) pixels.data.set([...colours.subarray(3 * i, 3 * i + 3), 255], 4 * (row * N + i));
+      for (let i = 0; i < N; i++)
+        pixels.data.set([...colours.subarray(3 * i, 3 * i + 3), 255], 4 * (row * N + i));
     });
     strip.getContext("2d").putImageData(pixels, 0, 0);
-    this.element = h("div.legend", { role: "group", "aria-label": "Scale of the map" }, this.low, strip, this.high, this.note);
+    this.element = h(
+      "div.legend",
+      { role: "group", "aria-label": "Scale of the map" },
+      this.low,
+      strip,
+      this.high,
+      this.note,
+    );
   }
 
   update({ lowText, highText, note, isFixed }) {

@@ -14,7 +14,9 @@ const MOST_COLOURS = 4096;
 const TONES = 4096;
 
 const LINEAR = Float32Array.from({ length: 256 }, (_, i) => linear(i / 255));
-const GAMMA = Uint8ClampedArray.from({ length: TONES + 1 }, (_, i) => Math.round(255 * gamma(i / TONES)));
+const GAMMA = Uint8ClampedArray.from({ length: TONES + 1 }, (_, i) =>
+  Math.round(255 * gamma(i / TONES)),
+);
 const dimmedColours = new Map();
 
 /**
@@ -94,7 +96,11 @@ function dimmed(red, green, blue) {
     const x = cubeRoot((0.412453 * r + 0.35758 * g + 0.180423 * b) / WHITE[0]);
     const y = cubeRoot(0.212671 * r + 0.71516 * g + 0.072169 * b);
     const z = cubeRoot((0.019334 * r + 0.119193 * g + 0.950227 * b) / WHITE[2]);
-    found = [FRAME_LIGHTNESS * (116 * y - 16), FRAME_CHROMA * 500 * (x - y), FRAME_CHROMA * 200 * (y - z)];
+    found = [
+      FRAME_LIGHTNESS * (116 * y - 16),
+      FRAME_CHROMA * 500 * (x - y),
+      FRAME_CHROMA * 200 * (y - z),
+    ];
     if (dimmedColours.size === MOST_COLOURS) dimmedColours.clear();
     dimmedColours.set(key, found);
   }

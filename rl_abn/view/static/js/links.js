@@ -18,7 +18,10 @@ export function stepKeeper() {
   let waiting = null;
   const keep = (step) => {
     clearTimeout(waiting);
-    waiting = setTimeout(() => history.replaceState(null, "", link({ ...readLink(), t: step })), 250);
+    waiting = setTimeout(
+      () => history.replaceState(null, "", link({ ...readLink(), t: step })),
+      250,
+    );
   };
   return { keep, stop: () => clearTimeout(waiting) };
 }

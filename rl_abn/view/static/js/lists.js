@@ -21,21 +21,40 @@ export function episodeCards(episodes) {
     go.setAttribute("aria-disabled", !isReady);
     if (isReady) go.href = link({ e: one, e2: other, t: 0 });
     else go.removeAttribute("href");
-    go.textContent = isReady ? "Watch these two side by side" : chosen.size === 1 ? "Choose one more to watch side by side" : "Choose two to watch side by side";
+    go.textContent = isReady
+      ? "Watch these two side by side"
+      : chosen.size === 1
+        ? "Choose one more to watch side by side"
+        : "Choose two to watch side by side";
   };
   update();
   const cards = episodes.map((episode) => {
     const box = h("input", {
-      type: "checkbox", "aria-label": `Choose ${episode.title}, ${episode.name}`, onchange: () => {
+      type: "checkbox",
+      "aria-label": `Choose ${episode.title}, ${episode.name}`,
+      onchange: () => {
         if (box.checked) chosen.add(episode.id);
         else chosen.delete(episode.id);
         update();
       },
     });
-    return h("li.card", {}, h("a.picture", { href: link({ e: episode.id, t: 0 }), tabindex: "-1", "aria-hidden": "true" }, thumbnail(episode)),
-      h("div.about", {}, h("h3", {}, h("a", { href: link({ e: episode.id, t: 0 }) }, episode.title)),
-        h("p.facts", {}, factsOf(episode)), h("p.path", { title: episode.label }, episode.name ?? episode.label),
-        h("label.check", {}, box, "side by side")));
+    return h(
+      "li.card",
+      {},
+      h(
+        "a.picture",
+        { href: link({ e: episode.id, t: 0 }), tabindex: "-1", "aria-hidden": "true" },
+        thumbnail(episode),
+      ),
+      h(
+        "div.about",
+        {},
+        h("h3", {}, h("a", { href: link({ e: episode.id, t: 0 }) }, episode.title)),
+        h("p.facts", {}, factsOf(episode)),
+        h("p.path", { title: episode.label }, episode.name ?? episode.label),
+        h("label.check", {}, box, "side by side"),
+      ),
+    );
   });
   return h("div", {}, episodes.length > 1 ? h("p.choose", {}, go) : null, h("ul.cards", {}, cards));
 }
@@ -60,10 +79,17 @@ function thumbnail(episode) {
       const [meta, sheet] = await Promise.all([get(path), blob(`${path}/sheets/0`)]);
       const [height, width] = meta.frame_size;
       const step = Math.min(THUMB_STEP, meta.n_steps - 1, meta.chunk_steps - 1);
-      const [left, top] = [(step % meta.sheet_columns) * width, Math.floor(step / meta.sheet_columns) * height];
+      const [left, top] = [
+        (step % meta.sheet_columns) * width,
+        Math.floor(step / meta.sheet_columns) * height,
+      ];
       Object.assign(canvas, { width, height });
-      canvas.getContext("2d").drawImage(await createImageBitmap(sheet, left, top, width, height), 0, 0);
-    } catch { /* a list without a picture is still a list */ }
+      canvas
+        .getContext("2d")
+        .drawImage(await createImageBitmap(sheet, left, top, width, height), 0, 0);
+    } catch {
+      /* a list without a picture is still a list */
+    }
   });
   seen.observe(canvas);
   return canvas;

@@ -20,9 +20,21 @@ let current = null;
 let asked = 0;
 
 root.append(
-  h("header", {}, h("a.brand", { href: "#", "aria-label": "rl-abn: runs and episodes" }, "rl-abn"), crumb, title,
-    h("span.spacer", {}), h("button.icon", { type: "button", id: "help", "aria-label": "Keys", title: "Keys (?)", onclick: showHelp }, "?")),
-  h("main.page", { id: "main" }, h("p.note", { role: "status" }, "Loading…")));
+  h(
+    "header",
+    {},
+    h("a.brand", { href: "#", "aria-label": "rl-abn: runs and episodes" }, "rl-abn"),
+    crumb,
+    title,
+    h("span.spacer", {}),
+    h(
+      "button.icon",
+      { type: "button", id: "help", "aria-label": "Keys", title: "Keys (?)", onclick: showHelp },
+      "?",
+    ),
+  ),
+  h("main.page", { id: "main" }, h("p.note", { role: "status" }, "Loading…")),
+);
 
 /** Shows the page of an address; pages of episodes are kept, with what was edited in them. */
 async function route() {
@@ -58,8 +70,17 @@ function pageOf(place) {
   const e = place.e ?? first?.id;
   const isPair = embedded?.length === 2 && !place.e;
   const e2 = place.e2 ?? (isPair ? second.id : undefined);
-  if (e && e2) return [`e:${e}:${e2}`, async () => new Compare(await Promise.all([opened(e, place.t), opened(e2, place.t)]), place.t)];
-  if (embedded?.length > 2 && !place.e) return ["list", async () => new ListPage(await Promise.all(embedded.map((episode) => episode.meta())))];
+  if (e && e2)
+    return [
+      `e:${e}:${e2}`,
+      async () =>
+        new Compare(await Promise.all([opened(e, place.t), opened(e2, place.t)]), place.t),
+    ];
+  if (embedded?.length > 2 && !place.e)
+    return [
+      "list",
+      async () => new ListPage(await Promise.all(embedded.map((episode) => episode.meta()))),
+    ];
   if (e) return [`e:${e}`, async () => new Viewer(await opened(e, place.t), place.t)];
   if (place.r) return [`r:${place.r}`, () => RunPage.open(place.r)];
   return ["library", () => LibraryPage.open()];
@@ -78,8 +99,13 @@ function keep(key, page) {
 }
 
 function failed(error) {
-  const element = h("main.page", { id: "main" }, h("h1", {}, "This cannot be shown"), h("p", { role: "alert" }, error.message),
-    embedded ? null : h("p", {}, h("a", { href: "#" }, "Runs and episodes")));
+  const element = h(
+    "main.page",
+    { id: "main" },
+    h("h1", {}, "This cannot be shown"),
+    h("p", { role: "alert" }, error.message),
+    embedded ? null : h("p", {}, h("a", { href: "#" }, "Runs and episodes")),
+  );
   return { title: "Not there", element, goTo() {}, enter() {}, leave() {} };
 }
 

@@ -18,16 +18,38 @@ export class MapView {
    * @param id Of the canvas with the pixels.
    */
   constructor(episode, layers, settings, id) {
-    Object.assign(this, { episode, layers, settings, layer: layers[0] ?? null, shown: null, place: 0, marksAbove: null });
+    Object.assign(this, {
+      episode,
+      layers,
+      settings,
+      layer: layers[0] ?? null,
+      shown: null,
+      place: 0,
+      marksAbove: null,
+    });
     /** Gives other values of a layer to show, such as edited ones, or null. */
     this.valuesInstead = () => null;
-    this.picture = new Picture(id, "Screen of the game with the map on it", episode.height, episode.width,
-      (context, zoom) => this.drawMarks(context, zoom));
+    this.picture = new Picture(
+      id,
+      "Screen of the game with the map on it",
+      episode.height,
+      episode.width,
+      (context, zoom) => this.drawMarks(context, zoom),
+    );
     this.bars = h("canvas.lines.bars", { role: "img", "aria-label": "Map as bars" });
-    this.paintBars = sharpCanvas(this.bars, (context, width, height) =>
-      this.shares && drawBars(context, this.shares, width, height, colour("--track"), colour("--warm")));
+    this.paintBars = sharpCanvas(
+      this.bars,
+      (context, width, height) =>
+        this.shares &&
+        drawBars(context, this.shares, width, height, colour("--track"), colour("--warm")),
+    );
     this.legend = new Legend();
-    this.caption = h("figcaption", {}, this.title = h("strong", {}), this.range = h("span.range", {}));
+    this.caption = h(
+      "figcaption",
+      {},
+      (this.title = h("strong", {})),
+      (this.range = h("span.range", {})),
+    );
     this.readout = h("p.readout", { id: `${id}-readout` });
     this.hint = "Point at the picture for values.";
     this.picture.below.before(this.bars);
@@ -35,7 +57,9 @@ export class MapView {
     this.picture.below.append(this.readout);
     this.element = h("figure.mapview", {}, this.caption, this.picture.element);
     if (layers.some(({ form }) => form === "pairwise")) this.place = Math.floor(layers[0].rows / 2);
-    this.picture.canvas.addEventListener("pointermove", (event) => this.point(this.picture.pointAt(event)));
+    this.picture.canvas.addEventListener("pointermove", (event) =>
+      this.point(this.picture.pointAt(event)),
+    );
     this.picture.canvas.addEventListener("pointerleave", () => this.point(null));
     this.bars.addEventListener("pointermove", (event) => this.pointBar(event));
     this.bars.addEventListener("pointerleave", () => say(this.readout, this.hint));
@@ -103,21 +127,27 @@ export class MapView {
   /** Chooses the next (+1) or previous (-1) layer. */
   next(by) {
     const { layers } = this;
-    if (layers.length) this.choose(layers[(layers.indexOf(this.layer) + by + layers.length) % layers.length]);
+    if (layers.length)
+      this.choose(layers[(layers.indexOf(this.layer) + by + layers.length) % layers.length]);
   }
 
   drawMarks(context, zoom) {
     const { shown, settings, layer, episode } = this;
     if (!shown) return;
     if (this.objects) drawOutlines(context, this.objects, episode.width, settings.outlined, zoom);
-    if (layer && shown.arrays.glimpse !== undefined && !this.isBars) this.drawCell(context, zoom, shown.arrays.glimpse, "#ffffff");
+    if (layer && shown.arrays.glimpse !== undefined && !this.isBars)
+      this.drawCell(context, zoom, shown.arrays.glimpse, "#ffffff");
     if (layer?.form === "pairwise") this.drawCell(context, zoom, this.place, "#7cff6b");
     this.marksAbove?.(context, zoom);
   }
 
   drawCell(context, zoom, place, line) {
     const [rows, columns] = this.grid;
-    const box = boxOf([Math.floor(place / columns), place % columns], [rows, columns], this.room).map((side) => side * zoom);
+    const box = boxOf(
+      [Math.floor(place / columns), place % columns],
+      [rows, columns],
+      this.room,
+    ).map((side) => side * zoom);
     context.strokeStyle = "rgb(0 0 0 / 0.8)";
     context.lineWidth = 4;
     context.strokeRect(...box);
@@ -141,11 +171,17 @@ export class MapView {
         this.refresh();
         return undefined;
       }
-      parts.push(`row ${row}, column ${column}`, `value ${ends(this.values[place], this.values[place] + 1e-3)[0]}${this.unit}`);
+      parts.push(
+        `row ${row}, column ${column}`,
+        `value ${ends(this.values[place], this.values[place] + 1e-3)[0]}${this.unit}`,
+      );
     } else if (this.layer) {
       parts.push("the agent does not see this row");
     }
-    const object = this.settings.objects[objectsIn(this.shown.frame, this.settings.objects)[y * this.episode.width + x]];
+    const object =
+      this.settings.objects[
+        objectsIn(this.shown.frame, this.settings.objects)[y * this.episode.width + x]
+      ];
     if (object) parts.push(words(object.name));
     return say(this.readout, parts.join(" · "));
   }
@@ -153,7 +189,15 @@ export class MapView {
   pointBar(event) {
     const { clientWidth, clientHeight } = this.bars;
     const i = barAt(this.values.length, clientWidth, clientHeight, event.offsetX, event.offsetY);
-    const name = this.episode.meta.map_kind === "temporal" ? `step ${this.values.length - i} before` : `channel ${i}`;
-    say(this.readout, i < 0 ? this.hint : `${name} · value ${ends(this.values[i], this.values[i] + 1e-3)[0]}${this.unit}`);
+    const name =
+      this.episode.meta.map_kind === "temporal"
+        ? `step ${this.values.length - i} before`
+        : `channel ${i}`;
+    say(
+      this.readout,
+      i < 0
+        ? this.hint
+        : `${name} · value ${ends(this.values[i], this.values[i] + 1e-3)[0]}${this.unit}`,
+    );
   }
 }

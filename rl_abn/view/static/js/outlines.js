@@ -1,6 +1,15 @@
 // The objects of a game, found by their colours, and lines around them.
 
-const HUES = ["#ffd34d", "#4dd2ff", "#ff7ab8", "#8dff6a", "#ff9a4d", "#b79bff", "#5dffd0", "#ff6b6b"];
+const HUES = [
+  "#ffd34d",
+  "#4dd2ff",
+  "#ff7ab8",
+  "#8dff6a",
+  "#ff9a4d",
+  "#b79bff",
+  "#5dffd0",
+  "#ff6b6b",
+];
 
 /** A line's colour for each object, by its place in the list. */
 export function hueOf(index) {
@@ -45,7 +54,10 @@ export function drawOutlines(context, found, width, shown, zoom) {
     for (let i = 0; i < found.length; i++) {
       if (found[i] !== index) continue;
       const [x, y] = [i % width, Math.floor(i / width)];
-      const line = (x0, y0, x1, y1) => { path.moveTo(x0 * zoom, y0 * zoom); path.lineTo(x1 * zoom, y1 * zoom); };
+      const line = (x0, y0, x1, y1) => {
+        path.moveTo(x0 * zoom, y0 * zoom);
+        path.lineTo(x1 * zoom, y1 * zoom);
+      };
       if (at(x, y - 1) !== index) line(x, y, x + 1, y);
       if (at(x, y + 1) !== index) line(x, y + 1, x + 1, y + 1);
       if (at(x - 1, y) !== index) line(x, y, x, y + 1);

@@ -1,12 +1,17 @@
 // Pointer and keys on the large map while it is edited.
 
-import { h } from "./dom.js";
 import { barAt } from "./bars.js";
 import { dab } from "./edits.js";
 import { MOST_TIMES_EVEN } from "./scale.js";
+import { drawEditMarks } from "./paintmarks.js";
 import { boxOf } from "./picture.js";
 
-const TOOLS = [["add", "Add"], ["remove", "Remove"], ["move", "Move"], ["box", "Box"]];
+const TOOLS = [
+  ["add", "Add"],
+  ["remove", "Remove"],
+  ["move", "Move"],
+  ["box", "Box"],
+];
 
 /** The tools for a form of map: bars are dragged, and a box is of places on the screen. */
 export function toolsFor(form) {
@@ -19,9 +24,24 @@ export class Painter {
    * @param onchange Called after a change, with whether it was the box and not the map.
    */
   constructor(map, tool, onchange) {
-    Object.assign(this, { map, tool, onchange, edit: null, box: null, cursor: null, isOn: false, isBoxed: () => false });
+    Object.assign(this, {
+      map,
+      tool,
+      onchange,
+      edit: null,
+      box: null,
+      cursor: null,
+      isOn: false,
+      isBoxed: () => false,
+    });
     this.surface = map.picture.lines;
-    for (const [type, listener] of Object.entries({ pointerdown: this.down, pointermove: this.hover, pointerleave: this.leave, keydown: this.key, blur: this.leave })) {
+    for (const [type, listener] of Object.entries({
+      pointerdown: this.down,
+      pointermove: this.hover,
+      pointerleave: this.leave,
+      keydown: this.key,
+      blur: this.leave,
+    })) {
       this.surface.addEventListener(type, listener.bind(this));
       if (type.startsWith("pointer")) map.bars.addEventListener(type, listener.bind(this));
     }
@@ -33,7 +53,10 @@ export class Painter {
     if (isOn) {
       surface.tabIndex = 0;
       surface.setAttribute("role", "application");
-      surface.setAttribute("aria-label", "Map to edit: arrows choose a place, Enter or Space uses the tool there");
+      surface.setAttribute(
+        "aria-label",
+        "Map to edit: arrows choose a place, Enter or Space uses the tool there",
+      );
       surface.removeAttribute("aria-hidden");
     } else {
       surface.removeAttribute("tabindex");
@@ -78,7 +101,10 @@ export class Painter {
     target.setPointerCapture(event.pointerId);
     if (target === this.surface) this.surface.focus({ focusVisible: false });
     const drag = map.isBars ? this.setBars() : this.stroke(tool.name, this.cellOf(event), edit);
-    const move = (next) => { drag(next); this.map.refresh(); };
+    const move = (next) => {
+      drag(next);
+      this.map.refresh();
+    };
     move(event);
     target.addEventListener("pointermove", move);
     const stop = () => target.removeEventListener("pointermove", move);
@@ -92,13 +118,21 @@ export class Painter {
     const { name: mapName } = map.layer;
     const { grid } = map;
     if (name === "box") {
-      return (event) => { this.setBox(start, this.cellOf(event)); this.onchange(true); };
+      return (event) => {
+        this.setBox(start, this.cellOf(event));
+        this.onchange(true);
+      };
     }
     edit.begin();
     if (name === "move") {
       return (event) => {
         const at = this.cellOf(event);
-        edit.move(mapName, [Math.round(at[0] - start[0]), Math.round(at[1] - start[1])], grid, this.offset);
+        edit.move(
+          mapName,
+          [Math.round(at[0] - start[0]), Math.round(at[1] - start[1])],
+          grid,
+          this.offset,
+        );
         this.onchange(false);
       };
     }
@@ -107,7 +141,14 @@ export class Painter {
     return (event) => {
       const at = this.cellOf(event);
       const n = Math.max(1, Math.ceil(2 * Math.hypot(at[0] - last[0], at[1] - last[1])));
-      for (let i = 1; i <= n; i++) dab(weights, grid, last.map((side, k) => side + (i / n) * (at[k] - side)), tool.size, this.offset);
+      for (let i = 1; i <= n; i++)
+        dab(
+          weights,
+          grid,
+          last.map((side, k) => side + (i / n) * (at[k] - side)),
+          tool.size,
+          this.offset,
+        );
       last = at;
       this.cursor = at;
       edit.stroke(mapName, weights, this.amount);
@@ -131,8 +172,14 @@ export class Painter {
   }
 
   setBox(from, to) {
-    const [top, left] = [Math.floor(Math.min(from[0], to[0])), Math.floor(Math.min(from[1], to[1]))];
-    const [bottom, right] = [Math.floor(Math.max(from[0], to[0])) + 1, Math.floor(Math.max(from[1], to[1])) + 1];
+    const [top, left] = [
+      Math.floor(Math.min(from[0], to[0])),
+      Math.floor(Math.min(from[1], to[1])),
+    ];
+    const [bottom, right] = [
+      Math.floor(Math.max(from[0], to[0])) + 1,
+      Math.floor(Math.max(from[1], to[1])) + 1,
+    ];
     this.box = [left, top, right, bottom];
   }
 
@@ -160,8 +207,10 @@ export class Painter {
       const next = [at[0] + by[0], at[1] + by[1]];
       const isInside = next[0] >= 0 && next[0] < rows && next[1] >= 0 && next[1] < columns;
       if (this.tool.name === "move") this.nudge(by);
-      else if (this.tool.name === "box" && event.shiftKey && this.box) this.stretch(by, [rows, columns]);
-      if (isInside && this.tool.name !== "move") this.cursor = [Math.floor(next[0]) + 0.5, Math.floor(next[1]) + 0.5];
+      else if (this.tool.name === "box" && event.shiftKey && this.box)
+        this.stretch(by, [rows, columns]);
+      if (isInside && this.tool.name !== "move")
+        this.cursor = [Math.floor(next[0]) + 0.5, Math.floor(next[1]) + 0.5];
     } else if (event.key === " " || event.key === "Enter") {
       this.useAt(at);
     } else return;
@@ -193,75 +242,29 @@ export class Painter {
 
   stretch([down, right], [rows, columns]) {
     const [left, top, end, bottom] = this.box;
-    this.box = [left, top, Math.min(Math.max(end + right, left + 1), columns), Math.min(Math.max(bottom + down, top + 1), rows)];
+    this.box = [
+      left,
+      top,
+      Math.min(Math.max(end + right, left + 1), columns),
+      Math.min(Math.max(bottom + down, top + 1), rows),
+    ];
     this.onchange(true);
   }
 
   middleOf([row, column]) {
-    const [left, top, wide, tall] = boxOf([Math.floor(row), Math.floor(column)], this.map.grid, this.map.room);
+    const [left, top, wide, tall] = boxOf(
+      [Math.floor(row), Math.floor(column)],
+      this.map.grid,
+      this.map.room,
+    );
     return [left + wide / 2, top + tall / 2];
   }
 
   draw(context, zoom) {
-    const { map, cursor, tool, box } = this;
+    const { map, cursor, tool } = this;
     if (!map.layer || map.isBars) return;
-    this.drawGrid(context, zoom);
-    if (box && this.isBoxed()) {
-      const [left, top] = boxOf([box[1], box[0]], map.grid, map.room);
-      const [endLeft, endTop] = boxOf([box[3], box[2]], map.grid, map.room);
-      const sides = [left, top, endLeft - left, endTop - top].map((side) => side * zoom);
-      context.fillStyle = "rgb(255 60 60 / 0.18)";
-      context.fillRect(...sides);
-      context.setLineDash([6, 4]);
-      context.strokeStyle = "#ff6b6b";
-      context.lineWidth = 2;
-      context.strokeRect(...sides);
-      context.setLineDash([]);
-    }
-    if (!cursor) return;
-    const [, , wide, tall] = boxOf([0, 0], map.grid, map.room);
-    const top = map.room.seenRows?.[0] ?? 0;
     const isRound = tool.name === "add" || tool.name === "remove";
-    const radius = isRound ? tool.size / 2 : 0.5;
-    const path = new Path2D();
-    path.ellipse(cursor[1] * wide * zoom, (top + cursor[0] * tall) * zoom, radius * wide * zoom, radius * tall * zoom, 0, 0, 2 * Math.PI);
-    context.strokeStyle = "rgb(0 0 0 / 0.8)";
-    context.lineWidth = 4;
-    context.stroke(path);
-    context.strokeStyle = "#ffffff";
-    context.lineWidth = 2;
-    context.stroke(path);
+    const box = this.isBoxed() ? this.box : null;
+    drawEditMarks(context, zoom, map, { box, cursor, brush: isRound ? tool.size : 1 });
   }
-
-  drawGrid(context, zoom) {
-    const { map } = this;
-    const [rows, columns] = map.grid;
-    const [left, top, wide, tall] = boxOf([0, 0], map.grid, map.room).map((side) => side * zoom);
-    context.strokeStyle = "rgb(255 255 255 / 0.16)";
-    context.lineWidth = 1;
-    context.beginPath();
-    for (let row = 0; row <= rows; row++) {
-      context.moveTo(left, top + row * tall);
-      context.lineTo(left + columns * wide, top + row * tall);
-    }
-    for (let column = 0; column <= columns; column++) {
-      context.moveTo(left + column * wide, top);
-      context.lineTo(left + column * wide, top + rows * tall);
-    }
-    context.stroke();
-  }
-}
-
-/** The tools and their sizes, as they are set by the page. */
-export function toolbox(tool, onchange) {
-  const slider = (id, label, min, max, step, value, put) => {
-    const output = h("output", { for: id }, put(value));
-    return h("label.slider", {}, h("span", {}, label), h("input", {
-      type: "range", id, min, max, step, value, oninput: (event) => { output.textContent = put(Number(event.target.value)); onchange(); },
-    }), output);
-  };
-  return [
-    slider("brush-size", "Size", 1, 7, 1, tool.size, (value) => { tool.size = value; return `${value} ${value === 1 ? "cell" : "cells"}`; }),
-    slider("brush-strength", "Strength", 5, 100, 5, 100 * tool.strength, (value) => { tool.strength = value / 100; return `${value}%`; }),
-  ];
 }

@@ -20,7 +20,14 @@ export function scaleOf(layer, values, arrays, meta, asked) {
     const high = unit ? MOST_TIMES_EVEN : 1;
     const isFlat = range[1] - range[0] < NEARLY_FLAT * high;
     const note = isFlat ? "nearly even: press f" : "same on every frame";
-    return { low: 0, high, lowText: "0", highText: unit ? `${high}+${unit}` : "1", note, isFixed: true };
+    return {
+      low: 0,
+      high,
+      lowText: "0",
+      highText: unit ? `${high}+${unit}` : "1",
+      note,
+      isFixed: true,
+    };
   }
   let [low, high] = range;
   let note = "frames not comparable";
@@ -36,7 +43,9 @@ export function scaleOf(layer, values, arrays, meta, asked) {
 /** How strongly each value is shown on a scale, 0..1; values beyond its ends like those. */
 export function sharesOf(values, { low, high }) {
   if (high - low < FLAT) return new Float32Array(values.length);
-  return Float32Array.from(values, (value) => Math.min(Math.max((value - low) / (high - low), 0), 1));
+  return Float32Array.from(values, (value) =>
+    Math.min(Math.max((value - low) / (high - low), 0), 1),
+  );
 }
 
 /** A layer's own range as text. */

@@ -26,32 +26,84 @@ export class Viewer {
     this.layers = layersOf(meta);
     this.player = new Player(episode.nSteps, meta.fps);
     this.settings = new Settings(meta.objects ?? [], this.layers.length > 0, () => this.refresh());
-    this.game = new Picture("screen", "Screen of the game", episode.height, episode.width, (context, zoom) => this.drawObjects(context, zoom));
+    this.game = new Picture(
+      "screen",
+      "Screen of the game",
+      episode.height,
+      episode.width,
+      (context, zoom) => this.drawObjects(context, zoom),
+    );
     this.map = new MapView(episode, this.layers, this.settings, "map");
-    this.gallery = this.layers.length > 1 ? new Gallery(episode, this.layers, (layer) => this.choose(layer)) : null;
-    this.side = new Side(episode, meta.can_ask && this.layers.some(({ kind }) => kind === "map") ? (box) => this.measure(box) : null);
+    this.gallery =
+      this.layers.length > 1
+        ? new Gallery(episode, this.layers, (layer) => this.choose(layer))
+        : null;
+    this.side = new Side(
+      episode,
+      meta.can_ask && this.layers.some(({ kind }) => kind === "map")
+        ? (box) => this.measure(box)
+        : null,
+    );
     this.timeline = new Timeline(this.player, episode.highlights, lanesOf(episode.curves));
-    this.whatIf = meta.can_ask && this.layers.some(({ kind }) => kind === "map") ? new WhatIf(this) : null;
+    this.whatIf =
+      meta.can_ask && this.layers.some(({ kind }) => kind === "map") ? new WhatIf(this) : null;
     this.keeper = stepKeeper();
     this.narrow = matchMedia("(max-width: 760px)");
     this.narrow.addEventListener("change", () => this.placeReadout());
     this.placeReadout();
-    this.element = h("main.viewer", { id: "main" }, this.toolbar(), h("div.room", {}, h("div.stage", {},
-      h("figure.game", {}, h("figcaption", {}, h("strong", {}, "Screen"), this.cutNote()), this.game.element),
-      this.layers.length ? this.map.element : null,
-      this.gallery?.element, this.side.element, this.whatIf?.element)), this.timeline.element);
+    this.element = h(
+      "main.viewer",
+      { id: "main" },
+      this.toolbar(),
+      h(
+        "div.room",
+        {},
+        h(
+          "div.stage",
+          {},
+          h(
+            "figure.game",
+            {},
+            h("figcaption", {}, h("strong", {}, "Screen"), this.cutNote()),
+            this.game.element,
+          ),
+          this.layers.length ? this.map.element : null,
+          this.gallery?.element,
+          this.side.element,
+          this.whatIf?.element,
+        ),
+      ),
+      this.timeline.element,
+    );
     this.element.style.setProperty("--aspect", episode.width / episode.height);
     this.element.classList.toggle("without-map", !this.layers.length);
     this.element.classList.toggle("without-gallery", !this.gallery);
-    this.player.onchange((next) => { this.load(next); this.keeper.keep(next); });
+    this.player.onchange((next) => {
+      this.load(next);
+      this.keeper.keep(next);
+    });
     this.player.seek(step);
     this.load(this.player.step);
   }
 
   toolbar() {
     const { meta } = this.episode;
-    this.askButton = this.whatIf ? h("button.primary", { type: "button", id: "what-if", "aria-pressed": "false", onclick: () => this.toggleWhatIf() }, "What if…") : null;
-    const why = !this.whatIf && meta.why_not && this.layers.length ? h("span.note", {}, `What if is not there: ${meta.why_not}`) : null;
+    this.askButton = this.whatIf
+      ? h(
+          "button.primary",
+          {
+            type: "button",
+            id: "what-if",
+            "aria-pressed": "false",
+            onclick: () => this.toggleWhatIf(),
+          },
+          "What if…",
+        )
+      : null;
+    const why =
+      !this.whatIf && meta.why_not && this.layers.length
+        ? h("span.note", {}, `What if is not there: ${meta.why_not}`)
+        : null;
     return h("div.tools", {}, this.settings.element, h("span.spacer", {}), why, this.askButton);
   }
 
@@ -62,19 +114,33 @@ export class Viewer {
 
   enter() {
     const { player, timeline, settings, map } = this;
-    const layer = (by) => { map.next(by); this.refresh(); };
+    const layer = (by) => {
+      map.next(by);
+      this.refresh();
+    };
     this.stopKeys = listen({
       Space: () => player.toggle(),
-      ArrowLeft: () => player.by(-1), ArrowRight: () => player.by(1),
-      "Shift+ArrowLeft": () => player.by(-10), "Shift+ArrowRight": () => player.by(10),
-      Home: () => player.by(-Infinity), End: () => player.by(Infinity),
-      "[": () => player.faster(-1), "]": () => player.faster(1),
-      b: () => timeline.bookmark(1), B: () => timeline.bookmark(-1),
-      "+": () => timeline.zoom(0.5), "=": () => timeline.zoom(0.5), "-": () => timeline.zoom(2),
-      m: () => layer(1), M: () => layer(-1),
-      o: () => settings.toggleOverlay(), f: () => settings.toggleScale(), l: () => settings.toggleLines(),
+      ArrowLeft: () => player.by(-1),
+      ArrowRight: () => player.by(1),
+      "Shift+ArrowLeft": () => player.by(-10),
+      "Shift+ArrowRight": () => player.by(10),
+      Home: () => player.by(-Infinity),
+      End: () => player.by(Infinity),
+      "[": () => player.faster(-1),
+      "]": () => player.faster(1),
+      b: () => timeline.bookmark(1),
+      B: () => timeline.bookmark(-1),
+      "+": () => timeline.zoom(0.5),
+      "=": () => timeline.zoom(0.5),
+      "-": () => timeline.zoom(2),
+      m: () => layer(1),
+      M: () => layer(-1),
+      o: () => settings.toggleOverlay(),
+      f: () => settings.toggleScale(),
+      l: () => settings.toggleLines(),
       w: () => this.whatIf && this.toggleWhatIf(),
-      "?": showHelp, "/": showHelp,
+      "?": showHelp,
+      "/": showHelp,
       Escape: () => closeMenus() || (this.whatIf?.isOpen && this.toggleWhatIf()),
       ...this.whatIf?.keys(),
     });
@@ -117,10 +183,18 @@ export class Viewer {
 
   refresh() {
     if (!this.shown) return;
-    this.objects = this.settings.hasLines ? objectsIn(this.shown.frame, this.settings.objects) : null;
+    this.objects = this.settings.hasLines
+      ? objectsIn(this.shown.frame, this.settings.objects)
+      : null;
     this.game.drawLines();
     this.map.show(this.shown);
-    this.gallery?.update(this.game.canvas, this.shown, this.map.layer, this.settings.scale, this.map.place);
+    this.gallery?.update(
+      this.game.canvas,
+      this.shown,
+      this.map.layer,
+      this.settings.scale,
+      this.map.place,
+    );
   }
 
   choose(layer) {
@@ -129,7 +203,8 @@ export class Viewer {
   }
 
   drawObjects(context, zoom) {
-    if (this.objects) drawOutlines(context, this.objects, this.episode.width, this.settings.outlined, zoom);
+    if (this.objects)
+      drawOutlines(context, this.objects, this.episode.width, this.settings.outlined, zoom);
   }
 
   toggleWhatIf() {
@@ -152,7 +227,9 @@ export class Viewer {
     try {
       say(box, "measuring…");
       const answer = await this.episode.source.reliance();
-      const found = answer.job ? await job(answer.job, (state) => say(box, state.message || "measuring…")) : answer;
+      const found = answer.job
+        ? await job(answer.job, (state) => say(box, state.message || "measuring…"))
+        : answer;
       fill(box, relianceTable(found));
     } catch (error) {
       say(box, error.message);
