@@ -40,7 +40,7 @@ def traces(viewer, result, side):
     ]
 
 
-@pytest.mark.parametrize("name", ["plain", "memory", "hard"])
+@pytest.mark.parametrize("name", ["plain", "memory", pytest.param("hard", marks=pytest.mark.full)])
 def test_both_sides_have_the_same_seeds(viewer, name):
     """A rule that changes nothing makes the same games; other draws make others."""
     nothing = {"rule": {"kind": "intervention", "name": "zero"}, "how": "steps", "n": 1}
@@ -86,7 +86,7 @@ def played(runs, tmp_path, name, edit, **question):
     return {side: [Episode(future.path) for future in of] for side, of in futures.items()}
 
 
-@pytest.mark.parametrize("name", ["plain", "memory"])
+@pytest.mark.parametrize("name", [pytest.param("plain", marks=pytest.mark.full), "memory"])
 def test_the_frames_of_a_future_equal_a_replay(runs, tmp_path, name):
     futures = played(runs, tmp_path, name, {"map": painted(name), "how": "steps", "n": 3})
     for side, (future,) in futures.items():

@@ -60,6 +60,7 @@ def served(runs, tmp_path_factory):
         yield client
 
 
+@pytest.mark.full
 def test_damaged_episodes_are_answered_in_one_line(served, capfd):
     listed = served.get("/api/library").json["episodes"]
     assert len(listed) > 10

@@ -124,7 +124,7 @@ def test_a_run_that_ships_is_not_written_to(tmp_path, monkeypatch):
     assert sorted(run.path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("name", ["plain", "memory"])
+@pytest.mark.parametrize("name", ["plain", pytest.param("memory", marks=pytest.mark.full)])
 def test_reliance_is_that_of_the_episodes_steps(viewer, name):
     from rl_abn.rl.evaluation.reliance import map_reliance
     from rl_abn.rl.evaluation.replay import Replay
