@@ -11,7 +11,7 @@ export class EditPanel {
    */
   constructor(whatIf, layers) {
     Object.assign(this, { whatIf, layers, tool: { name: "add", size: 3, strength: 1 } });
-    this.toolNames = toolsFor(layers[0].form);
+    this.toolNames = toolsFor(layers[0].form, !whatIf.episode.meta.kind);
     this.tools = choice("Tool", this.toolNames, this.tool.name, (name) => this.choose(name));
     this.painter = new Painter(whatIf.map, this.tool, (isBox) => whatIf.painted(isBox));
     this.instead = this.insteadField();
@@ -24,7 +24,9 @@ export class EditPanel {
       this.buttons(),
       this.instead && h("label.field", {}, "Act on", this.instead),
       h("h2", {}, "Keep this edit"),
-      this.saving(),
+      whatIf.episode.meta.can_save === false
+        ? h("p.note", {}, "Held-out pictures are not trained on: edit those it learned from.")
+        : this.saving(),
     );
   }
 

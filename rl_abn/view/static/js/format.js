@@ -31,6 +31,11 @@ export function ends(low, high) {
   return [minus(low.toFixed(decimals)), minus(high.toFixed(decimals))];
 }
 
+/** A value of a map. */
+export function mapValue(value) {
+  return minus(value.toFixed(4));
+}
+
 /** A difference with its sign. */
 export function signed(value, digits = 3) {
   return value > 0 ? `+${number(value, digits)}` : number(value, digits);

@@ -6,7 +6,7 @@ import { lit } from "./light.js";
 import { drawBars } from "./bars.js";
 import { scaleOf, sharesOf } from "./scale.js";
 
-const SHRINK = 2;
+const LEAST_WIDTH = 100; // smaller screens are not made smaller still
 const COLUMNS = [
   [4, 2],
   [6, 3],
@@ -16,7 +16,8 @@ const COLUMNS = [
 export class Gallery {
   constructor(episode, layers, onchoose) {
     Object.assign(this, { episode, layers });
-    this.size = [Math.ceil(episode.height / SHRINK), Math.ceil(episode.width / SHRINK)];
+    this.shrink = episode.width < LEAST_WIDTH ? 1 : 2;
+    this.size = [episode.height, episode.width].map((side) => Math.ceil(side / this.shrink));
     this.thumbs = layers.map((layer) => {
       const canvas = h("canvas", {
         "aria-hidden": "true",
@@ -84,7 +85,7 @@ export class Gallery {
         continue;
       }
       const shown = layer.form === "pairwise" ? rowOf(layer, shares, place) : shares;
-      const seenRows = meta.seen_rows?.map((row) => Math.round(row / SHRINK)) ?? null;
+      const seenRows = meta.seen_rows?.map((row) => Math.round(row / this.shrink)) ?? null;
       context.putImageData(lit(small, shown, gridOf(layer, meta), { seenRows }), 0, 0);
     }
   }

@@ -1,4 +1,5 @@
-// What the address says: #e=EPISODE&t=412, #e=ONE&e2=OTHER&t=412, #r=RUN, or nothing: the library.
+// What the address says: #e=EPISODE&t=412, #e=ONE&e2=OTHER&t=412, #r=RUN, #v=RUN&part=learned&t=3 for
+// pictures, or nothing: the library.
 
 /** The parts of the address after "#", by name. */
 export function readLink() {

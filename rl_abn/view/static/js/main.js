@@ -4,6 +4,7 @@ import { h, fill } from "./dom.js";
 import { Compare } from "./compare.js";
 import { Episode } from "./episode.js";
 import { showHelp } from "./help.js";
+import { PictureEpisode } from "./pictures.js";
 import { LibraryPage, ListPage } from "./library.js";
 import { link, readLink } from "./links.js";
 import { RunPage } from "./run.js";
@@ -82,6 +83,11 @@ function pageOf(place) {
       async () => new ListPage(await Promise.all(embedded.map((episode) => episode.meta()))),
     ];
   if (e) return [`e:${e}`, async () => new Viewer(await opened(e, place.t), place.t)];
+  if (place.v) {
+    const { v, part = "held_out", t } = place;
+    const open = async () => new Viewer(await PictureEpisode.open(v, part, t), t);
+    return [`e:${v}:${part}`, open];
+  }
   if (place.r) return [`r:${place.r}`, () => RunPage.open(place.r)];
   return ["library", () => LibraryPage.open()];
 }

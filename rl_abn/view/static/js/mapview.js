@@ -1,7 +1,7 @@
 // The large picture of a layer: the screen with the map on it, its scale, values under the pointer.
 
 import { colour, h, say, sharpCanvas } from "./dom.js";
-import { ends, words } from "./format.js";
+import { mapValue, words } from "./format.js";
 import { gridOf, rowOf, valuesOf } from "./layers.js";
 import { barAt, drawBars } from "./bars.js";
 import { Legend } from "./legend.js";
@@ -173,7 +173,7 @@ export class MapView {
       }
       parts.push(
         `row ${row}, column ${column}`,
-        `value ${ends(this.values[place], this.values[place] + 1e-3)[0]}${this.unit}`,
+        `value ${mapValue(this.values[place])}${this.unit}`,
       );
     } else if (this.layer) {
       parts.push("the agent does not see this row");
@@ -195,9 +195,7 @@ export class MapView {
         : `channel ${i}`;
     say(
       this.readout,
-      i < 0
-        ? this.hint
-        : `${name} · value ${ends(this.values[i], this.values[i] + 1e-3)[0]}${this.unit}`,
+      i < 0 ? this.hint : `${name} · value ${mapValue(this.values[i])}${this.unit}`,
     );
   }
 }

@@ -13,9 +13,14 @@ const TOOLS = [
   ["box", "Box"],
 ];
 
-/** The tools for a form of map: bars are dragged, and a box is of places on the screen. */
-export function toolsFor(form) {
-  return form === "bars" ? [] : form === "spatial" ? TOOLS : TOOLS.slice(0, 3);
+/**
+ * The tools for a form of map: bars are dragged, and a box is of places on the screen.
+ *
+ * @param hasBox Whether there is a game in which the agent can be kept from looking in a box.
+ */
+export function toolsFor(form, hasBox) {
+  if (form === "bars") return [];
+  return form === "spatial" && hasBox ? TOOLS : TOOLS.slice(0, 3);
 }
 
 export class Painter {

@@ -7,6 +7,7 @@ import { showHelp } from "./help.js";
 import { listen } from "./keyboard.js";
 import { link } from "./links.js";
 import { episodeCards } from "./lists.js";
+import { PictureList } from "./picturelist.js";
 import { metricCharts } from "./metrics.js";
 
 export class RunPage {
@@ -36,15 +37,7 @@ export class RunPage {
       h("h1", {}, this.title),
       h("p.path", {}, facts),
       evaluationNote(run.evaluation),
-      h(
-        "section",
-        {},
-        h("h2", {}, "Episodes"),
-        episodes.length ? episodeCards(episodes) : h("p.note", {}, "No game is recorded yet."),
-      ),
-      run.can_record === false
-        ? null
-        : h("section", {}, h("h2", {}, "Record a game"), this.recorder()),
+      run.track === "vision" ? picturesOf(id) : this.games(episodes),
       h("section", {}, h("h2", {}, "Curves of the training"), metricCharts(run.curves)),
       h(
         "section",
@@ -68,6 +61,18 @@ export class RunPage {
         ),
       ),
     );
+  }
+
+  /** What is recorded, and what can be. */
+  games(episodes) {
+    const none = h("p.note", {}, "No game is recorded yet.");
+    const list = episodes.length ? episodeCards(episodes) : none;
+    return [
+      h("section", {}, h("h2", {}, "Episodes"), list),
+      this.run.can_record === false
+        ? null
+        : h("section", {}, h("h2", {}, "Record a game"), this.recorder()),
+    ];
   }
 
   recorder() {
@@ -149,6 +154,10 @@ export class RunPage {
   leave() {
     this.stopKeys();
   }
+}
+
+function picturesOf(id) {
+  return h("section", {}, h("h2", {}, "Pictures"), new PictureList(id).element);
 }
 
 /** The scores of an evaluation, where it says any. */

@@ -1,6 +1,6 @@
 // Beside the pictures: probabilities of both branches, and the numbers of the step.
 
-import { h, say } from "./dom.js";
+import { fill, h, say } from "./dom.js";
 import { number, signed, whole } from "./format.js";
 import { Probabilities } from "./probabilities.js";
 
@@ -10,14 +10,12 @@ export class Side {
     this.episode = episode;
     const has = (name) => name in meta.arrays;
     this.series = [
-      has("probabilities") && { name: "probabilities", label: "acts", tone: "acting" },
-      has("branch_probabilities") && {
-        name: "branch_probabilities",
-        label: "branch",
-        tone: "branch",
-      },
-    ].filter(Boolean);
-    this.table = new Probabilities(meta.action_names, this.series);
+      { name: "probabilities", label: meta.kind ? "says" : "acts", tone: "acting" },
+      { name: "branch_probabilities", label: "branch", tone: "branch" },
+      { name: "truth", label: "right", tone: "truth" },
+    ].filter(({ name }) => has(name));
+    this.table = new Probabilities(meta.action_names, this.series, meta.kind);
+    this.line = h("p.facts", {});
     this.numbers = new Map();
     const shown = [
       ["score", "Score"],
@@ -40,7 +38,16 @@ export class Side {
     this.element = h(
       "aside.side",
       { "aria-label": "What the agent computes" },
-      h("h2", {}, this.series.length ? "Action probabilities" : "Numbers"),
+      h(
+        "h2",
+        {},
+        meta.kind
+          ? "What the network says"
+          : this.series.length
+            ? "Action probabilities"
+            : "Numbers",
+      ),
+      meta.kind ? this.line : null,
       this.series.length ? this.table.element : null,
       h("dl.numbers", {}, cells),
       onreliance
@@ -62,7 +69,8 @@ export class Side {
     );
   }
 
-  update({ step, arrays }) {
+  update({ step, arrays, name, line }) {
+    if (line) fill(this.line, line, h("br", {}), h("span.path", {}, name));
     this.table.update(
       this.series.map(({ name }) => arrays[name]),
       arrays.action,

@@ -12,9 +12,11 @@ export class Timeline {
   /**
    * @param player A Player.
    * @param highlights Bookmarks of the episode: {step, kind, label}.
-   * @param lanes Of `lanesOf`.
+   * @param lanes Of `lanesOf`; none for pictures.
+   * @param unit What a step is called.
    */
-  constructor(player, highlights, lanes) {
+  constructor(player, highlights, lanes, unit = "Step") {
+    this.unit = unit;
     this.player = player;
     this.window = [0, player.nSteps - 1];
     this.highlights = [...highlights].sort((a, b) => a.step - b.step);
@@ -31,7 +33,7 @@ export class Timeline {
       max: player.nSteps - 1,
       step: 1,
       value: 0,
-      "aria-label": "Step",
+      "aria-label": unit,
       oninput: () => {
         player.pause();
         player.seek(Number(this.slider.value));
@@ -49,10 +51,10 @@ export class Timeline {
       h(
         "div.seek-row",
         {},
-        h("div.lane-label", {}, this.clock),
+        h("div.lane-label", {}, lanes.length ? this.clock : null),
         h("div.seek-track", {}, this.marks, this.slider),
       ),
-      this.curves.element,
+      lanes.length ? this.curves.element : null,
     );
     this.curves.canvas.addEventListener(
       "wheel",
@@ -78,7 +80,7 @@ export class Timeline {
       id: "step",
       min: 0,
       max: player.nSteps - 1,
-      "aria-label": "Go to step",
+      "aria-label": `Go to ${this.unit.toLowerCase()}`,
       onchange: () => {
         player.pause();
         player.seek(Number(this.stepInput.value));
@@ -117,11 +119,11 @@ export class Timeline {
     return h(
       "div.transport",
       { role: "toolbar", "aria-label": "Player" },
-      button("First step", icon("first"), () => player.by(-Infinity)),
+      button("First", icon("first"), () => player.by(-Infinity)),
       button("Step back", icon("back"), () => player.by(-1)),
       this.play,
       button("Step on", icon("on"), () => player.by(1)),
-      button("Last step", icon("last"), () => player.by(Infinity)),
+      button("Last", icon("last"), () => player.by(Infinity)),
       h(
         "span.group",
         {},
@@ -129,7 +131,7 @@ export class Timeline {
         this.speed,
         button("Faster", "+", () => player.faster(1)),
       ),
-      h("label.step-of", {}, "Step ", this.stepInput, ` of ${whole(player.nSteps - 1)}`),
+      h("label.step-of", {}, `${this.unit} `, this.stepInput, ` of ${whole(player.nSteps - 1)}`),
       h("span.spacer", {}),
       this.highlights.length
         ? h(
@@ -140,13 +142,17 @@ export class Timeline {
             button("Next bookmark", "›", () => this.bookmark(1)),
           )
         : null,
-      menu("Curves", h("fieldset", {}, h("legend", {}, "Shown"), toggles)),
-      h(
-        "span.group",
-        {},
-        button("Zoom the curves out", "⊖", () => this.zoom(2)),
-        button("Zoom the curves in", "⊕", () => this.zoom(0.5)),
-      ),
+      this.lanes.length
+        ? menu("Curves", h("fieldset", {}, h("legend", {}, "Shown"), toggles))
+        : null,
+      this.lanes.length
+        ? h(
+            "span.group",
+            {},
+            button("Zoom the curves out", "⊖", () => this.zoom(2)),
+            button("Zoom the curves in", "⊕", () => this.zoom(0.5)),
+          )
+        : null,
     );
   }
 
@@ -218,7 +224,10 @@ export class Timeline {
     if (slider.min !== String(first)) slider.min = first;
     if (slider.max !== String(last)) slider.max = last;
     slider.value = player.step;
-    slider.setAttribute("aria-valuetext", `step ${player.step} of ${player.nSteps - 1}`);
+    slider.setAttribute(
+      "aria-valuetext",
+      `${this.unit.toLowerCase()} ${player.step} of ${player.nSteps - 1}`,
+    );
     if (document.activeElement !== this.stepInput) this.stepInput.value = player.step;
     say(
       this.clock,

@@ -28,7 +28,7 @@ export class Viewer {
     this.settings = new Settings(meta.objects ?? [], this.layers.length > 0, () => this.refresh());
     this.game = new Picture(
       "screen",
-      "Screen of the game",
+      meta.kind ? "Picture" : "Screen of the game",
       episode.height,
       episode.width,
       (context, zoom) => this.drawObjects(context, zoom),
@@ -38,15 +38,12 @@ export class Viewer {
       this.layers.length > 1
         ? new Gallery(episode, this.layers, (layer) => this.choose(layer))
         : null;
-    this.side = new Side(
-      episode,
-      meta.can_ask && this.layers.some(({ kind }) => kind === "map")
-        ? (box) => this.measure(box)
-        : null,
-    );
-    this.timeline = new Timeline(this.player, episode.highlights, lanesOf(episode.curves));
-    this.whatIf =
-      meta.can_ask && this.layers.some(({ kind }) => kind === "map") ? new WhatIf(this) : null;
+    const canAsk = meta.can_ask && this.layers.some(({ kind }) => kind === "map");
+    this.side = new Side(episode, canAsk && !meta.kind ? (box) => this.measure(box) : null);
+    const lanes = lanesOf(episode.curves);
+    const unit = meta.kind ? "Picture" : "Step";
+    this.timeline = new Timeline(this.player, episode.highlights, lanes, unit);
+    this.whatIf = canAsk ? new WhatIf(this) : null;
     this.keeper = stepKeeper();
     this.narrow = matchMedia("(max-width: 760px)");
     this.narrow.addEventListener("change", () => this.placeReadout());
@@ -64,7 +61,7 @@ export class Viewer {
           h(
             "figure.game",
             {},
-            h("figcaption", {}, h("strong", {}, "Screen"), this.cutNote()),
+            h("figcaption", {}, h("strong", {}, meta.kind ? "Picture" : "Screen"), this.cutNote()),
             this.game.element,
           ),
           this.layers.length ? this.map.element : null,
