@@ -10,6 +10,7 @@ import pytest
 
 from rl_abn.record import Episode
 from rl_abn.rl.evaluation.replay import Replay, player_of
+from rl_abn.view.curves import entropy_of
 from rl_abn.view.futures import play_futures, read_question
 from rl_abn.view.jobs import Job, StoppedError
 from rl_abn.view.library import Library
@@ -54,20 +55,25 @@ def test_both_sides_have_the_same_seeds(viewer, name):
     assert traces(viewer, other, "own") != own
 
 
-def test_a_future_begins_where_the_game_was(viewer):
-    result = asked(viewer, "plain", edit={"map": ZERO, "how": "always"})
-    episode = Episode(viewer.folders["plain"])
+@pytest.mark.parametrize("name", ["plain", "memory"])
+def test_a_future_begins_where_the_game_was(viewer, name):
+    """The emulator's state, and the agent's memory."""
+    result = asked(viewer, name, edit={"map": painted(name), "how": "always"})
+    episode = Episode(viewer.folders[name])
     shown = viewer.client.get(f"/api/episodes/{result['edited']['episodes'][0]}").json
     assert shown["n_steps"] == 6
     assert shown["source"]["continues"]["step"] == STEP
     assert shown["source"]["continues"]["edit"] == "painted maps (always)"
-    assert shown["run"] == viewer.runs["plain"]
+    assert shown["run"] == viewer.runs[name]
+    # The memory of an edited agent is not that of the agent, nor told from what is recorded.
+    assert shown["can_ask"] is (name == "plain")
     curves = viewer.client.get(f"/api/episodes/{shown['id']}/curves").json
     at = episode.step(STEP)
     assert curves["lives"][0] == at["lives"]
     assert curves["score"][0] - curves["reward"][0] == at["score"] - at["reward"]
     own = viewer.client.get(f"/api/episodes/{result['own']['episodes'][0]}/curves").json
     assert np.isclose(own["value"][0], at["value"], rtol=1e-4)
+    assert np.isclose(own["entropy"][0], entropy_of(at["probabilities"][None])[0], rtol=1e-3)
     assert not np.isclose(curves["value"][0], at["value"], rtol=1e-4)
 
 
