@@ -56,7 +56,11 @@ export class Curves {
       this.draw(context, width, height),
     );
     this.canvas.addEventListener("pointerdown", (event) => this.drag(event));
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.paint());
+    this.still = new OffscreenCanvas(1, 1); // the lanes, drawn once for a window of steps
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+      this.drawn = null;
+      this.paint();
+    });
     this.choose(lanes);
   }
 
@@ -106,8 +110,30 @@ export class Curves {
   }
 
   draw(context, width, height) {
+    const { canvas, still, window } = this;
+    const { a: ratio } = context.getTransform();
+    const key = [
+      canvas.width,
+      canvas.height,
+      ...window,
+      ...this.shown.map(({ name }) => name),
+    ].join();
+    if (key !== this.drawn) {
+      this.drawn = key;
+      Object.assign(still, { width: canvas.width, height: canvas.height });
+      const lanes = still.getContext("2d");
+      lanes.setTransform(ratio, 0, 0, ratio, 0, 0);
+      this.drawLanes(lanes, width, height);
+    }
+    context.drawImage(still, 0, 0, width, height);
+    const at = this.placeOf(this.step, width);
+    context.fillStyle = colour("--ink");
+    context.fillRect(Math.round(at) - 0.5, 0, 1.5, height);
+  }
+
+  drawLanes(context, width, height) {
     const tall = height / this.shown.length;
-    const [ink, line] = [colour("--ink"), colour("--line")];
+    const line = colour("--line");
     const hues = SERIES.map(colour);
     this.shown.forEach((lane, i) => {
       const top = i * tall;
@@ -115,9 +141,6 @@ export class Curves {
       context.fillRect(0, Math.round(top + tall) - 1, width, 1);
       this.drawLane(context, lane, hues, line, [top + PAD, top + tall - PAD], width);
     });
-    const at = this.placeOf(this.step, width);
-    context.fillStyle = ink;
-    context.fillRect(Math.round(at) - 0.5, 0, 1.5, height);
   }
 
   drawLane(context, lane, hues, line, [top, bottom], width) {
