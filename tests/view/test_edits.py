@@ -89,6 +89,25 @@ def test_the_command_trains_towards_them(trained, saved, capsys):
     assert losses[0] > 0
 
 
+def test_an_edit_of_what_another_agent_saw_is_a_line(trained, saved):
+    """Colours, sizes and types are the agent's own, or nothing is trained."""
+    from rl_abn.errors import RlAbnError
+    from rl_abn.map_editing.edits import Edit, Edits
+    from rl_abn.rl.training.build import load_policy
+    from rl_abn.rl.training.edited_maps import edited_maps
+
+    run, _ = trained
+    policy = load_policy(run, run.checkpoint(None), torch.device("cpu"))
+    seen = np.zeros((3, 84, 84), np.uint8)
+    edits = Edits({"step 1": Edit(map=np.zeros((1, 9, 9), np.float32), observation=seen)})
+    expected = r"expected observations uint8 \[4, 84, 84\], got uint8 \[3, 84, 84\] of 'step 1'"
+    with pytest.raises(RlAbnError, match=expected):
+        edited_maps(run, policy, None, edits)
+    probes = Edits({**edits.of, "probe-0": Edit(map=np.zeros((1, 9, 9), np.float32))})
+    with pytest.raises(RlAbnError, match="keeps no positions"):
+        edited_maps(run, policy, None, probes)
+
+
 def test_a_map_that_is_not_painted_is_the_agents_own(tmp_path):
     run = make_run(tmp_path / "run", "ppo_mask")
     episode = record(run, max_steps=5)
