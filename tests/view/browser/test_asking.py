@@ -41,7 +41,7 @@ def test_painting_changes_the_probabilities_at_once(watch, episodes):
     ("button", "change"),
     [
         ("#invert", lambda own: 1 - own),
-        ("#flatten", lambda own: np.full_like(own, own.mean())),
+        pytest.param("#flatten", lambda own: np.full_like(own, own.mean()), marks=pytest.mark.full),
     ],
 )
 def test_whole_maps_are_changed(watch, episodes, button, change):
@@ -158,6 +158,7 @@ def test_a_box_is_never_looked_at(watch, episodes):
     assert "One pair says little" in page.text("#futures-said")
 
 
+@pytest.mark.full
 def test_map_reliance_is_measured(watch):
     page = watch(5)
     page.raw.click("text=Measure map reliance")

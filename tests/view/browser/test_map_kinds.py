@@ -52,7 +52,11 @@ def test_a_place_of_a_pairwise_map_shows_what_it_attends_to(open_kind):
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"), [("temporal", "step 9 before"), ("channel", "channel 3")]
+    ("kind", "said"),
+    [
+        ("temporal", "step 9 before"),
+        pytest.param("channel", "channel 3", marks=pytest.mark.full),
+    ],
 )
 def test_maps_without_a_place_are_bars(open_kind, kind, said):
     page, episode = open_kind(kind)
@@ -76,6 +80,7 @@ def test_maps_without_a_place_are_bars(open_kind, kind, said):
     assert bar == pytest.approx(values[3], abs=0.02)
 
 
+@pytest.mark.full
 def test_a_game_that_was_cut_off_says_so(open_kind):
     page, _ = open_kind("pairwise", whole=False)
     assert page.text(".game figcaption .warning") == "cut off"

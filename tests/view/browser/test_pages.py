@@ -33,7 +33,7 @@ def fits(page):
     )
 
 
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("dark", [False, pytest.param(True, marks=pytest.mark.full)])
 def test_the_viewer_fits_a_small_laptop_and_is_accessible(watch, dark):
     page = watch(40, dark=dark)
     assert fits(page) == [0, 0]
@@ -124,6 +124,7 @@ def test_an_exported_file_opens_from_disk(episodes, open_page, tmp_path):
     assert page.raw.get_attribute("#map", "data-layer") == "evidence-0"
 
 
+@pytest.mark.full
 def test_an_exported_file_of_two_games_shows_them_side_by_side(episodes, open_page, tmp_path):
     file = tmp_path / "games.html"
     export([episode.path for episode in episodes], file)

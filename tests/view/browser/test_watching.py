@@ -145,6 +145,7 @@ def test_deep_links(watch, served, episodes):
     page.at_step(3)
 
 
+@pytest.mark.full
 def test_what_is_not_there_is_said_in_a_line(served, open_page):
     page = open_page(f"{served.address}#e=0000")
     assert page.text("[role=alert]") == "expected what this server serves, got an unknown id"
