@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rl_abn.view.export import export
+from tests.view.served import serving
 
 SERIOUS = ("serious", "critical")
 
@@ -131,3 +132,15 @@ def test_an_exported_file_of_two_games_shows_them_side_by_side(episodes, open_pa
     page = open_page(f"{file.as_uri()}#t=7", offline=True)
     page.at_step(7, "map-1")
     page.at_step(7, "map-2")
+
+
+def test_one_episode_or_run_is_shown_at_once(runs, episodes, open_page):
+    with serving(episodes[1].path) as client:
+        page = open_page(f"http://{client.host}/#t=41")
+        page.at_step(41)
+        assert np.array_equal(page.pixels("screen"), episodes[1].frame(41))
+        page.press("ArrowRight")
+        page.raw.wait_for_url("**/#t=42")
+    with serving(runs[1].path) as client:
+        page = open_page(f"http://{client.host}/")
+        page.raw.wait_for_selector(".record")

@@ -68,7 +68,8 @@ export class AnswerPanel {
       : `It would prefer ${second} to ${first}.`;
   }
 
-  fail(message) {
+  /** Says something in the place of an answer. */
+  note(message) {
     say(this.said, message);
   }
 }

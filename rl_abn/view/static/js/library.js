@@ -1,6 +1,5 @@
 // The first page: what is served.
 
-import { get } from "./api.js";
 import { h } from "./dom.js";
 import { number, title, whole } from "./format.js";
 import { showHelp } from "./help.js";
@@ -9,11 +8,8 @@ import { link } from "./links.js";
 import { episodeCards } from "./lists.js";
 
 export class LibraryPage {
-  static async open() {
-    return new LibraryPage(await get("api/library"));
-  }
-
-  constructor({ runs, episodes }) {
+  /** @param runs As the server lists them. @param episodes The same. */
+  constructor(runs, episodes) {
     this.title = "Runs and episodes";
     const nothing = h(
       "p.note",

@@ -1,5 +1,6 @@
 // Which page the address asks for.
 
+import { get } from "./api.js";
 import { h, fill } from "./dom.js";
 import { Compare } from "./compare.js";
 import { Episode } from "./episode.js";
@@ -89,7 +90,17 @@ function pageOf(place) {
     return [`e:${v}:${part}`, open];
   }
   if (place.r) return [`r:${place.r}`, () => RunPage.open(place.r)];
-  return ["library", () => LibraryPage.open()];
+  return ["library", () => openLibrary(place.t)];
+}
+
+/** What is served: a list, or the one episode or run that there is. */
+async function openLibrary(step) {
+  const { runs, episodes } = await get("api/library");
+  if (!runs.length && episodes.length === 1)
+    return new Viewer(await opened(episodes[0].id, step), step);
+  if (runs.length === 1 && episodes.every(({ run }) => run === runs[0].id))
+    return RunPage.open(runs[0].id);
+  return new LibraryPage(runs, episodes);
 }
 
 function opened(id, step) {

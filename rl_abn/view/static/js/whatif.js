@@ -7,6 +7,7 @@ import { MapEdit, rowsOf } from "./edits.js";
 import { Futures } from "./futures.js";
 
 const PAUSE_MS = 40;
+const LONG_MS = 500;
 
 export class WhatIf {
   /** @param viewer The Viewer that this belongs to. */
@@ -177,6 +178,7 @@ export class WhatIf {
     this.waiting = null;
     const { question, shown } = this;
     const isEdited = Object.keys(question).length > 0;
+    const late = setTimeout(() => this.answers.note("Asking the agent…"), LONG_MS);
     try {
       const asked = { step: shown.step, ...question };
       const answer = await this.episode.source.ask(asked, asking.signal);
@@ -185,8 +187,9 @@ export class WhatIf {
       this.answers.show(answer, isEdited, shown.arrays.action);
       if (this.intervention) this.map.refresh();
     } catch (error) {
-      if (error.name !== "AbortError") this.answers.fail(error.message);
+      if (error.name !== "AbortError") this.answers.note(error.message);
     }
+    clearTimeout(late);
     if (asking === this.asking && !this.waiting) this.element.removeAttribute("aria-busy");
   }
 }
