@@ -22,7 +22,7 @@ export class LibraryPage {
       "main.page",
       { id: "main" },
       h("h1", {}, "Runs and episodes"),
-      runs.length ? h("section", {}, h("h2", {}, "Runs"), runTable(runs)) : null,
+      runs.length ? h("section", {}, h("h2", {}, "Runs"), runTable(runs, episodes)) : null,
       episodes.length ? h("section", {}, h("h2", {}, "Episodes"), episodeCards(episodes)) : null,
       runs.length + episodes.length ? null : nothing,
     );
@@ -74,7 +74,8 @@ export class ListPage {
   }
 }
 
-function runTable(runs) {
+function runTable(runs, episodes) {
+  const count = (id) => episodes.filter(({ run }) => run === id).length;
   const heads = ["Run", "Game", "Agent", "Steps trained", "Checkpoints", "Episodes"];
   const rows = runs.map((run) =>
     h(
@@ -85,7 +86,7 @@ function runTable(runs) {
       h("td", {}, run.agent ?? "–"),
       h("td.number", {}, run.step == null ? "–" : whole(run.step)),
       h("td.number", {}, whole(run.checkpoints.length)),
-      h("td.number", {}, whole(run.episodes.length)),
+      h("td.number", {}, whole(count(run.id))),
     ),
   );
   return h(

@@ -188,8 +188,9 @@ export class WhatIf {
       if (this.intervention) this.map.refresh();
     } catch (error) {
       if (error.name !== "AbortError") this.answers.note(error.message);
+    } finally {
+      clearTimeout(late);
     }
-    clearTimeout(late);
     if (asking === this.asking && !this.waiting) this.element.removeAttribute("aria-busy");
   }
 }
