@@ -71,6 +71,13 @@ def test_every_module_and_the_typing_marker_are_there(files: dict[str, bytes]) -
     assert not [name for name in files if name.endswith(".pyc") or "__pycache__" in name]
 
 
+def test_the_page_of_the_viewer_is_there(files: dict[str, bytes]) -> None:
+    static = CHECKOUT / "rl_abn" / "view" / "static"
+    page = {str(file.relative_to(CHECKOUT)) for file in static.rglob("*") if file.is_file()}
+    assert "rl_abn/view/static/index.html" in page
+    assert page <= files.keys()
+
+
 def test_metadata(files: dict[str, bytes]) -> None:
     info = f"rl_abn-{rl_abn.__version__}.dist-info"
     assert files[f"{info}/entry_points.txt"].decode().split("\n")[:2] == [

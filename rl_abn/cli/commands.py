@@ -14,6 +14,7 @@ from rl_abn.cli import (
     record,
     sweep,
     train,
+    view,
     vision,
     watch,
 )
@@ -25,6 +26,7 @@ COMMANDS = {
     "eval": evaluate,
     "record": record,
     "watch": watch,
+    "view": view,
     "export": export,
     "import": imports,
     "recipes": recipes,

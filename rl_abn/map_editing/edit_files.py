@@ -8,6 +8,7 @@ picture = "cat/0001.png"             # the image's name in the data set
 map = "maps/0.npy"                   # or a grey .png; 0..1
 remove = [[0, 0, 16, 16]]            # left, top, right, bottom in pixels
 add = [[20, 8, 31, 19]]
+observation = "observations/0.npy"   # what an agent saw, for a moment that no data set has
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import io
 import math
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ from rl_abn.map_editing.edits import BANDWIDTH, Box, Click, Edit, Edits
 
 TABLE = "edits.toml"
 _KEYS = ("bandwidth", "clicks", "edit")
-_EDIT_KEYS = ("picture", "map", "remove", "add")
+_EDIT_KEYS = ("picture", "map", "remove", "add", "observation")
 _MOST_BYTES = 64 * 2**20
 _MOST_SIDE = 2_048
 _MOST_MAPS = 256
@@ -76,7 +78,7 @@ def read_edits(path: str | Path) -> Edits:
             before = edits.get(picture, Edit())
             if before.map is not None:
                 raise RlAbnError(f"{place}: expected a map or clicks of {picture!a}, got both")
-            edits[picture] = Edit(clicks=clicks, remove=before.remove, add=before.add)
+            edits[picture] = replace(before, clicks=clicks)
     if not edits:
         raise RlAbnError(f"{place}: expected edits, got none")
     return Edits(edits, float(bandwidth), place)
@@ -94,13 +96,16 @@ def write_edits(folder: str | Path, edits: Edits) -> None:
     writer.writerow(_COLUMNS)
     try:
         (folder / "maps").mkdir(parents=True, exist_ok=True)
+        if any(edit.observation is not None for edit in edits.of.values()):
+            (folder / "observations").mkdir(exist_ok=True)
         for number, (picture, edit) in enumerate(edits.of.items()):
             row: dict[str, Any] = {"picture": picture}
             if edit.map is not None:
                 row["map"] = f"maps/{number:05}.npy"
-                data = io.BytesIO()
-                np.save(data, edit.map.astype(np.float32), allow_pickle=False)
-                write_atomically(folder / row["map"], data.getvalue())
+                _write_array(folder / row["map"], edit.map.astype(np.float32))
+            if edit.observation is not None:
+                row["observation"] = f"observations/{number:05}.npy"
+                _write_array(folder / row["observation"], edit.observation)
             row |= {key: [list(map(float, box)) for box in getattr(edit, key)] for key in _BOXES}
             rows.append({key: value for key, value in row.items() if value})
             writer.writerows((picture, *click) for click in edit.clicks)
@@ -111,6 +116,12 @@ def write_edits(folder: str | Path, edits: Edits) -> None:
         write_atomically(folder / TABLE, tomli_w.dumps({**table, "edit": rows}))
     except OSError as error:
         raise RlAbnError(f"{folder}: cannot be written: {error.strerror}") from None
+
+
+def _write_array(path: Path, array: np.ndarray) -> None:
+    data = io.BytesIO()
+    np.save(data, array, allow_pickle=False)
+    write_atomically(path, data.getvalue())
 
 
 _BOXES = ("remove", "add")
@@ -132,7 +143,20 @@ def _edit(store: Store, row: Mapping[str, Any], place: str) -> tuple[str, Edit]:
         raise RlAbnError(f"{place}: expected a picture's name, got {_said(picture)}")
     given = _map(store, row["map"], place) if "map" in row else None
     remove, add = (_boxes(row.get(key, []), key, place) for key in _BOXES)
-    return picture, Edit(map=given, remove=remove, add=add)
+    seen = _observation(store, row["observation"], place) if "observation" in row else None
+    return picture, Edit(map=given, remove=remove, add=add, observation=seen)
+
+
+def _observation(store: Store, name: object, place: str) -> np.ndarray:
+    file, _ = _name(name, (".npy",), place)
+    where = store.place(file)
+    try:
+        seen = _read_npy(store.read(file, _MOST_BYTES), (3,))
+    except (ValueError, EOFError, OverflowError, SyntaxError, RecursionError) as error:
+        raise RlAbnError(f"{where}: {printable(brief(error))}") from None
+    if seen.dtype.kind == "f" and not np.isfinite(seen).all():
+        raise RlAbnError(f"{where}: expected finite numbers, got NaN or infinity")
+    return seen
 
 
 def _boxes(rows: object, key: str, place: str) -> tuple[Box, ...]:
@@ -166,6 +190,11 @@ def _map(store: Store, name: object, place: str) -> Float32[np.ndarray, "m h w"]
 
 
 def _npy(data: bytes) -> Float32[np.ndarray, "m h w"]:
+    values = _read_npy(data, (2, 3))
+    return np.ascontiguousarray(values.reshape(-1, *values.shape[-2:]), dtype=np.float32)
+
+
+def _read_npy(data: bytes, n_dims: tuple[int, ...]) -> np.ndarray:
     """Reads an array after checking its size in the header, before memory is allocated."""
     file = io.BytesIO(data)
     version = np.lib.format.read_magic(file)
@@ -177,16 +206,17 @@ def _npy(data: bytes) -> Float32[np.ndarray, "m h w"]:
         raise ValueError(f"expected a .npy of version 1 or 2, got {version[0]}.{version[1]}")
     shape, _, dtype = header(file)
     if dtype.kind not in "fiub":
-        raise ValueError(f"expected a map of numbers, got {dtype}")
+        raise ValueError(f"expected an array of numbers, got {dtype}")
     if (
-        len(shape) not in (2, 3)
+        len(shape) not in n_dims
         or not all(1 <= side <= _MOST_SIDE for side in shape)
         or (len(shape) == 3 and shape[0] > _MOST_MAPS)
         or math.prod(shape) * dtype.itemsize > len(data) - file.tell()
     ):
-        raise ValueError(f"expected a map [h, w] or [m, h, w], got {list(shape)}")
-    values = np.load(io.BytesIO(data), allow_pickle=False)
-    return np.ascontiguousarray(values.reshape(-1, *shape[-2:]), dtype=np.float32)
+        expected = "a map [h, w] or [m, h, w]" if 2 in n_dims else "an observation [C, h, w]"
+        raise ValueError(f"expected {expected}, got {list(shape)}")
+    values: np.ndarray = np.load(io.BytesIO(data), allow_pickle=False)
+    return values
 
 
 def _grey(data: bytes) -> Float32[np.ndarray, "one h w"]:

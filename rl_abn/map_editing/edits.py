@@ -49,12 +49,15 @@ class Edit:
         clicks: Points of high attention.
         remove: Boxes set to 0.
         add: Boxes set to 1.
+        observation: What the network saw, [C, H, W], of an edit that brings it along; None for a
+            picture that is in the data set, or kept by the run.
     """
 
     map: Float32[np.ndarray, "m h w"] | None = None
     clicks: tuple[Click, ...] = ()
     remove: tuple[Box, ...] = ()
     add: tuple[Box, ...] = ()
+    observation: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +80,9 @@ class Edits:
         everything = hashlib.sha256(repr(self.bandwidth).encode())
         for name, edit in self.of.items():
             everything.update(repr((name, edit.clicks, edit.remove, edit.add)).encode())
-            if edit.map is not None:
-                everything.update(repr(edit.map.shape).encode() + edit.map.tobytes())
+            for array in (edit.map, edit.observation):
+                if array is not None:
+                    everything.update(repr(array.shape).encode() + array.tobytes())
         return everything.hexdigest()
 
     def numbers(self, names: Sequence[str]) -> Int64[Tensor, " E"]:

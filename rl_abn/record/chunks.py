@@ -77,34 +77,27 @@ def count_steps(path: Path, arrays: Mapping[str, ArraySpec]) -> int:
 
 
 def read_trace(path: Path, arrays: Mapping[str, ArraySpec], n: int) -> dict[str, np.ndarray]:
-    """Reads a trace, arrays [n, ...] by name.
+    """Reads some arrays of a trace, [n, ...] by name, and nothing else of it.
 
     Raises:
         RlAbnError: If it is damaged, does not have these arrays, or a number is not finite.
     """
-    return {name: read_array(path, name, spec, n) for name, spec in arrays.items()}
-
-
-def read_array(path: Path, name: str, spec: ArraySpec, n: int) -> np.ndarray:
-    """Reads one array of a trace, [n, ...], and nothing else of it.
-
-    Raises:
-        RlAbnError: As `read_trace`.
-    """
     try:
         _check_regular(path)
         with safe_open(path, framework="np") as file:
-            array: np.ndarray = file.get_tensor(name)
+            found: dict[str, np.ndarray] = {name: file.get_tensor(name) for name in arrays}
     except _UNREADABLE as error:
         raise RlAbnError(f"{path}: expected the trace of a chunk, got {brief(error)}") from None
-    if array.dtype != spec.dtype or array.shape != (n, *spec.shape):
-        raise RlAbnError(
-            f"{path}: expected {name} of {spec.dtype} {[n, *spec.shape]}, got {array.dtype} "
-            f"{list(array.shape)}"
-        )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise RlAbnError(f"{path}: expected finite numbers in {name}, got NaN or infinity")
-    return array
+    for name, array in found.items():
+        spec = arrays[name]
+        if array.dtype != spec.dtype or array.shape != (n, *spec.shape):
+            raise RlAbnError(
+                f"{path}: expected {name} of {spec.dtype} {[n, *spec.shape]}, got {array.dtype} "
+                f"{list(array.shape)}"
+            )
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise RlAbnError(f"{path}: expected finite numbers in {name}, got NaN or infinity")
+    return found
 
 
 def pack_state(state: Mapping[str, np.ndarray]) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,11 +17,10 @@ from rl_abn.record.chunks import (
     TRACE,
     chunk_file,
     count_steps,
-    read_array,
     read_state,
     read_trace,
 )
-from rl_abn.record.meta import META, EpisodeMeta
+from rl_abn.record.meta import META, ArraySpec, EpisodeMeta
 from rl_abn.record.sheets import check_sheet, decode_sheet
 
 _KEPT_CHUNKS = 4
@@ -111,17 +110,33 @@ class Episode:
         Raises:
             RlAbnError: If there is no such array, or a chunk is damaged.
         """
-        if name not in self._numbers:
-            spec = self.meta.arrays.get(name)
-            if spec is None:
-                raise RlAbnError(f"{self.path}: expected '{name}' at each step, got none")
-            self._numbers[name] = np.concatenate(
-                [
-                    read_array(chunk_file(self.path, TRACE, chunk), name, spec, self._length(chunk))
-                    for chunk in range(self.n_chunks)
-                ]
-            )
+        self.read_numbers([name])
         return self._numbers[name]
+
+    def read_numbers(self, names: Iterable[str]) -> None:
+        """Reads arrays of all steps that `numbers` is to return, each chunk's file once.
+
+        Raises:
+            RlAbnError: As `numbers`.
+        """
+        specs = {name: self._spec(name) for name in names if name not in self._numbers}
+        if not specs:
+            return
+        chunks = [
+            read_trace(chunk_file(self.path, TRACE, chunk), specs, self._length(chunk))
+            for chunk in range(self.n_chunks)
+        ]
+        for name in specs:
+            self._numbers[name] = np.concatenate([chunk[name] for chunk in chunks])
+
+    def array(self, name: str, chunk: int) -> np.ndarray:
+        """Returns one array of a chunk's n steps, [n, ...], and reads nothing else of it.
+
+        Raises:
+            RlAbnError: If there is no such array or chunk, or it is damaged.
+        """
+        path = chunk_file(self.path, TRACE, chunk)
+        return read_trace(path, {name: self._spec(name)}, self._length(chunk))[name]
 
     def state_before(self, step: int) -> tuple[int, dict[str, np.ndarray]]:
         """Returns the newest state from which a step can be reached, and the step it belongs to.
@@ -163,6 +178,12 @@ class Episode:
                 f"{self.path}: expected a step from 0 to {self.n_steps - 1:,}, got {step:,}"
             )
         return divmod(step, self.meta.chunk_steps)
+
+    def _spec(self, name: str) -> ArraySpec:
+        spec = self.meta.arrays.get(name)
+        if spec is None:
+            raise RlAbnError(f"{self.path}: expected '{name}' at each step, got none")
+        return spec
 
     def _length(self, chunk: int) -> int:
         if not 0 <= chunk < self.n_chunks:

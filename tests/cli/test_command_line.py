@@ -92,6 +92,7 @@ OPTIONS = {
         "--seed",
         "--device",
     },
+    "view": {"--host", "--port", "--token", "--no-browser", "--export"},
     "vision": set(),
     "export": {"--checkpoint"},
     "import": set(),

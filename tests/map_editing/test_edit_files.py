@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from rl_abn.map_editing.edit_files import read_edits, write_edits
-from rl_abn.map_editing.edits import Box, Click, Edits
+from rl_abn.map_editing.edits import Box, Click, Edit, Edits
 from tests.complaints import complaint
 
 
@@ -163,3 +164,35 @@ def test_missing_edits_are_reported(tmp_path: Path, folder: Path) -> None:
     (folder / "edits.toml").rename(folder / "edit.toml")
     assert "did you mean 'edit.toml'?" in complaint(lambda: read_edits(folder))
     assert read_edits(folder / "edit.toml").bandwidth == 2
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_an_observation_is_kept_as_it_is(tmp_path: Path, dtype: type) -> None:
+    """What the agent saw: shape, type and every value; and it is a part of the edit."""
+    seen = np.random.default_rng(0).integers(0, 256, (4, 6, 5)).astype(dtype)
+    edit = Edit(map=np.full((1, 2, 2), 0.5, np.float32), observation=seen)
+    write_edits(tmp_path / "set", Edits({"step 3": edit}))
+    read = read_edits(tmp_path / "set")
+    found = read.of["step 3"].observation
+    assert found is not None
+    assert found.dtype == dtype
+    assert np.array_equal(found, seen)
+    assert read.digest == Edits({"step 3": edit}).digest
+    assert read.digest != Edits({"step 3": replace(edit, observation=seen[::-1].copy())}).digest
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (np.zeros((4, 4)), "expected an observation [C, h, w], got [4, 4]"),
+        (np.full((1, 2, 2), np.nan), "expected finite numbers, got NaN or infinity"),
+        (np.array([[["a"]]]), "expected an array of numbers, got <U1"),
+    ],
+)
+def test_an_observation_that_will_not_do_is_a_line(
+    folder: Path, array: np.ndarray, expected: str
+) -> None:
+    np.save(folder / "seen.npy", array)
+    with (folder / "edits.toml").open("a") as file:
+        file.write('[[edit]]\npicture = "d"\nobservation = "seen.npy"\n')
+    assert expected in complaint(lambda: read_edits(folder))

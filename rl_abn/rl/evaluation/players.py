@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -11,7 +10,8 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from rl_abn.attention import Intervention, MapOverride
+from rl_abn.attention import MapOverride
+from rl_abn.attention.interventions import Rule
 from rl_abn.errors import RlAbnError
 from rl_abn.networks import forget
 from rl_abn.rl.policies import distributions
@@ -61,6 +61,10 @@ class AgentPlayer:
         greedy: Whether it takes its likeliest action instead of drawing one.
         seed: Of the draws.
         intervention: Changes the maps it acts on; None leaves it intact.
+
+    Attributes:
+        weights: Its weights as `Compute.acting` takes them.
+        state: Its memory after the last step; None without one, or before the first.
     """
 
     def __init__(
@@ -70,7 +74,7 @@ class AgentPlayer:
         *,
         greedy: bool,
         seed: int,
-        intervention: Intervention | None = None,
+        intervention: Rule | None = None,
     ) -> None:
         self.name = name
         self.map_names = policy.map_names
@@ -78,7 +82,7 @@ class AgentPlayer:
         self.policy = policy
         self.greedy = greedy
         self.intervention = intervention
-        self._weights = policy.compute.packed(policy, policy.device)
+        self.weights = policy.compute.packed(policy, policy.device)
         self._generator = torch.Generator(policy.device).manual_seed(seed)
         self.state: PolicyState = None
 
@@ -102,17 +106,12 @@ class AgentPlayer:
     ) -> PolicyOutput:
         """Computes what `act` chooses by, and takes it into the memory."""
         device = self.policy.device
-        if self.state is not None:
-            forgets = episode_start
-            if lost_life is not None and self.policy.settings.forget_at == "life":
-                forgets = episode_start | lost_life
-            self.state = forget(self.state, torch.as_tensor(forgets, device=device))
+        self.state = self.remembered(episode_start, lost_life)
         override: MapOverride | None = None
-        if self.intervention is not None:
-            override = partial(
-                self.intervention, episode_start=torch.as_tensor(episode_start, device=device)
-            )
-        with self.policy.compute.acting(device, len(observations), self._weights):
+        if (rule := self.intervention) is not None:
+            starts = torch.as_tensor(episode_start, device=device)
+            override = lambda maps: rule(maps, starts)  # noqa: E731
+        with self.policy.compute.acting(device, len(observations), self.weights):
             attention, self.state = self.policy.attend(
                 torch.as_tensor(observations, device=device),
                 self.state,
@@ -120,6 +119,22 @@ class AgentPlayer:
                 glimpses=None if self.greedy else self._draw,
             )
         return attention
+
+    def remembered(
+        self, episode_start: np.ndarray, lost_life: np.ndarray | None = None
+    ) -> PolicyState:
+        """Returns the memory with which it sees the next observations; its own stays as it is.
+
+        Args:
+            episode_start: As in `act`.
+            lost_life: As in `act`.
+        """
+        if self.state is None:
+            return None
+        forgets = episode_start
+        if lost_life is not None and self.policy.settings.forget_at == "life":
+            forgets = episode_start | lost_life
+        return forget(self.state, torch.as_tensor(forgets, device=self.policy.device))
 
     def memory(self, game: int) -> dict[str, np.ndarray]:
         """Returns the memory of one of the games, by name; nothing without one."""

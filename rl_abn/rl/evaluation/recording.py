@@ -54,6 +54,7 @@ class GameRecorder:
         meta: As `episode_meta` returns it.
         env: The game; it is started here.
         keep: What of `KEEP` is kept at every step.
+        observation: Of a game that is on already, [C, H, W]; None starts it.
 
     Attributes:
         observation: Before the next step, [C, H, W].
@@ -66,12 +67,20 @@ class GameRecorder:
     """
 
     def __init__(
-        self, folder: Path, meta: EpisodeMeta, env: AnySingleEnv, *, keep: Collection[str] = ()
+        self,
+        folder: Path,
+        meta: EpisodeMeta,
+        env: AnySingleEnv,
+        *,
+        keep: Collection[str] = (),
+        observation: np.ndarray | None = None,
     ) -> None:
         self.writer = EpisodeWriter(folder, meta)
         self.env = env
         self.keep = keep
-        self.observation = env.reset(int(meta.source["game"]["seed"]))
+        if observation is None:
+            observation = env.reset(int(meta.source["game"]["seed"]))
+        self.observation = observation
         self.lost_life = False
         self.score = 0.0
         self.is_over = False

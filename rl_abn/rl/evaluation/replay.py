@@ -24,6 +24,9 @@ from rl_abn.rl.training.build import load_policy
 from rl_abn.rl.training.teacher import hash_of
 from rl_abn.runs import Run
 
+CONTINUES = "continues"
+"""In the source of an episode that begins in the middle of a game: what it goes on from."""
+
 
 class Replay:
     """A recorded game on an emulator, which goes to any step and on from there.
@@ -108,7 +111,7 @@ class Replay:
         assert self.agent is not None
         self._strayed = True
         actions, output = self.agent.act(
-            self.observation[None], np.array([self.step == 0]), np.array([self.lost_life])
+            self.observation[None], np.array([self.is_start]), np.array([self.lost_life])
         )
         assert output is not None
         return int(actions[0]), output
@@ -130,6 +133,14 @@ class Replay:
         self.observation, self.lost_life = outcome.observation, self.env.lives < lives
         self.step += 1
         return outcome
+
+    @property
+    def is_start(self) -> bool:
+        """Whether the step that is next is the first of a game, where an agent's memory is empty.
+
+        An episode that goes on from a step of another has no such step.
+        """
+        return self.step == 0 and CONTINUES not in self.episode.meta.source
 
     def skipped_frames(self, max_steps: int | None = None) -> Iterator[list[np.ndarray]]:
         """Yields the frames of each step: the one before the action, then those skipped after it.

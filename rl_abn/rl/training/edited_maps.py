@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from rl_abn.errors import RlAbnError
 from rl_abn.files.text import read_json
@@ -36,7 +38,8 @@ def edited_maps(
         run: The run.
         policy: The agent as it is now, whose maps are edited.
         probes: Its kept positions, which go by the names probe-0, probe-1, …
-        edits: New ones; None finds what is kept.
+        edits: New ones, of these positions or of observations that they bring along; None finds
+            what is kept.
         coef: Weight of new ones.
 
     Raises:
@@ -45,10 +48,11 @@ def edited_maps(
     if edits is None:
         return _kept(run) if has_edits(run) else None
     abilities = policy.settings.abilities
-    if not abilities.editable or probes is None:
+    needs_probes = any(edit.observation is None for edit in edits.of.values())
+    if not abilities.editable or (probes is None and needs_probes):
         why = (
             "keeps no positions (train.n_probes = 0)"
-            if probes is None and abilities.maps is not None
+            if abilities.editable
             else f"has mechanism '{policy.settings.mechanism}'"
         )
         raise RlAbnError(
@@ -58,8 +62,7 @@ def edited_maps(
     if has_edits(run) and read_json(run.path / META).get("edits") == digest:
         with suppress(RlAbnError):  # damaged: resolved anew
             return _kept(run)
-    numbers = edits.numbers([f"probe-{i}" for i in range(len(probes.observations))])
-    observations = torch.as_tensor(probes.observations)[numbers]
+    observations = _observations(policy, probes, edits)
     with torch.no_grad():
         own = policy.attend(observations.to(policy.device))[0].map.cpu()
     size = (observations.shape[2], observations.shape[3])
@@ -71,6 +74,28 @@ def edited_maps(
     save_tensors(run.path / "attention" / EDITS, tensors)
     run.update_meta(edits=digest)
     return EditedMaps(**tensors)
+
+
+def _observations(policy: AttentionPolicy, probes: Probes | None, edits: Edits) -> Tensor:
+    """Returns what the agent sees where it is edited, [E, C, H, W], in the edits' order."""
+    kept = replace(edits, of={n: e for n, e in edits.of.items() if e.observation is None})
+    found: dict[str, Tensor] = {}
+    if kept.of:
+        assert probes is not None
+        numbers = kept.numbers([f"probe-{i}" for i in range(len(probes.observations))])
+        found = dict(zip(kept.of, torch.as_tensor(probes.observations)[numbers], strict=True))
+    space = policy.observation_space
+    for name, edit in edits.of.items():
+        if edit.observation is None:
+            continue
+        if edit.observation.shape != space.shape or edit.observation.dtype != space.dtype:
+            known = f"{space.dtype} {list(space.shape or ())}"
+            raise RlAbnError(
+                f"{edits.place}: expected observations {known}, got "
+                f"{edit.observation.dtype} {list(edit.observation.shape)} of {name[:80]!a}"
+            )
+        found[name] = torch.as_tensor(edit.observation)
+    return torch.stack([found[name] for name in edits.of])
 
 
 def has_edits(run: Run) -> bool:

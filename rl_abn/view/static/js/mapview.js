@@ -1,0 +1,201 @@
+// The large picture of a layer: the screen with the map on it, its scale, values under the pointer.
+
+import { colour, h, say, sharpCanvas } from "./dom.js";
+import { mapValue, words } from "./format.js";
+import { gridOf, rowOf, valuesOf } from "./layers.js";
+import { barAt, drawBars } from "./bars.js";
+import { Legend } from "./legend.js";
+import { lit } from "./light.js";
+import { drawOutlines, objectsIn } from "./outlines.js";
+import { boxOf, cellAt, Picture } from "./picture.js";
+import { rangeText, scaleOf, sharesOf } from "./scale.js";
+
+export class MapView {
+  /**
+   * @param episode An Episode.
+   * @param layers Of `layersOf`.
+   * @param settings A Settings.
+   * @param id Of the canvas with the pixels.
+   */
+  constructor(episode, layers, settings, id) {
+    Object.assign(this, {
+      episode,
+      layers,
+      settings,
+      layer: layers[0] ?? null,
+      shown: null,
+      place: 0,
+      marksAbove: null,
+    });
+    /** Gives other values of a layer to show, such as edited ones, or null. */
+    this.valuesInstead = () => null;
+    this.picture = new Picture(
+      id,
+      "Screen of the game with the map on it",
+      episode.height,
+      episode.width,
+      (context, zoom) => this.drawMarks(context, zoom),
+    );
+    this.bars = h("canvas.lines.bars", { role: "img", "aria-label": "Map as bars" });
+    this.paintBars = sharpCanvas(
+      this.bars,
+      (context, width, height) =>
+        this.shares &&
+        drawBars(context, this.shares, width, height, colour("--track"), colour("--warm")),
+    );
+    this.legend = new Legend();
+    this.caption = h(
+      "figcaption",
+      {},
+      (this.title = h("strong", {})),
+      (this.range = h("span.range", {})),
+    );
+    this.readout = h("p.readout", { id: `${id}-readout` });
+    this.hint = "Point at the picture for values.";
+    this.picture.below.before(this.bars);
+    if (this.layer) this.picture.below.append(this.legend.element);
+    this.picture.below.append(this.readout);
+    this.element = h("figure.mapview", {}, this.caption, this.picture.element);
+    if (layers.some(({ form }) => form === "pairwise")) this.place = Math.floor(layers[0].rows / 2);
+    this.picture.canvas.addEventListener("pointermove", (event) =>
+      this.point(this.picture.pointAt(event)),
+    );
+    this.picture.canvas.addEventListener("pointerleave", () => this.point(null));
+    this.bars.addEventListener("pointermove", (event) => this.pointBar(event));
+    this.bars.addEventListener("pointerleave", () => say(this.readout, this.hint));
+    say(this.readout, this.hint);
+  }
+
+  get isBars() {
+    return this.layer?.form === "bars";
+  }
+
+  get grid() {
+    return gridOf(this.layer, this.episode.meta);
+  }
+
+  get room() {
+    const { height, width, meta } = this.episode;
+    return { height, width, seenRows: meta.seen_rows };
+  }
+
+  /** Shows a step: {step, frame, arrays}. */
+  show(shown) {
+    this.shown = shown;
+    this.refresh();
+  }
+
+  /** Draws the step that is shown again. */
+  refresh() {
+    const { shown, layer, settings, episode } = this;
+    if (!shown) return;
+    const { frame, arrays, step } = shown;
+    this.objects = settings.hasLines ? objectsIn(frame, settings.objects) : null;
+    this.element.classList.toggle("as-bars", this.isBars);
+    if (!layer) {
+      say(this.title, "Screen");
+      this.picture.show(frame, step);
+      return;
+    }
+    const all = this.valuesInstead(layer) ?? valuesOf(layer, arrays);
+    this.values = layer.form === "pairwise" ? rowOf(layer, all, this.place) : all;
+    const scale = scaleOf(layer, this.values, arrays, episode.meta, settings.scale);
+    this.shares = sharesOf(this.values, scale);
+    this.unit = episode.meta.map_scale === "even" && layer.kind === "map" ? " × even" : "";
+    say(this.title, layer.label);
+    say(this.range, rangeText(this.values, this.unit));
+    this.legend.update(scale);
+    this.legend.element.classList.toggle("unused", !settings.isLit && !this.isBars);
+    if (this.isBars) {
+      this.paintBars();
+      this.picture.canvas.dataset.step = step;
+    } else if (settings.isLit) {
+      const options = { seenRows: episode.meta.seen_rows, opacity: settings.opacity };
+      this.picture.show(lit(frame, this.shares, this.grid, options), step);
+    } else {
+      this.picture.show(frame, step);
+    }
+    this.picture.canvas.dataset.layer = layer.id;
+    if (this.pointed) this.point(this.pointed);
+  }
+
+  choose(layer) {
+    this.layer = layer;
+    this.refresh();
+  }
+
+  /** Chooses the next (+1) or previous (-1) layer. */
+  next(by) {
+    const { layers } = this;
+    if (layers.length)
+      this.choose(layers[(layers.indexOf(this.layer) + by + layers.length) % layers.length]);
+  }
+
+  drawMarks(context, zoom) {
+    const { shown, settings, layer, episode } = this;
+    if (!shown) return;
+    if (this.objects) drawOutlines(context, this.objects, episode.width, settings.outlined, zoom);
+    if (layer && shown.arrays.glimpse !== undefined && !this.isBars)
+      this.drawCell(context, zoom, shown.arrays.glimpse, "#ffffff");
+    if (layer?.form === "pairwise") this.drawCell(context, zoom, this.place, "#7cff6b");
+    this.marksAbove?.(context, zoom);
+  }
+
+  drawCell(context, zoom, place, line) {
+    const [rows, columns] = this.grid;
+    const box = boxOf(
+      [Math.floor(place / columns), place % columns],
+      [rows, columns],
+      this.room,
+    ).map((side) => side * zoom);
+    context.strokeStyle = "rgb(0 0 0 / 0.8)";
+    context.lineWidth = 4;
+    context.strokeRect(...box);
+    context.strokeStyle = line;
+    context.lineWidth = 2;
+    context.strokeRect(...box);
+  }
+
+  /** Says what is at a pixel; of pairwise maps shows what it attends to. */
+  point(at) {
+    this.pointed = at;
+    if (!at || !this.shown) return say(this.readout, this.hint);
+    const [x, y] = at.map(Math.floor);
+    const parts = [`x ${x}, y ${y}`];
+    const cell = this.layer && cellAt(at, this.grid, this.room);
+    if (cell) {
+      const [row, column] = cell;
+      const place = row * this.grid[1] + column;
+      if (this.layer.form === "pairwise" && place !== this.place) {
+        this.place = place;
+        this.refresh();
+        return undefined;
+      }
+      parts.push(
+        `row ${row}, column ${column}`,
+        `value ${mapValue(this.values[place])}${this.unit}`,
+      );
+    } else if (this.layer) {
+      parts.push("the agent does not see this row");
+    }
+    const object =
+      this.settings.objects[
+        objectsIn(this.shown.frame, this.settings.objects)[y * this.episode.width + x]
+      ];
+    if (object) parts.push(words(object.name));
+    return say(this.readout, parts.join(" · "));
+  }
+
+  pointBar(event) {
+    const { clientWidth, clientHeight } = this.bars;
+    const i = barAt(this.values.length, clientWidth, clientHeight, event.offsetX, event.offsetY);
+    const name =
+      this.episode.meta.map_kind === "temporal"
+        ? `step ${this.values.length - i} before`
+        : `channel ${i}`;
+    say(
+      this.readout,
+      i < 0 ? this.hint : `${name} · value ${mapValue(this.values[i])}${this.unit}`,
+    );
+  }
+}

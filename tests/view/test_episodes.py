@@ -1,0 +1,179 @@
+"""What the page is told of an episode."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from rl_abn.record import Episode
+from rl_abn.view.curves import Curves, advantages_of
+from rl_abn.view.highlights import MOST, highlights_of
+from tests.record.played import play, step
+from tests.view.served import serving
+
+
+@pytest.fixture
+def played(tmp_path):
+    return Episode(play(tmp_path / "episode", 150))
+
+
+def test_meta_says_what_the_arrays_are(viewer):
+    shown = viewer.client.get(f"/api/episodes/{viewer.episodes['plain']}").json
+    episode = Episode(viewer.folders["plain"])
+    assert shown["n_steps"] == episode.n_steps == 80
+    assert (shown["n_chunks"], shown["chunk_steps"], shown["sheet_columns"]) == (2, 64, 16)
+    assert shown["frame_size"] == [210, 160]
+    assert shown["action_names"] == list(episode.meta.action_names)
+    assert (shown["map_names"], shown["map_kind"], shown["map_size"]) == (
+        ["shared"],
+        "spatial",
+        [9, 9],
+    )
+    assert shown["arrays"]["maps"] == {"dtype": "float16", "shape": [1, 9, 9]}
+    assert shown["map_grid"] == [9, 9]
+    assert (shown["can_ask"], shown["why_not"]) == (True, None)
+    assert shown["interventions"][:2] == ["zero", "uniform"]
+    memory = viewer.client.get(f"/api/episodes/{viewer.episodes['memory']}").json
+    assert {"swap", "swap:policy", "swap:value"} <= set(memory["interventions"])
+    assert shown["run"] == viewer.runs["plain"]
+    assert {o["name"] for o in shown["objects"]} == set(episode.meta.objects)
+    assert len(shown["objects"][0]["colour"]) == 3
+
+
+def test_sheets_and_traces_are_the_files(viewer):
+    for chunk in (0, 1):
+        path = f"/api/episodes/{viewer.episodes['plain']}"
+        sheet = viewer.client.get(f"{path}/sheets/{chunk}")
+        assert sheet.headers["content-type"] == "image/png"
+        assert sheet.body == (viewer.folders["plain"] / f"frames/{chunk:06d}.png").read_bytes()
+        trace = viewer.client.get(f"{path}/trace/{chunk}")
+        known = viewer.folders["plain"] / f"trace/{chunk:06d}.safetensors"
+        assert trace.body == known.read_bytes()
+    for kind in ("sheets", "trace"):
+        assert viewer.client.ask("GET", f"{path}/{kind}/2").status == 404
+
+
+def test_curves_are_those_of_the_arrays(played):
+    curves = Curves(played).shown()
+    known = [step(t) for t in range(150)]
+    maps = np.stack([s["maps"] for s in known]).astype(np.float64)
+    assert np.allclose(curves["value"], [s["value"] for s in known], rtol=1e-4)
+    assert curves["reward"][:6] == [1, 0, 0, 0, 0, 1]
+    contrast = maps[:, 0].std(axis=(1, 2)) / maps[:, 0].mean(axis=(1, 2))
+    assert np.allclose(curves["map_contrast"]["shared"], contrast, rtol=1e-3)
+    change = np.abs(np.diff(maps, axis=0)).mean(axis=(1, 2, 3)) / maps[1:].mean(axis=(1, 2, 3))
+    assert curves["map_change"][0] == 0
+    # Across the border of a chunk, too.
+    assert np.allclose(curves["map_change"][1:], change, rtol=1e-3)
+    p = np.stack([s["probabilities"] for s in known])
+    q = np.stack([s["branch_probabilities"] for s in known])
+    assert np.allclose(curves["entropy"], -(p * np.log(p)).sum(axis=1), rtol=1e-4)
+    assert np.allclose(curves["disagreement"], np.abs(p - q).sum(axis=1) / 2, rtol=1e-4)
+    assert all(len(curve) == 150 for name, curve in curves.items() if name != "map_contrast")
+
+
+def test_an_advantage_ends_with_the_game_or_the_life(tmp_path):
+    """With lambda = 1 it is the discounted return less the value."""
+    learned = {"gamma": 0.5, "gae_lambda": 1.0, "clip_reward": "sign"}
+    source = {
+        "recipe": {"agent": {"algorithm": learned}},
+        "game": {"protocol": {"life_loss_terminal": True}},
+    }
+    path = play(tmp_path / "episode", 3, source=source)
+    episode = Episode(path)
+    episode._numbers["reward"] = np.array([7.0, 5.0, 0.0])
+    episode._numbers["value"] = np.array([1.0, 2.0, 4.0], np.float32)
+    episode._numbers["terminated"] = np.array([False, False, False])
+    episode._numbers["lost_life"] = np.array([False, False, False])
+    # The game goes on after the last step: that is worth 4, too.
+    assert np.allclose(advantages_of(episode), [1 + 0.5 * (1 + 0.5 * 2) - 1, 1 + 1 - 2, 2 - 4])
+    episode._numbers["lost_life"] = np.array([False, True, False])
+    assert np.allclose(advantages_of(episode)[0], 1 - 1)
+    episode._numbers["terminated"] = np.array([False, False, True])
+    assert np.allclose(advantages_of(episode)[2], -4)
+
+
+def test_advantages_are_those_that_training_computes(tmp_path):
+    import torch
+
+    from rl_abn.rl.algorithms.advantages import gae
+
+    episode = Episode(play(tmp_path / "episode", 100))
+    rng = np.random.default_rng(0)
+    episode._numbers["terminated"] = ended = rng.random(100) < 0.1
+    values = episode.numbers("value").astype(np.float64)
+    expected = gae(
+        rewards=torch.from_numpy(np.sign(episode.numbers("reward")))[:, None],
+        values=torch.from_numpy(np.append(values, values[-1]))[:, None],
+        dones=torch.from_numpy(ended.astype(np.float64))[:, None],
+        gamma=0.99,
+        gae_lambda=0.95,
+    )[:, 0]
+    assert np.allclose(advantages_of(episode), expected.numpy())
+
+
+def test_highlights_are_where_things_happen(tmp_path):
+    episode = Episode(play(tmp_path / "episode", 200))
+    rewards = np.zeros(200)
+    rewards[[20, 150]] = (5.0, 200.0)
+    lost = np.zeros(200, bool)
+    lost[100] = True
+    episode._numbers |= {"reward": rewards, "lost_life": lost}
+    found = highlights_of(Curves(episode))
+    assert len(found) <= MOST
+    assert [moment["step"] for moment in found] == sorted(moment["step"] for moment in found)
+    of = {kind: [m for m in found if m["kind"] == kind] for kind in {m["kind"] for m in found}}
+    assert [(m["step"], m["label"]) for m in of["reward"]] == [
+        (20, "reward +5"),
+        (150, "reward +200"),
+    ]
+    assert [m["step"] for m in of["life_lost"]] == [99]
+    assert of["end"][0]["step"] == 199
+    advantages = advantages_of(episode)
+    assert int(np.argmax(advantages)) in [m["step"] for m in of["highest_advantage"]]
+    assert int(np.argmin(advantages)) in [m["step"] for m in of["lowest_advantage"]]
+    assert {"change_of_mind", "map_value_disagree"} <= of.keys()
+
+
+def test_an_episode_without_an_agent_has_what_there_is(tmp_path):
+    """The page of what no agent played, and of one whose recipe is not there."""
+    play(tmp_path / "alone", 3)
+    with serving(tmp_path) as client:
+        (episode,) = client.get("/api/library").json["episodes"]
+        path = f"/api/episodes/{episode['id']}"
+        shown = client.get(path).json
+        assert shown["can_ask"] is False
+        assert "meta.json" in shown["why_not"]
+        assert shown["map_kind"] is None
+        assert len(client.get(f"{path}/curves").json["value"]) == 3
+        kinds = {m["kind"] for m in client.get(f"{path}/highlights").json}
+        assert "end" in kinds
+
+
+def test_links_in_an_episode_that_lead_outside_are_refused(tmp_path):
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    folder = play(tmp_path / "served" / "episode", 3)
+    with serving(tmp_path / "served") as client:
+        (episode,) = client.get("/api/library").json["episodes"]
+        path = f"/api/episodes/{episode['id']}"
+        client.get(f"{path}/sheets/0")
+        # It is opened already: each file is looked at again.
+        (folder / "frames" / "000000.png").unlink()
+        (folder / "frames" / "000000.png").symlink_to(tmp_path / "secret.png")
+        assert client.ask("GET", f"{path}/sheets/0").status == 404
+    with serving(tmp_path / "served") as client:
+        answer = client.ask("GET", path)
+        assert answer.status == 400
+        assert "link to outside" in answer.json["error"]
+
+
+def test_numbers_that_json_has_not_are_left_out(tmp_path):
+    folder = play(tmp_path / "episode", 3)
+    meta = json.loads((folder / "meta.json").read_text())
+    meta["source"] = {"agent": {"name": float("nan"), "run": "\ud800"}, "game": 3}
+    (folder / "meta.json").write_text(json.dumps(meta))
+    with serving(tmp_path) as client:
+        (episode,) = client.get("/api/library").json["episodes"]
+        assert client.get(f"/api/episodes/{episode['id']}").json["source"]["agent"]["name"] is None

@@ -1,0 +1,168 @@
+"""Run pages, and games that are recorded from them."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from rl_abn.record import Episode
+from rl_abn.rl.evaluation.replay import player_of
+from rl_abn.view import library as library_module
+from rl_abn.view.run_page import MOST_POINTS, curves_of_run
+from tests.rl.evaluation.recorded import STEP, make_run, record
+from tests.view.served import serving
+
+
+def test_a_run_page_has_settings_curves_and_what_there_is(tmp_path):
+    run = make_run(tmp_path / "run")
+    rows = [
+        {"step": 10, "rollout/score": 1.25, "loss": None},
+        {"step": 20, "rollout/score": 2.123456, "late": float("inf")},
+        {"step": 30, "huge": 10**400},
+    ]
+    (run.path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with serving(tmp_path) as client:
+        (listed,) = client.get("/api/library").json["runs"]
+        page = client.get(f"/api/runs/{listed['id']}").json
+    assert page["curves"] == {
+        "steps": [10, 20, 30],
+        "rollout/score": [1.25, 2.1235, None],
+        "loss": [None, None, None],
+        "late": [None, None, None],
+        "huge": [None, None, None],
+    }
+    assert page["checkpoints"] == [STEP]
+    assert page["settings"]["algorithm"]["name"] == "ppo"
+    assert page["settings"]["attention"]["mechanism"] == "residual"
+    assert page["settings"]["run"]["seed"] == 0
+    assert (page["can_record"], page["best"], page["teacher"]) == (True, None, None)
+
+
+def test_long_curves_are_thinned_out(tmp_path):
+    from rl_abn.view.library import Library
+
+    run = make_run(tmp_path / "run")
+    lines = (json.dumps({"step": step, "x": step}) + "\n" for step in range(5000))
+    (run.path / "metrics.jsonl").write_text("".join(lines))
+    library = Library([tmp_path])
+    (found,) = library.runs.values()
+    curves = curves_of_run(found, library)
+    assert len(curves["steps"]) == MOST_POINTS
+    assert (curves["steps"][0], curves["steps"][-1]) == (0, 4999)
+
+
+def test_metrics_that_are_no_file_of_the_run_are_not_read(tmp_path):
+    import os
+
+    from rl_abn.view.library import Library
+
+    run = make_run(tmp_path / "runs" / "run")
+    library = Library([tmp_path / "runs"])
+    (found,) = library.runs.values()
+    os.mkfifo(run.path / "metrics.jsonl")
+    assert curves_of_run(found, library) == {"steps": []}
+    (run.path / "metrics.jsonl").unlink()
+    (tmp_path / "secret").write_text('{"step": 1, "password": 2}\n')
+    (run.path / "metrics.jsonl").symlink_to(tmp_path / "secret")
+    assert curves_of_run(found, library) == {"steps": []}
+
+
+def test_a_game_is_recorded_from_the_page(tmp_path):
+    run = make_run(tmp_path / "runs" / "run")
+    with serving(tmp_path / "runs") as client:
+        (listed,) = client.get("/api/library").json["runs"]
+        path = f"/api/runs/{listed['id']}/record"
+        question = {"checkpoint": STEP, "seed": 3, "max_steps": 6, "intervention": "zero"}
+        state = client.job(path, question)
+        assert state["state"] == "done"
+        assert (state["done"], state["of"]) == (6, 6)
+        name = state["result"]["episode"]
+        (episode,) = client.get("/api/library").json["episodes"]
+        assert (episode["id"], episode["run"], episode["seed"]) == (name, listed["id"], 3)
+        assert episode["intervention"] == "zero"
+        again = client.job(path, {**question, "intervention": None, "greedy": True})["result"]
+        assert client.get(f"/api/episodes/{again['episode']}").json["can_ask"] is True
+        assert again["n_steps"] == 6
+    known = record(run, out=tmp_path / "other", max_steps=6, seed=3, greedy=True)
+    folder = next((run.path / "episodes").glob("*greedy*"))
+    assert np.array_equal(Episode(folder).numbers("value"), known.numbers("value"))
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ({"checkpoint": 7}, "expected a checkpoint at step 7, got none; the nearest is 64"),
+        ({"checkpoint": "best"}, "expected a best checkpoint, got none"),
+        ({"checkpoint": "newest"}, "expected a whole number from 0"),
+        ({"intervention": "zeroo"}, "unknown intervention 'zeroo': did you mean 'zero'?"),
+        ({"intervention": "all"}, "expected one intervention, got 'all'"),
+        ({"max_steps": 20_001}, "from 1 to 20,000 as 'max_steps'"),
+        ({"seed": 2**31}, "as 'seed'"),
+        ({"greedy": 1}, "expected true or false as 'greedy' in the body, got 1"),
+    ],
+)
+def test_a_mistake_is_one_line(viewer, question, expected):
+    path = f"/api/runs/{viewer.runs['plain']}/record"
+    assert expected in viewer.client.post(path, question, status=400)["error"]
+
+
+def test_a_run_that_ships_is_not_written_to(tmp_path, monkeypatch):
+    monkeypatch.setattr(library_module, "AGENTS", tmp_path)
+    run = make_run(tmp_path / "run")
+    record(run, max_steps=2)
+    before = sorted(run.path.rglob("*"))
+    with serving(tmp_path) as client:
+        (listed,) = client.get("/api/library").json["runs"]
+        result = client.job(f"/api/runs/{listed['id']}/record", {"max_steps": 3})["result"]
+        assert client.get(f"/api/episodes/{result['episode']}").json["n_steps"] == 3
+        items = [{"step": 1, "map": {"shared": [[0.0] * 9] * 9}}]
+        path = f"/api/episodes/{listed['episodes'][0]}/edits"
+        error = client.post(path, {"name": "a", "items": items}, status=400)["error"]
+        assert "got one that ships with rl-abn" in error
+    assert sorted(run.path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["plain", pytest.param("memory", marks=pytest.mark.full)])
+def test_reliance_is_that_of_the_episodes_steps(viewer, name):
+    from rl_abn.rl.evaluation.reliance import map_reliance
+    from rl_abn.rl.evaluation.replay import Replay
+    from rl_abn.rl.evaluation.state_bank import StateBank
+
+    state = viewer.client.job(f"/api/episodes/{viewer.episodes[name]}/reliance", {})
+    assert state["state"] == "done", state
+    found = state["result"]
+    episode = Episode(viewer.folders[name])
+    replay, agent = Replay(episode), player_of(episode)
+    # Without a memory: two stretches, at the start and at the end; else the game from its start.
+    length, firsts = (32, (0, 48)) if name == "plain" else (80, (0,))
+    seen = []
+    for first in firsts:
+        seen.append([])
+        for t in range(first, first + length):
+            seen[-1].append(replay.go_to(t).copy())
+    starts = np.zeros((length, len(firsts)), bool)
+    starts[0] = True
+    if agent.policy.settings.forget_at == "life":
+        starts[:, 0] |= episode.numbers("lost_life")
+    bank = StateBank(np.array(seen).swapaxes(0, 1), starts)
+    expected = map_reliance(agent.policy, bank).estimates()
+    assert found["n_steps"] == length * len(firsts)
+    for by in ("uniform", "time_average", "swap", "shifted"):
+        assert np.isclose(found[by], expected[by].value, rtol=1e-6)
+        low, high = found["intervals"][by]
+        assert low is None or low <= found[by] <= high
+
+
+def test_work_that_fails_says_why(viewer, monkeypatch, capfd):
+    import rl_abn.view.asking as module
+
+    def broken(*arguments):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(module, "episode_reliance", broken)
+    state = viewer.client.job(f"/api/episodes/{viewer.episodes['plain']}/reliance", {})
+    assert (state["state"], state["result"]) == ("failed", None)
+    assert state["message"] == "an error of this program; the terminal shows it"
+    assert "ZeroDivisionError" in capfd.readouterr().err

@@ -1,0 +1,83 @@
+"""The command that serves: where it listens, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from rl_abn.errors import RlAbnError
+from rl_abn.view.server import PORT, listen
+from tests.record.played import play
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.full)]
+)
+def test_a_signal_ends_it_with_one_line(tmp_path, number):
+    play(tmp_path / "runs" / "episode", 3)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rl_abn", "view", "--no-browser", "--host", "localhost"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("0 runs, 1 episode: http://localhost:")
+        assert process.stdout.readline() == "Ctrl-C ends it\n"
+        url = line.split()[-1]
+        with urllib.request.urlopen(f"{url}api/library", timeout=60) as answer:
+            assert answer.status == 200
+        assert any(temporary.iterdir())
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    by = "interrupted" if number == signal.SIGINT else "ended by SIGTERM"
+    assert (out, err) == ("", f"rl-abn: {by}\n")
+    assert process.returncode == 128 + number
+    assert not any(temporary.iterdir())
+
+
+def test_a_port_that_is_taken_is_a_line_with_a_free_one():
+    with listen("127.0.0.1", None) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(RlAbnError, match=rf"got {port} \(Address already in use\); free is"):
+            listen("127.0.0.1", port)
+
+
+def test_without_a_port_the_next_free_one_is_taken():
+    with listen("127.0.0.1", None) as first, listen("127.0.0.1", None) as second:
+        ports = first.getsockname()[1], second.getsockname()[1]
+        assert ports[1] > ports[0] >= PORT or ports[0] > PORT + 19
+
+
+def test_an_address_of_another_machine_is_a_line():
+    with pytest.raises(RlAbnError, match=r"expected an address of this machine, got '192\.0"):
+        listen("192.0.2.1", None)
+    with pytest.raises(RlAbnError, match="expected a free port of"):
+        listen("no-such-host.invalid", 8765)
+
+
+def test_it_listens_on_this_machine_alone(monkeypatch):
+    with listen("127.0.0.1", 0) as sock:
+        assert sock.getsockname()[0] == "127.0.0.1"
+    if socket.has_ipv6:
+        try:
+            with listen("::1", 0) as sock:
+                assert sock.getsockname()[0] == "::1"
+        except RlAbnError:
+            pass  # a machine without IPv6
