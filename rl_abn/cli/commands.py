@@ -8,6 +8,7 @@ from rl_abn import __version__
 from rl_abn.cli import (
     bench,
     evaluate,
+    explain,
     export,
     imports,
     recipes,
@@ -25,6 +26,7 @@ COMMANDS = {
     "eval": evaluate,
     "record": record,
     "watch": watch,
+    "explain": explain,
     "export": export,
     "import": imports,
     "recipes": recipes,

@@ -102,11 +102,7 @@ class AgentPlayer:
     ) -> PolicyOutput:
         """Computes what `act` chooses by, and takes it into the memory."""
         device = self.policy.device
-        if self.state is not None:
-            forgets = episode_start
-            if lost_life is not None and self.policy.settings.forget_at == "life":
-                forgets = episode_start | lost_life
-            self.state = forget(self.state, torch.as_tensor(forgets, device=device))
+        self.state = self._state_before(episode_start, lost_life)
         override: MapOverride | None = None
         if self.intervention is not None:
             override = partial(
@@ -120,6 +116,27 @@ class AgentPlayer:
                 glimpses=None if self.greedy else self._draw,
             )
         return attention
+
+    def memory_before(
+        self, episode_start: np.ndarray, lost_life: np.ndarray | None = None
+    ) -> tuple[Tensor, ...]:
+        """Returns the memory of all N games that a step would start with, [N, ...] each.
+
+        Args:
+            episode_start: As in `act`.
+            lost_life: As in `act`.
+        """
+        before = self._state_before(episode_start, lost_life)
+        return (self.policy.initial_state(len(episode_start)) or ()) if before is None else before
+
+    def _state_before(self, episode_start: np.ndarray, lost_life: np.ndarray | None) -> PolicyState:
+        """Returns the memory after forgetting what is over."""
+        if self.state is None:
+            return None
+        forgets = episode_start
+        if lost_life is not None and self.policy.settings.forget_at == "life":
+            forgets = episode_start | lost_life
+        return forget(self.state, torch.as_tensor(forgets, device=self.policy.device))
 
     def memory(self, game: int) -> dict[str, np.ndarray]:
         """Returns the memory of one of the games, by name; nothing without one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rl_abn.sweep.report.statistics import (
+from rl_abn.aggregates import (
     area_under_curve,
     interquartile_mean,
     mean_curve,
