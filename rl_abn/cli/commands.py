@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rl_abn import __version__
 from rl_abn.cli import (
     bench,
+    compare,
     evaluate,
     explain,
     export,
@@ -27,6 +28,7 @@ COMMANDS = {
     "record": record,
     "watch": watch,
     "explain": explain,
+    "compare": compare,
     "export": export,
     "import": imports,
     "recipes": recipes,

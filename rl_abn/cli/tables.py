@@ -14,6 +14,16 @@ from rl_abn.errors import printable
 from rl_abn.rl.evaluation.evaluate import Evaluation, RunEvaluation
 
 
+def plain_table(caption: str) -> Table:
+    """Returns an empty table with a line below it."""
+    return Table(
+        caption=caption,
+        box=box.SIMPLE_HEAD,
+        caption_justify="left",
+        padding=(0, 1, 0, 0),
+    )
+
+
 def evaluation_table(result: RunEvaluation) -> Table:
     """Returns an evaluation's table: a row per player, with its difference to the intact agent."""
     first = result.intact
