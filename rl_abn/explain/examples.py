@@ -30,6 +30,7 @@ def example_sheet(
     labels: Sequence[str],
     *,
     seen_rows: tuple[int, int] | None = None,
+    titles: Sequence[str] = ("the screen",),
     width: int = 150,
 ) -> bytes:
     """Draws moments in rows and maps in columns, all on one scale: multiples of an even map.
@@ -39,6 +40,7 @@ def example_sheet(
         maps: By name, [N, h, w].
         labels: What stands beside each moment.
         seen_rows: Rows of the screen that the maps cover; None is all.
+        titles: What stands above the moments.
         width: Of a picture, in pixels, about.
 
     Returns:
@@ -51,8 +53,7 @@ def example_sheet(
     canvas = draw.blank(
         _TITLE + len(screens) * (cell_h + _TITLE) + 30, n_columns * (cell_w + _GAP) + _GAP
     )
-    titles = ["the screen", *maps]
-    for column, title in enumerate(titles):
+    for column, title in enumerate([*titles, *maps]):
         left = _GAP + column * (cell_w + _GAP)
         text = draw.fit_text(title.replace("_", " "), cell_w, 13)
         draw.draw_text(canvas, text, left, 16, size=13, colour=draw.TEXT)

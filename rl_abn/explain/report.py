@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from rl_abn.estimates import Estimate
 from rl_abn.explain.certificate import QUESTIONS, Certificate
 from rl_abn.explain.findings import Findings
+from rl_abn.explain.methods import METHODS
 from rl_abn.explain.study import Study
+from rl_abn.files.text import write_output
 
 FORMAT = 1
 
@@ -257,3 +260,45 @@ def sanity_blocks(study: Study, found: Findings) -> list[Block]:
 
 def _shown(name: str) -> str:
     return name.replace("_", " ")
+
+
+def methods_said(tested: Study) -> list[tuple[str, str]]:
+    """Returns a line on each map and metric."""
+    said = [(name, METHODS[name].says) for name in tested.maps if name in METHODS]
+    return [
+        ("deletion", "the cells that a map marks go, the first first; the mean of what is lost "
+         "(Petsiuk et al., BMVC 2018)"),
+        ("insertion", "all is removed and these cells come back; the mean of what that puts right"),
+        ("sensitivity-n", "correlation of a map's sum over random sets of a fifth of the cells "
+         "with what is lost without them (Ancona et al., ICLR 2018)"),
+        ("another moment", "the map of another moment: all of a map but that it is of now"),
+        ("shifted, blocks permuted, same spectrum", "maps as smooth as the studied one, in wrong "
+         "places; removal rewards smooth maps for being smooth"),
+        *said,
+        ("weights drawn anew", "smoothed parameter randomisation (Adebayo et al., NeurIPS 2018; "
+         "Hedström et al., 2024)"),
+    ]  # fmt: skip
+
+
+def write_explanation(folder: Path, explanation: Explanation) -> tuple[Path, Path]:
+    """Writes the page, the numbers, and the certificate as text and JSON.
+
+    Returns:
+        The page and the file of numbers.
+
+    Raises:
+        RlAbnError: If they cannot be written.
+    """
+    from rl_abn.explain.page import page
+
+    shown, data = folder / "explanation.html", folder / "explanation.json"
+    write_output(data, explanation.as_json())
+    write_output(shown, page(explanation))
+    lines = {
+        "title": explanation.title,
+        "lines": [str(line) for line in explanation.certificate.lines],
+        "certificate": explanation.certificate.as_json(),
+    }
+    write_output(folder / "certificate.json", lines)
+    write_output(folder / "certificate.txt", f"{explanation.certificate}\n".encode())
+    return shown, data

@@ -27,7 +27,6 @@ from rl_abn.explain.controls import CONTROLS
 from rl_abn.explain.examples import example_sheet
 from rl_abn.explain.findings import Findings, findings
 from rl_abn.explain.methods import METHODS
-from rl_abn.explain.page import page
 from rl_abn.explain.parts import Part, Parts
 from rl_abn.explain.randomisation import MakeMap, layers_of
 from rl_abn.explain.report import (
@@ -37,13 +36,14 @@ from rl_abn.explain.report import (
     Picture,
     Table,
     map_tables,
+    methods_said,
     sanity_blocks,
+    write_explanation,
 )
 from rl_abn.explain.study import QUICK, Study, Thoroughness, study
 from rl_abn.explain.study import work_of as study_work
 from rl_abn.explain.subject import Subject
 from rl_abn.explain.work import Work
-from rl_abn.files.text import write_output
 from rl_abn.progress import ProgressReport
 from rl_abn.rl.envs.make import make_single_env
 from rl_abn.rl.evaluation.explained_policy import in_fp32, policy_subject
@@ -168,17 +168,7 @@ def explain_run(
     parts = Parts(folder / "parts", inputs, job.work.part_done)
     explanation = job.explain(parts, checkpoint.step)
     explanation.data["agent"]["sha256"] = weights
-    written = Written(folder / "explanation.html", folder / "explanation.json", explanation)
-    write_output(written.data, explanation.as_json())
-    write_output(written.page, page(explanation))
-    certificate = {
-        "title": explanation.title,
-        "lines": [str(line) for line in explanation.certificate.lines],
-        "certificate": explanation.certificate.as_json(),
-    }
-    write_output(folder / "certificate.json", certificate)
-    write_output(folder / "certificate.txt", f"{explanation.certificate}\n".encode())
-    return written
+    return Written(*write_explanation(folder, explanation), explanation)
 
 
 class _Job:
@@ -436,24 +426,6 @@ def _own_map(number: int, subject: Subject) -> torch.Tensor:
     maps = subject.answers().maps
     assert maps is not None
     return maps[:, number]
-
-
-def methods_said(tested: Study) -> list[tuple[str, str]]:
-    """Returns a line on each map and metric."""
-    said = [(name, METHODS[name].says) for name in tested.maps if name in METHODS]
-    return [
-        ("deletion", "the cells that a map marks go, the first first; the mean of what is lost "
-         "(Petsiuk et al., BMVC 2018)"),
-        ("insertion", "all is removed and these cells come back; the mean of what that puts right"),
-        ("sensitivity-n", "correlation of a map's sum over random sets of a fifth of the cells "
-         "with what is lost without them (Ancona et al., ICLR 2018)"),
-        ("another moment", "the map of another moment: all of a map but that it is of now"),
-        ("shifted, blocks permuted, same spectrum", "maps as smooth as the studied one, in wrong "
-         "places; removal rewards smooth maps for being smooth"),
-        *said,
-        ("weights drawn anew", "smoothed parameter randomisation (Adebayo et al., NeurIPS 2018; "
-         "Hedström et al., 2024)"),
-    ]  # fmt: skip
 
 
 def caveats(run: Run, extent: Extent, *, has_memory: bool) -> list[str]:
