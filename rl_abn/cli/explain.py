@@ -93,7 +93,9 @@ def run(arguments: argparse.Namespace) -> None:
     print(written.explanation.certificate)
     print(f"numbers: {command(written.data)}")
     print(f"page: {command(written.page)}")
-    words = ["rl-abn", "explain", str(run.path)] if arguments.quick else [
-        "rl-abn", "watch", str(run.path), "--map", "grad_cam",
-    ]  # fmt: skip
-    print(f"next: {command(*words)}")
+    if arguments.quick:
+        words = ["explain", str(run.path)]
+    else:
+        own = ["own"] if run.recipe.agent.attention.has_maps else []
+        words = ["watch", str(run.path), "--map", *own, "grad_cam"]
+    print(f"next: {command('rl-abn', *words)}")

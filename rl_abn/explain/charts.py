@@ -11,7 +11,7 @@ from rl_abn.explain.report import Chart, Curves
 
 COLOURS = {"own": "#0b62a4", "control": "#8a8a8a", "inverse": "#b5651d", "rival": "#3f8f6b"}
 # Told apart by people who see few colours, too (Okabe and Ito), dark enough for a white page.
-_LINES = ("#0072b2", "#8a8a8a", "#b5651d", "#009e73", "#cc79a7", "#d55e00", "#000000", "#7a6ff0")
+_LINES = ("#0072b2", "#8a8a8a", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#000000", "#7a6ff0")
 _DASHES = ("", "6 3", "2 3", "8 3 2 3")
 _WIDTH, _LEFT, _RIGHT, _ROW = 760, 190, 150, 22
 

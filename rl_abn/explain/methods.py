@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from rl_abn.explain.cells import to_cells
 from rl_abn.explain.responses import chosen
 from rl_abn.explain.rivals.gradient import (
     expected_gradients,
@@ -71,7 +72,7 @@ class Method(NamedTuple):
     Attributes:
         make: Makes it, [N, h, w] of the grid; higher is more important.
         says: What it is, in a line.
-        needs: "choices", "evidence", "features" or "previous": what the subject has to have.
+        needs: "choices", "evidence", "cam", "features" or "previous": what the subject has to have.
     """
 
     make: Callable[[Request], Tensor]
@@ -81,13 +82,24 @@ class Method(NamedTuple):
 
 def _evidence(request: Request) -> Tensor:
     """The evidence for the choice, where it speaks for it."""
-    from rl_abn.explain.cells import to_cells
-
     evidence, choice = request.own.evidence, request.choice
     assert evidence is not None
     assert choice is not None
     of_choice = evidence[torch.arange(len(evidence), device=evidence.device), choice]
     return to_cells(of_choice, request.subject.grid)
+
+
+@torch.no_grad()
+def _cam(request: Request) -> Tensor:
+    """Class activation mapping (Zhou et al., CVPR 2016) of the choice."""
+    subject, choice = request.subject, request.choice
+    assert subject.cam is not None
+    assert choice is not None
+    parts = []
+    for images, numbers in subject.batches(64):
+        maps = subject.cam(images, numbers)
+        parts.append(maps[torch.arange(len(maps), device=maps.device), choice[numbers]])
+    return to_cells(torch.cat(parts), subject.grid)
 
 
 def _integrated(request: Request) -> Tensor:
@@ -115,6 +127,9 @@ def _motion(request: Request) -> Tensor:
 METHODS: dict[str, Method] = {
     "evidence": Method(
         _evidence, "the branch's evidence for the action", frozenset({"evidence", "choices"})
+    ),
+    "cam": Method(
+        _cam, "class activation maps of the last features", frozenset({"cam", "choices"})
     ),
     "grad_cam": Method(
         lambda r: grad_cam(r.subject, r.choice),
@@ -160,6 +175,8 @@ def has(subject: Subject, own: Answer) -> set[str]:
         found.add("evidence")
     if subject.features is not None and subject.ask_features is not None:
         found.add("features")
+    if subject.cam is not None:
+        found.add("cam")
     if subject.previous is not None:
         found.add("previous")
     return found

@@ -164,6 +164,7 @@ def map_tables(study: Study, found: Findings) -> list[Block]:
             "studied map is",
         ),
         rows,
+        first_is_studied=True,
     )
     charts: list[Block] = []
     for metric in ("deletion", "insertion"):
@@ -214,7 +215,7 @@ def _rank_table(found: Findings) -> Table:
         "Ranks by every metric",
         f"1 is the best. The metrics agree by {ranking.agreement:.2f} (Kendall's W: 1 is full "
         "agreement, 0 none). Where it is low, no map is simply the best.",
-        ("map", *ranking.metrics, "mean"),
+        ("map", *(metric.replace("_", "-") for metric in ranking.metrics), "mean"),
         [
             (_shown(name), [*map(float, ranks), float(mean)])
             for name, ranks, mean in zip(

@@ -49,6 +49,8 @@ class Subject:
             without.
         ask_features: From features and numbers to the answer.
         rebuilt: The same function with other weights, of a copy of `module`; None where it cannot.
+        cam: From pictures and numbers to class activation maps, [B, K, h', w'], where the choices
+            are a linear layer of averaged features; None where they are not.
         previous: The pictures a moment before, [N, C, H, W], for motion; None where there are none.
     """
 
@@ -59,6 +61,7 @@ class Subject:
     features: Callable[[Tensor, Tensor], Tensor] | None = None
     ask_features: Ask | None = None
     rebuilt: Callable[[nn.Module], Subject] | None = None
+    cam: Callable[[Tensor, Tensor], Tensor] | None = None
     previous: Tensor | None = None
 
     @property

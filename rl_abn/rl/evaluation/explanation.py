@@ -62,7 +62,7 @@ from rl_abn.rl.evaluation.scores import difference
 from rl_abn.rl.evaluation.title import how_trained
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.training.build import load_policy, training_protocol
-from rl_abn.rl.training.teacher import hash_of
+from rl_abn.rl.training.teacher import hash_of, taught_by, teacher_record
 from rl_abn.runs import CheckpointChoice, Run
 
 EXPLANATIONS = "explanations"
@@ -162,11 +162,11 @@ def explain_run(
         "recipe": run.recipe.env.model_dump(mode="json"),
         "protocol": run.recipe.protocol_name,
         "seed": seed,
-        "states": extent.states,
-        "moments": [extent.moment_games, extent.moment_steps],
     }
-    parts = Parts(folder / "parts", inputs, job.work.part_done)
-    explanation = job.explain(parts, checkpoint.step)
+    moments = {"states": extent.states, "of": [extent.moment_games, extent.moment_steps]}
+    games = Parts(folder / "parts", inputs, job.work.part_done)
+    parts = Parts(folder / "parts", inputs | moments, job.work.part_done)
+    explanation = job.explain(games, parts, checkpoint.step)
     explanation.data["agent"]["sha256"] = weights
     return Written(*write_explanation(folder, explanation), explanation)
 
@@ -203,9 +203,9 @@ class _Job:
         weights["objects"] = extent.states * len(getattr(self.run.recipe.env, "objects", {}))
         return weights
 
-    def explain(self, parts: Parts, step: int) -> Explanation:
-        """Does all parts and puts them together."""
-        scores = {label: self._scores(parts, label) for label in self.players}
+    def explain(self, games: Parts, parts: Parts, step: int) -> Explanation:
+        """Does all parts, those of games and those of moments, and puts them together."""
+        scores = {label: self._scores(games, label) for label in self.players}
         states = self._states(parts)
         policy = in_fp32(self.policy)
         subject = policy_subject(policy, states, policy.device)
@@ -316,6 +316,8 @@ class _Job:
         )
         agent = run.recipe.agent_name
         trained = how_trained(step, run.is_imported)
+        record = teacher_record(run)
+        teacher = None if record is None else taught_by(record)
         own = mean(np.array(intact, np.float64), seed)
         sections: list[tuple[str, list[Block]]] = [
             ("Is it used?", _used_blocks(scores, lost, blind, kl, value, own, seed)),
@@ -334,7 +336,7 @@ class _Job:
             certificate=certificate,
             sections=sections,
             asked={
-                "agent": f"{agent}, {trained}",
+                "agent": f"{agent}, {trained}" + ("" if teacher is None else f"; {teacher}"),
                 "run": str(run.path),
                 "game": f"{run.recipe.env.game.title}, protocol {run.recipe.protocol_name}",
                 "studied map": primary,
@@ -385,7 +387,7 @@ class _Job:
         protocol = training_protocol(self.run.recipe)
         png = example_sheet(
             [states.screens[i] for i in picked],
-            {name: maps[picked] for name, maps in shown.items()},
+            {name: maps[picked] for name, maps in shown.items() if name != "centre"},
             [f"game {states.games[i] + 1}, step {states.steps[i]:,}" for i in picked],
             seen_rows=protocol.seen_rows,
             width=states.screens.shape[2],

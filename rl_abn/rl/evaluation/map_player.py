@@ -21,8 +21,11 @@ from rl_abn.rl.policies.outputs import PolicyOutput
 
 OWN = "own"
 """The name of the agent's own maps."""
-# Expected gradients need other pictures, and the last two know nothing of what is seen.
-LIVE_MAPS = tuple(n for n in METHODS if n not in ("expected_gradients", "centre", "random"))
+# No agent averages its last features (CAM); expected gradients need other pictures, and the last
+# two know nothing of what is seen.
+LIVE_MAPS = tuple(
+    name for name in METHODS if name not in ("cam", "expected_gradients", "centre", "random")
+)
 _EFFORT = Effort(path_steps=8, samples=0, masks=64)
 
 

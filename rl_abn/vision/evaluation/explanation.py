@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,10 +25,12 @@ from rl_abn.explain.certificate import (
     sane_line,
     used_line,
 )
+from rl_abn.explain.controls import CONTROLS
 from rl_abn.explain.examples import example_sheet
 from rl_abn.explain.findings import findings
+from rl_abn.explain.methods import possible
 from rl_abn.explain.parts import Part, Parts
-from rl_abn.explain.randomisation import MakeMap
+from rl_abn.explain.randomisation import MakeMap, layers_of
 from rl_abn.explain.report import (
     Block,
     Chart,
@@ -42,11 +44,13 @@ from rl_abn.explain.report import (
 )
 from rl_abn.explain.responses import chosen, losses
 from rl_abn.explain.study import QUICK, Study, Thoroughness, study
+from rl_abn.explain.study import work_of as study_work
 from rl_abn.explain.subject import Answer, Subject
 from rl_abn.explain.work import Work
 from rl_abn.progress import ProgressReport
 from rl_abn.vision.evaluation.evaluate import evaluate_run
 from rl_abn.vision.evaluation.splits import SplitName, open_split, usual_split
+from rl_abn.vision.models.abn import AbnNetwork
 from rl_abn.vision.models.network import VisionAttention, VisionNetwork
 from rl_abn.vision.training.build import Trained, VisionRun, load_network
 from rl_abn.vision.training.prepare import data_of
@@ -88,12 +92,14 @@ class _Asked(NamedTuple):
         speed: [N], or None.
         pixels: uint8 [N, H, W, 3].
         numbers: In the split, int64 [N].
+        n_split: Pictures of the split.
     """
 
     images: Tensor
     speed: Tensor | None
     pixels: np.ndarray
     numbers: np.ndarray
+    n_split: int
 
 
 def explain_network(
@@ -140,7 +146,14 @@ def explain_network(
     folder = out or run.path / EXPLANATIONS / (
         f"epoch-{trained.checkpoint.step}-{'quick' if extent.quick else 'full'}-{seed}"
     )
-    work = Work({"scores": 1, "pictures": 1}, report)
+    n_layers, n_cells = len(layers_of(network)), subject.grid[0] * subject.grid[1]
+    weights = study_work(subject.n, n_cells, n_layers, extent.how)
+    removal = weights.pop("removal")
+    n_tested = len(possible(subject, subject.answers())) + len(CONTROLS) + 2
+    weights |= {f"removal-{i}": removal for i in range(n_tested)}
+    weights["scores"] = asked.n_split * (1 + len(interventions))
+    weights["pictures"] = subject.n * len(interventions)
+    work = Work(weights, report)
     inputs = {
         "epoch": trained.checkpoint.step,
         "weights": _digest(network),
@@ -233,7 +246,35 @@ def _subject(
         features=lambda pixels, numbers: network.extract(pixels),
         ask_features=ask_features,
         rebuilt=rebuilt,
+        cam=_class_activations(network, speed),
     )
+
+
+def _class_activations(
+    network: VisionNetwork, speed: Tensor | None
+) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """Returns what computes class activation maps; None where nothing is averaged before a head.
+
+    They are the last linear layer's weights times the features before their global average.
+    """
+    if not isinstance(network, AbnNetwork) or not network.task.categorical or speed is not None:
+        return None
+    stage = [part for part in network.perception if isinstance(part, nn.Sequential)]
+    layers = list(stage[0]) if len(stage) == 1 else []
+    ends = [type(layer) for layer in layers[-2:]]
+    head = network.head
+    if ends != [nn.AdaptiveAvgPool2d, nn.Flatten] or not isinstance(head, nn.Linear):
+        return None
+
+    def activations(images: Tensor, numbers: Tensor) -> Tensor:
+        features = network.extract(images)
+        attention = network.branch(features)
+        seen = network.branch.gate(features, attention.map)
+        for layer in layers[:-2]:
+            seen = layer(seen)
+        return torch.einsum("kc,bchw->bkhw", head.weight, seen)
+
+    return activations
 
 
 def own_maps(subject: Subject, network: VisionNetwork) -> dict[str, MakeMap]:
@@ -276,7 +317,7 @@ def _pictures(run: VisionRun, trained: Trained, path: Path, split: SplitName, n:
     batch = batches.batch(examples, which)
     pixels = examples.pictures.read(examples.indices[which])
     shown = np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy())
-    return _Asked(batch.images.float(), batch.speed, shown, numbers)
+    return _Asked(batch.images.float(), batch.speed, shown, numbers, len(examples))
 
 
 def _scores(

@@ -61,7 +61,7 @@ def test_a_classifier_is_explained(classifier: Run[VisionRunRecipe], tmp_path: P
     assert found["scores"]["metric"] == "top_1"
     assert found["used"].keys() == {"uniform", "zero"}
     assert found["pictures_change"]["response"] == "kl"
-    assert {"evidence", "grad_cam", "sarfa"} <= found["maps"]["scores"].keys()
+    assert {"evidence", "cam", "grad_cam", "sarfa"} <= found["maps"]["scores"].keys()
     assert "motion" not in found["maps"]["scores"]
     assert explanation.certificate.lines[0].question == "used"
     kept = {p: p.stat().st_mtime_ns for p in (tmp_path / "parts").iterdir()}
@@ -75,7 +75,7 @@ def test_a_driver_is_explained(driver: Run[VisionRunRecipe], tmp_path: Path) -> 
     found = json.loads(data.read_text())
     assert found["pictures_change"]["response"] == "value"
     assert found["maps"]["response"] == "value"
-    assert "sarfa" not in found["maps"]["scores"]  # a driver has no choices
+    assert not {"sarfa", "cam"} & found["maps"]["scores"].keys()  # a driver has no choices
     assert {"occlusion", "grad_cam"} <= found["maps"]["scores"].keys()
 
 
@@ -89,6 +89,9 @@ def test_the_subject_is_the_network(classifier: Run[VisionRunRecipe]) -> None:
     torch.testing.assert_close(answer.logits, own.outputs)
     torch.testing.assert_close(own_maps(subject, network)["map"](subject), own.map[:, 0])
     assert subject.grid == tuple(own.map.shape[2:])
+    # Class activation maps, averaged, are the logits but for the bias.
+    maps = subject.cam(images, torch.arange(5))
+    torch.testing.assert_close(maps.mean(dim=(2, 3)) + network.head.bias, own.outputs)
 
 
 def test_a_larger_error_is_a_loss() -> None:
