@@ -507,9 +507,9 @@ def _used_blocks(
         blocks.append(
             Chart(
                 "Change of the policy at fixed moments",
-                "KL of the agent's own policy from the one with the map replaced, in nats; maps "
-                "of policy and value apart where there are two. Its memory is as it was.",
-                [(name.replace("_", " "), "own", estimate) for name, estimate in kl.items()],
+                "KL of the agent's own policy from the one with the map replaced, in nats. Its "
+                "memory is as it was. The numbers have maps of policy and value apart, too.",
+                _of_all_maps(kl),
                 "nats",
                 form=".3f",
             )
@@ -518,11 +518,20 @@ def _used_blocks(
             Chart(
                 "Change of the value at fixed moments",
                 "The absolute change of the agent's value.",
-                [(name.replace("_", " "), "own", estimate) for name, estimate in value.items()],
+                _of_all_maps(value),
                 "value",
             )
         )
     return blocks
+
+
+def _of_all_maps(changes: Mapping[str, Estimate]) -> list[tuple[str, str, Estimate]]:
+    """Returns the rows of interventions on all maps together."""
+    return [
+        (name.replace("_", " "), "own", estimate)
+        for name, estimate in changes.items()
+        if ":" not in name
+    ]
 
 
 def _nats(estimate: Estimate | None) -> str | None:
