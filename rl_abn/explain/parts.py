@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rl_abn.errors import RlAbnError
 from rl_abn.files.text import write_output
 
 _TEXT = "__result__"
@@ -40,6 +41,9 @@ class Parts:
         folder: Where they are kept.
         inputs: What all of them depend on.
         on_part: Told each part's name and whether it was there already.
+
+    Raises:
+        RlAbnError: If the folder cannot be made; before any work is done.
     """
 
     def __init__(
@@ -51,6 +55,10 @@ class Parts:
         self.folder = folder
         self._inputs = dict(inputs)
         self._on_part = on_part
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RlAbnError(f"{folder}: cannot be written: {error.strerror}") from None
 
     def do(self, name: str, make: Callable[[], Part], **inputs: Any) -> Part:
         """Returns a part: the one that is kept, or else what `make` returns, which is kept.

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from rl_abn.errors import RlAbnError
 from rl_abn.estimates import Estimate
 from rl_abn.explain.certificate import (
     Lost,
@@ -95,6 +96,12 @@ def test_finished_parts_are_not_done_twice(subject: Subject, module, tmp_path: P
     study_of(subject, own, tmp_path)
     changed = [p.name for p in tmp_path.iterdir() if p.stat().st_mtime_ns != stamps[p.name]]
     assert changed == ["sensitivity.npz"]
+
+
+def test_a_folder_that_cannot_be_made_is_told_first(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(RlAbnError, match="taken/parts: cannot be written: "):
+        Parts(tmp_path / "taken" / "parts", {})
 
 
 def test_other_inputs_make_other_parts(subject: Subject, module, tmp_path: Path) -> None:
