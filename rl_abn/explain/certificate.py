@@ -212,34 +212,35 @@ def sane_line(found: Findings) -> Line:
 
 
 def objects_line(lifts: Mapping[str, tuple[Estimate, Estimate]]) -> Line:
-    """Says which objects a map lies on.
+    """Says which objects a map lies on, and which of them it follows.
 
     Args:
-        lifts: By object: share of the map over share of the area, of the map and of the same map
-            of another moment.
+        lifts: By object: share of the map over share of the area; and by how much it exceeds that
+            of the same map of another moment, moment by moment.
     """
     if not lifts:
         return Line("objects", "not asked", "No objects are known in these pictures.")
     above = {
-        name: (own, other)
-        for name, (own, other) in lifts.items()
+        name: (own, gap)
+        for name, (own, gap) in lifts.items()
         if own.low is not None and own.low > 1
     }
     if not above:
         most, (lift, _) = max(lifts.items(), key=lambda item: item[1][0].value)
         text = f"On no object more than an even map; most on {_words(most)}: {lift:.1f} times."
         return Line("objects", "no", text)
-    follows = [
-        name
-        for name, (own, other) in above.items()
-        if other.high is not None and own.low is not None and own.low > other.high
-    ]
     best = sorted(above.items(), key=lambda item: -item[1][0].value)[:3]
     said = ", ".join(f"{_words(name)} {own:.1f}" for name, (own, _) in best)
+    # An object that is always at one place is marked by a map that never moves, too.
+    follows = [
+        f"{_words(name)} (by {gap:+.1f})"
+        for name, (own, gap) in above.items()
+        if gap.low is not None and gap.low > 0 and gap.value > LITTLE_REACH * (own.value - 1)
+    ]
     moves = (
-        f"it follows {', '.join(map(_words, follows[:4]))}"
+        f"more than another moment's map: {', '.join(follows[:4])}"
         if follows
-        else "as much as another moment's map does: it follows none of them"
+        else "another moment's map lies there as much: it follows none of them"
     )
     text = f"Share of the map over share of the area: {said}; {moves}."
     return Line("objects", "yes" if follows else "partly", text)

@@ -173,11 +173,13 @@ def test_lines_without_maps_games_and_objects() -> None:
 
 def test_the_line_on_objects() -> None:
     even, high = Estimate(1.0, 0.9, 1.1), Estimate(3.0, 2.5, 3.5)
-    assert objects_line({"player": (even, even)}).verdict == "no"
-    assert objects_line({"player": (high, high)}).verdict == "partly"
-    line = objects_line({"player": (high, even), "ghost": (even, even)})
+    none, some, little = Estimate(0.0, -0.2, 0.2), Estimate(1.5, 1.0, 2.0), Estimate(0.1, 0.05, 0.2)
+    assert objects_line({"player": (even, none)}).verdict == "no"
+    assert objects_line({"player": (high, none)}).verdict == "partly"
+    assert objects_line({"player": (high, little)}).verdict == "partly"
+    line = objects_line({"player": (high, some), "ghost": (even, none)})
     assert line.verdict == "yes"
-    assert "it follows player" in line.text
+    assert "more than another moment's map: player (by +1.5 [+1.0, +2.0])" in line.text
 
 
 def test_the_line_on_sanity(subject: Subject, module, tmp_path: Path) -> None:

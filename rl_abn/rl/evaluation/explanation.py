@@ -304,7 +304,11 @@ class _Job:
         objects = object_findings(states, shown, removed, seed)
         names = make_single_env(run.recipe.env, training_protocol(run.recipe)).action_names
         evidence = evidence_on_objects(subject, states, names)
-        lifts = {each.name: (each.lift[primary], each.lift["another moment"]) for each in objects}
+        lifts = {
+            each.name: (each.lift[primary], each.follows)
+            for each in objects
+            if each.follows is not None
+        }
         certificate = Certificate(
             (
                 used_line(lost, sees, kl),

@@ -14,6 +14,7 @@ from rl_abn.aggregates import probability_of_improvement
 from rl_abn.attention import INTERVENTIONS, Intervention
 from rl_abn.estimates import Estimate, bootstrap, mean
 from rl_abn.explain.certificate import Lost
+from rl_abn.explain.controls import CONTROLS
 from rl_abn.explain.objects import under_map
 from rl_abn.explain.parts import Part
 from rl_abn.explain.responses import chosen, losses
@@ -29,6 +30,7 @@ from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.runs import Run
 
 INTACT = "intact"
+ANOTHER_MOMENT = CONTROLS[0]
 FROZEN_IS_OF_GAMES = "frozen"
 OVER_MAPS = tuple(name for name in INTERVENTIONS if name != FROZEN_IS_OF_GAMES)
 """Interventions that fixed moments can have."""
@@ -171,6 +173,8 @@ class ObjectFinding(NamedTuple):
         lift: By map: share of the map over share of the area; 1 is an even map's.
         share: By map: share of the map.
         pointing: By map: how often its highest point lies on the object.
+        follows: By how much the first map's lift exceeds that of the same map of another moment, in
+            the same moments; None without such a map.
         effect: What its removal changes: the policy in nats, in moments that show it.
     """
 
@@ -180,6 +184,7 @@ class ObjectFinding(NamedTuple):
     lift: dict[str, Estimate]
     share: dict[str, Estimate]
     pointing: dict[str, Estimate]
+    follows: Estimate | None
     effect: Estimate | None
 
     def as_json(self) -> dict[str, Any]:
@@ -187,6 +192,7 @@ class ObjectFinding(NamedTuple):
         plain: dict[str, Any] = {"name": self.name, "moments": self.pictures, "area": self.area}
         for field in ("lift", "share", "pointing"):
             plain[field] = {name: value._asdict() for name, value in getattr(self, field).items()}
+        plain["follows"] = None if self.follows is None else self.follows._asdict()
         plain["removal_kl"] = None if self.effect is None else self.effect._asdict()
         return plain
 
@@ -223,7 +229,7 @@ def object_findings(
 
     Args:
         states: The moments.
-        maps: By name, [N, h, w].
+        maps: By name, [N, h, w]; the studied one first.
         removed: As `removed_objects` has it.
         seed: Of the bootstrap.
         least: Moments that have to show an object.
@@ -237,6 +243,8 @@ def object_findings(
             continue
         under = {which: under_map(tensor, mask) for which, tensor in tensors.items()}
         effect = removed.get(f"{number}|kl")
+        own, moved = next(iter(under.values())), under.get(ANOTHER_MOMENT)
+        follows = None if moved is None else mean(own.lift - moved.lift, seed)
         found.append(
             ObjectFinding(
                 name,
@@ -245,6 +253,7 @@ def object_findings(
                 {which: mean(each.lift, seed) for which, each in under.items()},
                 {which: mean(each.share, seed) for which, each in under.items()},
                 {which: mean(each.hit, seed) for which, each in under.items()},
+                follows,
                 None if effect is None else mean(effect[seen], seed),
             )
         )
