@@ -110,7 +110,7 @@ def used_line(
         text = f"One game has no interval: flattening the map changes it by {percent(flat)}."
         return Line("used", "unclear", text)
     divergence = None if not kl else kl["uniform"]
-    nats = "" if divergence is None else f" (and its answers by {divergence:.3f} nats)"
+    nats = "" if divergence is None else f" (its answers change by {divergence:.3f} nats)"
     blind = "" if sees is not False else " The agent plays no better than blind."
     if flat.high < 0:
         costs = Estimate(-flat.value, -flat.high, -flat.low)

@@ -40,8 +40,13 @@ class Work:
         self._inside = 0.0
         self._show(f"{name} (kept)" if kept else name)
 
+    def finish(self) -> None:
+        """Shows that everything is done; weights are only about right."""
+        if self._report is not None:
+            self._report.update(SHARES, part="all")
+
     def _show(self, what: str) -> None:
         if self._report is None:
             return
         done = sum(self._weights.get(name, 0) for name in self._finished) + self._inside
-        self._report.update(min(SHARES, int(SHARES * done / self._total)), part=what)
+        self._report.update(min(SHARES - 1, int(SHARES * done / self._total)), part=what)

@@ -27,6 +27,12 @@ from rl_abn.explain.subject import Subject
 HOW = Thoroughness(("blur", "mean"), 3, 24, Effort(4, 4, 32), 8, 2, 4)
 
 
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals of few resamples: what is tested here is not their ends."""
+    monkeypatch.setattr("rl_abn.estimates.N_RESAMPLES", 100)
+
+
 def study_of(subject: Subject, own: torch.Tensor, folder: Path) -> Study:
     return study(Parts(folder, {}), subject, {"map": lambda which: own[: which.n]}, HOW)
 
@@ -149,7 +155,7 @@ def lost(name: str, value: float, low: float, high: float) -> Lost:
     ("flat", "kl", "verdict", "said"),
     [
         ((-0.68, -0.74, -0.61), 0.9, "yes", "Flattening the map costs 68% [61, 74] of the score"),
-        ((-0.03, -0.14, 0.08), 0.9, "no", "-3% [-14, +8] (and its answers by 0.900 "
+        ((-0.03, -0.14, 0.08), 0.9, "no", "-3% [-14, +8] (its answers change by 0.900 "
          "[0.900, 0.900] nats), which cannot be told from 0: this map is decoration."),
         ((-0.40, -0.64, 0.03), 0.9, "unclear", "nor from a large loss: play more games"),
         ((-0.40, -0.64, 0.03), 0.001, "no", "this map is decoration"),

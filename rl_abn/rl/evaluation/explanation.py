@@ -168,6 +168,7 @@ def explain_run(
     parts = Parts(folder / "parts", inputs | moments, job.work.part_done)
     explanation = job.explain(games, parts, checkpoint.step)
     explanation.data["agent"]["sha256"] = weights
+    job.work.finish()
     return Written(*write_explanation(folder, explanation), explanation)
 
 

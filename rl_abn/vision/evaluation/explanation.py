@@ -177,6 +177,7 @@ def explain_network(
         ).arrays  # fmt: skip
     tested = study(parts, subject, own, extent.how, seed=seed, tick=work.tell)
     explanation = _explanation(run, trained, extent, split, asked, scores, fixed, tested, seed)
+    work.finish()
     return (*write_explanation(folder, explanation), explanation)
 
 

@@ -13,6 +13,12 @@ from rl_abn.runs import Run
 from tests.rl.evaluation.recorded import STEP, make_run
 
 
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals of few resamples: what is tested here is not their ends."""
+    monkeypatch.setattr("rl_abn.estimates.N_RESAMPLES", 100)
+
+
 def give_scores(run, scores, name="one", **changes):
     """An evaluation in the run's folder, as `rl-abn eval` writes it."""
     intact = {

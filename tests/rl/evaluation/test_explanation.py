@@ -29,18 +29,24 @@ TINY = Extent(
     states=6,
     interventions=("uniform",),
     blind=("frozen",),
-    max_steps=30,
+    max_steps=20,
     moment_games=2,
-    moment_steps=24,
+    moment_steps=12,
     how=Thoroughness(("blur",), 2, 8, Effort(2, 2, 8), 4, 1, 2),
     quick=True,
 )
 
 
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals of few resamples: what is tested here is not their ends."""
+    monkeypatch.setattr("rl_abn.estimates.N_RESAMPLES", 100)
+
+
 def states_of(run, n=6, **options):
     policy = load_policy(run, run.checkpoint(None), CPU)
     recipe = run.recipe
-    options = {"n_games": 2, "max_steps": 16, **options}
+    options = {"n_games": 2, "max_steps": 12, **options}
     return in_fp32(policy), collect_states(
         policy, recipe.env, training_protocol(recipe), n, **options
     )
@@ -83,6 +89,9 @@ def test_moments_are_seeded_spread_and_kept(tmp_path):
     assert len(states.steps) == 6
     assert set(states.games) == {0, 1}
     assert len(set(zip(states.games, states.steps, strict=True))) == 6
+    # Of more moments than are wanted every second one is dropped, until the game is over.
+    _, few = states_of(run, n=2, max_steps=20)
+    assert set(few.steps) <= {7, 15}
     # 36 invaders fill a good part of the screen, always in the same colour.
     assert states.mask("aliens").any(axis=(1, 2)).all()
     assert 0.03 < states.mask("aliens").mean() < 0.3

@@ -42,7 +42,13 @@ def test_an_agent_plays_as_it_does_without(tmp_path, agent):
     assert shown.map_size == tuple(mapped.map.shape[2:])
 
 
-@pytest.mark.parametrize("name", LIVE_MAPS)
+QUICK = ("evidence", "grad_cam", "motion")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[] if n in QUICK else pytest.mark.full) for n in LIVE_MAPS],
+)
 def test_every_map_can_be_shown(tmp_path, name):
     run = make_run(tmp_path / "run")
     policy = load_policy(run, run.checkpoint(None), CPU)

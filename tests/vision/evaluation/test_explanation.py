@@ -31,6 +31,12 @@ TINY = VisionExtent(
 )
 
 
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals of few resamples: what is tested here is not their ends."""
+    monkeypatch.setattr("rl_abn.estimates.N_RESAMPLES", 100)
+
+
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Run[VisionRunRecipe]:
     folder = tmp_path_factory.mktemp("classes")
