@@ -36,7 +36,7 @@ FLOORS: dict[str, set[str]] = {
     "recipes": {"attention", "networks", "errors", "files", "protocols"},
     "render": {"errors"},
     "aggregates": {"estimates", "render"},
-    "explain": {"aggregates", "errors", "estimates", "files", "progress", "render"},
+    "explain": {"errors", "estimates", "files", "progress", "render"},
     "record": {"errors", "files", "render"},
     "runs": {"compute", "errors", "files", "process_memory", "recipes", "stop_signal"},
     "rl": {

@@ -72,6 +72,7 @@ def test_a_map_that_there_is_not(mistake, folder, command):
     assert said == "unknown map 'gradcam': did you mean 'grad_cam'?"
 
 
+@pytest.mark.full
 def test_a_plain_agent_is_watched_with_grad_cam(rl_abn, folder):
     make_run(folder / "agent", "ppo_cnn")
     code, out, err = rl_abn("watch", "agent", "--map", "grad_cam", "--max-steps", "3", *CPU)

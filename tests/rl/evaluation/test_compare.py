@@ -67,6 +67,7 @@ def test_runs_are_compared(runs, tmp_path):
     assert [run["mean"]["value"] for run in data["runs"]] == [13.5, 23.5, 103.5]
 
 
+@pytest.mark.full
 def test_a_run_beside_itself_agrees(tmp_path):
     run = make_run(tmp_path / "a", "ppo_abn")
     give_scores(run, range(4))

@@ -52,7 +52,9 @@ def states_of(run, n=6, **options):
     )
 
 
-@pytest.mark.parametrize("agent", ["ppo_abn", "ppo_mask_convlstm"])
+@pytest.mark.parametrize(
+    "agent", [pytest.param("ppo_abn", marks=pytest.mark.full), "ppo_mask_convlstm"]
+)
 def test_moments_are_those_of_the_game(tmp_path, agent):
     """Played again from its seed a game shows the same, and leaves the same memory."""
     run = make_run(tmp_path / "run", agent)
@@ -161,6 +163,7 @@ def test_an_explanation_is_written_and_goes_on_where_it_was(tmp_path):
     assert again.page.read_text("utf-8") == page
 
 
+@pytest.mark.full
 def test_an_agent_without_maps_is_studied_by_grad_cam(tmp_path):
     run = make_run(tmp_path / "run", "ppo_cnn")
     extent = with_changes(TINY, episodes=1, states=4, max_steps=12)

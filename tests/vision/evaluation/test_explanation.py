@@ -76,6 +76,7 @@ def test_a_classifier_is_explained(classifier: Run[VisionRunRecipe], tmp_path: P
     assert again.read_bytes() == page.read_bytes()
 
 
+@pytest.mark.full
 def test_a_driver_is_explained(driver: Run[VisionRunRecipe], tmp_path: Path) -> None:
     _, data, _ = explain_network(driver, TINY, out=tmp_path, device="cpu")
     found = json.loads(data.read_text())
