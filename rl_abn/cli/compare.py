@@ -136,7 +136,8 @@ def agreement_table(found: Comparison) -> Table:
         "the other's map of another moment; KL of the policies in nats"
     )
     for heading in ("runs", "maps", "correlation", "another moment", "KL", "same action"):
-        table.add_column(heading, justify="left" if heading in ("runs", "maps") else "right")
+        left = heading in ("runs", "maps")
+        table.add_column(heading, justify="left" if left else "right", overflow="fold")
     for each in found.agreements:
         cells = (
             f"{each.one}, {each.other}",

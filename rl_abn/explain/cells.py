@@ -6,6 +6,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+MOST_CELLS = 12
+"""Rows and columns of a grid, at most: every cell is hidden once in every picture."""
+
+
+def grid_of(rows: int, columns: int) -> tuple[int, int]:
+    """Returns the grid on which maps of a size are compared: halved until it is coarse enough.
+
+    Args:
+        rows: Of the maps.
+        columns: Of the maps.
+    """
+    while rows > MOST_CELLS:
+        rows = -(-rows // 2)
+    while columns > MOST_CELLS:
+        columns = -(-columns // 2)
+    return rows, columns
+
 
 def to_cells(maps: Tensor, grid: tuple[int, int]) -> Tensor:
     """Brings maps [N, a, b] to the grid, [N, h, w].

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from rl_abn.explain.cells import cell_of_pixels, pixel_mask, to_cells
+from rl_abn.explain.cells import cell_of_pixels, grid_of, pixel_mask, to_cells
 from rl_abn.explain.controls import controls_of
 from rl_abn.explain.removal import fractions_of, ranks_of, removal
 from rl_abn.explain.responses import log_odds, losses
@@ -100,6 +100,8 @@ def test_cells_cover_all_pixels() -> None:
     assert to_cells(torch.arange(16.0).view(1, 4, 4), (2, 2)).tolist() == [
         [[2.5, 4.5], [10.5, 12.5]]
     ]
+    # Fine maps are compared on a coarser grid: 14x47 of a driving network, 21x21, and 9x9 as it is.
+    assert [grid_of(14, 47), grid_of(21, 21), grid_of(9, 9)] == [(7, 12), (11, 11), (9, 9)]
     assert fractions_of(3)[0] < 0.2 < fractions_of(3)[-1] < 1
 
 

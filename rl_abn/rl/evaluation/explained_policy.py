@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rl_abn.attention import MapOverride
+from rl_abn.explain.cells import grid_of
 from rl_abn.explain.subject import Answer, Subject
 from rl_abn.rl.evaluation.explained_states import ExplainedStates, memory_of
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
@@ -79,7 +80,7 @@ def _subject(
         images=images,
         ask=ask,
         module=policy,
-        grid=(rows, columns),
+        grid=grid_of(rows, columns),
         features=features,
         ask_features=ask_features,
         rebuilt=rebuilt,

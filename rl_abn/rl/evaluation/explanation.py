@@ -14,6 +14,7 @@ import torch
 from rl_abn import __version__
 from rl_abn.compute.device import device_of
 from rl_abn.estimates import Estimate, mean
+from rl_abn.explain.cells import to_cells
 from rl_abn.explain.certificate import (
     Certificate,
     Lost,
@@ -432,7 +433,7 @@ def own_maps(policy: AttentionPolicy) -> dict[str, MakeMap]:
 def _own_map(number: int, subject: Subject) -> torch.Tensor:
     maps = subject.answers().maps
     assert maps is not None
-    return maps[:, number]
+    return to_cells(maps[:, number], subject.grid)
 
 
 def caveats(run: Run, extent: Extent, *, has_memory: bool) -> list[str]:

@@ -16,6 +16,7 @@ from rl_abn import __version__
 from rl_abn.attention import Intervention
 from rl_abn.compute.device import device_of
 from rl_abn.estimates import Estimate, mean
+from rl_abn.explain.cells import grid_of, to_cells
 from rl_abn.explain.certificate import (
     Certificate,
     Lost,
@@ -205,7 +206,7 @@ def network_subject(network: VisionNetwork, images: Tensor, speed: Tensor | None
             surest = torch.cat(parts).abs().argmax(dim=1)
     if network.abilities.maps == "spatial" and first.map.shape[1]:
         rows, columns = first.map.shape[-2:]
-    return _subject(network, images, speed, surest, (rows, columns))
+    return _subject(network, images, speed, surest, grid_of(rows, columns))
 
 
 def _subject(
@@ -289,7 +290,7 @@ def _own_map(n_maps: int, subject: Subject) -> Tensor:
     maps = subject.answers().maps
     assert maps is not None
     # A map an output: their mean, since which one counts depends on the output.
-    return maps[:, 0] if n_maps == 1 else maps.mean(dim=1)
+    return to_cells(maps[:, 0] if n_maps == 1 else maps.mean(dim=1), subject.grid)
 
 
 def _attend(
