@@ -93,9 +93,8 @@ def score_table(found: Comparison) -> Table:
 
     table = plain_table("raw scores of whole games; [ ]: 95% bootstrap interval over the games")
     for heading in ("run", "game", "agent", "steps", "games", "mean", "IQM", "HNS"):
-        table.add_column(
-            heading, justify="left" if heading in ("run", "agent", "game") else "right"
-        )
+        left = heading in ("run", "agent", "game")
+        table.add_column(heading, justify="left" if left else "right", overflow="fold")
     for each in found.runs:
         known, average = each.run.recipe.env.scores, mean(each.scores)
         cells = (
