@@ -93,6 +93,8 @@ def used_line(
     sees: bool | None = None,
     kl: Mapping[str, Estimate] | None = None,
     what: str = "score",
+    *,
+    is_error: bool = False,
 ) -> Line:
     """Says whether a map is used, by what its replacement costs.
 
@@ -101,6 +103,7 @@ def used_line(
         sees: Whether an agent plays better than when it is blind; None where it was not asked.
         kl: By intervention: the policy's divergence on fixed pictures, in nats.
         what: What is scored.
+        is_error: Whether less of it is better; shares below 0 are losses all the same.
     """
     by_name = {each.name: each for each in lost}
     if "uniform" not in by_name:
@@ -113,25 +116,37 @@ def used_line(
     nats = "" if divergence is None else f" (its answers change by {divergence:.3f} nats)"
     blind = "" if sees is not False else " The agent plays no better than blind."
     if flat.high < 0:
-        costs = Estimate(-flat.value, -flat.high, -flat.low)
+        costs = _negative(flat)
         swap = by_name.get("swap")
         moment = ""
         if swap is not None and swap.share.high is not None:
             counts = "that it is of now counts" if swap.share.high < 0 else "that it is of now "
             counts += "" if swap.share.high < 0 else "is not shown to count"
-            moment = f" With another moment's map it is {signed_percent(swap.share)}: {counts}."
+            shown = _negative(swap.share) if is_error else swap.share
+            moment = f" With another moment's map it is {signed_percent(shown)}: {counts}."
         text = f"Flattening the map costs {percent(costs)} of the {what}{nats}: it is used.{moment}"
+        if is_error:
+            text = (
+                f"Flattening the map adds {percent(costs)} to the {what}{nats}: it is used.{moment}"
+            )
         return Line("used", "yes", text + blind)
     if flat.low > 0:
-        text = f"Flattening the map raises the {what} by {percent(flat)}{nats}: it does harm."
+        does = "lowers" if is_error else "raises"
+        text = f"Flattening the map {does} the {what} by {percent(flat)}{nats}: it does harm."
         return Line("used", "no", text + blind)
-    changes = f"Flattening the map changes the {what} by {signed_percent(flat)}{nats}"
+    shown = _negative(flat) if is_error else flat
+    changes = f"Flattening the map changes the {what} by {signed_percent(shown)}{nats}"
     small = divergence is not None and (divergence.high or divergence.value) < LITTLE_NATS
     if flat.low > -LITTLE_SHARE or small:
         text = f"{changes}, which cannot be told from 0: this map is decoration.{blind}"
         return Line("used", "no", text)
     text = f"{changes}, which cannot be told from 0, nor from a large loss: play more games.{blind}"
     return Line("used", "unclear", text)
+
+
+def _negative(estimate: Estimate) -> Estimate:
+    low, high = estimate.low, estimate.high
+    return Estimate(-estimate.value, None if high is None else -high, None if low is None else -low)
 
 
 def right_line(found: Findings) -> Line:

@@ -170,6 +170,15 @@ def test_the_line_on_use(
     assert said in line.text
 
 
+def test_the_line_on_use_of_an_error() -> None:
+    used = used_line([lost("uniform", -0.5, -0.6, -0.4)], what="steering mae", is_error=True)
+    assert used.text.startswith("Flattening the map adds 50% [40, 60] to the steering mae")
+    harm = used_line([lost("uniform", 0.04, 0.01, 0.06)], what="steering mae", is_error=True)
+    assert harm.text == "Flattening the map lowers the steering mae by 4% [1, 6]: it does harm."
+    unclear = used_line([lost("uniform", -0.1, -0.3, 0.1)], what="mae", is_error=True)
+    assert "changes the mae by +10% [-10, +30]" in unclear.text
+
+
 def test_lines_without_maps_games_and_objects() -> None:
     assert used_line([]).verdict == "not asked"
     assert used_line([Lost("uniform", Estimate(-0.5, None, None))]).verdict == "unclear"

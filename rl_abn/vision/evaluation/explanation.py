@@ -395,7 +395,7 @@ def _explanation(
     kl = changes if response == "kl" else None
     certificate = Certificate(
         (
-            used_line(lost, None, kl, what + (" (a loss is a larger error)" if is_error else "")),
+            used_line(lost, None, kl, what, is_error=is_error),
             right_line(found),
             better_line(found),
             objects_line({}),
