@@ -247,8 +247,8 @@ def sanity_blocks(study: Study, found: Findings) -> list[Block]:
         means = randomised.similarity.mean(axis=1)
         blocks.append(
             Table(
-                f"Weights drawn anew from the output down: {_shown(name)}",
-                "What is left of the map's order after this layer and all above were drawn anew.",
+                f"Weights drawn anew, the last layers first: {_shown(name)}",
+                "What is left of the map's order after this layer and all later ones were drawn anew.",
                 ("down to", "correlation"),
                 [
                     (layer, [float(value)])
