@@ -17,6 +17,7 @@ class Stream(IntEnum):
     INTERVENTION = 5  # what an intervention draws
     PERIODIC_EVALUATION = 6  # games and actions of evaluations while training
     BANK = 7  # games and moves that map reliance is measured on
+    EXPLANATION = 8  # games that explanations are tested on
 
 
 def derive_seeds(seed: int, *path: int, count: int) -> np.ndarray:

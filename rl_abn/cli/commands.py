@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from rl_abn import __version__
 from rl_abn.cli import (
     bench,
+    compare,
     evaluate,
+    explain,
     export,
     imports,
     recipes,
@@ -27,6 +29,8 @@ COMMANDS = {
     "record": record,
     "watch": watch,
     "view": view,
+    "explain": explain,
+    "compare": compare,
     "export": export,
     "import": imports,
     "recipes": recipes,

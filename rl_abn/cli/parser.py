@@ -276,6 +276,21 @@ def add_interventions(parser: argparse.ArgumentParser, help_text: str) -> None:
     )
 
 
+def add_map(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Adds --map: a map to show in place of the agent's own; of several, a list as `maps`."""
+    options: dict[str, Any] = {"metavar": "NAME", "dest": "map_name"}
+    if several:
+        options = {"nargs": "+", "action": "extend", "default": [], "metavar": "NAME"}
+        options["dest"] = "maps"
+    parser.add_argument(
+        "--map",
+        help="show this map in place of the agent's own: grad_cam, evidence, "
+        "integrated_gradients, occlusion, rise, sarfa, greydanus or motion"
+        + ("; several are shown side by side, own is the agent's" if several else ""),
+        **options,
+    )
+
+
 def add_json(parser: argparse.ArgumentParser, what: str = "the result") -> None:
     """Adds --json."""
     parser.add_argument("--json", type=Path, metavar="FILE", help=f"also write {what} here")

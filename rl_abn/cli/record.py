@@ -11,6 +11,7 @@ from rl_abn.cli.parser import (
     add_checkpoint,
     add_device,
     add_greedy,
+    add_map,
     add_run,
     add_seed,
     one_of,
@@ -59,6 +60,7 @@ def add(commands: Subparsers) -> None:
         help="also keep the agent's observations, or evidence for the actions where it takes "
         "more than 3,200 bytes a step",
     )
+    add_map(parser)
     add_greedy(parser)
     parser.add_argument(
         "--max-steps",
@@ -77,6 +79,7 @@ def run(arguments: argparse.Namespace) -> None:
     from rl_abn.errors import RlAbnError
     from rl_abn.progress import ProgressReport
     from rl_abn.rl.evaluation.interventions import read_interventions
+    from rl_abn.rl.evaluation.map_player import names_of
     from rl_abn.rl.evaluation.record import record_run
     from rl_abn.runs import Run
 
@@ -87,6 +90,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
     if len(specs) > 1:
         raise RlAbnError(f"expected one intervention, got '{label}', which is {len(specs)}")
+    (map_name,) = names_of([] if arguments.map_name is None else [arguments.map_name])
     k, most = arguments.episodes, arguments.max_steps
     total, unit = (k, "games") if most is None else (k * most, "steps")
     first: Path | None = None
@@ -97,6 +101,7 @@ def run(arguments: argparse.Namespace) -> None:
             out=arguments.out,
             on_exists=arguments.on_exists,
             intervention=specs[0] if specs else None,
+            map_name=map_name,
             greedy=arguments.greedy,
             max_steps=most,
             keep=arguments.keep,

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from rl_abn.bench.sheets import Sheet
-from rl_abn.errors import printable
 from rl_abn.rl.evaluation.evaluate import Evaluation, RunEvaluation
+from rl_abn.rl.training.teacher import taught_by
+
+
+def plain_table(caption: str) -> Table:
+    """Returns an empty table with a line below it."""
+    return Table(
+        caption=caption,
+        box=box.SIMPLE_HEAD,
+        caption_justify="left",
+        padding=(0, 1, 0, 0),
+    )
 
 
 def evaluation_table(result: RunEvaluation) -> Table:
@@ -38,7 +47,7 @@ def evaluation_table(result: RunEvaluation) -> Table:
             "KL (nats) of the agent from its teacher, and how often their likeliest actions agree"
         )
     if result.taught_by is not None:
-        captions.append(_taught_by(result.taught_by))
+        captions.append(taught_by(result.taught_by))
     headings += ["HNS"] if normalised else []
     table = Table(
         title=title,
@@ -57,15 +66,6 @@ def evaluation_table(result: RunEvaluation) -> Table:
         cells = _cells(evaluation) | _faithful(result, evaluation)
         table.add_row(*(Text(cells[heading]) for heading in headings))
     return table
-
-
-def _taught_by(record: Mapping[str, Any]) -> str:
-    """Returns who taught an agent, in a line."""
-    steps = f"{record['steps']:,} steps" if record["steps"] else "steps unknown"
-    return (
-        f"taught by {printable(record['agent'])} on {printable(record['env'])} ({steps}), "
-        f"sha256 {printable(record['sha256'][:12])}, {printable(record['path'])}"
-    )
 
 
 def _faithful(result: RunEvaluation, evaluation: Evaluation) -> dict[str, str]:

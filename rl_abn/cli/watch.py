@@ -14,6 +14,7 @@ from rl_abn.cli.parser import (
     add_device,
     add_greedy,
     add_interventions,
+    add_map,
     add_seed,
     one_of,
     whole_number,
@@ -75,6 +76,7 @@ def add(commands: Subparsers) -> None:
         "show the agent with its maps replaced, as eval does; none is the agent with its own maps, "
         "and several names are compared",
     )
+    add_map(parser, several=True)
     parser.add_argument(
         "--max-steps",
         type=whole_number(1),
@@ -97,7 +99,9 @@ def run(arguments: argparse.Namespace) -> None:
         _watch_training(_only_run(paths), arguments)
         return
     is_plain = len(paths) == 1 and len(checkpoints) < 2 and not is_episode(paths[0])
-    if is_plain and not (arguments.interventions or arguments.fps or arguments.evidence):
+    if is_plain and not (
+        arguments.interventions or arguments.maps or arguments.fps or arguments.evidence
+    ):
         _watch_game(Run.open(paths[0]), arguments)
     else:
         _watch_several(arguments)
@@ -148,7 +152,9 @@ def _watch_several(arguments: argparse.Namespace) -> None:
     from rl_abn.progress import ProgressReport
     from rl_abn.rl.evaluation.comparison import episodes_of, read_shown, write_shown
 
-    shown = read_shown(arguments.paths, arguments.checkpoints, arguments.interventions)
+    shown = read_shown(
+        arguments.paths, arguments.checkpoints, arguments.interventions, arguments.maps
+    )
     with TemporaryDirectory(prefix="rl-abn-") as folder:
         with ProgressReport("playing", None, "games") as report:
             episodes = episodes_of(
@@ -212,6 +218,7 @@ def _default_path(shown: Sequence[Shown], arguments: argparse.Namespace) -> Path
         steps = sorted({first.checkpoint(what.checkpoint).step for what in shown})
         maps = [what.intervention.label if what.intervention else "none" for what in shown]
         maps = list(dict.fromkeys(maps)) if arguments.interventions else []
+        maps += list(dict.fromkeys(arguments.maps))
         parts = [*(f"step-{step}" for step in steps), f"game-{seed}", *maps, *extra]
         name = "-".join(part.replace(":", "-") for part in parts if part)
         return first.path / "videos" / f"{name[:200]}.mp4"

@@ -19,8 +19,8 @@ _PANEL = (5.2, 3.6)  # inches
 _COLUMNS = 3
 _SIZE = 10  # points
 # Told apart by people who see few colours, too (Okabe and Ito), light enough for a dark ground.
-_COLOURS = ("#56b4e9", "#e69f00", "#2fbf9b", "#cc79a7", "#f0e442", "#d55e00", "#4f8fe0", "#b5b5b5")
-_STYLES = ("-", "--", ":", "-.")
+COLOURS = ("#56b4e9", "#e69f00", "#2fbf9b", "#cc79a7", "#f0e442", "#d55e00", "#4f8fe0", "#b5b5b5")
+STYLES = ("-", "--", ":", "-.")
 
 
 class Curve(NamedTuple):
@@ -79,8 +79,8 @@ def learning_curves_figure(lines: Sequence[Line], title: str) -> Figure:
         panel.xaxis.set_major_formatter(lambda step, _: _brief(step))
         for _, arm, legend, curve in (line for line in lines if line[0] == game):
             number = arms.index(arm)
-            colour = _COLOURS[number % len(_COLOURS)]
-            style = _STYLES[number // len(_COLOURS) % len(_STYLES)]
+            colour = COLOURS[number % len(COLOURS)]
+            style = STYLES[number // len(COLOURS) % len(STYLES)]
             panel.fill_between(
                 curve.steps, curve.low, curve.high, color=colour, alpha=0.2, linewidth=0
             )

@@ -132,7 +132,7 @@ MISTAKES = {
     ),
     "an episode with interventions": (
         ("watch", "EPISODE", "--intervention", "zero"),
-        "expected runs alone for --checkpoint and --intervention",
+        "expected runs alone for --checkpoint, --intervention and --map",
     ),
     "maps that there are not": (
         ("watch", "agent", "--intervention", "nne"),

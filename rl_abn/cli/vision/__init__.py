@@ -6,10 +6,11 @@ from rl_abn.cli.parser import Subparsers
 from rl_abn.cli.vision import drive as vision_drive
 from rl_abn.cli.vision import edit as vision_edit
 from rl_abn.cli.vision import eval as vision_eval
+from rl_abn.cli.vision import explain as vision_explain
 from rl_abn.cli.vision import record as vision_record
 from rl_abn.cli.vision import train as vision_train
 
-COMMANDS = (vision_train, vision_eval, vision_drive, vision_record, vision_edit)
+COMMANDS = (vision_train, vision_eval, vision_drive, vision_record, vision_edit, vision_explain)
 
 
 def add(commands: Subparsers) -> None:

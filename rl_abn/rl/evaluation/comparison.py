@@ -13,6 +13,7 @@ from rl_abn.record import Episode, is_episode
 from rl_abn.record.video import MOST_CELLS, EpisodeVideo, write_video
 from rl_abn.render import Scale
 from rl_abn.rl.evaluation.interventions import InterventionSpec, read_interventions
+from rl_abn.rl.evaluation.map_player import names_of
 from rl_abn.rl.evaluation.record import record_run
 from rl_abn.rl.evaluation.replay import Replay
 from rl_abn.runs import CheckpointChoice, Run
@@ -28,17 +29,20 @@ class Shown(NamedTuple):
         source: The episode, or the run.
         checkpoint: Of the run.
         intervention: On the agent's maps; None leaves it intact.
+        map_name: A map to show in place of the agent's own; None is its own.
     """
 
     source: Episode | Run
     checkpoint: CheckpointChoice = None
     intervention: InterventionSpec | None = None
+    map_name: str | None = None
 
 
 def read_shown(
     paths: Sequence[Path],
     checkpoints: Sequence[CheckpointChoice] = (),
     interventions: Sequence[str] = (),
+    maps: Sequence[str] = (),
 ) -> list[Shown]:
     """Returns what to show, in the order of the paths, then checkpoints, then interventions.
 
@@ -46,17 +50,19 @@ def read_shown(
         paths: Run and episode folders.
         checkpoints: Of each run; none is the newest.
         interventions: On each run's maps, as on the command line, or `INTACT`; none is that alone.
+        maps: Names of maps to show of each run, of `LIVE_MAPS`, or `OWN`; none is that alone.
 
     Raises:
         RlAbnError: If a path is neither, a name is unknown, or there is too much to show.
     """
     shown: list[Shown] = []
+    map_names = names_of(maps)
     for path in paths:
         if is_episode(path):
-            if checkpoints or interventions:
+            if checkpoints or interventions or maps:
                 raise RlAbnError(
-                    f"expected runs alone for --checkpoint and --intervention, got '{path}', "
-                    "an episode, which is played already"
+                    "expected runs alone for --checkpoint, --intervention and --map, got "
+                    f"'{path}', an episode, which is played already"
                 )
             shown.append(Shown(Episode(path)))
             continue
@@ -67,7 +73,7 @@ def read_shown(
                 specs.append(None)
             else:
                 specs += read_interventions([label], run.recipe.agent_name, run.recipe.agent)
-        shown += [Shown(run, *how) for how in product(checkpoints or (None,), specs)]
+        shown += [Shown(run, *how) for how in product(checkpoints or (None,), specs, map_names)]
     if len(shown) > MOST_CELLS:
         raise RlAbnError(f"expected at most {MOST_CELLS} games side by side, got {len(shown)}")
     return shown
@@ -100,7 +106,7 @@ def episodes_of(
         RlAbnError: If a checkpoint cannot be used.
     """
     episodes = []
-    for i, (source, checkpoint, intervention) in enumerate(shown):
+    for i, (source, checkpoint, intervention, map_name) in enumerate(shown):
         if isinstance(source, Episode):
             episodes.append(source)
             continue
@@ -108,6 +114,7 @@ def episodes_of(
             source,
             out=folder / f"{i}",
             intervention=intervention,
+            map_name=map_name,
             greedy=greedy,
             max_steps=max_steps,
             keep=keep,
@@ -191,4 +198,7 @@ def _title(episode: Episode, run: Run | None) -> str:
     if isinstance(agent.get("trained"), str):
         parts.append(agent["trained"][:60])
     parts.append("own maps" if changed is None else f"maps: {str(changed)[:40]}")
+    if isinstance(agent.get("map"), str):
+        shown = agent["map"][:40].replace("_", " ")
+        parts[-1] = shown if changed is None else f"{parts[-1]}, shown: {shown}"
     return "".join(c for c in ", ".join(parts) if c.isprintable())

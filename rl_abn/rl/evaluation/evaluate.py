@@ -411,7 +411,7 @@ def evaluate_run(
     episodes: EpisodeRecordingPlayer | None = None
     if record:
         name = protocol or recipe.protocol_name
-        played = protocol_of(recipe.env, name, _has_all_actions(recipe), max_steps)
+        played = protocol_of(recipe.env, name, has_all_actions(recipe), max_steps)
         stem = _name(checkpoint.step, name, n_games, seed, greedy=greedy, max_steps=max_steps)
         n_envs = min(n_games, MAX_ENVS)
         seeds = derive_seeds(seed, Stream.EVALUATION, count=n_envs)[:record]
@@ -445,7 +445,7 @@ def evaluate_run(
             protocol or recipe.protocol_name,
             n_games,
             seed=seed,
-            full_action_space=_has_all_actions(recipe),
+            full_action_space=has_all_actions(recipe),
             max_steps=max_steps,
             view=view,
             second_view=second_view,
@@ -477,7 +477,7 @@ def evaluate_run(
     )
 
 
-def _has_all_actions(recipe: RunRecipe) -> bool:
+def has_all_actions(recipe: RunRecipe) -> bool:
     """Whether an agent has all 18 actions: it keeps those it was trained with."""
     return training_protocol(recipe).full_action_space
 

@@ -136,6 +136,18 @@ class AgentPlayer:
             forgets = episode_start | lost_life
         return forget(self.state, torch.as_tensor(forgets, device=self.policy.device))
 
+    def memory_before(
+        self, episode_start: np.ndarray, lost_life: np.ndarray | None = None
+    ) -> tuple[Tensor, ...]:
+        """Returns the memory of all N games that a step would start with, [N, ...] each.
+
+        Args:
+            episode_start: As in `act`.
+            lost_life: As in `act`.
+        """
+        before = self.remembered(episode_start, lost_life)
+        return (self.policy.initial_state(len(episode_start)) or ()) if before is None else before
+
     def memory(self, game: int) -> dict[str, np.ndarray]:
         """Returns the memory of one of the games, by name; nothing without one."""
         parts = [] if self.state is None else self.state

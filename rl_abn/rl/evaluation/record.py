@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,7 @@ from rl_abn.progress import ProgressReport
 from rl_abn.record import is_episode
 from rl_abn.rl.envs.make import AnyProtocol, make_single_env
 from rl_abn.rl.evaluation.interventions import InterventionSpec
+from rl_abn.rl.evaluation.map_player import MapPlayer, player_of
 from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.evaluation.recording import (
     EpisodeRecordingPlayer,
@@ -25,6 +27,7 @@ from rl_abn.rl.evaluation.recording import (
     episode_meta,
     record_game,
 )
+from rl_abn.rl.evaluation.title import title_of
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.training.build import load_policy, training_protocol
 from rl_abn.runs import CheckpointChoice, Run
@@ -46,6 +49,7 @@ def record_run(
     out: Path | None = None,
     on_exists: IfThere | None = None,
     intervention: InterventionSpec | None = None,
+    map_name: str | None = None,
     greedy: bool = False,
     max_steps: int | None = None,
     keep: Collection[str] = (),
@@ -64,6 +68,7 @@ def record_run(
         out: Where the episode folders go; None is episodes/ in the run folder.
         on_exists: Where an episode is already: "new" makes one beside it, "overwrite" removes it.
         intervention: On the agent's maps; None leaves it intact.
+        map_name: A map to show in place of the agent's own, of `LIVE_MAPS`; None is its own.
         greedy: Whether the agent takes the most probable actions.
         max_steps: Records at most this many steps of each game.
         keep: What of `KEEP` is kept at every step beside all else.
@@ -87,6 +92,7 @@ def record_run(
         for part in (
             "greedy" if greedy else "",
             label or "",
+            map_name or "",
             "" if max_steps is None else f"cut-at-{max_steps}",
         )
         if part
@@ -106,6 +112,7 @@ def record_run(
             checkpoint.step,
             free_episode(target, on_exists),
             intervention=intervention,
+            map_name=map_name,
             greedy=greedy,
             max_steps=max_steps,
             keep=keep,
@@ -128,6 +135,7 @@ def record_policy(
     *,
     seed: int,
     intervention: InterventionSpec | None = None,
+    map_name: str | None = None,
     greedy: bool = False,
     max_steps: int | None = None,
     keep: Collection[str] = (),
@@ -145,6 +153,7 @@ def record_policy(
         folder: The episode folder.
         seed: Of the game and of the sampled actions.
         intervention: As in `record_run`.
+        map_name: As in `record_run`.
         greedy: As in `record_run`.
         max_steps: As in `record_run`.
         keep: As in `record_run`.
@@ -158,9 +167,12 @@ def record_policy(
     """
     protocol = training_protocol(run.recipe)
     env = make_single_env(run.recipe.env, protocol)
-    agent = AgentPlayer(
+    channels = (policy.observation_space.shape or (1,))[0]
+    agent = player_of(
         run.recipe.agent_name,
         policy,
+        map_name,
+        newest=channels // max(1, getattr(protocol, "frame_stack", 1)),
         greedy=greedy,
         seed=seed,
         intervention=None if intervention is None else intervention.make(policy, seed),
@@ -177,8 +189,19 @@ def record_policy(
             "greedy": greedy,
             "seed": seed,
             "intervention": None if intervention is None else intervention.label,
+            **({} if map_name is None else {"map": map_name}),
         },
     )
+    if isinstance(agent, MapPlayer):
+        rows, columns = agent.map_size
+        label = meta.source["agent"]["intervention"]
+        meta = replace(
+            meta,
+            title=title_of(run, step, label, map_name),
+            map_names=agent.map_names,
+            even_factor=rows * columns,
+            scale="even",
+        )
     return record_game(
         agent,
         env,

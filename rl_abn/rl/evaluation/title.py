@@ -8,19 +8,24 @@ from rl_abn.runs.metrics import read_metrics
 RELIANCE = "attention/reliance_swap"  # what the title of a video says of a map's use
 
 
-def title_of(run: Run, step: int, intervention: str | None = None) -> str:
+def title_of(
+    run: Run, step: int, intervention: str | None = None, map_name: str | None = None
+) -> str:
     """Returns a video's title.
 
     Args:
         run: Whose agent.
         step: The checkpoint's.
         intervention: On its maps, as on the command line; None for none.
+        map_name: A map that is shown in place of its own; None is its own.
     """
-    changed = "" if intervention is None else f" (maps: {intervention})"
+    said = [] if intervention is None else [f"maps: {intervention}"]
+    said += [] if map_name is None else [f"shown: {map_name.replace('_', ' ')}"]
+    changed = f" ({', '.join(said)})" if said else ""
     return (
         f"{run.recipe.agent_name}{changed} on {run.recipe.env.game.title}, "
         + how_trained(step, run.is_imported)
-        + how_it_relied(run, step)
+        + ("" if map_name is not None else how_it_relied(run, step))
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from rl_abn.errors import RlAbnError
+from rl_abn.errors import RlAbnError, printable
 from rl_abn.files.text import read_json
 from rl_abn.recipes import (
     EnvRecipe,
@@ -201,6 +201,15 @@ def teacher_record(run: Run) -> dict[str, Any] | None:
     if not isinstance(record, dict) or not all(isinstance(record.get(k), str) for k in texts):
         return None
     return record if type(record.get("steps")) is int else None
+
+
+def taught_by(record: Mapping[str, Any]) -> str:
+    """Returns who taught an agent, in a line, of what `teacher_record` returned."""
+    steps = f"{record['steps']:,} steps" if record["steps"] else "steps unknown"
+    return (
+        f"taught by {printable(record['agent'])} on {printable(record['env'])} ({steps}), "
+        f"sha256 {printable(record['sha256'][:12])}, {printable(record['path'])}"
+    )
 
 
 def hash_of(weights: Mapping[str, Tensor]) -> str:

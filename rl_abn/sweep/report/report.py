@@ -12,19 +12,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rl_abn.errors import RlAbnError
-from rl_abn.estimates import Estimate, mean
-from rl_abn.files.text import write_output
-from rl_abn.render.learning_curves import Curve, draw_learning_curves
-from rl_abn.sweep.plan import Plan
-from rl_abn.sweep.report.results import ArmResult, collect
-from rl_abn.sweep.report.statistics import (
+from rl_abn.aggregates import (
     area_under_curve,
     interquartile_mean,
     mean_curve,
     normalised,
     probability_of_improvement,
 )
+from rl_abn.errors import RlAbnError
+from rl_abn.estimates import Estimate, mean
+from rl_abn.files.text import write_output
+from rl_abn.render.learning_curves import Curve, draw_learning_curves
+from rl_abn.sweep.plan import Plan
+from rl_abn.sweep.report.results import ArmResult, collect
 
 FINAL, EVAL = "final", "eval"
 AGENT = "agent"

@@ -1,7 +1,7 @@
-"""Statistics over the seeds of a sweep (Agarwal et al., NeurIPS 2021), with 95% intervals.
+"""Statistics over runs and games (Agarwal et al., NeurIPS 2021), with 95% intervals.
 
-Intervals are of the stratified bootstrap: the seeds of each game are resampled by themselves. Where
-a game has one seed there is none.
+Intervals are of the stratified bootstrap: the runs of each game are resampled by themselves. Where
+a game has one run there is none.
 """
 
 from __future__ import annotations
@@ -57,6 +57,24 @@ def probability_of_improvement(
         others: Of each game, in the same order, those of the other's seeds [K].
     """
     return _stratified([*scores, *others], _improvement)
+
+
+def performance_profile(
+    scores: np.ndarray, thresholds: np.ndarray, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the share of scores above each threshold, and the ends of its intervals, [T] each.
+
+    Args:
+        scores: Of games or runs, [N].
+        thresholds: [T].
+        seed: Of the bootstrap.
+    """
+    above = scores[:, None] > thresholds[None]
+    rng = np.random.default_rng(seed)
+    picked = rng.integers(len(scores), size=(_CURVE_RESAMPLES, len(scores)))
+    shares = np.stack([above[rows].mean(axis=0) for rows in picked])
+    low, high = np.percentile(shares, [2.5, 97.5], axis=0)
+    return above.mean(axis=0), low, high
 
 
 def mean_curve(curves: Sequence[tuple[np.ndarray, np.ndarray]], seed: int = 0) -> Curve:

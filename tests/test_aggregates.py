@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rl_abn.sweep.report.statistics import (
+from rl_abn.aggregates import (
     area_under_curve,
     interquartile_mean,
     mean_curve,
     normalised,
+    performance_profile,
     probability_of_improvement,
 )
 
@@ -104,3 +105,13 @@ def test_scores_are_put_on_one_scale():
     assert normalised(scores, {"a": (0, 10)}) is None
     alone = {"a": array(10)}
     assert normalised(alone, {}) == [alone["a"]]
+
+
+def test_a_performance_profile_is_the_share_above():
+    scores = array(1, 2, 3, 4)
+    share, low, high = performance_profile(scores, array(0, 2, 3.5, 9))
+    assert share.tolist() == [1.0, 0.5, 0.25, 0.0]
+    assert (low <= share).all()
+    assert (share <= high).all()
+    assert (low[0], high[-1]) == (1.0, 0.0)
+    assert low[1] < 0.5 < high[1]

@@ -1,0 +1,101 @@
+"""`rl-abn explain`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rl_abn.cli.next_command import command
+from rl_abn.cli.parser import (
+    Subparsers,
+    add_checkpoint,
+    add_device,
+    add_run,
+    add_seed,
+    whole_number,
+)
+
+
+def add(commands: Subparsers) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "explain",
+        help="test whether an agent's map is used, right and better than simple ones",
+        description="Play games with the map replaced, compare the map with maps that need no "
+        "branch and with controls of its own smoothness, and write one page and its numbers.\n"
+        "What is finished is kept: an explanation that was cut off goes on where it was.",
+    )
+    add_run(parser)
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="fewer games, moments and controls: minutes instead of an hour",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder of the page (default: in the run's explanations/)",
+    )
+    parser.add_argument(
+        "--episodes",
+        type=whole_number(1),
+        metavar="N",
+        help="games of each player (default: 30, quick: 8)",
+    )
+    parser.add_argument(
+        "--states",
+        type=whole_number(4, 4096),
+        metavar="N",
+        help="moments of the agent's games that maps are tested on (default: 256, quick: 32)",
+    )
+    parser.add_argument(
+        "--max-steps",
+        type=whole_number(1),
+        metavar="N",
+        help="cut games off after N agent steps (default: the protocol's frame cap)",
+    )
+    add_checkpoint(parser)
+    add_seed(parser, "the games, moments and everything that is drawn")
+    add_device(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Explains, prints the certificate and names the page."""
+    from rl_abn.explain.work import SHARES
+    from rl_abn.progress import ProgressReport
+    from rl_abn.rl.evaluation.explanation import (
+        FULL_EXTENT,
+        QUICK_EXTENT,
+        explain_run,
+        with_changes,
+    )
+    from rl_abn.runs import Run
+
+    run = Run.open(arguments.path)
+    extent = with_changes(
+        QUICK_EXTENT if arguments.quick else FULL_EXTENT,
+        episodes=arguments.episodes,
+        states=arguments.states,
+        max_steps=arguments.max_steps,
+    )
+    with ProgressReport("explaining", SHARES, "of the work") as report:
+        written = explain_run(
+            run,
+            extent,
+            out=arguments.out,
+            step=arguments.checkpoint,
+            seed=arguments.seed,
+            device=arguments.device,
+            report=report,
+        )
+    print(written.explanation.certificate)
+    print(f"numbers: {command(written.data)}")
+    print(f"page: {command(written.page)}")
+    if arguments.quick:
+        words = ["explain", str(run.path)]
+    else:
+        own = ["own"] if run.recipe.agent.attention.has_maps else []
+        words = ["watch", str(run.path), "--map", *own, "grad_cam"]
+    print(f"next: {command('rl-abn', *words)}")

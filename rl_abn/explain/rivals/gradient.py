@@ -1,0 +1,101 @@
+"""Maps by gradients: Grad-CAM, integrated gradients, expected gradients."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from rl_abn.explain.cells import to_cells
+from rl_abn.explain.responses import objective
+from rl_abn.explain.subject import Subject
+
+_BATCH = 64
+
+
+def grad_cam(subject: Subject, choice: Tensor | None) -> Tensor:
+    """Computes Grad-CAM at the features where attention attaches (Selvaraju et al., ICCV 2017).
+
+    Args:
+        subject: What is explained; it has features.
+        choice: What is explained of each picture, int64 [N]; None is the value.
+
+    Returns:
+        [N, h, w] of the grid, from 0.
+    """
+    assert subject.features is not None
+    assert subject.ask_features is not None
+    maps = []
+    for images, numbers in subject.batches(_BATCH):
+        with torch.no_grad():
+            features = subject.features(images, numbers)
+        features = features.detach().float().requires_grad_()
+        with torch.enable_grad():
+            answer = subject.ask_features(features, numbers)
+            target = objective(answer, None if choice is None else choice[numbers])
+            (gradient,) = torch.autograd.grad(target.sum(), features)
+        weights = gradient.mean(dim=(2, 3), keepdim=True)
+        maps.append((weights * features.detach()).sum(dim=1).clamp_min(0.0))
+    return to_cells(torch.cat(maps), subject.grid)
+
+
+def integrated_gradients(
+    subject: Subject, choice: Tensor | None, baseline: Tensor, n_steps: int = 16
+) -> Tensor:
+    """Computes integrated gradients (Sundararajan et al., ICML 2017), [N, C, H, W].
+
+    The path is straight from the baseline; its steps are taken in the middle of n equal parts.
+
+    Args:
+        subject: What is explained.
+        choice: As in `grad_cam`.
+        baseline: [N, C, H, W].
+        n_steps: Points of the path.
+    """
+    total = torch.zeros_like(subject.images)
+    change = subject.images - baseline
+    for step in range(n_steps):
+        at = baseline + (step + 0.5) / n_steps * change
+        total += _gradient(subject, at, choice)
+    return change * total / n_steps
+
+
+def expected_gradients(
+    subject: Subject, choice: Tensor | None, n_samples: int = 16, seed: int = 0
+) -> Tensor:
+    """Computes expected gradients (Erion et al., 2021), [N, C, H, W].
+
+    Integrated gradients with other pictures as baselines, one random point of each path.
+
+    Args:
+        subject: What is explained.
+        choice: As in `grad_cam`.
+        n_samples: Baselines a picture.
+        seed: Of the baselines and points.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    total = torch.zeros_like(subject.images)
+    for _ in range(n_samples):
+        others = torch.randint(subject.n, (subject.n,), generator=generator).to(subject.device)
+        point = torch.rand(subject.n, 1, 1, 1, generator=generator).to(subject.device)
+        baseline = subject.images[others]
+        change = subject.images - baseline
+        total += change * _gradient(subject, baseline + point * change, choice)
+    return total / n_samples
+
+
+def magnitude_in_cells(attributions: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Returns attributions to pixels [N, C, H, W] as their mean size in each cell, [N, h, w]."""
+    return to_cells(attributions.abs().sum(dim=1), grid)
+
+
+def _gradient(subject: Subject, images: Tensor, choice: Tensor | None) -> Tensor:
+    gradients = []
+    numbers = torch.arange(subject.n, device=subject.device)
+    for part, which in zip(images.split(_BATCH), numbers.split(_BATCH), strict=True):
+        at = part.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            answer = subject.ask(at, which)
+            target = objective(answer, None if choice is None else choice[which])
+            (gradient,) = torch.autograd.grad(target.sum(), at)
+        gradients.append(gradient)
+    return torch.cat(gradients)

@@ -1,0 +1,122 @@
+"""What is explained: a function of pictures, and the pictures it is asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+BATCH = 256
+"""Pictures in one pass."""
+
+
+class Answer(NamedTuple):
+    """What a function says about B pictures.
+
+    Attributes:
+        logits: Of the K choices, [B, K]; None for one that only estimates.
+        value: What it estimates, [B]; None for one that only chooses.
+        maps: Its own attention maps, [B, m, h, w]; None without.
+        evidence: What speaks for each choice, where, [B, K, h, w]; None without.
+    """
+
+    logits: Tensor | None
+    value: Tensor | None
+    maps: Tensor | None = None
+    evidence: Tensor | None = None
+
+
+Ask = Callable[[Tensor, Tensor], Answer]
+"""From pictures [B, C, H, W] and which of the N they stand for, int64 [B], to the answer.
+
+The numbers find what belongs to a picture beside its pixels, such as an agent's memory.
+"""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A function and N pictures.
+
+    Attributes:
+        images: The pictures, float32 [N, C, H, W], in the function's own units.
+        ask: The function.
+        module: Its weights.
+        grid: h and w: the cells in which all maps are compared.
+        features: From pictures and numbers to the features [B, F, h', w'] that Grad-CAM reads; None
+            without.
+        ask_features: From features and numbers to the answer.
+        rebuilt: The same function with other weights, of a copy of `module`; None where it cannot.
+        cam: From pictures and numbers to class activation maps, [B, K, h', w'], where the choices
+            are a linear layer of averaged features; None where they are not.
+        previous: The pictures a moment before, [N, C, H, W], for motion; None where there are none.
+    """
+
+    images: Tensor
+    ask: Ask
+    module: nn.Module
+    grid: tuple[int, int]
+    features: Callable[[Tensor, Tensor], Tensor] | None = None
+    ask_features: Ask | None = None
+    rebuilt: Callable[[nn.Module], Subject] | None = None
+    cam: Callable[[Tensor, Tensor], Tensor] | None = None
+    previous: Tensor | None = None
+
+    @property
+    def n(self) -> int:
+        """N, how many pictures there are."""
+        return len(self.images)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the function runs."""
+        return self.images.device
+
+    def batches(self, size: int = BATCH) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields the pictures in parts with their numbers."""
+        numbers = torch.arange(self.n, device=self.device)
+        yield from zip(self.images.split(size), numbers.split(size), strict=True)
+
+    @torch.no_grad()
+    def answers(self, images: Tensor | None = None, numbers: Tensor | None = None) -> Answer:
+        """Asks about pictures, in parts and without gradients.
+
+        Args:
+            images: [B, C, H, W]; None is the N pictures as they are.
+            numbers: Which of the N they stand for, [B]; None is all in order.
+        """
+        images = self.images if images is None else images
+        if numbers is None:
+            numbers = torch.arange(self.n, device=self.device)
+        parts = [
+            self.ask(some, which)
+            for some, which in zip(images.split(BATCH), numbers.split(BATCH), strict=True)
+        ]
+        return Answer(*map(_joined, zip(*parts, strict=True)))
+
+    @torch.no_grad()
+    def variants(self, n: int, make: Callable[[Tensor, Tensor], Tensor]) -> Answer:
+        """Asks about n variants of every picture, in full batches; all of the first variant first.
+
+        Args:
+            n: How many.
+            make: From the numbers of variants and of pictures, int64 [B] each, to images
+                [B, C, H, W].
+
+        Returns:
+            Of n * N pictures, without maps and evidence.
+        """
+        numbers = torch.arange(self.n, device=self.device).repeat(n)
+        which = torch.arange(n, device=self.device).repeat_interleave(self.n)
+        parts = []
+        for variant, number in zip(which.split(BATCH), numbers.split(BATCH), strict=True):
+            answer = self.ask(make(variant, number), number)
+            parts.append(answer._replace(maps=None, evidence=None))
+        return Answer(*map(_joined, zip(*parts, strict=True)))
+
+
+def _joined(parts: tuple[Tensor | None, ...]) -> Tensor | None:
+    found = [part for part in parts if part is not None]
+    return torch.cat(found) if found else None

@@ -1,0 +1,115 @@
+"""Runs beside each other."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from rl_abn.errors import RlAbnError
+from rl_abn.files.text import write_json
+from rl_abn.rl.evaluation.compare import compare_runs, kept_scores, labels_of, write_comparison
+from rl_abn.runs import Run
+from tests.rl.evaluation.recorded import STEP, make_run
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals of few resamples: what is tested here is not their ends."""
+    monkeypatch.setattr("rl_abn.estimates.N_RESAMPLES", 100)
+
+
+def give_scores(run, scores, name="one", **changes):
+    """An evaluation in the run's folder, as `rl-abn eval` writes it."""
+    intact = {
+        "player": "agent", "protocol": "legacy", "greedy": False,
+        "games": [{"score": float(score)} for score in scores],
+    }  # fmt: skip
+    found = {"step": STEP, "max_steps": None, "evaluations": [{**intact, **changes}]}
+    (run.path / "evaluations").mkdir(exist_ok=True)
+    write_json(run.path / "evaluations" / f"{name}.json", found)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    made = [
+        make_run(tmp_path / "abn" / "seed-0", "ppo_abn"),
+        make_run(tmp_path / "abn" / "seed-1", "ppo_abn", seed=1),
+        make_run(tmp_path / "cnn" / "seed-0", "ppo_cnn"),
+    ]
+    for run, level in zip(made, (10, 20, 100), strict=True):
+        give_scores(run, level + np.arange(8))
+    return made
+
+
+def test_runs_are_compared(runs, tmp_path):
+    found = compare_runs(runs, n_states=4, moment_steps=12, device="cpu")
+    assert [each.label for each in found.runs] == ["abn/seed-0", "abn/seed-1", "cnn/seed-0"]
+    assert not any(each.played for each in found.runs)
+    # The second of two named ones is asked about first: does it improve on the one before it?
+    assert found.probabilities["cnn/seed-0", "abn/seed-0"].value == 1.0
+    assert found.probabilities["abn/seed-1", "abn/seed-0"].value == 1.0
+    # Human-normalised over the two runs of ppo_abn: means of 13.5 and 23.5.
+    random, human = 148.0, 1668.7
+    assert found.scale == "human-normalised"
+    assert found.aggregates.keys() == {"ppo_abn"}
+    assert found.aggregates["ppo_abn"].value == pytest.approx((18.5 - random) / (human - random))
+    pairs = {(each.one, each.other): each for each in found.agreements}
+    assert len(pairs) == 3
+    assert found.left_out == []
+    assert pairs["abn/seed-0", "cnn/seed-0"].maps == ("map", "grad_cam")
+    for each in found.agreements:
+        assert -1 <= each.similarity.value <= 1
+        assert each.kl.value >= 0
+    written = write_comparison(found, tmp_path / "out")
+    assert [path.name for path in written] == ["comparison.json", "profiles.png"]
+    data = json.loads(written[0].read_text())
+    assert [run["mean"]["value"] for run in data["runs"]] == [13.5, 23.5, 103.5]
+
+
+@pytest.mark.full
+def test_a_run_beside_itself_agrees(tmp_path):
+    run = make_run(tmp_path / "a", "ppo_abn")
+    give_scores(run, range(4))
+    shutil.copytree(run.path, tmp_path / "b")
+    runs = [run, Run.open(tmp_path / "b")]
+    found = compare_runs(runs, n_states=4, moment_steps=12, device="cpu")
+    (each,) = found.agreements
+    assert each.similarity.value == pytest.approx(1.0)
+    assert each.kl.value == pytest.approx(0.0, abs=1e-6)
+    assert each.same_action.value == 1.0
+    assert found.probabilities["b", "a"].value == 0.5
+
+
+def test_what_cannot_be_asked_is_said(tmp_path):
+    names = {"abn": "ppo_abn", "memory": "ppo_mask_convlstm"}
+    runs = [make_run(tmp_path / name, agent) for name, agent in names.items()]
+    for run in runs:
+        give_scores(run, range(4))
+    found = compare_runs(runs, n_states=4, moment_steps=12, device="cpu")
+    assert found.agreements == []
+    assert found.left_out == ["abn and memory: memory has a memory, and did not play these games"]
+
+
+def test_which_evaluation_counts(tmp_path):
+    run = make_run(tmp_path / "run")
+    assert kept_scores(run) is None
+    give_scores(run, range(3), "small")
+    give_scores(run, range(50), "greedy", greedy=True)
+    give_scores(run, range(40), "other", protocol="machado2018")
+    (run.path / "evaluations" / "damaged.json").write_text("{")
+    assert kept_scores(run).tolist() == [0, 1, 2]
+    give_scores(run, range(5), "larger")
+    assert len(kept_scores(run)) == 5
+
+
+def test_labels_tell_runs_apart(tmp_path):
+    runs = [make_run(tmp_path / name / "seed-0") for name in ("a", "b")]
+    assert labels_of(runs) == ["a/seed-0", "b/seed-0"]
+    assert labels_of(runs[:1]) == ["seed-0"]
+
+
+def test_one_run_is_not_enough(tmp_path):
+    run = make_run(tmp_path / "run")
+    with pytest.raises(RlAbnError, match="expected two runs or more to compare, got 1"):
+        compare_runs([run])

@@ -1,0 +1,191 @@
+"""Agents are explained at moments of their own games, exactly as they were there."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from rl_abn.explain.methods import Effort
+from rl_abn.explain.study import Thoroughness
+from rl_abn.rl.envs.make import make_single_env
+from rl_abn.rl.evaluation.explained_policy import in_fp32, policy_subject
+from rl_abn.rl.evaluation.explained_states import ExplainedStates, collect_states
+from rl_abn.rl.evaluation.explanation import Extent, explain_run, own_maps, with_changes
+from rl_abn.rl.evaluation.explanation_parts import (
+    fixed_moments,
+    lost_score,
+    object_findings,
+    removed_objects,
+)
+from rl_abn.rl.training.build import load_policy, training_protocol
+from rl_abn.seeds import Stream, derive_seeds
+from tests.rl.evaluation.recorded import make_run
+
+CPU = torch.device("cpu")
+TINY = Extent(
+    episodes=2,
+    states=6,
+    interventions=("uniform",),
+    blind=("frozen",),
+    max_steps=20,
+    moment_games=2,
+    moment_steps=12,
+    how=Thoroughness(("blur",), 2, 8, Effort(2, 2, 8), 4, 1, 2),
+    quick=True,
+)
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals of few resamples: what is tested here is not their ends."""
+    monkeypatch.setattr("rl_abn.estimates.N_RESAMPLES", 100)
+
+
+def states_of(run, n=6, **options):
+    policy = load_policy(run, run.checkpoint(None), CPU)
+    recipe = run.recipe
+    options = {"n_games": 2, "max_steps": 12, **options}
+    return in_fp32(policy), collect_states(
+        policy, recipe.env, training_protocol(recipe), n, **options
+    )
+
+
+@pytest.mark.parametrize(
+    "agent", [pytest.param("ppo_abn", marks=pytest.mark.full), "ppo_mask_convlstm"]
+)
+def test_moments_are_those_of_the_game(tmp_path, agent):
+    """Played again from its seed a game shows the same, and leaves the same memory."""
+    run = make_run(tmp_path / "run", agent)
+    policy, states = states_of(run)
+    subject = policy_subject(policy, states, CPU)
+    answer = subject.answers()
+    assert answer.maps.shape[1] == len(policy.map_names)
+    assert bool(states.memory) == (agent == "ppo_mask_convlstm")
+    env = make_single_env(run.recipe.env, training_protocol(run.recipe))
+    # The first step of game 0: no action was taken before it.
+    first = env.reset(int(derive_seeds(0, Stream.EXPLANATION, 0, count=1)[0]))
+    output, _ = policy.attend(torch.as_tensor(first[None]))
+    one = ExplainedStates(
+        first[None], first[None], tuple(m[:1] * 0 for m in states.memory), states.screens[:1],
+        states.labels[:1], states.objects, states.games[:1], states.steps[:1],
+    )  # fmt: skip
+    again = policy_subject(policy, one, CPU).answers()
+    torch.testing.assert_close(again.logits, output.action_logits)
+    if states.memory:
+        # Without what it remembers the agent would say something else.
+        without = states._replace(memory=tuple(np.zeros_like(m) for m in states.memory))
+        blank = policy_subject(policy, without, CPU).answers()
+        assert not torch.allclose(blank.logits, answer.logits)
+
+
+def test_moments_are_seeded_spread_and_kept(tmp_path):
+    run = make_run(tmp_path / "run")
+    _, states = states_of(run)
+    _, again = states_of(run)
+    for name, array in states.arrays().items():
+        np.testing.assert_array_equal(array, again.arrays()[name])
+    back = ExplainedStates.of_arrays(states.arrays(), states.objects)
+    np.testing.assert_array_equal(back.observations, states.observations)
+    assert len(states.steps) == 6
+    assert set(states.games) == {0, 1}
+    assert len(set(zip(states.games, states.steps, strict=True))) == 6
+    # Of more moments than are wanted every second one is dropped, until the game is over.
+    _, few = states_of(run, n=2, max_steps=20)
+    assert set(few.steps) <= {7, 15}
+    # 36 invaders fill a good part of the screen, always in the same colour.
+    assert states.mask("aliens").any(axis=(1, 2)).all()
+    assert 0.03 < states.mask("aliens").mean() < 0.3
+    assert states.labels.shape == (6, 4, 84, 84)
+
+
+def test_interventions_at_fixed_moments(tmp_path):
+    run = make_run(tmp_path / "run", "ppo_mask", "space_invaders", "attention.maps=split")
+    policy, states = states_of(run)
+    subject = policy_subject(policy, states, CPU)
+    found = fixed_moments(policy, subject, states, 0).arrays
+    assert found["zero|kl"].shape == (6,)
+    assert found["zero|kl"].mean() > 0
+    # The value's map does not touch the policy, nor the policy's map the value.
+    assert found["zero:value|kl"].max() < 1e-6 < found["zero:value|value"].max()
+    assert found["zero:policy|value"].max() < 1e-6 < found["zero:policy|kl"].max()
+    again = fixed_moments(policy, subject, states, 0).arrays
+    assert all(np.array_equal(found[name], again[name]) for name in found)
+
+
+def test_objects_and_their_removal(tmp_path):
+    run = make_run(tmp_path / "run")
+    policy, states = states_of(run)
+    # In so few steps the invaders hardly move: in most moments there is nothing to see.
+    emptied = states.observations.copy()
+    emptied[2:] = 0
+    subject = policy_subject(policy, states._replace(observations=emptied), CPU)
+    removed = removed_objects(subject, states).arrays
+    maps = {"even": np.ones((6, 9, 9), np.float32)}
+    maps["on aliens"] = np.stack(
+        [mask[:81, :81].reshape(9, 9, 9, 9).mean(axis=(1, 3)) for mask in states.mask("aliens")]
+    ).astype(np.float32)
+    found = {each.name: each for each in object_findings(states, maps, removed)}
+    assert found["aliens"].lift["even"].value == pytest.approx(1.0)
+    assert found["aliens"].lift["on aliens"].value > 2
+    assert found["aliens"].effect.value > 0
+    assert removed["2|kl"][:2].min() > 0 == removed["2|kl"][2:].max()
+    assert states.objects[1] == "aliens"
+
+
+def test_an_explanation_is_written_and_goes_on_where_it_was(tmp_path):
+    run = make_run(tmp_path / "run")
+    written = explain_run(run, TINY, out=tmp_path / "out", device="cpu")
+    page = written.page.read_text("utf-8")
+    # It opens offline: nothing is fetched, nothing is run.
+    assert not re.search(r"(src|href)=(?!['\"]data:)|<script|@import|url\(", page)
+    assert page.count("<svg") >= 6
+    assert "data:image/png;base64," in page
+    lines = (tmp_path / "out" / "certificate.txt").read_text().splitlines()
+    assert [line.partition(":")[0] for line in lines] == [
+        "used", "right", "better", "objects", "sane",
+    ]  # fmt: skip
+    data = json.loads(written.data.read_text())
+    assert data["maps"]["map"] == "map"
+    assert data["scores"]["uniform"]["scores"]
+    assert {"grad_cam", "occlusion", "sarfa", "motion", "random", "another moment"} <= set(
+        data["maps"]["scores"]
+    )
+    assert data["certificate"][0]["asks"] == "Is the map used?"
+    # What was cut off is made again and is the same; what was finished is not touched.
+    folder = tmp_path / "out" / "parts"
+    for name in ("games-uniform.npz", "states.npz", "removal-3.npz"):
+        (folder / name).unlink()
+    kept = {p: p.stat().st_mtime_ns for p in folder.iterdir()}
+    again = explain_run(run, TINY, out=tmp_path / "out", device="cpu")
+    assert all(p.stat().st_mtime_ns == stamp for p, stamp in kept.items())
+    assert again.page.read_text("utf-8") == page
+
+
+@pytest.mark.full
+def test_an_agent_without_maps_is_studied_by_grad_cam(tmp_path):
+    run = make_run(tmp_path / "run", "ppo_cnn")
+    extent = with_changes(TINY, episodes=1, states=4, max_steps=12)
+    written = explain_run(run, extent, device="cpu")
+    assert written.page.is_relative_to(run.path / "explanations")
+    lines = {line.question: line for line in written.explanation.certificate.lines}
+    assert lines["used"].verdict == "not asked"
+    data = json.loads(written.data.read_text())
+    assert data["maps"]["map"] == "grad_cam"
+    assert set(data["scores"]) == {"intact", "blind: frozen"}
+
+
+def test_maps_that_are_no_places_are_not_own_maps(tmp_path):
+    run = make_run(tmp_path / "run", "ppo_se", "pong")
+    policy = load_policy(run, run.checkpoint(None), CPU)
+    assert policy.map_names
+    assert own_maps(policy) == {}
+
+
+def test_a_share_of_the_score():
+    found = lost_score("uniform", [40.0, 60.0] * 10, [100.0, 200.0] * 10, 0)
+    assert found.share.value == pytest.approx(-2 / 3)
+    assert found.share.low < -2 / 3 < found.share.high < -0.5
+    assert found.probability.value == 1.0
+    assert lost_score("uniform", [1.0], [2.0], 0).share.low is None
