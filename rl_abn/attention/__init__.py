@@ -10,6 +10,7 @@ from rl_abn.attention.mechanism import (
     MapKind,
     Mechanism,
     no_answer,
+    places_like,
 )
 from rl_abn.attention.mechanisms import (
     MECHANISMS,
@@ -49,5 +50,6 @@ __all__ = [
     "no_answer",
     "one_hot_map",
     "override_map",
+    "places_like",
     "register_mechanism",
 ]

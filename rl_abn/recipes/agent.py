@@ -280,6 +280,13 @@ class AgentRecipe(Table):
             raise ValueError(
                 f"expected attention.maps = 'shared' with mechanism '{mechanism}', got 'split'"
             )
+        network = NETWORKS[self.network.extractor]
+        if not abilities.any_channels and hasattr(network, "gated_channels"):
+            raise ValueError(
+                f"expected a mechanism that gates any number of channels with "
+                f"network.extractor '{self.network.extractor}', got '{mechanism}'; "
+                "the nearest is 'mask'"
+            )
         if abilities.queries and memory != "lstm":
             raise ValueError(
                 f"expected network.memory = 'lstm' with mechanism '{mechanism}' (its state asks "

@@ -63,6 +63,8 @@ FORMS = {
     "mask": ("mask", "split", "none"),
     "cnn": ("none", "shared", "none"),
     "se": ("se", "shared", "none"),
+    "eca": ("eca", "shared", "none"),
+    "cbam": ("cbam", "shared", "none"),
     "soft": ("soft", "shared", "none"),
     "hard": ("hard", "shared", "none"),
 }

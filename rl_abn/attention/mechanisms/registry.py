@@ -8,6 +8,8 @@ from importlib.metadata import EntryPoint, entry_points
 
 from rl_abn.attention.mechanism import Mechanism
 from rl_abn.attention.mechanisms.bottleneck import BottleneckAttention
+from rl_abn.attention.mechanisms.cbam import Cbam
+from rl_abn.attention.mechanisms.efficient_channel import EfficientChannelAttention
 from rl_abn.attention.mechanisms.hard import HardAttention
 from rl_abn.attention.mechanisms.mask import MaskAttention
 from rl_abn.attention.mechanisms.none import NoAttention
@@ -101,6 +103,8 @@ MECHANISMS = MechanismRegistry(
         "mask": MaskAttention,
         "bottleneck": BottleneckAttention,
         "se": SqueezeExcitation,
+        "eca": EfficientChannelAttention,
+        "cbam": Cbam,
         "soft": SoftAttention,
         "hard": HardAttention,
         "none": NoAttention,

@@ -24,7 +24,7 @@ from rl_abn.attention import (
     override_map,
 )
 from rl_abn.attention.fp32 import in_fp32
-from rl_abn.networks import Lstm, RecurrentAttention
+from rl_abn.networks import Lstm, RecurrentAttention, trace_shape
 from rl_abn.networks.network import HasOwnStart
 from rl_abn.networks.recurrent_attention import N_COORDINATES
 from rl_abn.rl.policies.outputs import PolicyOutput, PolicyState
@@ -262,7 +262,7 @@ class AttentionPolicy(Sb3AttentionPolicy):
         attention: Attention = self.attention_branch(features)
         maps = override_map(attention.map, map_override)
         latents = [
-            perception(gate(before_gate(features), maps[:, i : i + 1]))
+            perception(gate(before_gate(features), maps[:, i : i + 1], *attention.context))
             for i, (before_gate, perception) in enumerate(
                 zip(self.before_gates, self.perceptions, strict=True)
             )
@@ -306,6 +306,13 @@ class AttentionPolicy(Sb3AttentionPolicy):
                 )
             )
         )
+        if not abilities.any_channels:
+            gated, *_ = trace_shape(plan.before_gate(channels), (channels, *map_size))
+            if gated != channels:
+                raise ValueError(
+                    f"expected a mechanism that gates any number of channels with extractor="
+                    f"'{settings.extractor}', got '{settings.mechanism}'; the nearest is 'mask'"
+                )
         n_stages = 0 if abilities.queries else 1 + (settings.maps == "split")
         self.before_gates = nn.ModuleList(plan.before_gate(channels) for _ in range(n_stages))
         self.perceptions = nn.ModuleList(plan.perception() for _ in range(n_stages))

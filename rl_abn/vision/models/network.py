@@ -28,6 +28,12 @@ class VisionAttention(NamedTuple):
     map: Tensor
     evidence: Tensor
 
+    @property
+    def places(self) -> tuple[int, int]:
+        """Height and width of the features that the maps were made of."""
+        height, width = self.evidence.shape[-2:]
+        return height, width
+
 
 class VisionNetwork(nn.Module):
     """A network for pictures, cut in two where attention attaches.
