@@ -23,8 +23,9 @@ from rl_abn.recipes.options import check_option
 G = torch.Generator().manual_seed(0)
 FEATURES = torch.randn(2, 8, 5, 6, generator=G)
 MAP = torch.rand(2, 1, 5, 6, generator=G)
-NAMES = ["residual", "mask", "bottleneck", "se", "eca", "cbam", "soft", "hard", "none"]
-WITH_MAPS = [name for name in NAMES if name != "none"]
+NAMES = ["residual", "mask", "bottleneck", "se", "eca", "cbam", "residual_module"]
+NAMES += ["highway", "hourglass", "soft", "hard", "none", "more_layers"]
+WITH_MAPS = [name for name in NAMES if MECHANISMS[name].abilities.maps]
 UNASKED = [name for name in NAMES if not MECHANISMS[name].abilities.queries]
 
 
@@ -35,7 +36,7 @@ def make(name, options=None, **site):
 
 
 def a_map_for(name):
-    if MECHANISMS[name].abilities.queries or name == "none":
+    if MECHANISMS[name].abilities.queries or name not in WITH_MAPS:
         return MAP
     size = make(name)(FEATURES).map.shape
     return torch.rand(size, generator=torch.Generator().manual_seed(1))
@@ -153,15 +154,17 @@ def test_squeeze_excitation_is_that_of_the_paper():
 def stirred(mechanism):
     """The mechanism with weights that are not 0 anywhere, as those of some last layers are."""
     for parameter in mechanism.parameters():
-        torch.nn.init.normal_(parameter, std=0.5)
+        n_inputs = parameter[0].numel() if parameter.ndim > 1 else 9
+        torch.nn.init.normal_(parameter, std=n_inputs**-0.5)
     return mechanism
 
 
 @pytest.mark.parametrize("name", [name for name in UNASKED if name != "none"])
 def test_a_gradient_reaches_every_parameter(name):
     mechanism = stirred(make(name, n_outputs=4 * MECHANISMS[name].abilities.answers))
-    attention = mechanism(FEATURES)
-    gated = mechanism.gate(FEATURES, attention.map, *attention.context)
+    features = torch.randn(8, 8, 5, 6, generator=torch.Generator().manual_seed(2))
+    attention = mechanism(features)
+    gated = mechanism.gate(features, attention.map, *attention.context)
     (gated.square().sum() + attention.logits.square().sum()).backward()
     for parameter_name, parameter in mechanism.named_parameters():
         assert parameter.grad is not None, parameter_name
@@ -217,8 +220,8 @@ def test_names_of_maps():
 def test_a_mechanism_makes_as_many_maps_as_are_wanted(name):
     mechanism = stirred(make(name, n_maps=2))
     maps = mechanism(FEATURES).map
-    assert maps.shape[1] == (0 if name == "none" else 2)
-    if name != "none":
+    assert maps.shape[1] == 2 * (name in WITH_MAPS)
+    if name in WITH_MAPS:
         assert not torch.allclose(maps[:, 0], maps[:, 1])
 
 
@@ -274,6 +277,13 @@ def test_its_kernel_follows_from_the_number_of_channels():
     sizes = {16: 3, 64: 3, 128: 5, 256: 5, 512: 5}  # eq. 12, as the authors' code rounds it
     kernels = {c: MECHANISMS["eca"](AttentionSite(c)).over_channels.kernel_size[0] for c in sizes}
     assert kernels == sizes
+
+
+def test_more_layers_are_added_to_the_features():
+    mechanism = make("more_layers", {"hidden": 3, "kernel": 3})
+    first, _, last = mechanism.layers
+    expected = FEATURES + last(first(FEATURES).relu())
+    torch.testing.assert_close(mechanism.gate(FEATURES, MAP), expected)
 
 
 def test_cbam_is_that_of_the_paper():

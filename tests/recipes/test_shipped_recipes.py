@@ -65,6 +65,9 @@ FORMS = {
     "se": ("se", "shared", "none"),
     "eca": ("eca", "shared", "none"),
     "cbam": ("cbam", "shared", "none"),
+    "ram": ("residual_module", "shared", "none"),
+    "highway": ("highway", "shared", "none"),
+    "hourglass": ("hourglass", "shared", "none"),
     "soft": ("soft", "shared", "none"),
     "hard": ("hard", "shared", "none"),
 }

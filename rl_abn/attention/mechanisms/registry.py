@@ -11,9 +11,13 @@ from rl_abn.attention.mechanisms.bottleneck import BottleneckAttention
 from rl_abn.attention.mechanisms.cbam import Cbam
 from rl_abn.attention.mechanisms.efficient_channel import EfficientChannelAttention
 from rl_abn.attention.mechanisms.hard import HardAttention
+from rl_abn.attention.mechanisms.highway import HighwayGate
+from rl_abn.attention.mechanisms.hourglass import HourglassBlock
 from rl_abn.attention.mechanisms.mask import MaskAttention
+from rl_abn.attention.mechanisms.more_layers import MoreLayers
 from rl_abn.attention.mechanisms.none import NoAttention
 from rl_abn.attention.mechanisms.residual import ResidualAttention
+from rl_abn.attention.mechanisms.residual_module import ResidualAttentionModule
 from rl_abn.attention.mechanisms.soft import SoftAttention
 from rl_abn.attention.mechanisms.squeeze_excitation import SqueezeExcitation
 
@@ -105,9 +109,13 @@ MECHANISMS = MechanismRegistry(
         "se": SqueezeExcitation,
         "eca": EfficientChannelAttention,
         "cbam": Cbam,
+        "residual_module": ResidualAttentionModule,
+        "highway": HighwayGate,
+        "hourglass": HourglassBlock,
         "soft": SoftAttention,
         "hard": HardAttention,
         "none": NoAttention,
+        "more_layers": MoreLayers,
     }
 )
 

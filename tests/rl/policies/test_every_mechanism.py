@@ -16,7 +16,7 @@ from tests.rl.conftest import SIZE, make_algorithm, make_probe
 from tests.rl.policies.test_memory import Noise, make_policy
 
 NAMES = [name for name in MECHANISMS if not MECHANISMS[name].abilities.queries]
-WITH_MAPS = [name for name in NAMES if name != "none"]
+WITH_MAPS = [name for name in NAMES if MECHANISMS[name].abilities.maps]
 OBS = torch.randint(
     0, 256, (6, 1, SIZE, SIZE), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
 )
