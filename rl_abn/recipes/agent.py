@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from rl_abn.attention import MECHANISMS, Abilities, AttentionSite, mechanism_options
-from rl_abn.networks import MEMORIES, NETWORKS
+from rl_abn.networks import MEMORIES, NETWORKS, trace_shape
 from rl_abn.protocols import ProtocolName
 from rl_abn.recipes.algorithms import A2C, PPO
 from rl_abn.recipes.options import Option, check_option
@@ -101,7 +101,7 @@ class AttentionTable(Table):
 
 
 def check_mechanism_options(mechanism: str, options: Mapping[str, Option]) -> None:
-    """Raises an error unless a mechanism has these options and takes these values."""
+    """Raises an error unless a mechanism has these options, and values are of their types."""
     defaults = mechanism_options(mechanism)
     for option, value in options.items():
         if option not in defaults:
@@ -111,9 +111,6 @@ def check_mechanism_options(mechanism: str, options: Mapping[str, Option]) -> No
                 {"option": option, "options": [*defaults, "mechanism", "maps"]},
             )
         check_option(mechanism, option, value, defaults)
-    if options:  # a trial, on no device: the mechanism itself knows the ranges
-        with torch.device("meta"):
-            MECHANISMS[mechanism](AttentionSite(channels=16, query_size=16), **options)
 
 
 def _is_env_parts(value: object) -> object:
@@ -259,6 +256,18 @@ class AgentRecipe(Table):
                 "expected algorithm.sequence_length = 1 where network.memory is 'none', "
                 f"got {length}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _mechanism_takes_its_options_here(self) -> Self:
+        options, network = self.attention.options, self.network
+        if options:  # a trial, on no device: the mechanism itself knows the ranges
+            shape = (4, 84, 84)
+            with torch.device("meta"):
+                trunk = NETWORKS[network.extractor](shape, network.attention_at).extractor()
+                channels, height, width = trace_shape(trunk, shape)
+                site = AttentionSite(channels, query_size=16, map_size=(height, width))
+                MECHANISMS[self.attention.mechanism](site, **options)
         return self
 
     @model_validator(mode="after")

@@ -24,7 +24,9 @@ G = torch.Generator().manual_seed(0)
 FEATURES = torch.randn(2, 8, 5, 6, generator=G)
 MAP = torch.rand(2, 1, 5, 6, generator=G)
 NAMES = ["residual", "mask", "bottleneck", "se", "eca", "cbam", "residual_module"]
-NAMES += ["highway", "hourglass", "soft", "hard", "none", "more_layers"]
+NAMES += ["highway", "hourglass", "non_local", "augmented_convolution", "transformer"]
+NAMES += ["image_transformer", "soft", "hard", "none", "more_layers"]
+SMALL = {"augmented_convolution": {"attention_channels": 4, "key_channels": 4, "positions": 6}}
 WITH_MAPS = [name for name in NAMES if MECHANISMS[name].abilities.maps]
 UNASKED = [name for name in NAMES if not MECHANISMS[name].abilities.queries]
 
@@ -32,7 +34,7 @@ UNASKED = [name for name in NAMES if not MECHANISMS[name].abilities.queries]
 def make(name, options=None, **site):
     torch.manual_seed(0)
     site = AttentionSite(8, **{"query_size": 3, "n_outputs": 4, **site})
-    return MECHANISMS[name](site, **(options or {}))
+    return MECHANISMS[name](site, **{**SMALL.get(name, {}), **(options or {})})
 
 
 def a_map_for(name):

@@ -68,6 +68,10 @@ FORMS = {
     "ram": ("residual_module", "shared", "none"),
     "highway": ("highway", "shared", "none"),
     "hourglass": ("hourglass", "shared", "none"),
+    "nonlocal": ("non_local", "shared", "none"),
+    "aaconv": ("augmented_convolution", "shared", "none"),
+    "transformer": ("transformer", "shared", "none"),
+    "imagetransformer": ("image_transformer", "shared", "none"),
     "soft": ("soft", "shared", "none"),
     "hard": ("hard", "shared", "none"),
 }

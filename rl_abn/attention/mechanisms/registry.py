@@ -7,19 +7,23 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 
 from rl_abn.attention.mechanism import Mechanism
+from rl_abn.attention.mechanisms.augmented_convolution import AugmentedConvolution
 from rl_abn.attention.mechanisms.bottleneck import BottleneckAttention
 from rl_abn.attention.mechanisms.cbam import Cbam
 from rl_abn.attention.mechanisms.efficient_channel import EfficientChannelAttention
 from rl_abn.attention.mechanisms.hard import HardAttention
 from rl_abn.attention.mechanisms.highway import HighwayGate
 from rl_abn.attention.mechanisms.hourglass import HourglassBlock
+from rl_abn.attention.mechanisms.image_transformer import ImageTransformer
 from rl_abn.attention.mechanisms.mask import MaskAttention
 from rl_abn.attention.mechanisms.more_layers import MoreLayers
+from rl_abn.attention.mechanisms.non_local import NonLocalBlock
 from rl_abn.attention.mechanisms.none import NoAttention
 from rl_abn.attention.mechanisms.residual import ResidualAttention
 from rl_abn.attention.mechanisms.residual_module import ResidualAttentionModule
 from rl_abn.attention.mechanisms.soft import SoftAttention
 from rl_abn.attention.mechanisms.squeeze_excitation import SqueezeExcitation
+from rl_abn.attention.mechanisms.transformer import TransformerEncoder
 
 ENTRY_POINTS = "rl_abn.mechanisms"
 """The group in which another package's metadata names its mechanisms."""
@@ -112,6 +116,10 @@ MECHANISMS = MechanismRegistry(
         "residual_module": ResidualAttentionModule,
         "highway": HighwayGate,
         "hourglass": HourglassBlock,
+        "non_local": NonLocalBlock,
+        "augmented_convolution": AugmentedConvolution,
+        "transformer": TransformerEncoder,
+        "image_transformer": ImageTransformer,
         "soft": SoftAttention,
         "hard": HardAttention,
         "none": NoAttention,

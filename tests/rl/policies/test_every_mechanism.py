@@ -79,3 +79,18 @@ def test_a_mechanism_of_all_channels_needs_them_where_it_gates() -> None:
     settings = ["attention.mechanism=se", "attention.maps=shared"]
     message = complaint(lambda: make_run_recipe("pong", "a2c_mask_a3c", 0, settings))
     assert "got 'se'; the nearest is 'mask'" in message
+
+
+@pytest.mark.parametrize(
+    ("agent", "setting", "expected"),
+    [
+        ("ppo_transformer", "attention.heads=3", "heads that divide 64 channels, got 3"),
+        ("ppo_aaconv", "attention.attention_channels=68", "attention_channels of 1 to 64, got 68"),
+    ],
+)
+def test_options_are_checked_for_the_agents_own_network(
+    agent: str, setting: str, expected: str
+) -> None:
+    message = complaint(lambda: make_run_recipe("pong", agent, 0, [setting]))
+    assert f"expected {expected}" in message
+    assert make_run_recipe("pong", "ppo_aaconv", 0, ["attention.attention_channels=64"])
