@@ -16,7 +16,8 @@ MapKind = Literal["spatial", "channel", "featurewise", "pairwise", "temporal"]
 "spatial": height and width of the features. "channel": one row a channel, one column.
 "featurewise": one row a channel, one column a location. "pairwise": one row a location that asks,
 one column a location that is asked; the rows of several heads lie below each other. "temporal": one
-row a step of the past, the oldest first; one column, or one a location.
+row a step of the past, the oldest first, those of several heads or hops below each other; one
+column, or one a location.
 """
 
 

@@ -251,7 +251,8 @@ class AgentRecipe(Table):
     @model_validator(mode="after")
     def _sequences_are_for_memory(self) -> Self:
         length = getattr(self.algorithm, "sequence_length", 1)
-        if self.network.memory == "none" and length > 1:
+        has_memory = self.network.memory != "none" or self.attention.abilities.remembers
+        if not has_memory and length > 1:
             raise ValueError(
                 "expected algorithm.sequence_length = 1 where network.memory is 'none', "
                 f"got {length}"

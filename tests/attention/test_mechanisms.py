@@ -25,14 +25,18 @@ FEATURES = torch.randn(2, 8, 5, 6, generator=G)
 MAP = torch.rand(2, 1, 5, 6, generator=G)
 NAMES = ["residual", "mask", "bottleneck", "se", "eca", "cbam", "residual_module"]
 NAMES += ["highway", "hourglass", "non_local", "augmented_convolution", "transformer"]
-NAMES += ["image_transformer", "soft", "hard", "none", "more_layers"]
+NAMES += ["image_transformer", "causal", "over_time", "memory_network", "key_value_memory"]
+NAMES += ["soft", "hard", "none", "more_layers"]
 SMALL = {"augmented_convolution": {"attention_channels": 4, "key_channels": 4, "positions": 6}}
 WITH_MAPS = [name for name in NAMES if MECHANISMS[name].abilities.maps]
 UNASKED = [name for name in NAMES if not MECHANISMS[name].abilities.queries]
+OF_NOW = [name for name in UNASKED if not MECHANISMS[name].abilities.remembers]
 
 
 def make(name, options=None, **site):
     torch.manual_seed(0)
+    if MECHANISMS[name].abilities.remembers:
+        site["map_size"] = (5, 6)
     site = AttentionSite(8, **{"query_size": 3, "n_outputs": 4, **site})
     return MECHANISMS[name](site, **{**SMALL.get(name, {}), **(options or {})})
 
@@ -161,7 +165,7 @@ def stirred(mechanism):
     return mechanism
 
 
-@pytest.mark.parametrize("name", [name for name in UNASKED if name != "none"])
+@pytest.mark.parametrize("name", [name for name in OF_NOW if name != "none"])
 def test_a_gradient_reaches_every_parameter(name):
     mechanism = stirred(make(name, n_outputs=4 * MECHANISMS[name].abilities.answers))
     features = torch.randn(8, 8, 5, 6, generator=torch.Generator().manual_seed(2))
@@ -194,6 +198,7 @@ def test_a_mechanism_does_what_its_abilities_say(name):
         "spatial": (5, 6),
         "channel": (8, 1),
         "featurewise": (8, 30),
+        "temporal": (16 * getattr(mechanism, "heads", getattr(mechanism, "hops", 1)), 1),
         "pairwise": (30 * getattr(mechanism, "n_heads", 1), 30),
     }[abilities.maps]
     assert attention.map.shape == (2, 0 if abilities.maps is None else 1, *rows)
@@ -202,7 +207,7 @@ def test_a_mechanism_does_what_its_abilities_say(name):
     assert gate(mechanism, FEATURES, attention.map).shape == FEATURES.shape
     if abilities.maps is not None:
         drawn = abilities.drawn(attention.map, (5, 6)).shape
-        assert drawn == (2, 1, 8, 1) if abilities.maps == "channel" else (2, 1, 5, 6)
+        assert drawn == (2, 1, *(rows if rows[1] == 1 else (5, 6)))
     assert set(mechanism.quiet_layers()) <= set(mechanism.modules())
 
 

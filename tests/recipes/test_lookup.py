@@ -80,9 +80,8 @@ def test_a_name_like_no_other_gets_the_first_of_them(complaint: Complaint) -> No
         f"unknown agent 'zzz': choose one of: {', '.join(names[:MOST_NAMED])} "
         f"and {len(names) - MOST_NAMED} more"
     )
-    assert complaint(lambda: load_env("zzz")).endswith(
-        f"choose one of: {', '.join(list_recipes('envs'))}"
-    )
+    envs = ", ".join(list_recipes("envs"))
+    assert f"choose one of: {envs}," in complaint(lambda: load_env("zzz"))
 
 
 @pytest.mark.parametrize("name", ["missing.toml", "missing/recipe", "folder.toml", "./folder.toml"])

@@ -72,6 +72,10 @@ FORMS = {
     "aaconv": ("augmented_convolution", "shared", "none"),
     "transformer": ("transformer", "shared", "none"),
     "imagetransformer": ("image_transformer", "shared", "none"),
+    "causal": ("causal", "shared", "none"),
+    "overtime": ("over_time", "shared", "none"),
+    "memn2n": ("memory_network", "shared", "none"),
+    "kvmemory": ("key_value_memory", "shared", "none"),
     "soft": ("soft", "shared", "none"),
     "hard": ("hard", "shared", "none"),
 }

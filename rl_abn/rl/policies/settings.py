@@ -79,6 +79,11 @@ class PolicySettings:
         return MECHANISMS[self.mechanism].abilities_with(**self.mechanism_options)
 
     @property
+    def has_memory(self) -> bool:
+        """Whether the agent carries a state from step to step."""
+        return self.memory != "none" or self.abilities.remembers
+
+    @property
     def answers(self) -> bool:
         """Whether the mechanism states a policy and a value of its own."""
         return self.branch_answers and self.abilities.answers

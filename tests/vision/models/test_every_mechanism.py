@@ -10,7 +10,11 @@ from rl_abn.errors import RlAbnError
 from rl_abn.vision.models import build_model
 
 ABILITIES = {name: MECHANISMS[name].abilities for name in MECHANISMS}
-NAMES = [name for name, found in ABILITIES.items() if found.maps and not found.queries]
+NAMES = [
+    name
+    for name, found in ABILITIES.items()
+    if found.maps and not (found.queries or found.remembers)
+]
 IMAGES = torch.rand(3, 3, 12, 12, generator=torch.Generator().manual_seed(0))
 
 
@@ -50,3 +54,8 @@ def test_a_network_has_a_map_a_task(mechanism: str) -> None:
 def test_a_mechanism_of_one_map_has_none_a_task(mechanism: str) -> None:
     with pytest.raises(RlAbnError, match=f"several maps for the task multilabel, got '{mechanism}"):
         build(mechanism, task="multilabel")
+
+
+def test_pictures_have_no_earlier_steps() -> None:
+    with pytest.raises(RlAbnError, match="single pictures, got 'causal', which looks back"):
+        build("causal")
