@@ -36,6 +36,8 @@ class Abilities:
         any_channels: Whether it gates features of any number of channels, and not only of the
             number that its maps are made of.
         remembers: Whether it attends to earlier steps of a game: a `RememberingMechanism`.
+        pictures_only: Whether it is for single pictures: what it learns by besides the gradients
+            through its maps is no part of an agent's update.
     """
 
     maps: MapKind | None = "spatial"
@@ -46,11 +48,17 @@ class Abilities:
     sums_to_one: bool = False
     any_channels: bool = True
     remembers: bool = False
+    pictures_only: bool = False
 
     @property
     def editable(self) -> bool:
         """Whether a loss can draw its maps to others: it has maps, and gradients reach them."""
         return self.maps is not None and not self.samples
+
+    @property
+    def paintable(self) -> bool:
+        """Whether a person can paint its maps: they lie on the picture, and can be learned."""
+        return self.editable and self.maps == "spatial"
 
     def map_names(self, maps: str) -> tuple[str, ...]:
         """Returns the names of the maps: none, ("shared",) or ("policy", "value").
@@ -139,12 +147,16 @@ class Attention(NamedTuple):
             LEFT, what for FIRE. K is 0 where the mechanism gives no answer.
         logits: The mechanism's own answer, [B, K]: the evidence, pooled.
         context: What the gate takes besides features and map, where it was made along with the map.
+        own_loss: What learning adds to the loss for the mechanism's own sake, [B]; None is nothing.
+        log_prob: Log-probability of the locations it sampled, [B]; None where it sampled none.
     """
 
     map: Float[Tensor, "B m rows columns"]
     evidence: Float[Tensor, "B K h w"]
     logits: Float[Tensor, "B K"]
     context: tuple[Tensor, ...] = ()
+    own_loss: Float[Tensor, " B"] | None = None
+    log_prob: Float[Tensor, " B"] | None = None
 
 
 class Mechanism(nn.Module):

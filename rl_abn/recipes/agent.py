@@ -297,6 +297,11 @@ class AgentRecipe(Table):
                 f"network.extractor '{self.network.extractor}', got '{mechanism}'; "
                 "the nearest is 'mask'"
             )
+        if abilities.pictures_only:
+            raise ValueError(
+                f"expected a mechanism for agents, got '{mechanism}', which is for single "
+                "pictures; the nearest are 'soft' and 'hard'"
+            )
         if abilities.queries and memory != "lstm":
             raise ValueError(
                 f"expected network.memory = 'lstm' with mechanism '{mechanism}' (its state asks "

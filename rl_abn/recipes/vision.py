@@ -79,9 +79,11 @@ def check_vision_mechanism(mechanism: str) -> None:
             "steps of a game: the nearest is 'transformer'"
         )
     if MECHANISMS[mechanism].abilities.queries:
+        series = f"{mechanism}_glimpses"
+        nearest = series if series in MECHANISMS else "mask"
         raise ValueError(
             f"expected a mechanism that asks no question, got '{mechanism}', which needs an "
-            "agent's LSTM to ask it: the nearest is 'mask'"
+            f"agent's LSTM to ask it: the nearest is '{nearest}'"
         )
 
 

@@ -26,7 +26,7 @@ MAP = torch.rand(2, 1, 5, 6, generator=G)
 NAMES = ["residual", "mask", "bottleneck", "se", "eca", "cbam", "residual_module"]
 NAMES += ["highway", "hourglass", "non_local", "augmented_convolution", "transformer"]
 NAMES += ["image_transformer", "causal", "over_time", "memory_network", "key_value_memory"]
-NAMES += ["soft", "hard", "none", "more_layers"]
+NAMES += ["soft", "hard", "soft_glimpses", "hard_glimpses", "none", "more_layers"]
 SMALL = {"augmented_convolution": {"attention_channels": 4, "key_channels": 4, "positions": 6}}
 WITH_MAPS = [name for name in NAMES if MECHANISMS[name].abilities.maps]
 UNASKED = [name for name in NAMES if not MECHANISMS[name].abilities.queries]
@@ -171,7 +171,10 @@ def test_a_gradient_reaches_every_parameter(name):
     features = torch.randn(8, 8, 5, 6, generator=torch.Generator().manual_seed(2))
     attention = mechanism(features)
     gated = mechanism.gate(features, attention.map, *attention.context)
-    (gated.square().sum() + attention.logits.square().sum()).backward()
+    loss = gated.square().sum() + attention.logits.square().sum()
+    if attention.log_prob is not None:
+        loss = loss + attention.log_prob.sum()
+    loss.backward()
     for parameter_name, parameter in mechanism.named_parameters():
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.abs().sum() > 0, parameter_name
@@ -179,7 +182,7 @@ def test_a_gradient_reaches_every_parameter(name):
 
 @pytest.mark.parametrize("name", UNASKED)
 def test_a_mechanism_computes_in_bfloat16_as_in_float32(name):
-    mechanism = stirred(make(name))
+    mechanism = stirred(make(name)).eval()
     own = mechanism(FEATURES)
     expected = mechanism.gate(FEATURES, own.map, *own.context)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -198,7 +201,9 @@ def test_a_mechanism_does_what_its_abilities_say(name):
         "spatial": (5, 6),
         "channel": (8, 1),
         "featurewise": (8, 30),
-        "temporal": (16 * getattr(mechanism, "heads", getattr(mechanism, "hops", 1)), 1),
+        "temporal": (16 * getattr(mechanism, "heads", getattr(mechanism, "hops", 1)), 1)
+        if abilities.remembers
+        else (4, 30),
         "pairwise": (30 * getattr(mechanism, "n_heads", 1), 30),
     }[abilities.maps]
     assert attention.map.shape == (2, 0 if abilities.maps is None else 1, *rows)

@@ -12,6 +12,7 @@ from rl_abn.attention.mechanisms.bottleneck import BottleneckAttention
 from rl_abn.attention.mechanisms.causal import CausalAttention
 from rl_abn.attention.mechanisms.cbam import Cbam
 from rl_abn.attention.mechanisms.efficient_channel import EfficientChannelAttention
+from rl_abn.attention.mechanisms.glimpse_series import HardGlimpses, SoftGlimpses
 from rl_abn.attention.mechanisms.hard import HardAttention
 from rl_abn.attention.mechanisms.highway import HighwayGate
 from rl_abn.attention.mechanisms.hourglass import HourglassBlock
@@ -129,6 +130,8 @@ MECHANISMS = MechanismRegistry(
         "key_value_memory": KeyValueMemory,
         "soft": SoftAttention,
         "hard": HardAttention,
+        "soft_glimpses": SoftGlimpses,
+        "hard_glimpses": HardGlimpses,
         "none": NoAttention,
         "more_layers": MoreLayers,
     }

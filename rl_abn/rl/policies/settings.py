@@ -68,6 +68,8 @@ class PolicySettings:
             raise ValueError(
                 f"expected maps='shared' with mechanism='{self.mechanism}', got 'split'"
             )
+        if self.abilities.pictures_only:
+            raise ValueError(f"expected a mechanism for agents, got '{self.mechanism}'")
         if self.abilities.queries and self.memory != "lstm":
             raise ValueError(
                 f"expected memory='lstm' with mechanism='{self.mechanism}', got '{self.memory}'"

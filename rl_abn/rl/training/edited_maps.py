@@ -45,7 +45,7 @@ def edited_maps(
     if edits is None:
         return _kept(run) if has_edits(run) else None
     abilities = policy.settings.abilities
-    if not abilities.editable or probes is None:
+    if not abilities.paintable or probes is None:
         why = (
             "keeps no positions (train.n_probes = 0)"
             if probes is None and abilities.maps is not None

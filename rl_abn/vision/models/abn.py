@@ -137,6 +137,8 @@ class AbnNetwork(VisionNetwork):
             branch_outputs=self._answer(attention.logits) if self.abilities.answers else None,
             map=attention.map.float(),
             evidence=attention.evidence.float(),
+            own_loss=attention.own_loss,
+            log_prob=attention.log_prob,
         )
 
     def _perceive(self, features: Tensor, attention: Attention, speed: Tensor | None) -> Tensor:

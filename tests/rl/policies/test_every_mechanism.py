@@ -17,7 +17,8 @@ from tests.rl.algorithms.test_algorithms import FirstMinibatch
 from tests.rl.conftest import SIZE, make_algorithm, make_probe
 from tests.rl.policies.test_memory import Noise, make_policy
 
-NAMES = [name for name in MECHANISMS if not MECHANISMS[name].abilities.queries]
+ABILITIES = {name: MECHANISMS[name].abilities for name in MECHANISMS}
+NAMES = [name for name, a in ABILITIES.items() if not (a.queries or a.pictures_only)]
 WITH_MAPS = [name for name in NAMES if MECHANISMS[name].abilities.maps]
 REMEMBERING = [name for name in NAMES if MECHANISMS[name].abilities.remembers]
 OBS = torch.randint(
@@ -138,3 +139,11 @@ def test_options_are_checked_for_the_agents_own_network(
     message = complaint(lambda: make_run_recipe("pong", agent, 0, [setting]))
     assert f"expected {expected}" in message
     assert make_run_recipe("pong", "ppo_aaconv", 0, ["attention.attention_channels=64"])
+
+
+def test_glimpses_at_single_pictures_are_none_for_agents() -> None:
+    settings = ["attention.mechanism=soft_glimpses", "algorithm.branch_loss=none"]
+    message = complaint(lambda: make_run_recipe("pong", "ppo_cnn", 0, settings))
+    assert "got 'soft_glimpses', which is for single pictures" in message
+    with pytest.raises(ValueError, match="expected a mechanism for agents, got 'hard_glimpses'"):
+        make_policy("none", mechanism="hard_glimpses")
