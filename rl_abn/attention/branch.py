@@ -16,6 +16,7 @@ from rl_abn.attention.mechanism import Abilities, Attention, AttentionSite, Mech
 from rl_abn.attention.pooling import WeightedGlobalPooling
 
 MAP_STARTS = ("even", "published")
+MAP_INPUTS = ("response", "body", "features")
 POOLINGS = ("average", "weighted")
 _LEAST_MEAN = 1e-6  # a factor of zeros stays zeros
 _HIDDEN = 32  # channels between the two layers of a map head
@@ -43,11 +44,15 @@ class AttentionBranch(Mechanism):
         map_gain: How steeply the map follows its scores.
         map_bias: Added to the scores before a sigmoid.
         map_layers: Layers of the map head, 1 as published or 2.
+        map_input: What the map head reads: the "response" of the answers as published, or what
+            the "body" puts out, or the "features" that it gates. From these, a map is learnt by
+            the agent's loss whatever `trunk_gradient` is.
         map_start: Where an agent's map head starts: "even" with small weights and even maps, or
             "published" as Mask-A3C's does, Xavier's uniform weights times sqrt(2).
         pooling: What makes an answer of its evidence: "average", or "weighted" with a weight a
             place. A site that brings a pooling of its own keeps it.
-        trunk_gradient: How much of the branch's gradient reaches the layers before it, 0..1.
+        trunk_gradient: How much of the gradient through the body reaches the layers before it,
+            0..1.
         unit_mean: Whether what the features are multiplied with is divided by its mean over the
             places, so that gated features are of the same size whatever the map's mean.
 
@@ -65,6 +70,7 @@ class AttentionBranch(Mechanism):
         map_gain: float = 1.0,
         map_bias: float = 0.0,
         map_layers: int = 1,
+        map_input: str = "response",
         map_start: str = "even",
         pooling: str = "average",
         trunk_gradient: float = 1.0,
@@ -78,6 +84,7 @@ class AttentionBranch(Mechanism):
                 f"got {site.channels}, {n_outputs} and {n_maps}"
             )
         check_map_form(map_form)
+        _check_choice("map_input", map_input, MAP_INPUTS)
         _check_choice("map_start", map_start, MAP_STARTS)
         _check_choice("pooling", pooling, POOLINGS)
         if map_layers not in (1, 2):
@@ -89,6 +96,7 @@ class AttentionBranch(Mechanism):
         self.n_outputs = n_outputs
         self.n_maps = n_maps
         self.map_form, self.map_gain, self.map_bias = map_form, map_gain, map_bias
+        self.map_input = map_input
         self.map_start = map_start
         self.trunk_gradient = trunk_gradient
         self.unit_mean = unit_mean
@@ -111,7 +119,13 @@ class AttentionBranch(Mechanism):
         )
         self.evidence_head = nn.Conv2d(n_outputs, n_outputs, 1, bias=norm is None)
         self.map_head = nn.Sequential(
-            *_map_layers(n_outputs, n_maps, map_layers, 3, bias=norm is None),
+            *_map_layers(
+                {"response": n_outputs, "body": channels, "features": site.channels}[map_input],
+                n_maps,
+                map_layers,
+                1 if map_input == "features" else 3,
+                bias=norm is None,
+            ),
             *_normalised(norm, n_maps),
         )
 
@@ -130,7 +144,8 @@ class AttentionBranch(Mechanism):
         response = hidden if self.response is None else self.response(hidden)
         with in_fp32(features.device):
             response = response.float()
-            scores = self.map_head(response)
+            sources = {"response": response, "body": hidden, "features": features}
+            scores = self.map_head(sources[self.map_input].float())
             attention_map = maps_of_scores(scores, self.map_form, self.map_gain, self.map_bias)
             if self.evidence_head is None:
                 evidence = attention_map[:, :0]

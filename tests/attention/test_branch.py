@@ -126,6 +126,32 @@ def test_a_map_head_of_two_layers():
     assert branch(FEATURES).map.shape == (2, 2, 5, 6)
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_map_of_the_body_does_not_pass_through_the_answers(layers):
+    branch = make_branch(8, 4, {"map_input": "body", "map_layers": layers})
+    attention = branch(FEATURES)
+    attention.map.square().sum().backward()
+    assert branch.response[0].weight.grad is None
+    assert branch.map_head[0].weight.grad.abs().max() > 0
+    with torch.no_grad():
+        branch.response[0].weight.zero_()
+    assert torch.equal(branch(FEATURES).map, attention.map)
+
+
+def test_a_map_of_the_features_is_learnt_by_the_agents_loss_alone():
+    branch = make_branch(8, 4, {"map_input": "features", "trunk_gradient": 0.0})
+
+    def gradient(of):
+        features = FEATURES.clone().requires_grad_()
+        of(branch(features)).backward()
+        return features.grad
+
+    assert gradient(lambda attention: attention.map.square().sum()).abs().max() > 0
+    through_answers = gradient(lambda attention: attention.logits.square().sum())
+    assert through_answers is None or through_answers.abs().max() == 0
+    assert branch.map_head[0].kernel_size == (1, 1)
+
+
 def test_weighted_pooling_takes_a_weight_a_place():
     branch = make_branch(8, 4, {"pooling": "weighted"}, map_size=(5, 6))
     attention = branch(FEATURES)
@@ -154,6 +180,7 @@ def test_the_published_start_of_a_mask_is_20_times_as_uneven():
     [
         ({"map_form": "softmx"}, "map_form"),
         ({"map_layers": 3}, "map_layers of 1 or 2"),
+        ({"map_input": "bdy"}, "map_input"),
         ({"map_gain": 0.0}, "map_gain above 0"),
         ({"map_start": "evn"}, "map_start"),
         ({"pooling": "max"}, "pooling"),
