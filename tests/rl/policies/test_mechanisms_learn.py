@@ -17,10 +17,10 @@ OPTIONS = {"augmented_convolution": {"attention_channels": 8, "heads": 2}}
 REMEMBERING = [name for name in MECHANISMS if MECHANISMS[name].abilities.remembers]
 
 
-def learn(game: type, mechanism: str, n_steps: int, **settings: Any) -> Any:
+def learn(game: type, mechanism: str, total: int, **settings: Any) -> Any:
     kwargs = {"mechanism": mechanism, "mechanism_options": OPTIONS.get(mechanism, {})}
     model = make_algorithm("ppo", make_probe(game), policy_kwargs=kwargs, **settings)
-    return model.learn(n_steps)
+    return model.learn(total)
 
 
 def accuracy_beside(mechanism: str) -> float:
@@ -47,6 +47,6 @@ def test_its_baseline_does_not() -> None:
 @pytest.mark.parametrize("mechanism", REMEMBERING)
 def test_what_looks_back_solves_the_cue(mechanism: str) -> None:
     """Without a memory an agent can only guess: test_memory.py."""
-    n_steps = 8_000 if mechanism == "memory_network" else 4_000
-    model = learn(Cue, mechanism, n_steps, n_steps=24, batch_size=48, sequence_length=12)
+    total = 8_000 if mechanism == "memory_network" else 4_000
+    model = learn(Cue, mechanism, total, n_steps=24, batch_size=48, sequence_length=12)
     assert mean_reward_by_heart(model) > 0.95
