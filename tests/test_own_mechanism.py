@@ -1,21 +1,14 @@
-"""A user's own mechanism, and squeeze-and-excitation, in an agent and in a classifier."""
+"""The own mechanism of docs/attention.md, and others, in an agent and in a classifier."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
-from rl_abn.attention import (
-    MECHANISMS,
-    Abilities,
-    AttentionSite,
-    Mechanism,
-    no_answer,
-    register_mechanism,
-)
+from rl_abn.attention import MECHANISMS
 from rl_abn.recipes import load_agent
 from rl_abn.rl.training.build import load_policy
 from rl_abn.rl.training.probes import ProbeLog
@@ -27,27 +20,19 @@ from rl_abn.vision.training.train import train as train_vision
 from tests.complaints import complaint
 from tests.vision.tiny_sets import small_run, write_classes
 
-
-class Brightness(Mechanism):
-    """A map of the features' mean, scaled."""
-
-    abilities = Abilities(splits=False)
-
-    def __init__(self, site: AttentionSite, *, steepness: float = 1.0) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.tensor(float(steepness)))
-
-    def forward(self, features):
-        return no_answer(features, torch.sigmoid(self.scale * features.mean(1, keepdim=True)))
-
-    def gate(self, features, attention_map):
-        return features * attention_map
+PAGE = Path("docs/attention.md")
 
 
 @pytest.fixture
 def brightness(monkeypatch):
     monkeypatch.setattr(MECHANISMS, "_classes", dict(MECHANISMS._classes))
-    register_mechanism("brightness", Brightness)
+    example = next(
+        code
+        for code in re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.S)
+        if "register_mechanism" in code
+    )
+    exec(compile(example, str(PAGE), "exec"), {"__name__": "page"})
+    assert "brightness" in MECHANISMS
 
 
 def recipe_file(folder: Path, kind: str, base: str, attention: str) -> str:
@@ -103,7 +88,9 @@ def test_an_option_of_ones_own_is_checked_by_name_and_type(brightness, tmp_path)
     assert message.endswith("expected a reduction of 1 or more, got 0")
 
 
-@pytest.mark.parametrize("attention", ['mechanism = "brightness"', 'mechanism = "se"'])
+@pytest.mark.parametrize(
+    "attention", ['mechanism = "brightness"', 'mechanism = "se"', 'mechanism = "hard_glimpses"']
+)
 def test_a_classifier_trains_with_it(brightness, tmp_path, attention):
     classes = write_classes(tmp_path / "classes")
     agent = recipe_file(tmp_path, "vision/", "resnet20_se", attention)

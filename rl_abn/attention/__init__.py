@@ -10,12 +10,14 @@ from rl_abn.attention.mechanism import (
     MapKind,
     Mechanism,
     no_answer,
+    places_like,
 )
 from rl_abn.attention.mechanisms import (
     MECHANISMS,
     Glimpse,
     GlimpseSampler,
     QueriedMechanism,
+    RememberingMechanism,
     SqueezeExcitation,
     mechanism_options,
     one_hot_map,
@@ -41,6 +43,7 @@ __all__ = [
     "MapStatistics",
     "Mechanism",
     "QueriedMechanism",
+    "RememberingMechanism",
     "SqueezeExcitation",
     "WeightedGlobalPooling",
     "map_loss",
@@ -49,5 +52,6 @@ __all__ = [
     "no_answer",
     "one_hot_map",
     "override_map",
+    "places_like",
     "register_mechanism",
 ]

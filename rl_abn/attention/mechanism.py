@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -9,11 +10,14 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from jaxtyping import Float
 from torch import Tensor, nn
 
-MapKind = Literal["spatial", "channel", "pairwise", "temporal"]
+MapKind = Literal["spatial", "channel", "featurewise", "pairwise", "temporal"]
 """What the rows and columns of a map [B, m, rows, columns] are.
 
-"spatial": height and width of the features. "channel": one row a channel, one column. "pairwise":
-from every location to every location. "temporal": one row a step of the past, one column.
+"spatial": height and width of the features. "channel": one row a channel, one column.
+"featurewise": one row a channel, one column a location. "pairwise": one row a location that asks,
+one column a location that is asked; the rows of several heads lie below each other. "temporal": one
+row a step of the past, the oldest first, those of several heads or hops below each other; one
+column, or one a location.
 """
 
 
@@ -29,6 +33,11 @@ class Abilities:
         samples: Whether it samples the location to look at.
         sums_to_one: Whether each map shares out a sum of 1 among its locations; of pairwise maps,
             each row does.
+        any_channels: Whether it gates features of any number of channels, and not only of the
+            number that its maps are made of.
+        remembers: Whether it attends to earlier steps of a game: a `RememberingMechanism`.
+        pictures_only: Whether it is for single pictures: what it learns by besides the gradients
+            through its maps is no part of an agent's update.
     """
 
     maps: MapKind | None = "spatial"
@@ -37,11 +46,19 @@ class Abilities:
     queries: bool = False
     samples: bool = False
     sums_to_one: bool = False
+    any_channels: bool = True
+    remembers: bool = False
+    pictures_only: bool = False
 
     @property
     def editable(self) -> bool:
         """Whether a loss can draw its maps to others: it has maps, and gradients reach them."""
         return self.maps is not None and not self.samples
+
+    @property
+    def paintable(self) -> bool:
+        """Whether a person can paint its maps: they lie on the picture, and can be learned."""
+        return self.editable and self.maps == "spatial"
 
     def map_names(self, maps: str) -> tuple[str, ...]:
         """Returns the names of the maps: none, ("shared",) or ("policy", "value").
@@ -53,9 +70,26 @@ class Abilities:
             return ()
         return ("policy", "value") if maps == "split" else ("shared",)
 
-    def drawn(self, maps: Any) -> Any:
-        """Returns maps [..., rows, columns], an array or a tensor, as they are drawn."""
-        return maps * self.even_factor(*maps.shape[-2:])
+    def lies_flat(self, columns: int) -> bool:
+        """Returns whether each row of the maps has all locations, row by row, as its columns."""
+        return self.maps not in (None, "spatial", "channel") and columns > 1
+
+    def drawn(self, maps: Any, places: tuple[int, int] | None = None) -> Any:
+        """Returns maps [..., rows, columns], an array or a tensor, as they are drawn.
+
+        Of maps whose columns are the locations, what is drawn is the mean over the rows, a map of
+        the frame: how much a location is looked at from all others, in all channels or steps.
+
+        Args:
+            maps: The maps.
+            places: Height and width of the features that they were made of; None is a square.
+        """
+        rows, columns = maps.shape[-2:]
+        drawn = maps * self.even_factor(rows, columns)
+        if not self.lies_flat(columns):
+            return drawn
+        height, width = places or (math.isqrt(columns), math.isqrt(columns))
+        return drawn.mean(-2).reshape(*maps.shape[:-2], height, width)
 
     def even_factor(self, rows: int, columns: int) -> int:
         """Returns what map values are multiplied by to be drawn.
@@ -107,15 +141,22 @@ class Attention(NamedTuple):
 
     Attributes:
         map: Attention maps, [B, m, rows, columns], each value in 0..1; spatial maps are
-            [B, m, h, w].
+            [B, m, h, w]. Of maps that are no shares or weights, as a non-local block's dot
+            products, values may be any.
         evidence: The response map of every answer before pooling, [B, K, h, w]: what speaks for
             LEFT, what for FIRE. K is 0 where the mechanism gives no answer.
         logits: The mechanism's own answer, [B, K]: the evidence, pooled.
+        context: What the gate takes besides features and map, where it was made along with the map.
+        own_loss: What learning adds to the loss for the mechanism's own sake, [B]; None is nothing.
+        log_prob: Log-probability of the locations it sampled, [B]; None where it sampled none.
     """
 
     map: Float[Tensor, "B m rows columns"]
     evidence: Float[Tensor, "B K h w"]
     logits: Float[Tensor, "B K"]
+    context: tuple[Tensor, ...] = ()
+    own_loss: Float[Tensor, " B"] | None = None
+    log_prob: Float[Tensor, " B"] | None = None
 
 
 class Mechanism(nn.Module):
@@ -154,7 +195,10 @@ class Mechanism(nn.Module):
     def gate(
         self, features: Float[Tensor, "B c h w"], attention_map: Float[Tensor, "B 1 rows columns"]
     ) -> Float[Tensor, "B c _h _w"]:
-        """Gates features with one map; the map may be another than the mechanism's own."""
+        """Gates features with one map; the map may be another than the mechanism's own.
+
+        A mechanism whose attention has a context takes it as further arguments.
+        """
         raise NotImplementedError
 
     @classmethod
@@ -183,7 +227,19 @@ class Mechanism(nn.Module):
         """
 
 
-def no_answer(features: Tensor, attention_map: Tensor) -> Attention:
+def no_answer(features: Tensor, attention_map: Tensor, *context: Tensor) -> Attention:
     """Returns the attention of a mechanism that makes maps and gives no answer of its own."""
     nothing = features[:, :0]
-    return Attention(attention_map, nothing, nothing.mean(dim=(2, 3)))
+    return Attention(attention_map, nothing, nothing.mean(dim=(2, 3)), context)
+
+
+def places_like(columns: int, height: int, width: int) -> tuple[int, int]:
+    """Returns h and w, h * w = columns, of a map that is about as high and wide as a frame.
+
+    Args:
+        columns: Of a map whose columns are all locations.
+        height: The frame's.
+        width: The frame's.
+    """
+    pairs = [(h, columns // h) for h in range(1, columns + 1) if columns % h == 0]
+    return min(pairs, key=lambda pair: abs(math.log(pair[0] * width / (pair[1] * height))))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rl_abn.networks.episodic_store import EpisodicStore
 from rl_abn.networks.impala import ImpalaNetwork
 from rl_abn.networks.mask_a3c import MaskA3CNetwork
 from rl_abn.networks.memory import MEMORIES, Lstm, forget
@@ -25,6 +26,7 @@ NETWORKS: Mapping[str, type[Network]] = {
 __all__ = [
     "MEMORIES",
     "NETWORKS",
+    "EpisodicStore",
     "ImpalaNetwork",
     "Lstm",
     "MaskA3CNetwork",

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from rl_abn.attention import MECHANISMS, Abilities, AttentionSite, mechanism_options
-from rl_abn.networks import MEMORIES, NETWORKS
+from rl_abn.networks import MEMORIES, NETWORKS, trace_shape
 from rl_abn.protocols import ProtocolName
 from rl_abn.recipes.algorithms import A2C, PPO
 from rl_abn.recipes.options import Option, check_option
@@ -101,7 +101,7 @@ class AttentionTable(Table):
 
 
 def check_mechanism_options(mechanism: str, options: Mapping[str, Option]) -> None:
-    """Raises an error unless a mechanism has these options and takes these values."""
+    """Raises an error unless a mechanism has these options, and values are of their types."""
     defaults = mechanism_options(mechanism)
     for option, value in options.items():
         if option not in defaults:
@@ -111,11 +111,6 @@ def check_mechanism_options(mechanism: str, options: Mapping[str, Option]) -> No
                 {"option": option, "options": [*defaults, "mechanism", "maps"]},
             )
         check_option(mechanism, option, value, defaults)
-    if options:  # a trial, on no device: the mechanism itself knows the ranges
-        with torch.device("meta"):
-            MECHANISMS[mechanism](
-                AttentionSite(channels=16, query_size=16, map_size=(8, 8)), **options
-            )
 
 
 def _is_env_parts(value: object) -> object:
@@ -256,11 +251,24 @@ class AgentRecipe(Table):
     @model_validator(mode="after")
     def _sequences_are_for_memory(self) -> Self:
         length = getattr(self.algorithm, "sequence_length", 1)
-        if self.network.memory == "none" and length > 1:
+        has_memory = self.network.memory != "none" or self.attention.abilities.remembers
+        if not has_memory and length > 1:
             raise ValueError(
                 "expected algorithm.sequence_length = 1 where network.memory is 'none', "
                 f"got {length}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _mechanism_takes_its_options_here(self) -> Self:
+        options, network = self.attention.options, self.network
+        if options:  # a trial, on no device: the mechanism itself knows the ranges
+            shape = (4, 84, 84)
+            with torch.device("meta"):
+                trunk = NETWORKS[network.extractor](shape, network.attention_at).extractor()
+                channels, height, width = trace_shape(trunk, shape)
+                site = AttentionSite(channels, query_size=16, map_size=(height, width))
+                MECHANISMS[self.attention.mechanism](site, **options)
         return self
 
     @model_validator(mode="after")
@@ -281,6 +289,18 @@ class AgentRecipe(Table):
         if self.attention.maps == "split" and not abilities.splits:
             raise ValueError(
                 f"expected attention.maps = 'shared' with mechanism '{mechanism}', got 'split'"
+            )
+        network = NETWORKS[self.network.extractor]
+        if not abilities.any_channels and hasattr(network, "gated_channels"):
+            raise ValueError(
+                f"expected a mechanism that gates any number of channels with "
+                f"network.extractor '{self.network.extractor}', got '{mechanism}'; "
+                "the nearest is 'mask'"
+            )
+        if abilities.pictures_only:
+            raise ValueError(
+                f"expected a mechanism for agents, got '{mechanism}', which is for single "
+                "pictures; the nearest are 'soft' and 'hard'"
             )
         if abilities.queries and memory != "lstm":
             raise ValueError(

@@ -73,10 +73,17 @@ def check_vision_mechanism(mechanism: str) -> None:
     if mechanism not in MECHANISMS:  # only then are all of them loaded, to name the nearest
         gates = [name for name in MECHANISMS if not MECHANISMS[name].abilities.queries]
         check_name("mechanism", mechanism, gates)
+    if MECHANISMS[mechanism].abilities.remembers:
+        raise ValueError(
+            f"expected a mechanism for single pictures, got '{mechanism}', which looks back at the "
+            "steps of a game: the nearest is 'transformer'"
+        )
     if MECHANISMS[mechanism].abilities.queries:
+        series = f"{mechanism}_glimpses"
+        nearest = series if series in MECHANISMS else "mask"
         raise ValueError(
             f"expected a mechanism that asks no question, got '{mechanism}', which needs an "
-            "agent's LSTM to ask it: the nearest is 'mask'"
+            f"agent's LSTM to ask it: the nearest is '{nearest}'"
         )
 
 

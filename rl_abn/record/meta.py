@@ -61,6 +61,8 @@ class EpisodeMeta:
         source: Who played what, as the track that recorded it says it, for JSON.
         even_factor: What map values are multiplied by to be drawn: 1, or where each map shares out
             a sum of 1, what makes them multiples of an even map's value.
+        map_places: Where the columns of a map are all locations: how many rows and columns these
+            have. The mean over the map's rows is drawn. None draws maps as they are.
         scale: How maps are drawn: "fixed", 0..1 as they are, or "even", as such multiples.
         seen_rows: Rows of the screen that the maps cover; None is all.
         objects: The objects on the screen by name: "colours" (RGB), and the "rows" and "columns"
@@ -83,6 +85,7 @@ class EpisodeMeta:
     frames_per_step: int = 1
     source: Mapping[str, Any] = field(default_factory=dict)
     even_factor: int = 1
+    map_places: tuple[int, int] | None = None
     scale: str = "fixed"
     seen_rows: tuple[int, int] | None = None
     objects: Mapping[str, Any] = field(default_factory=dict)
@@ -126,6 +129,8 @@ class EpisodeMeta:
             )
         values = {}
         for name, (check, expected) in _FIELDS.items():
+            if name not in data and name in _LATER:
+                continue
             if name not in data:
                 raise RlAbnError(f"{path}: expected '{name}', got none")
             try:
@@ -174,6 +179,12 @@ def _checked(path: Path, meta: EpisodeMeta) -> EpisodeMeta:
                 f"{path}: expected '{name}' to fit {actions} actions and {maps} maps, got "
                 f"{found.dtype} {list(found.shape)}"
             )
+    flat = meta.arrays.get("maps")
+    if meta.map_places and (flat is None or math.prod(meta.map_places) != flat.shape[-1]):
+        raise RlAbnError(
+            f"{path}: expected maps of {meta.map_places[0]} x {meta.map_places[1]} columns, got "
+            f"{None if flat is None else list(flat.shape)}"
+        )
     if meta.seen_rows is not None and not 0 <= meta.seen_rows[0] < meta.seen_rows[1] <= height:
         raise RlAbnError(f"{path}: expected seen_rows within {height}, got {meta.seen_rows}")
     return meta
@@ -266,6 +277,10 @@ _FIELDS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "frames_per_step": (_count(1, 1024), "a whole number from 1 to 1024"),
     "source": (_source, "an object"),
     "even_factor": (_count(1, _MOST_ELEMENTS), "a whole number from 1"),
+    "map_places": (
+        lambda value: None if value is None else _pair(value, 1, 4096),
+        "rows and columns, or null",
+    ),
     "scale": (_one_of("fixed", "even"), "'fixed' or 'even'"),
     "seen_rows": (
         lambda value: None if value is None else _pair(value, 0, 4096),
@@ -281,3 +296,6 @@ _FIELDS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "rl_abn": (_text, "a version"),
 }
 """How each field is checked, and what it has to be."""
+
+_LATER = ("map_places",)
+"""Fields that the first episodes lack."""

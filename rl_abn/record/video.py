@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from rl_abn.errors import RlAbnError
+from rl_abn.record.meta import EpisodeMeta
 from rl_abn.record.reader import Episode
 from rl_abn.render import GameScene, Moment, Scale, VideoWriter, draw, scale_of
 
@@ -132,7 +133,7 @@ def moment_of(episode: Episode, step: int, frame: np.ndarray, *, evidence: bool 
     branch = known.get("branch_probabilities")
     return Moment(
         frame=frame,
-        maps=known["maps"].astype(np.float32) * episode.meta.even_factor,
+        maps=_drawn(known["maps"], episode.meta),
         action_probabilities=known["probabilities"],
         branch_probabilities=branch,
         action=int(known["action"]),
@@ -242,3 +243,9 @@ def _side_by_side(
             draw.draw_box(canvas, 0, y - _GAP, size[0], _GAP, draw.RULE)
         draw.paste(canvas, image, x, y)
     return canvas
+
+
+def _drawn(maps: np.ndarray, meta: EpisodeMeta) -> np.ndarray:
+    """Returns recorded maps [m, rows, columns] as they are drawn."""
+    drawn = maps.astype(np.float32) * meta.even_factor
+    return drawn if meta.map_places is None else drawn.mean(1).reshape(-1, *meta.map_places)

@@ -41,7 +41,7 @@ def save_edits(asked: Asked, run: Run, data: dict[str, Any]) -> dict[str, Any]:
     """
     body = Body(data, ("name", "items"))
     check_name(body.data.get("name"))
-    if not asked.maps.abilities.editable:
+    if not asked.maps.abilities.paintable:
         raise RlAbnError(
             "expected an agent whose maps can be edited, got one with mechanism "
             f"'{asked.agent.policy.settings.mechanism}'"

@@ -1,5 +1,6 @@
 from importlib.metadata import EntryPoint
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -12,6 +13,7 @@ from rl_abn.attention import (
     mechanism_options,
     no_answer,
     one_hot_map,
+    places_like,
     register_mechanism,
 )
 from rl_abn.attention.mechanisms.registry import ENTRY_POINTS
@@ -21,33 +23,53 @@ from rl_abn.recipes.options import check_option
 G = torch.Generator().manual_seed(0)
 FEATURES = torch.randn(2, 8, 5, 6, generator=G)
 MAP = torch.rand(2, 1, 5, 6, generator=G)
-WEIGHTS = torch.rand(2, 1, 8, 1, generator=G)
-NAMES = ["residual", "mask", "bottleneck", "se", "soft", "hard", "none"]
+NAMES = ["residual", "mask", "bottleneck", "se", "eca", "cbam", "residual_module"]
+NAMES += ["highway", "hourglass", "non_local", "augmented_convolution", "transformer"]
+NAMES += ["image_transformer", "causal", "over_time", "memory_network", "key_value_memory"]
+NAMES += ["soft", "hard", "soft_glimpses", "hard_glimpses", "none", "more_layers"]
+SMALL = {"augmented_convolution": {"attention_channels": 4, "key_channels": 4, "positions": 6}}
+WITH_MAPS = [name for name in NAMES if MECHANISMS[name].abilities.maps]
+UNASKED = [name for name in NAMES if not MECHANISMS[name].abilities.queries]
+OF_NOW = [name for name in UNASKED if not MECHANISMS[name].abilities.remembers]
 
 
 def make(name, options=None, **site):
     torch.manual_seed(0)
+    if MECHANISMS[name].abilities.remembers:
+        site["map_size"] = (5, 6)
     site = AttentionSite(8, **{"query_size": 3, "n_outputs": 4, **site})
-    return MECHANISMS[name](site, **(options or {}))
+    return MECHANISMS[name](site, **{**SMALL.get(name, {}), **(options or {})})
 
 
 def a_map_for(name):
-    return WEIGHTS if MECHANISMS[name].abilities.maps == "channel" else MAP
+    if MECHANISMS[name].abilities.queries or name not in WITH_MAPS:
+        return MAP
+    size = make(name)(FEATURES).map.shape
+    return torch.rand(size, generator=torch.Generator().manual_seed(1))
+
+
+def gate(mechanism, features, attention_map):
+    """Gates with what the mechanism made of the features along with its map."""
+    context = () if mechanism.abilities.queries else mechanism(features).context
+    return mechanism.gate(features, attention_map, *context)
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("residual", (1 + MAP) * FEATURES),
-        ("mask", MAP * FEATURES),
-        ("bottleneck", MAP * FEATURES + (1 - MAP) * FEATURES.mean((2, 3), keepdim=True)),
-        ("se", WEIGHTS.view(2, 8, 1, 1) * FEATURES),
-        ("soft", (MAP * FEATURES).sum((2, 3), keepdim=True)),
-        ("none", FEATURES),
+        ("residual", lambda m: (1 + m) * FEATURES),
+        ("mask", lambda m: m * FEATURES),
+        ("bottleneck", lambda m: m * FEATURES + (1 - m) * FEATURES.mean((2, 3), keepdim=True)),
+        ("se", lambda m: m.view(2, 8, 1, 1) * FEATURES),
+        ("eca", lambda m: m.view(2, 8, 1, 1) * FEATURES),
+        ("cbam", lambda m: m.view(2, 8, 5, 6) * FEATURES),
+        ("soft", lambda m: (m * FEATURES).sum((2, 3), keepdim=True)),
+        ("none", lambda m: FEATURES),
     ],
 )
 def test_formula(name, expected):
-    torch.testing.assert_close(make(name).gate(FEATURES, a_map_for(name)), expected)
+    a_map = a_map_for(name)
+    torch.testing.assert_close(make(name).gate(FEATURES, a_map), expected(a_map))
 
 
 def test_a_map_of_zeros_leaves_residual_features_unchanged():
@@ -107,11 +129,11 @@ def test_a_class_that_passes_options_on_has_its_parents():
     assert mechanism_options("mask")["map_form"] == "sigmoid"
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "none"])
+@pytest.mark.parametrize("name", WITH_MAPS)
 def test_gradient_reaches_map_and_features(name):
     features, attention_map = FEATURES.clone().requires_grad_(), a_map_for(name).clone()
     attention_map.requires_grad_()
-    make(name).gate(features, attention_map).square().sum().backward()
+    gate(stirred(make(name)), features, attention_map).square().sum().backward()
     assert features.grad.abs().sum() > 0
     assert attention_map.grad.abs().sum() > 0
 
@@ -135,15 +157,62 @@ def test_squeeze_excitation_is_that_of_the_paper():
     torch.testing.assert_close(mechanism(FEATURES).map, weights.view(2, 2, 8, 1))
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if not MECHANISMS[n].abilities.queries])
+def stirred(mechanism):
+    """The mechanism with weights that are not 0 anywhere, as those of some last layers are."""
+    for parameter in mechanism.parameters():
+        n_inputs = parameter[0].numel() if parameter.ndim > 1 else 9
+        torch.nn.init.normal_(parameter, std=n_inputs**-0.5)
+    return mechanism
+
+
+@pytest.mark.parametrize("name", [name for name in OF_NOW if name != "none"])
+def test_a_gradient_reaches_every_parameter(name):
+    mechanism = stirred(make(name, n_outputs=4 * MECHANISMS[name].abilities.answers))
+    features = torch.randn(8, 8, 5, 6, generator=torch.Generator().manual_seed(2))
+    attention = mechanism(features)
+    gated = mechanism.gate(features, attention.map, *attention.context)
+    loss = gated.square().sum() + attention.logits.square().sum()
+    if attention.log_prob is not None:
+        loss = loss + attention.log_prob.sum()
+    loss.backward()
+    for parameter_name, parameter in mechanism.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.abs().sum() > 0, parameter_name
+
+
+@pytest.mark.parametrize("name", UNASKED)
+def test_a_mechanism_computes_in_bfloat16_as_in_float32(name):
+    mechanism = stirred(make(name)).eval()
+    own = mechanism(FEATURES)
+    expected = mechanism.gate(FEATURES, own.map, *own.context)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        attention = mechanism(FEATURES.bfloat16())
+        gated = mechanism.gate(FEATURES.bfloat16(), attention.map, *attention.context)
+    torch.testing.assert_close(attention.map.float(), own.map, atol=0.1, rtol=0.1)
+    torch.testing.assert_close(gated.float(), expected, atol=0.3, rtol=0.1)
+
+
+@pytest.mark.parametrize("name", UNASKED)
 def test_a_mechanism_does_what_its_abilities_say(name):
     mechanism, abilities = make(name, n_maps=1), MECHANISMS[name].abilities
     attention = mechanism(FEATURES)
-    rows = {None: (5, 6), "spatial": (5, 6), "channel": (8, 1)}[abilities.maps]
+    rows = {
+        None: (5, 6),
+        "spatial": (5, 6),
+        "channel": (8, 1),
+        "featurewise": (8, 30),
+        "temporal": (16 * getattr(mechanism, "heads", getattr(mechanism, "hops", 1)), 1)
+        if abilities.remembers
+        else (4, 30),
+        "pairwise": (30 * getattr(mechanism, "n_heads", 1), 30),
+    }[abilities.maps]
     assert attention.map.shape == (2, 0 if abilities.maps is None else 1, *rows)
     assert attention.logits.shape == (2, 4 if abilities.answers else 0)
     assert attention.evidence.shape == (2, attention.logits.shape[1], 5, 6)
-    assert mechanism.gate(FEATURES, attention.map).shape == FEATURES.shape
+    assert gate(mechanism, FEATURES, attention.map).shape == FEATURES.shape
+    if abilities.maps is not None:
+        drawn = abilities.drawn(attention.map, (5, 6)).shape
+        assert drawn == (2, 1, *(rows if rows[1] == 1 else (5, 6)))
     assert set(mechanism.quiet_layers()) <= set(mechanism.modules())
 
 
@@ -159,14 +228,23 @@ def test_names_of_maps():
     assert Abilities(maps=None).map_names("split") == ()
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "none"])
+@pytest.mark.parametrize("name", [n for n in UNASKED if MECHANISMS[n].abilities.splits])
+def test_a_mechanism_makes_as_many_maps_as_are_wanted(name):
+    mechanism = stirred(make(name, n_maps=2))
+    maps = mechanism(FEATURES).map
+    assert maps.shape[1] == 2 * (name in WITH_MAPS)
+    if name in WITH_MAPS:
+        assert not torch.allclose(maps[:, 0], maps[:, 1])
+
+
+@pytest.mark.parametrize("name", WITH_MAPS)
 def test_maps_sum_to_1_where_that_is_declared(name):
     mechanism, abilities = make(name), MECHANISMS[name].abilities
     if abilities.queries:
         made = mechanism.glimpse(mechanism.keys(FEATURES), torch.zeros(2, 3)).map
     else:
         made = mechanism(FEATURES).map
-    total = made.sum(dim=(2, 3))
+    total = made.sum(dim=3 if abilities.maps == "pairwise" else (2, 3))
     assert abilities.sums_to_one is torch.allclose(total, torch.ones_like(total))
 
 
@@ -176,6 +254,60 @@ def test_maps_that_sum_to_1_are_drawn_as_multiples_of_an_even_one():
     # Each of 6 locations shares out 1 among 4.
     assert Abilities(maps="pairwise", sums_to_one=True).even_factor(6, 4) == 4
     assert Abilities().even_factor(9, 7) == 1
+
+
+def test_maps_over_all_locations_are_drawn_as_their_mean_over_the_rows():
+    maps = torch.rand(2, 1, 4, 6)
+    pairwise = Abilities(maps="pairwise", sums_to_one=True).drawn(maps, (2, 3))
+    torch.testing.assert_close(pairwise, 6 * maps.mean(dim=2).view(2, 1, 2, 3))
+    featurewise = Abilities(maps="featurewise").drawn(maps.numpy(), (2, 3))
+    np.testing.assert_allclose(featurewise, maps.mean(dim=2).view(2, 1, 2, 3), rtol=1e-6)
+    over_time = Abilities(maps="temporal", sums_to_one=True)
+    torch.testing.assert_close(over_time.drawn(maps, (2, 3)), 24 * maps.mean(2).view(2, 1, 2, 3))
+    assert over_time.drawn(maps[..., :1]).shape == (2, 1, 4, 1)
+    assert Abilities(maps="pairwise").drawn(torch.rand(1, 9, 9)).shape == (1, 3, 3)
+
+
+def test_places_are_as_high_and_wide_as_the_frame():
+    assert places_like(9 * 25, 66, 200) == (9, 25)
+    assert places_like(49, 84, 84) == (7, 7)
+    assert places_like(12, 100, 160) == (3, 4)
+
+
+def test_efficient_channel_attention_is_that_of_the_paper():
+    """Wang et al., eq. 9: a channel's weight is made of the channels beside it."""
+    mechanism = make("eca", {"kernel": 3}, n_maps=2)
+    squeezed = F.pad(FEATURES.mean(dim=(2, 3)), (1, 1))
+    weight = mechanism.over_channels.weight[:, 0]
+    expected = torch.stack(
+        [(squeezed[:, c : c + 3, None] * weight.T).sum(1).sigmoid() for c in range(8)], dim=2
+    )
+    torch.testing.assert_close(mechanism(FEATURES).map, expected[..., None])
+
+
+def test_its_kernel_follows_from_the_number_of_channels():
+    sizes = {16: 3, 64: 3, 128: 5, 256: 5, 512: 5}  # eq. 12, as the authors' code rounds it
+    kernels = {c: MECHANISMS["eca"](AttentionSite(c)).over_channels.kernel_size[0] for c in sizes}
+    assert kernels == sizes
+
+
+def test_more_layers_are_added_to_the_features():
+    mechanism = make("more_layers", {"hidden": 3, "kernel": 3})
+    first, _, last = mechanism.layers
+    expected = FEATURES + last(first(FEATURES).relu())
+    torch.testing.assert_close(mechanism.gate(FEATURES, MAP), expected)
+
+
+def test_cbam_is_that_of_the_paper():
+    """Woo et al., eq. 1 to 3."""
+    mechanism = make("cbam", {"reduction": 2, "kernel": 3})
+    mlp, places = mechanism.of_channels, mechanism.of_places
+    channels = (mlp(FEATURES.mean((2, 3))) + mlp(FEATURES.amax((2, 3)))).sigmoid()
+    once = FEATURES * channels[:, :, None, None]
+    pooled = torch.cat([once.mean(1, keepdim=True), once.amax(1, keepdim=True)], dim=1)
+    twice = once * F.conv2d(pooled, places.weight, padding=1).sigmoid()
+    attention = mechanism(FEATURES)
+    torch.testing.assert_close(mechanism.gate(FEATURES, attention.map), twice)
 
 
 class Doubled(Mechanism):

@@ -160,7 +160,7 @@ def test_settings_change_both_recipes_and_the_networks_own_options() -> None:
         (["train.epochs=0"], "train.epochs: expected greater than or equal to 1, got 0"),
         (["attention.mechanism=residul"], "unknown mechanism 'residul': did you mean 'residual'?"),
         (["attention.mechanism=soft"], "got 'soft', which needs an agent's LSTM"),
-        (["attention.mechanism=hard"], "the nearest is 'mask'"),
+        (["attention.mechanism=hard"], "the nearest is 'hard_glimpses'"),
         (["edit.gamma=-1"], "edit.gamma: expected greater than or equal to 0, got -1"),
         (["optimizer.name=sdg"], "optimizer.name: expected 'sgd' or 'adam', got 'sdg'"),
         (["augment.name=driving"], "expected augment.name of pad_crop_flip"),

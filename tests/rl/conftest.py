@@ -116,6 +116,19 @@ class PatchSignal(ProbeGame):
         return 1.0 if action == self.right else -1.0
 
 
+class BesideSignal(PatchSignal):
+    """As before, but what is right is the shade of the place to the right of the marker."""
+
+    def picture(self):
+        self.right = int(self.np_random.integers(2))
+        places = np.zeros((2, SIZE // 2, SIZE // 2), np.uint8)
+        places[1] = 255 * self.np_random.integers(2, size=places[1].shape)
+        row, column = self.np_random.integers((SIZE // 2, SIZE // 2 - 1))
+        places[0, row, column] = 255
+        places[1, row, column + 1] = 255 * self.right
+        return places.repeat(2, axis=1).repeat(2, axis=2)
+
+
 class ColourSignal(ProbeGame):
     """One place of 36 counts, marked in the first channel; its colour is the right of four actions.
 

@@ -7,13 +7,27 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 
 from rl_abn.attention.mechanism import Mechanism
+from rl_abn.attention.mechanisms.augmented_convolution import AugmentedConvolution
 from rl_abn.attention.mechanisms.bottleneck import BottleneckAttention
+from rl_abn.attention.mechanisms.causal import CausalAttention
+from rl_abn.attention.mechanisms.cbam import Cbam
+from rl_abn.attention.mechanisms.efficient_channel import EfficientChannelAttention
+from rl_abn.attention.mechanisms.glimpse_series import HardGlimpses, SoftGlimpses
 from rl_abn.attention.mechanisms.hard import HardAttention
+from rl_abn.attention.mechanisms.highway import HighwayGate
+from rl_abn.attention.mechanisms.hourglass import HourglassBlock
+from rl_abn.attention.mechanisms.image_transformer import ImageTransformer
 from rl_abn.attention.mechanisms.mask import MaskAttention
+from rl_abn.attention.mechanisms.memory_network import KeyValueMemory, MemoryNetwork
+from rl_abn.attention.mechanisms.more_layers import MoreLayers
+from rl_abn.attention.mechanisms.non_local import NonLocalBlock
 from rl_abn.attention.mechanisms.none import NoAttention
+from rl_abn.attention.mechanisms.over_time import AttentionOverTime
 from rl_abn.attention.mechanisms.residual import ResidualAttention
+from rl_abn.attention.mechanisms.residual_module import ResidualAttentionModule
 from rl_abn.attention.mechanisms.soft import SoftAttention
 from rl_abn.attention.mechanisms.squeeze_excitation import SqueezeExcitation
+from rl_abn.attention.mechanisms.transformer import TransformerEncoder
 
 ENTRY_POINTS = "rl_abn.mechanisms"
 """The group in which another package's metadata names its mechanisms."""
@@ -101,9 +115,25 @@ MECHANISMS = MechanismRegistry(
         "mask": MaskAttention,
         "bottleneck": BottleneckAttention,
         "se": SqueezeExcitation,
+        "eca": EfficientChannelAttention,
+        "cbam": Cbam,
+        "residual_module": ResidualAttentionModule,
+        "highway": HighwayGate,
+        "hourglass": HourglassBlock,
+        "non_local": NonLocalBlock,
+        "augmented_convolution": AugmentedConvolution,
+        "transformer": TransformerEncoder,
+        "image_transformer": ImageTransformer,
+        "causal": CausalAttention,
+        "over_time": AttentionOverTime,
+        "memory_network": MemoryNetwork,
+        "key_value_memory": KeyValueMemory,
         "soft": SoftAttention,
         "hard": HardAttention,
+        "soft_glimpses": SoftGlimpses,
+        "hard_glimpses": HardGlimpses,
         "none": NoAttention,
+        "more_layers": MoreLayers,
     }
 )
 

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rl_abn.attention.mechanism import (
-    Abilities,
-    Attention,
-    AttentionSite,
-    Mechanism,
-    no_answer,
-)
+from rl_abn.attention.mechanism import Attention, AttentionSite, no_answer
+from rl_abn.attention.mechanisms.channel import ChannelMechanism
 
 
-class SqueezeExcitation(Mechanism):
+class SqueezeExcitation(ChannelMechanism):
     """Weights channels by what they contain on average (Hu et al., CVPR 2018, eq. 2 to 4).
 
     Average pooling squeezes the features to one number a channel; two 1x1 convolutions with a
@@ -29,8 +22,6 @@ class SqueezeExcitation(Mechanism):
     Raises:
         ValueError: If the reduction is below 1.
     """
-
-    abilities: ClassVar[Abilities] = Abilities(maps="channel")
 
     def __init__(self, site: AttentionSite, *, reduction: int = 16) -> None:
         super().__init__()
@@ -54,12 +45,6 @@ class SqueezeExcitation(Mechanism):
         """Does what `forward` does; a trunk's layer, whose output is features, calls it."""
         weights: Tensor = self.layers(features)
         return no_answer(features, weights.view(len(features), self.n_maps, -1, 1))
-
-    def gate(
-        self, features: Float[Tensor, "B C h w"], attention_map: Float[Tensor, "B 1 C 1"]
-    ) -> Float[Tensor, "B C h w"]:
-        """Returns the features, each channel times its weight, [B, C, h, w]."""
-        return features * attention_map.transpose(1, 2)
 
     def quiet_layers(self) -> tuple[nn.Module, ...]:
         """Returns the last convolution: weights start close to 1/2."""

@@ -16,6 +16,7 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 
+from rl_abn.attention import MECHANISMS
 from rl_abn.rl.algorithms.advantages import explained_variance
 from rl_abn.rl.algorithms.collector import Collector
 from rl_abn.rl.algorithms.losses import (
@@ -35,6 +36,7 @@ from rl_abn.rl.envs.seeded_vec_env import SeededVecEnv
 from rl_abn.rl.policies import distributions
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.policies.outputs import PolicyState
+from rl_abn.rl.policies.settings import PolicySettings
 from rl_abn.rl.policies.trunk import check_pictures
 from rl_abn.rl.training.distributed import Ranks
 from rl_abn.seeds import derive_seeds
@@ -112,7 +114,9 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
     def _setup_model(self) -> None:
         check_pictures(self.observation_space)  # the buffer is made before the policy
         if self.sequence_length is None:
-            has_memory = self.policy_kwargs.get("memory", "none") != "none"
+            mechanism = self.policy_kwargs.get("mechanism", PolicySettings.mechanism)
+            remembers = mechanism in MECHANISMS and MECHANISMS[mechanism].abilities.remembers
+            has_memory = remembers or self.policy_kwargs.get("memory", "none") != "none"
             self.sequence_length = self.n_steps if has_memory else 1
         given = self.rollout_buffer_kwargs
         self.rollout_buffer_kwargs = {"sequence_length": self.sequence_length, **given}

@@ -202,6 +202,7 @@ def episode_meta(
     recipe = run.recipe
     abilities = policy.settings.abilities
     rows, columns = _map_size(policy)
+    _, *places = policy.features_extractor.out_shape
     made = provenance(str(policy.device))
     return EpisodeMeta(
         title=title_of(run, step, player["intervention"]),
@@ -211,6 +212,7 @@ def episode_meta(
         fps=env.fps,
         frames_per_step=protocol.frame_skip if isinstance(env, SingleEnv) else 1,
         even_factor=abilities.even_factor(rows, columns),
+        map_places=(places[0], places[1]) if abilities.lies_flat(columns) else None,
         scale="even" if abilities.sums_to_one else "fixed",
         seen_rows=protocol.seen_rows,
         objects={

@@ -136,7 +136,7 @@ class _Pass:
         self.logits: list[Tensor] = []
         self.values: list[Tensor] = []
         state: PolicyState = None
-        has_memory = policy.settings.memory != "none"
+        has_memory = policy.settings.has_memory
         for i, (features, starts) in enumerate(chunks):
             output, state = policy.attend_features(
                 features, state, override(i), starts if has_memory else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from rl_abn.attention import Abilities
+from rl_abn.attention import Abilities, places_like
 from rl_abn.compute.device import device_of
 from rl_abn.progress import ProgressReport
 from rl_abn.render import (
@@ -70,7 +70,7 @@ def moment_of(step: Step, abilities: Abilities) -> Moment:
     branch = step.output.branch_logits
     return Moment(
         frame=step.frame,
-        maps=abilities.drawn(step.output.map[0].cpu().numpy()),
+        maps=abilities.drawn(step.output.map[0].cpu().numpy(), step.output.places),
         action_probabilities=step.output.action_logits[0].softmax(dim=-1).cpu().numpy(),
         branch_probabilities=None if branch is None else branch[0].softmax(dim=-1).cpu().numpy(),
         action=step.action,
@@ -152,11 +152,13 @@ def watch_training(
     attention = run.recipe.agent.attention
     abilities = attention.abilities
     path = out or run.path / "videos" / "over-training.mp4"
+    maps = (log.maps(step) for step in steps)
+    _, height, width, _ = log.probes.frames.shape
     n_frames = write_training_video(
         path,
         frames=log.probes.frames,
         steps=steps,
-        maps=(abilities.drawn(log.maps(step)) for step in steps),
+        maps=(abilities.drawn(m, places_like(m.shape[-1], height, width)) for m in maps),
         map_names=attention.map_names,
         title=f"{run.recipe.agent_name} on {run.recipe.env.game.title}",
         scale=scale_of(scale, sums_to_one=abilities.sums_to_one),

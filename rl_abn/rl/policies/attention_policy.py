@@ -20,11 +20,12 @@ from rl_abn.attention import (
     MapOverride,
     Mechanism,
     QueriedMechanism,
+    RememberingMechanism,
     no_answer,
     override_map,
 )
 from rl_abn.attention.fp32 import in_fp32
-from rl_abn.networks import Lstm, RecurrentAttention
+from rl_abn.networks import EpisodicStore, Lstm, RecurrentAttention, trace_shape
 from rl_abn.networks.network import HasOwnStart
 from rl_abn.networks.recurrent_attention import N_COORDINATES
 from rl_abn.rl.policies.outputs import PolicyOutput, PolicyState
@@ -151,6 +152,8 @@ class AttentionPolicy(Sb3AttentionPolicy):
             parts += self.feature_memory.initial_state(n, *self.features_extractor.out_shape[1:])
         if self.gaze is not None:
             parts += self.gaze.lstm.initial_state(n)
+        if self.store is not None:
+            parts += self.store.initial_state(n, self.device)
         for memory in self.latent_memories:
             parts += memory.initial_state(n)  # type: ignore[operator]
         return tuple(parts) or None
@@ -248,21 +251,25 @@ class AttentionPolicy(Sb3AttentionPolicy):
         """Gates the features by the mechanism's maps and passes them to the perception stages."""
         after: list[Tensor] = []
 
-        def remember(memory: nn.Module, inputs: Tensor) -> Tensor:
+        def remember(memory: Any, inputs: Tensor) -> Any:
             first = len(after)
             before = None if state is None else state[first : first + 2]
             outputs, now = memory(inputs, before, reset_mask)
             after.extend(now)
-            return outputs  # type: ignore[no-any-return]
+            return outputs
 
         if self.feature_memory is not None:
             features = remember(self.feature_memory, features)
         assert self.attention_branch is not None
         gate = self.attention_branch.gate
-        attention: Attention = self.attention_branch(features)
+        past: tuple[Tensor, ...] = ()
+        if self.store is not None:
+            assert isinstance(self.attention_branch, RememberingMechanism)
+            past = remember(self.store, self.attention_branch.write(features))
+        attention: Attention = self.attention_branch(features, *past)
         maps = override_map(attention.map, map_override)
         latents = [
-            perception(gate(before_gate(features), maps[:, i : i + 1]))
+            perception(gate(before_gate(features), maps[:, i : i + 1], *attention.context))
             for i, (before_gate, perception) in enumerate(
                 zip(self.before_gates, self.perceptions, strict=True)
             )
@@ -306,6 +313,17 @@ class AttentionPolicy(Sb3AttentionPolicy):
                 )
             )
         )
+        self.store: EpisodicStore | None = None
+        if isinstance(self.attention_branch, RememberingMechanism):
+            remembers = self.attention_branch
+            self.store = EpisodicStore(remembers.length, remembers.entry_size)
+        if not abilities.any_channels:
+            gated, *_ = trace_shape(plan.before_gate(channels), (channels, *map_size))
+            if gated != channels:
+                raise ValueError(
+                    f"expected a mechanism that gates any number of channels with extractor="
+                    f"'{settings.extractor}', got '{settings.mechanism}'; the nearest is 'mask'"
+                )
         n_stages = 0 if abilities.queries else 1 + (settings.maps == "split")
         self.before_gates = nn.ModuleList(plan.before_gate(channels) for _ in range(n_stages))
         self.perceptions = nn.ModuleList(plan.perception() for _ in range(n_stages))

@@ -36,6 +36,12 @@ class PolicyOutput(NamedTuple):
     glimpse_logits: Tensor | None = None
     glimpse: Tensor | None = None
 
+    @property
+    def places(self) -> tuple[int, int]:
+        """Height and width of the features that the maps were made of."""
+        height, width = self.evidence.shape[-2:]
+        return height, width
+
     def recorded(self) -> dict[str, Tensor]:
         """Returns what a rollout keeps, by name: all but the maps, which an update makes anew."""
         return {

@@ -40,7 +40,7 @@ class Sb3AttentionPolicy(ActorCriticPolicy):
         Raises:
             NotImplementedError: If the agent has memory, which SB3's own loop would lose.
         """
-        if self.settings.memory != "none":
+        if self.settings.has_memory:
             raise NotImplementedError("train an agent with memory by AttentionPPO or AttentionA2C")
         output, _ = self.attend(obs)
         actions = _choose(output.action_logits, deterministic)
@@ -72,7 +72,7 @@ class Sb3AttentionPolicy(ActorCriticPolicy):
             episode_start: Whose memory is emptied first, bool [n].
             deterministic: Whether it takes its most probable action.
         """
-        if self.settings.memory == "none":
+        if not self.settings.has_memory:
             return super().predict(observation, state, episode_start, deterministic)
         self.set_training_mode(False)
         obs, several = self.obs_to_tensor(observation)

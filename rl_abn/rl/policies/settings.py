@@ -68,6 +68,8 @@ class PolicySettings:
             raise ValueError(
                 f"expected maps='shared' with mechanism='{self.mechanism}', got 'split'"
             )
+        if self.abilities.pictures_only:
+            raise ValueError(f"expected a mechanism for agents, got '{self.mechanism}'")
         if self.abilities.queries and self.memory != "lstm":
             raise ValueError(
                 f"expected memory='lstm' with mechanism='{self.mechanism}', got '{self.memory}'"
@@ -77,6 +79,11 @@ class PolicySettings:
     def abilities(self) -> Abilities:
         """What the mechanism can do and needs."""
         return MECHANISMS[self.mechanism].abilities_with(**self.mechanism_options)
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether the agent carries a state from step to step."""
+        return self.memory != "none" or self.abilities.remembers
 
     @property
     def answers(self) -> bool:

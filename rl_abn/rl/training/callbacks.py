@@ -155,7 +155,9 @@ class AttentionCallback(BaseCallback):
             return
         step = self.model.num_timesteps
         abilities = self.model.policy.settings.abilities
-        maps = abilities.drawn(self.probes.look(self.model.policy, step).numpy())
+        _, height, width = self.model.policy.features_extractor.out_shape
+        maps = self.probes.look(self.model.policy, step).numpy()
+        maps = abilities.drawn(maps, (height, width))
         scale = scale_of("fixed", sums_to_one=abilities.sums_to_one)
         frames = self.probes.probes.frames
         for i, name in enumerate(self.model.policy.map_names):

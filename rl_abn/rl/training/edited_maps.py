@@ -49,10 +49,10 @@ def edited_maps(
         return _kept(run) if has_edits(run) else None
     abilities = policy.settings.abilities
     needs_probes = any(edit.observation is None for edit in edits.of.values())
-    if not abilities.editable or (probes is None and needs_probes):
+    if not abilities.paintable or (probes is None and needs_probes):
         why = (
             "keeps no positions (train.n_probes = 0)"
-            if abilities.editable
+            if abilities.paintable
             else f"has mechanism '{policy.settings.mechanism}'"
         )
         raise RlAbnError(

@@ -328,7 +328,7 @@ def _view(
             f"{theirs.frame_skip} ({path})"
         )
     settings = policy.settings
-    if settings.memory != "none" and settings.forget_at == "life" and not ours.life_loss_terminal:
+    if settings.has_memory and settings.forget_at == "life" and not ours.life_loss_terminal:
         raise RlAbnError(
             "expected a train.protocol that ends an episode with a lost life, where the teacher's "
             f"memory is emptied (network.forget_at = 'life'), got '{student.protocol_name}'"

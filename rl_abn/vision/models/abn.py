@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from rl_abn.attention import (
     MECHANISMS,
+    Attention,
     AttentionSite,
     MapOverride,
     Mechanism,
@@ -90,6 +91,11 @@ class AbnNetwork(VisionNetwork):
         self.n_outputs = n_outputs
         has_maps = self.abilities.maps is not None
         self.n_maps = self.task.n_maps(n_outputs) if has_maps else 0
+        if self.n_maps > 1 and not self.abilities.splits:
+            raise RlAbnError(
+                f"expected a mechanism that makes several maps for the task {self.task.name}, "
+                f"got '{mechanism}', which makes one; the nearest is 'mask'"
+            )
         self.takes_speed = backbone.takes_speed
         self.size = backbone.size
         self.extractor = backbone.extractor()
@@ -125,16 +131,19 @@ class AbnNetwork(VisionNetwork):
         if map_override is not None and not self.n_maps:
             raise ValueError("expected a network with attention, got a map for one without")
         attention = self.branch(features)
-        attention_map = override_map(attention.map, map_override)
+        attention = attention._replace(map=override_map(attention.map, map_override))
         return VisionAttention(
-            outputs=self._answer(self._perceive(features, attention_map, speed)),
+            outputs=self._answer(self._perceive(features, attention, speed)),
             branch_outputs=self._answer(attention.logits) if self.abilities.answers else None,
-            map=attention_map.float(),
+            map=attention.map.float(),
             evidence=attention.evidence.float(),
+            own_loss=attention.own_loss,
+            log_prob=attention.log_prob,
         )
 
-    def _perceive(self, features: Tensor, attention_map: Tensor, speed: Tensor | None) -> Tensor:
-        return self._decide(self.branch.gate(features, attention_map), speed)
+    def _perceive(self, features: Tensor, attention: Attention, speed: Tensor | None) -> Tensor:
+        gated = self.branch.gate(features, attention.map, *attention.context)
+        return self._decide(gated, speed)
 
     def _decide(self, gated: Tensor, speed: Tensor | None) -> Tensor:
         """Computes outputs [B, K] of gated features [B, C, h, w]."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from rl_abn.attention import Attention
 from rl_abn.vision.models.abn import AbnNetwork
 from rl_abn.vision.models.backbone import Backbone
 
@@ -59,10 +60,13 @@ class MultiTaskAbn(AbnNetwork):
             task=task,
         )
 
-    def _perceive(self, features: Tensor, attention_map: Tensor, speed: Tensor | None) -> Tensor:
+    def _perceive(self, features: Tensor, attention: Attention, speed: Tensor | None) -> Tensor:
         if not self.n_maps:  # the baseline has nothing to look through once a task
-            return super()._perceive(features, attention_map, speed)
-        gated = [self.branch.gate(features, one) for one in attention_map.split(1, dim=1)]
+            return super()._perceive(features, attention, speed)
+        gated = [
+            self.branch.gate(features, one, *attention.context)
+            for one in attention.map.split(1, dim=1)
+        ]
         every = self._decide(torch.cat(gated), speed)  # [T * B, T], first task first
         own: Tensor = every.unflatten(0, (len(gated), -1)).diagonal(dim1=0, dim2=2)
         return own

@@ -21,12 +21,22 @@ class VisionAttention(NamedTuple):
             no-attention baseline.
         evidence: Evidence for each output at each location, [B, K, h, w]; K is 0 for the
             no-attention baseline.
+        own_loss: What the mechanism adds to the loss, [B]; None is nothing.
+        log_prob: Log-probability of the locations it sampled, [B]; None where it sampled none.
     """
 
     outputs: Tensor
     branch_outputs: Tensor | None
     map: Tensor
     evidence: Tensor
+    own_loss: Tensor | None = None
+    log_prob: Tensor | None = None
+
+    @property
+    def places(self) -> tuple[int, int]:
+        """Height and width of the features that the maps were made of."""
+        height, width = self.evidence.shape[-2:]
+        return height, width
 
 
 class VisionNetwork(nn.Module):

@@ -16,14 +16,18 @@ class Losses(NamedTuple):
     """Losses of a batch, each a scalar.
 
     Attributes:
-        total: perception + branch_coef * branch (Fukui et al., CVPR 2019, equation 2).
+        total: perception + branch_coef * branch (Fukui et al., CVPR 2019, equation 2), and that of
+            the mechanism.
         perception: The perception branch's.
         branch: The attention branch's; None for the no-attention baseline.
+        mechanism: What the mechanism adds for its own sake, and REINFORCE where it samples; None
+            for most.
     """
 
     total: Tensor
     perception: Tensor
     branch: Tensor | None
+    mechanism: Tensor | None = None
 
 
 def losses_of(
@@ -38,10 +42,32 @@ def losses_of(
         branch_coef: Weight of the branch's loss.
     """
     perception = task.loss(attention.outputs, targets)
-    if attention.branch_outputs is None:
-        return Losses(perception, perception, None)
-    branch = task.loss(attention.branch_outputs, targets)
-    return Losses(perception + branch_coef * branch, perception, branch)
+    losses = Losses(perception, perception, None)
+    if attention.branch_outputs is not None:
+        branch = task.loss(attention.branch_outputs, targets)
+        losses = losses._replace(total=perception + branch_coef * branch, branch=branch)
+    own = [] if attention.own_loss is None else [attention.own_loss.mean()]
+    if attention.log_prob is not None:
+        own.append(_reinforce(attention.outputs, attention.log_prob, targets, task))
+    if not own:
+        return losses
+    mechanism = torch.stack(own).sum()
+    return losses._replace(total=losses.total + mechanism, mechanism=mechanism)
+
+
+def _reinforce(outputs: Tensor, log_prob: Tensor, targets: Tensor, task: Task) -> Tensor:
+    """Returns a loss whose gradient is that of the expected loss by the sampled locations.
+
+    Each example's own loss less the mean of the batch's others (in place of a moving mean, Xu et
+    al., ICML 2015, section 4.1), times the log-probability of its locations.
+    """
+    with torch.no_grad():
+        each = torch.stack(
+            [task.loss(outputs[i : i + 1], targets[i : i + 1]) for i in range(len(targets))]
+        )
+        n_others = max(len(each) - 1, 1)
+        worse = each - (each.sum() - each) / n_others if len(each) > 1 else torch.zeros_like(each)
+    return (worse * log_prob).mean()
 
 
 class Tally:
@@ -77,3 +103,4 @@ class Tally:
 
 
 _LOSS_NAMES = {"total": "loss", "perception": "perception_loss", "branch": "branch_loss"}
+_LOSS_NAMES["mechanism"] = "mechanism_loss"

@@ -229,6 +229,10 @@ def _check(
         raise RlAbnError(
             "expected a network with attention maps to edit, got a no-attention baseline"
         )
+    if not network.abilities.paintable:
+        raise RlAbnError(
+            f"expected a network whose maps lie on the picture, got mechanism '{network.mechanism}'"
+        )
     if not gamma >= 0.0 or gamma == float("inf"):
         raise RlAbnError(f"expected gamma to be 0 or more, got {gamma}")
     if epochs < 1 or batch_size < 2 or not 0.0 < learning_rate < float("inf"):

@@ -124,7 +124,7 @@ def driving_moment(
         abilities: Its mechanism's; maps that sum to 1 are shown as multiples of an even map.
         classes: What the classes stand for; None for a network whose outputs are controls.
     """
-    maps = abilities.drawn(attention.map[0].float().cpu().numpy())
+    maps = abilities.drawn(attention.map[0].float().cpu().numpy(), attention.places)
     answer = attention.outputs[0].float().cpu()
     branch = None if attention.branch_outputs is None else attention.branch_outputs[0].float().cpu()
     if classes is None:

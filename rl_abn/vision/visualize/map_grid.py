@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from rl_abn.attention import Abilities
+from rl_abn.attention import Abilities, places_like
 from rl_abn.render import overlay_grid, scale_of
 from rl_abn.vision.tasks.outputs import MOST_TASKS_SHOWN, Outputs
 
@@ -32,6 +32,7 @@ def map_grid(
     shown = frames.repeat(larger, axis=1).repeat(larger, axis=2)
     names = outputs.map_names[:MOST_TASKS_SHOWN]
     abilities = abilities or Abilities()
-    drawn = abilities.drawn(maps[:, :MOST_TASKS_SHOWN].numpy())
+    places = places_like(maps.shape[-1], *frames.shape[1:3])
+    drawn = abilities.drawn(maps[:, :MOST_TASKS_SHOWN].numpy(), places)
     scale = scale_of("fixed", sums_to_one=abilities.sums_to_one)
     return overlay_grid(shown, drawn, scale, names=names)

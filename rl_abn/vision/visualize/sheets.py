@@ -77,7 +77,7 @@ def picture_sheet(
                 for numbers, images, attention in _looks(network, pictures, seed, prepare, compute)
                 for example in task.examples(
                     [pixels_of(image) for image in images],
-                    abilities.drawn(attention.map.float().cpu()),
+                    abilities.drawn(attention.map.float().cpu(), attention.places),
                     attention.outputs.float().cpu(),
                     targets[numbers],
                     names,

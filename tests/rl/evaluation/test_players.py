@@ -69,7 +69,10 @@ def test_weights_are_packed_once_for_whole_games(agent, packings):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("agent", ["ppo_cnn", "ppo_abn", "ppo_mask_convlstm", "ppo_soft"])
+@pytest.mark.parametrize(
+    "agent",
+    ["ppo_cnn", "ppo_abn", "ppo_mask_convlstm", "ppo_soft", "ppo_causal", "ppo_transformer"],
+)
 def test_a_player_computes_the_bits_of_acting_in_training(agent, precision):
     policy = make(agent, precision)
     played = play(AgentPlayer("agent", policy, greedy=True, seed=0), policy)

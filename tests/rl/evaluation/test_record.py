@@ -65,7 +65,7 @@ def test_evidence_is_kept_where_it_is_small_or_asked_for(tmp_path):
     assert episode.meta.arrays["evidence"].shape == (7, 21, 21)
 
 
-@pytest.mark.parametrize("agent", ["ppo_cnn", "ppo_se"])
+@pytest.mark.parametrize("agent", ["ppo_cnn", "ppo_se", "ppo_nonlocal", "ppo_overtime"])
 def test_agents_without_maps_or_with_others(tmp_path, agent):
     run = make_run(tmp_path / "run", agent, "pong")
     episode = record(run, max_steps=70)

@@ -102,7 +102,7 @@ def test_a_run_keeps_its_edited_maps_and_resumes_to_the_same_bytes(tmp_path):
     assert np.isfinite(read_metrics(longer.path / METRICS)[-1]["train/map_loss"])
 
 
-@pytest.mark.parametrize("agent", ["ppo_cnn", "ppo_hard"])
+@pytest.mark.parametrize("agent", ["ppo_cnn", "ppo_hard", "ppo_highway"])
 def test_an_agent_without_maps_to_edit_is_refused(agent, tmp_path):
     run, _ = start(tmp_path / "run", agent)
     with pytest.raises(RlAbnError, match="whose maps can be edited, got one that has mechanism"):

@@ -63,16 +63,23 @@ def same(first, second):
     return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
 
 
+FORMS = ("abn", "mask", "cnn", "se", "soft", "hard")
 PAIRS = [
     (agent, env)
     for agent in list_recipes("agents")
     for env in list_recipes("envs")
-    # Memory makes no difference between games.
-    if load_agent(agent).network.memory == "none" or env in ("ms_pacman", "pong")
+    # Memory makes no difference between games, and no more does a mechanism.
+    if env == "pong"
+    or (agent.split("_")[1] in FORMS and load_agent(agent).network.memory == "none")
+    or (env == "ms_pacman" and load_agent(agent).network.memory != "none")
 ]
+QUICK = (*(f"{name}_{form}" for name in ("ppo", "a2c") for form in FORMS), "ppo_cbam")
+QUICK += ("ppo_nonlocal", "a2c_overtime")  # one of each further kind of maps
+QUICK_PAIRS = covering([pair for pair in PAIRS if pair[0].startswith(QUICK)])
+FULL_PAIRS = [pytest.param(*p, marks=pytest.mark.full) for p in PAIRS if not p[0].startswith(QUICK)]
 
 
-@pytest.mark.parametrize(("agent", "env"), covering(PAIRS))
+@pytest.mark.parametrize(("agent", "env"), [*QUICK_PAIRS, *FULL_PAIRS])
 def test_every_pair_starts_logs_and_evaluates(agent, env, tmp_path):
     run, _ = start(tmp_path / "run", agent, env, steps=64, settings=["train.n_probes=1"])
     before = None if agent.split("_")[1] == "cnn" else ProbeLog
@@ -81,10 +88,7 @@ def test_every_pair_starts_logs_and_evaluates(agent, env, tmp_path):
     assert [row["step"] for row in rows] == [32, 64]
     assert np.isfinite(rows[-1]["train/value_loss"])
     maps = [key for key in rows[-1] if key.startswith("attention/")]
-    assert (
-        len(maps)
-        == {"abn": 4, "mask": 8, "se": 4, "soft": 4, "hard": 4, "cnn": 0}[agent.split("_")[1]]
-    )
+    assert len(maps) == 4 * len(load_agent(agent).attention.map_names)
     if before is not None:
         assert before.open(run).steps == [0, 32, 64]
     result = evaluate_run(run, n_games=1, seed=1)
@@ -111,7 +115,7 @@ def test_same_seed_same_weights_whatever_the_threads(agent, tmp_path):
         # The quick set resumes memory in test_kill.py, and ppo_mask in test_edited_maps.py.
         *(
             pytest.param(name, marks=pytest.mark.full)
-            for name in ("ppo_abn", "ppo_abn_fast", "ppo_hard", "ppo_mask_convlstm")
+            for name in ("ppo_abn", "ppo_abn_fast", "ppo_hard", "ppo_mask_convlstm", "ppo_causal")
         ),
     ],
 )

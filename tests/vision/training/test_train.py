@@ -110,8 +110,9 @@ def test_maps_of_held_out_pictures_are_kept_after_every_epoch(
         ("network.dropout=0.3", "optimizer.momentum=0.9"),
         ("optimizer.name=adam", "optimizer.learning_rate=0.001"),
         ("optimizer.momentum=0.0", "optimizer.schedule={kind='cosine'}"),
+        pytest.param(("attention.mechanism=hard_glimpses",), marks=pytest.mark.full),
     ],
-    ids=["sgd", "adam", "no-momentum"],
+    ids=["sgd", "adam", "no-momentum", "sampled glimpses"],
 )
 def test_a_run_cut_off_in_an_epoch_and_resumed_ends_with_the_same_bytes(
     tmp_path: Path, classes: Path, monkeypatch: pytest.MonkeyPatch, settings: tuple[str, ...]
