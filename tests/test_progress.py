@@ -57,11 +57,11 @@ def plain(screen: io.StringIO, clock: Clock) -> Report:
 def test_a_plain_line_has_done_and_total_numbers_and_eta(
     plain: Report, clock: Clock, screen: io.StringIO
 ) -> None:
-    with plain("training ppo_abn", 1_000_000, "steps") as report:
+    with plain("training ppo_abn_paper", 1_000_000, "steps") as report:
         clock.now += 60
         report.update(100_000, SPS=1667, mean_score="231.5")
     assert screen.getvalue() == (
-        "training ppo_abn: 100,000/1,000,000 steps  SPS 1667  mean score 231.5  ETA 0:09:00\n"
+        "training ppo_abn_paper: 100,000/1,000,000 steps  SPS 1667  mean score 231.5  ETA 0:09:00\n"
     )
 
 
@@ -151,10 +151,10 @@ def test_a_pipe_gets_no_control_codes(plain: Report, clock: Clock, screen: io.St
 
 def test_a_terminal_gets_a_live_line(screen: io.StringIO) -> None:
     console = Console(file=screen, force_terminal=True, width=120, color_system=None)
-    with ProgressReport("training ppo_abn", 200, "steps", console=console) as report:
+    with ProgressReport("training ppo_abn_paper", 200, "steps", console=console) as report:
         report.update(50, SPS=417)
         report.update(100, SPS=421)
-    assert re.search(r"training ppo_abn .* 50% SPS 421 ETA", screen.getvalue())
+    assert re.search(r"training ppo_abn_paper .* 50% SPS 421 ETA", screen.getvalue())
 
 
 def test_a_resumed_job_starts_where_it_was_on_a_terminal(screen: io.StringIO) -> None:

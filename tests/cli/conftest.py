@@ -66,5 +66,5 @@ def mistake(rl_abn: Callable[..., Result]) -> Callable[..., str]:
 def run(folder: Path) -> Run:
     """A run of pong that has no checkpoint yet, in the default place."""
     settings = ["train.steps=2048"]
-    recipe = make_run_recipe("pong", "ppo_abn", 0, settings)
-    return Run.create(Path("runs", "pong", "ppo_abn", "seed-0"), recipe, "cpu")
+    recipe = make_run_recipe("pong", "ppo_abn_paper", 0, settings)
+    return Run.create(Path("runs", "pong", "ppo_abn_paper", "seed-0"), recipe, "cpu")

@@ -13,7 +13,7 @@ import pytest
 from rl_abn.runs import Run
 
 Mistake = Callable[..., str]
-TRAIN = ("train", "--env", "pong", "--agent", "ppo_abn")
+TRAIN = ("train", "--env", "pong", "--agent", "ppo_abn_paper")
 
 
 def tree(folder: Path) -> dict[str, bytes | None]:
@@ -83,7 +83,7 @@ def test_options(mistake: Mistake, words: tuple[str, ...], message: str) -> None
 @pytest.mark.parametrize(
     ("words", "nearest"),
     [
-        (("train", "--evn", "pong", "--agent", "ppo_abn"), "--env"),
+        (("train", "--evn", "pong", "--agent", "ppo_abn_paper"), "--env"),
         (("eval", "--epsiodes"), "--episodes"),
         (("--vesion",), "--version"),
     ],
@@ -144,7 +144,7 @@ def test_seeds(mistake: Mistake, words: tuple[str, ...], number: str) -> None:
     [
         (("train",), "--env, --agent"),
         (("train", "--env", "pong"), "--agent"),
-        (("train", "--agent", "ppo_abn"), "--env"),
+        (("train", "--agent", "ppo_abn_paper"), "--env"),
         (("eval",), "RUN"),
         (("watch",), "RUN"),
     ],
@@ -165,17 +165,17 @@ def test_an_option_without_its_value(mistake: Mistake, option: str) -> None:
 @pytest.mark.parametrize(
     ("env", "agent", "message"),
     [
-        ("pongo", "ppo_abn", "unknown env 'pongo': did you mean 'pong'?"),
+        ("pongo", "ppo_abn_paper", "unknown env 'pongo': did you mean 'pong'?"),
         (
             "space-invaders",
-            "ppo_abn",
+            "ppo_abn_paper",
             "unknown env 'space-invaders': did you mean 'space_invaders'?",
         ),
-        ("pong", "ppo_abm", "unknown agent 'ppo_abm': did you mean 'ppo_abn'?"),
-        ("ppo_abn", "pong", "unknown agent 'pong': "),
+        ("pong", "ppo_abm", "unknown agent 'ppo_abm': did you mean 'ppo_abn_paper'?"),
+        ("ppo_abn_paper", "pong", "unknown agent 'pong': "),
         ("pong", "./mine.toml", "expected a recipe file, got './mine.toml': there is no such file"),
-        ("/", "ppo_abn", "expected a recipe file, got '/': there is no such file"),
-        ("", "ppo_abn", "unknown env '': choose one of: beam_rider, breakout, "),
+        ("/", "ppo_abn_paper", "expected a recipe file, got '/': there is no such file"),
+        ("", "ppo_abn_paper", "unknown env '': choose one of: beam_rider, breakout, "),
     ],
 )
 def test_recipes_to_train(mistake: Mistake, env: str, agent: str, message: str) -> None:
@@ -184,7 +184,7 @@ def test_recipes_to_train(mistake: Mistake, env: str, agent: str, message: str) 
 
 @pytest.mark.parametrize(
     ("what", "nearest"),
-    [("ppo_ab", "ppo_abn"), ("spaceinvaders", "space_invaders"), ("agent", "agents")],
+    [("ppo_ab", "ppo_abn_paper"), ("spaceinvaders", "space_invaders"), ("agent", "agents")],
 )
 def test_recipes_to_show(mistake: Mistake, what: str, nearest: str) -> None:
     assert mistake("recipes", what) == f"unknown recipe '{what}': did you mean '{nearest}'?"
@@ -239,7 +239,7 @@ def test_a_run_folder_that_is_none(mistake: Mistake, tmp_path: Path, command: st
 def test_a_run_folder_with_a_typo(mistake: Mistake) -> None:
     assert mistake("eval", "runs/pong/ppo_abm/seed-0") == (
         "expected a run folder, got 'runs/pong/ppo_abm/seed-0' (no such folder); "
-        "did you mean 'runs/pong/ppo_abn/seed-0'?"
+        "did you mean 'runs/pong/ppo_abn_paper/seed-0'?"
     )
 
 
@@ -288,12 +288,12 @@ def test_a_run_folder_that_exists_is_left_alone(
     ("words", "message"),
     [
         (
-            ("train", "--env", "breakout", "--agent", "ppo_abn"),
+            ("train", "--env", "breakout", "--agent", "ppo_abn_paper"),
             "expected to resume env 'pong', got 'breakout'; use --on-exists new",
         ),
         (
             ("train", "--env", "pong", "--agent", "ppo_cnn"),
-            "expected to resume agent 'ppo_abn', got 'ppo_cnn'; use --on-exists new",
+            "expected to resume agent 'ppo_abn_paper', got 'ppo_cnn'; use --on-exists new",
         ),
         ((*TRAIN, "--seed", "1"), "expected to resume seed '0', got '1'; use --on-exists new"),
         (

@@ -238,7 +238,7 @@ def test_a_new_recipe_is_written_and_can_be_trained_on(
     assert gymnasiums == gymnasium_env.recipe_text("my_games:Catch-v0")
     (folder / "assault.toml").write_text(out, "utf-8")
     # A wrong device comes after the recipes have been read.
-    said = mistake("train", "--env", "assault.toml", "--agent", "ppo_abn", "--device", "gpu")
+    said = mistake("train", "--env", "assault.toml", "--agent", "ppo_abn_paper", "--device", "gpu")
     assert said == "expected auto, cpu, cuda or cuda:N, got 'gpu'"
 
 
@@ -258,7 +258,7 @@ def test_mistakes_with_new_recipes(mistake: Mistake, words: tuple[str, ...], sai
 
 
 def test_what_is_shown_can_be_passed_back(rl_abn: Command, folder: Path, mistake: Mistake) -> None:
-    (folder / "mine.toml").write_text(rl_abn("recipes", "ppo_abn").out, "utf-8")
+    (folder / "mine.toml").write_text(rl_abn("recipes", "ppo_abn_paper").out, "utf-8")
     # A wrong device comes after the recipes have been read.
     said = mistake("train", "--env", "pong", "--agent", "mine.toml", "--device", "gpu")
     assert said == "expected auto, cpu, cuda or cuda:N, got 'gpu'"

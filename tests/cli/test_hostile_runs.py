@@ -44,7 +44,7 @@ RECIPES: dict[str, Callable[[str], bytes]] = {
         "max_frames = 108000", "max_frames = 2147483648"
     ).encode(),
     "a name that clears the screen": lambda text: text.replace(
-        'agent_name = "ppo_abn"', 'agent_name = "\\u001b[2J"'
+        'agent_name = "ppo_abn_paper"', 'agent_name = "\\u001b[2J"'
     ).encode(),
     "a title without an end": lambda text: text.replace(
         'title = "Pong"', f'title = "{"x" * 10**5}"'

@@ -15,7 +15,7 @@ from tests.rl.evaluation.recorded import STEP, make_run
 
 @pytest.fixture
 def agent(folder):
-    return make_run(folder / "agent", "ppo_abn", "space_invaders")
+    return make_run(folder / "agent", "ppo_abn_paper", "space_invaders")
 
 
 def done(result):

@@ -20,7 +20,7 @@ from rl_abn.runs import Run
 
 RECIPES = [sys.executable, "-m", "rl_abn", "recipes"]
 TRAIN = [
-    *(sys.executable, "-m", "rl_abn", "train", "--env", "pong", "--agent", "ppo_abn"),
+    *(sys.executable, "-m", "rl_abn", "train", "--env", "pong", "--agent", "ppo_abn_paper"),
     *("--device", "cpu", "--steps", "64", "--out", "run", "--set", "algorithm.n_envs=2"),
     *("--set", "algorithm.n_steps=16", "--set", "algorithm.batch_size=16"),
     *("--set", "train.n_probes=0", "--set", "train.checkpoint_every=32"),
@@ -114,7 +114,7 @@ def test_an_evaluation_is_kept_though_printing_it_fails(
     def fail(*_: object) -> None:
         raise RlAbnError("nobody reads")
 
-    run = untrained("ppo_abn")
+    run = untrained("ppo_abn_paper")
     monkeypatch.setattr("rl_abn.cli.tables.evaluation_table", fail)
     words = ("--episodes", "1", "--max-steps", "4", "--device", "cpu", "--json", "a.json")
     assert rl_abn("eval", str(run.path), *words).code == 2

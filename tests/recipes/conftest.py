@@ -41,8 +41,8 @@ def changed(original: Path, copy: Path) -> Changed:
 
 @pytest.fixture
 def agent_with(tmp_path: Path) -> Changed:
-    """Writes ppo_abn with one place changed."""
-    return changed(recipe_path("agents", "ppo_abn"), tmp_path / "agent.toml")
+    """Writes ppo_abn_paper with one place changed."""
+    return changed(recipe_path("agents", "ppo_abn_paper"), tmp_path / "agent.toml")
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def test_every_game_of_gymnasiums_registry_is_listed_under_its_id() -> None:
 
 @pytest.mark.parametrize("name", ["assault", "ALE/Assault-v5"])
 def test_a_game_is_found_by_its_name_and_by_its_id(name: str) -> None:
-    recipe = make_run_recipe(name, "ppo_abn", 0)
+    recipe = make_run_recipe(name, "ppo_abn_paper", 0)
     assert recipe.env_name == "assault"
     assert recipe.env == load_env(name) == make_recipe("assault")
     assert recipe.env.game.title == "Assault"
@@ -52,7 +52,7 @@ def test_a_made_recipe_has_the_shipped_protocols(name: str) -> None:
 @pytest.mark.parametrize("name", ["pong", "ALE/Pong-v5"])
 def test_a_shipped_recipe_goes_before_a_made_one(name: str) -> None:
     assert load_env(name).scores is not None
-    assert make_run_recipe(name, "ppo_abn", 0).env_name == "pong"
+    assert make_run_recipe(name, "ppo_abn_paper", 0).env_name == "pong"
 
 
 def test_a_made_game_is_played_with_its_own_actions() -> None:

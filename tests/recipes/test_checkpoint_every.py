@@ -14,7 +14,7 @@ Changed = Callable[[str, str], Path]
 Complaint = Callable[[Callable[[], object]], str]
 
 
-def resolve(*settings: str, agent: str = "ppo_abn") -> RunRecipe:
+def resolve(*settings: str, agent: str = "ppo_abn_paper") -> RunRecipe:
     return make_run_recipe("space_invaders", agent, 0, settings)
 
 

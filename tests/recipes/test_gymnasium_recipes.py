@@ -23,7 +23,7 @@ Complaint = Callable[[Callable[[], object]], str]
     ],
 )
 def test_an_id_is_a_recipe(env: str, name: str) -> None:
-    recipe = make_run_recipe(env, "ppo_abn", 0, ["preprocessing.grey=true", "options.size=3"])
+    recipe = make_run_recipe(env, "ppo_abn_paper", 0, ["preprocessing.grey=true", "options.size=3"])
     assert isinstance(recipe.env, GymnasiumRecipe)
     assert (recipe.env_name, recipe.env.game.id) == (name, env)
     assert recipe.env.options == {"size": 3}

@@ -19,7 +19,7 @@ from rl_abn.recipes import (
 Complaint = Callable[[Callable[[], object]], str]
 
 
-def resolve(*settings: str, agent: str = "ppo_abn") -> RunRecipe:
+def resolve(*settings: str, agent: str = "ppo_abn_paper") -> RunRecipe:
     return make_run_recipe("space_invaders", agent, 0, settings)
 
 
@@ -75,14 +75,14 @@ def test_one_setting_changes_one_field(setting: str, field: str, value: Any) -> 
 
 
 def test_no_settings_change_nothing() -> None:
-    agent, env = load_agent("ppo_abn"), load_env("pong")
+    agent, env = load_agent("ppo_abn_paper"), load_env("pong")
     assert override(agent, env, []) == (agent, env)
 
 
 def test_the_recipes_given_stay_as_they_were() -> None:
-    agent, env = load_agent("ppo_abn"), load_env("pong")
+    agent, env = load_agent("ppo_abn_paper"), load_env("pong")
     override(agent, env, ["algorithm.gamma=0.5", "protocol.legacy.noop_max=0"])
-    assert (agent, env) == (load_agent("ppo_abn"), load_env("pong"))
+    assert (agent, env) == (load_agent("ppo_abn_paper"), load_env("pong"))
 
 
 def test_a_number_replaces_a_schedule() -> None:
@@ -91,7 +91,7 @@ def test_a_number_replaces_a_schedule() -> None:
     assert algorithm.clip_range == 0.2  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("agent", ["ppo_abn", "a2c_abn"])
+@pytest.mark.parametrize("agent", ["ppo_abn_paper", "a2c_abn"])
 def test_a_schedule_replaces_a_schedule_or_a_number(agent: str) -> None:
     setting = "algorithm.learning_rate={ start = 1e-3, end = 1e-4 }"
     algorithm = resolve(setting, agent=agent).agent.algorithm

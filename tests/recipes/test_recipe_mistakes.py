@@ -315,7 +315,7 @@ def test_a_value_where_a_table_belongs(complaint: Complaint, tmp_path: Path) -> 
 
 
 def test_an_agent_is_no_env(complaint: Complaint) -> None:
-    agent, env = str(recipe_path("agents", "ppo_abn")), str(recipe_path("envs", "pong"))
+    agent, env = str(recipe_path("agents", "ppo_abn_paper")), str(recipe_path("envs", "pong"))
     assert complaint(lambda: load_env(agent)).startswith(f"{agent}: unknown key 'algorithm': ")
     assert complaint(lambda: load_agent(env)).startswith(f"{env}: unknown key 'kind': ")
 
@@ -356,10 +356,10 @@ def test_a_mechanism_with_a_query_needs_an_lstm_and_one_map(
 
 @pytest.mark.parametrize("seed", [-1, 2**31, 2**64])
 def test_a_seed_has_31_bits(complaint: Complaint, seed: int) -> None:
-    message = complaint(lambda: make_run_recipe("pong", "ppo_abn", seed))
+    message = complaint(lambda: make_run_recipe("pong", "ppo_abn_paper", seed))
     assert message.startswith("run: seed: expected ")
     assert message.endswith(f"got {seed}")
-    assert make_run_recipe("pong", "ppo_abn", 2**31 - 1).seed == 2147483647
+    assert make_run_recipe("pong", "ppo_abn_paper", 2**31 - 1).seed == 2147483647
 
 
 def test_a_game_without_the_protocol_to_train_under(complaint: Complaint, tmp_path: Path) -> None:
@@ -367,9 +367,9 @@ def test_a_game_without_the_protocol_to_train_under(complaint: Complaint, tmp_pa
     before, after = text.split("[protocol.machado2018]")
     file = tmp_path / "env.toml"
     file.write_text(before + "[scores]" + after.split("[scores]")[1], "utf-8")
-    assert make_run_recipe(str(file), "ppo_abn", 0).env.protocol.keys() == {"legacy"}
+    assert make_run_recipe(str(file), "ppo_abn_paper", 0).env.protocol.keys() == {"legacy"}
     assert complaint(
-        lambda: make_run_recipe(str(file), "ppo_abn", 0, ["train.protocol=machado2018"])
+        lambda: make_run_recipe(str(file), "ppo_abn_paper", 0, ["train.protocol=machado2018"])
     ) == ("run: expected train.protocol of ['legacy'], got 'machado2018'")
 
 
@@ -411,7 +411,7 @@ def test_mistakes_are_rlabnerrors_and_no_exception_is_chained(agent_with: Change
 
 
 def test_all_mistakes_are_named_at_once(complaint: Complaint, tmp_path: Path) -> None:
-    text = recipe_path("agents", "ppo_abn").read_text("utf-8")
+    text = recipe_path("agents", "ppo_abn_paper").read_text("utf-8")
     text = text.replace("gamma = 0.99", "gama = 0.99").replace("n_envs = 8", "n_envs = 0")
     file = tmp_path / "agent.toml"
     file.write_text(text.replace('"shared"', '"shred"'), "utf-8")

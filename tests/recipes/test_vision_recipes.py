@@ -227,7 +227,7 @@ def test_a_run_of_one_track_names_the_others_command(
     recipe = (
         make_vision_recipe("cifar10", "resnet20", 0)
         if vision
-        else make_run_recipe("pong", "ppo_abn", 0)
+        else make_run_recipe("pong", "ppo_abn_paper", 0)
     )
     write_recipe(tmp_path, recipe)
     command = "rl-abn vision eval" if vision else "rl-abn eval"

@@ -36,7 +36,7 @@ time.sleep(60)
 
 @pytest.fixture
 def recipe() -> RunRecipe:
-    return make_run_recipe("pong", "ppo_abn", 3, ["train.steps=100"])
+    return make_run_recipe("pong", "ppo_abn_paper", 3, ["train.steps=100"])
 
 
 @pytest.fixture

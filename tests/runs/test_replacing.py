@@ -18,7 +18,7 @@ from tests.complaints import complaint
 
 @pytest.fixture
 def recipe() -> RunRecipe:
-    return make_run_recipe("pong", "ppo_abn", 3, ["train.steps=100"])
+    return make_run_recipe("pong", "ppo_abn_paper", 3, ["train.steps=100"])
 
 
 def make(folder: Path, recipe: RunRecipe, step: int | None = None) -> Run:

@@ -66,7 +66,7 @@ def bits(tensor: Tensor) -> list[int]:
 
 @pytest.fixture
 def recipe() -> RunRecipe:
-    return make_run_recipe("pong", "ppo_abn", 3, ["algorithm.gamma=0.97", "train.steps=4096"])
+    return make_run_recipe("pong", "ppo_abn_paper", 3, ["algorithm.gamma=0.97", "train.steps=4096"])
 
 
 @pytest.fixture
@@ -386,16 +386,16 @@ def test_a_run_goes_on_to_more_steps(run: Run, recipe: RunRecipe) -> None:
 @pytest.mark.parametrize(
     ("asked", "hint"),
     [
-        ("runs/pong/ppo_abn/seed-9", "did you mean 'runs/pong/ppo_abn/seed-1'?"),
+        ("runs/pong/ppo_abn_paper/seed-9", "did you mean 'runs/pong/ppo_abn_paper/seed-1'?"),
         ("runs/breakout/a2c_mask", "did you mean 'runs/breakout/a2c_mask/seed-0'?"),
-        ("zzz", "choose one of: runs/breakout/a2c_mask/seed-0, runs/pong/ppo_abn/seed-1"),
+        ("zzz", "choose one of: runs/breakout/a2c_mask/seed-0, runs/pong/ppo_abn_paper/seed-1"),
     ],
 )
 def test_a_folder_that_is_none_gets_the_nearest_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: RunRecipe, asked: str, hint: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for place in ("runs/pong/ppo_abn/seed-1", "runs/breakout/a2c_mask/seed-0"):
+    for place in ("runs/pong/ppo_abn_paper/seed-1", "runs/breakout/a2c_mask/seed-0"):
         Run.create(Path(place), recipe, "cpu")
     kind = "a folder without recipe.toml" if Path(asked).is_dir() else "no such folder"
     assert complaint(lambda: Run.open(Path(asked))) == (

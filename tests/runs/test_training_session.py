@@ -22,7 +22,7 @@ from tests.complaints import complaint
 
 @pytest.fixture
 def recipe() -> RunRecipe:
-    return make_run_recipe("pong", "ppo_abn", 3, ["train.steps=100"])
+    return make_run_recipe("pong", "ppo_abn_paper", 3, ["train.steps=100"])
 
 
 @pytest.fixture
@@ -118,10 +118,10 @@ def test_what_changes_no_byte_may_change(run: Run, recipe: RunRecipe) -> None:
 
 def test_steps_between_checkpoints_are_the_same_in_either_way_to_say_it(tmp_path: Path) -> None:
     old, new = ("train.checkpoint_every=64",), ("train.checkpoint_every_game_steps=8",)
-    recipe = make_run_recipe("pong", "ppo_abn", 3, old)
+    recipe = make_run_recipe("pong", "ppo_abn_paper", 3, old)
     run = Run.create(tmp_path / "run", recipe, "cpu")
     for settings in (old, new, ()):
-        asked = make_run_recipe("pong", "ppo_abn", 3, settings)
+        asked = make_run_recipe("pong", "ppo_abn_paper", 3, settings)
         found = run_to_resume(run.path, asked, settings, "cpu", "resume")
         assert found is not None
         assert found.recipe == recipe

@@ -18,7 +18,7 @@ class Session:
 
 @pytest.fixture
 def run(tmp_path):
-    return Run(tmp_path, make_run_recipe("pong", "ppo_abn", 3))
+    return Run(tmp_path, make_run_recipe("pong", "ppo_abn_paper", 3))
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_it_syncs_tensorboard_and_ends_with_the_training(run, wandb):
     with wandb_sync(run, "maps"):
         assert wandb.session.exit_code is None
     (told,) = wandb.told
-    assert (told["project"], told["name"]) == ("maps", "pong/ppo_abn/seed-3")
+    assert (told["project"], told["name"]) == ("maps", "pong/ppo_abn_paper/seed-3")
     assert told["sync_tensorboard"] is True
     assert told["config"]["agent"]["algorithm"]["name"] == "ppo"
     assert wandb.session.exit_code == 0

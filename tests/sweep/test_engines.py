@@ -40,7 +40,7 @@ SETTINGS = [
     "train.checkpoint_every_game_steps=32",
     "train.keep=2",
 ]
-GAMES, AGENTS, SEEDS = ["pong", "space_invaders"], ["ppo_abn", "a2c_cnn"], [0, 3]
+GAMES, AGENTS, SEEDS = ["pong", "space_invaders"], ["ppo_abn_paper", "a2c_cnn"], [0, 3]
 A2C = [setting for setting in SETTINGS if "batch_size" not in setting and "epochs" not in setting]
 
 ENGINES = [
@@ -70,7 +70,7 @@ steps = {STEPS}
 set = {json.dumps(A2C)}
 
 [arms]
-p = {{ agents = ["ppo_abn"], set = {json.dumps(ppo)} }}
+p = {{ agents = ["ppo_abn_paper"], set = {json.dumps(ppo)} }}
 a = {{ agents = ["a2c_cnn"] }}
 
 [machine]

@@ -13,7 +13,7 @@ from rl_abn.recipes.lookup import recipe_path
 from rl_abn.sweep.plan import digest_of, find_plan, make_plan
 
 
-def digest(*settings, agent="ppo_abn", env="pong", seed=0):
+def digest(*settings, agent="ppo_abn_paper", env="pong", seed=0):
     return digest_of(make_run_recipe(env, agent, seed, settings))
 
 
@@ -32,20 +32,20 @@ def test_the_name_is_of_what_the_result_depends_on():
 
 def test_units_are_the_product_every_seed_of_all_before_the_next(sweep_file):
     file = sweep_file(
-        '[arms]\nplain = []\nwide = { set = ["algorithm.ent_coef=0.02"], agents = ["ppo_abn"] }',
+        '[arms]\nplain = []\nwide = { set = ["algorithm.ent_coef=0.02"], agents = ["ppo_abn_paper"] }',
         games=["pong", "breakout"],
-        agents=["ppo_abn", "ppo_cnn"],
+        agents=["ppo_abn_paper", "ppo_cnn"],
         seeds=[4, 0],
     )
     plan = make_plan(file)
     named = [(u.seed, u.env_name, u.label) for u in plan.units]
-    each = ["ppo_abn-plain", "ppo_abn-wide", "ppo_cnn-plain"]
+    each = ["ppo_abn_paper-plain", "ppo_abn_paper-wide", "ppo_cnn-plain"]
     assert named == [
         (seed, game, label) for seed in (4, 0) for game in ("pong", "breakout") for label in each
     ]
     assert len({u.name for u in plan.units}) == 12
     first, wide = plan.units[:2]
-    assert first.name == f"pong/ppo_abn-plain-{first.digest}/seed-4"
+    assert first.name == f"pong/ppo_abn_paper-plain-{first.digest}/seed-4"
     assert wide.recipe().agent.algorithm.ent_coef == 0.02
     assert wide.steps == 64
     assert plan.out == Path("sweeps/few")
@@ -83,10 +83,10 @@ def test_a_recipe_is_found_beside_the_file_and_may_not_change(sweep_file, tmp_pa
         ({"game": ["pong"]}, "", "unknown key 'game': did you mean 'games'?"),
         ({}, "[machine]\nworker = 1", "unknown key 'machine.worker': did you mean 'workers'?"),
         ({}, "[arms]\na = { sets = [] }", "unknown key 'arms.a.sets': did you mean 'set'?"),
-        ({"agents": ["ppo_abm"]}, "", "unknown agent 'ppo_abm': did you mean 'ppo_abn'?"),
+        ({"agents": ["ppo_abm"]}, "", "unknown agent 'ppo_abm': did you mean 'ppo_abn_paper'?"),
         ({"games": ["pongg"]}, "", "unknown env 'pongg': did you mean 'pong'?"),
         ({"games": []}, "", "games: expected one name or more, got none"),
-        ({"agents": ["ppo_abn", "ppo_abn"]}, "", "agents: expected different names"),
+        ({"agents": ["ppo_abn_paper", "ppo_abn_paper"]}, "", "agents: expected different names"),
         ({}, "[arms]", "arms: expected one arm or more, got none: leave [arms] out"),
         ({}, '[arms]\n"a/b" = []', "arms: expected names of letters, digits"),
         ({}, '[arms]\na = { agents = ["x"] }', "arms.a.agents: expected some of the sweep's"),
@@ -107,7 +107,7 @@ def test_a_recipe_is_found_beside_the_file_and_may_not_change(sweep_file, tmp_pa
         ({"seeds": [-1]}, "", "seeds: expected a number of seeds from 1 to 1000, or a list"),
         ({}, '[eval]\ninterventions = ["zero"]', "expected an agent with attention maps for eval"),
         (
-            {"agents": ["ppo_abn"]},
+            {"agents": ["ppo_abn_paper"]},
             '[eval]\ninterventions = ["zerro"]',
             "unknown intervention 'zerro': did you mean 'zero'?",
         ),
@@ -129,7 +129,7 @@ def test_the_documentations_sweep_is_one(tmp_path):
     file = tmp_path / "maps.toml"
     file.write_text("\n".join(blocks))
     plan = make_plan(file)
-    assert len(plan.units) == 2 * 3 * 3  # games x (ppo_abn twice, ppo_cnn once) x seeds
+    assert len(plan.units) == 2 * 3 * 3  # games x (ppo_abn_paper twice, ppo_cnn once) x seeds
     assert plan.recipe.slurm.options == {"account": "lab"}
     assert plan.recipe.ray.gpus == 0.25
     assert plan.recipe.machine.workers == 8

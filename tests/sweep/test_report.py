@@ -44,16 +44,16 @@ def put_run(plan, unit, returns, *, trained=True, score=None, reliance=None):
 
 @pytest.fixture
 def plan(sweep_file, tmp_path):
-    """Two seeds of ppo_abn on two games; of ppo_cnn one is finished and one is not, and none."""
-    file = sweep_file(EVAL, games=["pong", "breakout"], agents=["ppo_abn", "ppo_cnn"], steps=400)
+    """Two seeds of ppo_abn_paper on two games; of ppo_cnn one is finished and one is not, and none."""
+    file = sweep_file(EVAL, games=["pong", "breakout"], agents=["ppo_abn_paper", "ppo_cnn"], steps=400)
     plan = make_plan(file, tmp_path / "out")
     units = {(unit.env_name, unit.label, unit.seed): unit for unit in plan.units}
-    put_run(plan, units["pong", "ppo_abn", 0], [0, 2, 4, 4], score=5, reliance=0.1)
-    put_run(plan, units["pong", "ppo_abn", 1], [0, 4, 6, 8], score=7, reliance=0.3)
+    put_run(plan, units["pong", "ppo_abn_paper", 0], [0, 2, 4, 4], score=5, reliance=0.1)
+    put_run(plan, units["pong", "ppo_abn_paper", 1], [0, 4, 6, 8], score=7, reliance=0.3)
     put_run(plan, units["pong", "ppo_cnn", 0], [0, 0, 0, 3], score=6)
     put_run(plan, units["pong", "ppo_cnn", 1], [0, 0], trained=False)
-    put_run(plan, units["breakout", "ppo_abn", 0], [1, 1, 1, 1], score=2)
-    put_run(plan, units["breakout", "ppo_abn", 1], [1, 1, 1, 3], score=2)
+    put_run(plan, units["breakout", "ppo_abn_paper", 0], [1, 1, 1, 1], score=2)
+    put_run(plan, units["breakout", "ppo_abn_paper", 1], [1, 1, 1, 3], score=2)
     return plan
 
 
@@ -61,7 +61,7 @@ def test_the_numbers_of_every_arm(plan):
     report = make_report(plan)
     assert (report.n_trained, report.n_units) == (5, 8)
     rows = {(row.arm.game, row.arm.label): row for row in report.rows}
-    first = rows["pong", "ppo_abn"]
+    first = rows["pong", "ppo_abn_paper"]
     assert first.final == (6.0, 4.0, 8.0)
     # (0 + 1 + 3 + 4) / 4 and (0 + 2 + 5 + 7) / 4.
     assert first.area.value == pytest.approx((2.0 + 3.5) / 2)
@@ -81,20 +81,20 @@ def test_the_numbers_of_every_arm(plan):
 
 def test_the_best_run_is_the_one_to_watch(plan):
     best = make_report(plan).best
-    assert best == next(u.name for u in plan.units if (u.label, u.seed) == ("ppo_abn", 1))
+    assert best == next(u.name for u in plan.units if (u.label, u.seed) == ("ppo_abn_paper", 1))
     assert best.startswith("pong/")
 
 
 def test_comparisons_between_arms(plan):
     report = make_report(plan)
     final, score = report.comparisons
-    assert (final.label, final.other, final.games) == ("ppo_cnn", "ppo_abn", ("pong",))
+    assert (final.label, final.other, final.games) == ("ppo_cnn", "ppo_abn_paper", ("pong",))
     assert final.probability == (0.0, None, None)
     assert score.probability.value == 0.5  # 6 beats 5 and loses to 7
-    # Only ppo_abn has finished seeds on both games.
+    # Only ppo_abn_paper has finished seeds on both games.
     assert [(a.label, a.measure, a.n_runs, a.n_games) for a in report.aggregates] == [
-        ("ppo_abn", "final", 4, 2),
-        ("ppo_abn", "eval", 4, 2),
+        ("ppo_abn_paper", "final", 4, 2),
+        ("ppo_abn_paper", "eval", 4, 2),
     ]
     assert report.aggregates[0].scale == "human-normalised"
 
@@ -104,7 +104,7 @@ def test_the_text_says_how_many_seeds_there_are(plan):
     assert "few: 5 of 8 trainings; the sweep is unfinished" in text
     assert "1 of 2, single run" in text
     assert "6.0 [4.0, 8.0]" in text
-    assert re.search(r"pong +ppo_abn +score, blind: frozen +5.0 \[4.0, 6.0\]", text)
+    assert re.search(r"pong +ppo_abn_paper +score, blind: frozen +5.0 \[4.0, 6.0\]", text)
     assert re.search(r" +map reliance, uniform +0.200 \[0.100, 0.300\]", text)
     assert max(map(len, text.splitlines())) <= 118
 
@@ -122,7 +122,7 @@ def test_the_files(plan):
         curves = list(csv.DictReader(file))
     assert curves[1] == {
         "game": "pong",
-        "arm": "ppo_abn",
+        "arm": "ppo_abn_paper",
         "step": "200",
         "seeds": "2",
         "mean_return": "3.0",

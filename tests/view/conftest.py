@@ -17,7 +17,7 @@ def runs(tmp_path_factory):
     """A run and an episode of each kind of agent: one path a name."""
     top = tmp_path_factory.mktemp("viewed") / "runs"
     for name, agent, game in (
-        ("plain", "ppo_abn", "space_invaders"),
+        ("plain", "ppo_abn_paper", "space_invaders"),
         ("memory", "a2c_mask_convlstm", "space_invaders"),
         ("hard", "a2c_hard", "space_invaders"),
     ):

@@ -330,7 +330,7 @@ def test_what_is_held_out_is_not_edited(mistake: Mistake, run: Path, place: Path
 def test_what_is_no_run_of_pictures(mistake: Mistake, command: str) -> None:
     words = ("--list",) if command == "edit" else ()
     assert "expected a run folder, got 'nowhere'" in mistake("vision", command, "nowhere", *words)
-    game = Run.create(Path("game"), make_run_recipe("pong", "ppo_abn", 0), "cpu")
+    game = Run.create(Path("game"), make_run_recipe("pong", "ppo_abn_paper", 0), "cpu")
     assert mistake("vision", command, game.path, *words).endswith("use 'rl-abn eval game'")
 
 

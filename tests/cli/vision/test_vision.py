@@ -60,8 +60,8 @@ def test_recipes_are_listed_in_groups_of_their_own(rl_abn: Command) -> None:
     assert "vision agents (networks):\n" in vision
     assert "vision envs (data):\n" in vision
     assert "  resnet20_abn" in vision
-    assert "ppo_abn" not in vision
-    assert "ppo_abn" in everything
+    assert "ppo_abn_paper" not in vision
+    assert "ppo_abn_paper" in everything
     assert "  cifar10 " in everything
     assert "cifar10" not in rl_abn("recipes", "envs").out
     assert rl_abn("recipes", "wrn_28_10").out.startswith("# WRN-28-10")
@@ -84,7 +84,7 @@ def test_recipes_are_listed_in_groups_of_their_own(rl_abn: Command) -> None:
             (*TRAIN, "--data", "x", "--set", "optimizer.lerning_rate=1"),
             "unknown key 'optimizer.lerning_rate': did you mean 'optimizer.learning_rate'?",
         ),
-        (("train", "--env", "cifar10", "--agent", "ppo_abn"), "which is for 'rl-abn vision train'"),
+        (("train", "--env", "cifar10", "--agent", "ppo_abn_paper"), "which is for 'rl-abn vision train'"),
         (("vision", "eval", "nowhere"), "train one with 'rl-abn vision train'"),
         (("vision", "eval", "r", "--split", "tset"), "unknown choice 'tset': did you mean 'test'?"),
     ],
@@ -112,7 +112,7 @@ def test_a_loss_that_is_no_number(rl_abn: Command, data: Path) -> None:
 
 
 def test_runs_of_the_other_track(mistake: Mistake) -> None:
-    game = Run.create(Path("game"), make_run_recipe("pong", "ppo_abn", 0), "cpu")
+    game = Run.create(Path("game"), make_run_recipe("pong", "ppo_abn_paper", 0), "cpu")
     pictures = Run.create(Path("pictures"), make_vision_recipe("cifar10", "resnet20", 0), "cpu")
     assert mistake("vision", "eval", game.path).endswith("use 'rl-abn eval game'")
     for command in ("eval", "watch"):

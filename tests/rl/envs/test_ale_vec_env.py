@@ -153,7 +153,7 @@ def test_emulators_beside_an_agent_give_way(settings, expected):
 
     before = threads()
     settings = [*settings, "algorithm.n_envs=4", "train.emulator_threads=2"]
-    env = make_training_env(make_run_recipe("pong", "ppo_abn", 0, settings))
+    env = make_training_env(make_run_recipe("pong", "ppo_abn_paper", 0, settings))
     emulators = threads() - before
     assert len(emulators) >= 2
     policy, niceness = expected

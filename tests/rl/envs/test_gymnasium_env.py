@@ -19,7 +19,7 @@ from tests.rl.envs.catch_games import ID, MODULE
 
 
 def recipe(*settings: str, env: str = ID) -> GymnasiumRecipe:
-    found = override(load_agent("ppo_abn"), load_env(env), settings)[1]
+    found = override(load_agent("ppo_abn_paper"), load_env(env), settings)[1]
     assert isinstance(found, GymnasiumRecipe)
     return found
 

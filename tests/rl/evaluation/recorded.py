@@ -11,7 +11,7 @@ from rl_abn.runs import Run
 STEP = 64
 
 
-def make_run(folder, agent="ppo_abn", game="space_invaders", *settings, seed=0):
+def make_run(folder, agent="ppo_abn_paper", game="space_invaders", *settings, seed=0):
     """A run with a checkpoint that nothing was trained for."""
     recipe = make_run_recipe(game, agent, seed, settings)
     run = Run.create(folder, recipe, "cpu")

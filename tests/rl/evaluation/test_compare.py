@@ -33,8 +33,8 @@ def give_scores(run, scores, name="one", **changes):
 @pytest.fixture
 def runs(tmp_path):
     made = [
-        make_run(tmp_path / "abn" / "seed-0", "ppo_abn"),
-        make_run(tmp_path / "abn" / "seed-1", "ppo_abn", seed=1),
+        make_run(tmp_path / "abn" / "seed-0", "ppo_abn_paper"),
+        make_run(tmp_path / "abn" / "seed-1", "ppo_abn_paper", seed=1),
         make_run(tmp_path / "cnn" / "seed-0", "ppo_cnn"),
     ]
     for run, level in zip(made, (10, 20, 100), strict=True):
@@ -49,11 +49,11 @@ def test_runs_are_compared(runs, tmp_path):
     # The second of two named ones is asked about first: does it improve on the one before it?
     assert found.probabilities["cnn/seed-0", "abn/seed-0"].value == 1.0
     assert found.probabilities["abn/seed-1", "abn/seed-0"].value == 1.0
-    # Human-normalised over the two runs of ppo_abn: means of 13.5 and 23.5.
+    # Human-normalised over the two runs of ppo_abn_paper: means of 13.5 and 23.5.
     random, human = 148.0, 1668.7
     assert found.scale == "human-normalised"
-    assert found.aggregates.keys() == {"ppo_abn"}
-    assert found.aggregates["ppo_abn"].value == pytest.approx((18.5 - random) / (human - random))
+    assert found.aggregates.keys() == {"ppo_abn_paper"}
+    assert found.aggregates["ppo_abn_paper"].value == pytest.approx((18.5 - random) / (human - random))
     pairs = {(each.one, each.other): each for each in found.agreements}
     assert len(pairs) == 3
     assert found.left_out == []
@@ -69,7 +69,7 @@ def test_runs_are_compared(runs, tmp_path):
 
 @pytest.mark.full
 def test_a_run_beside_itself_agrees(tmp_path):
-    run = make_run(tmp_path / "a", "ppo_abn")
+    run = make_run(tmp_path / "a", "ppo_abn_paper")
     give_scores(run, range(4))
     shutil.copytree(run.path, tmp_path / "b")
     runs = [run, Run.open(tmp_path / "b")]
@@ -82,7 +82,7 @@ def test_a_run_beside_itself_agrees(tmp_path):
 
 
 def test_what_cannot_be_asked_is_said(tmp_path):
-    names = {"abn": "ppo_abn", "memory": "ppo_mask_convlstm"}
+    names = {"abn": "ppo_abn_paper", "memory": "ppo_mask_convlstm"}
     runs = [make_run(tmp_path / name, agent) for name, agent in names.items()]
     for run in runs:
         give_scores(run, range(4))

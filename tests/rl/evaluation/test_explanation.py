@@ -53,7 +53,7 @@ def states_of(run, n=6, **options):
 
 
 @pytest.mark.parametrize(
-    "agent", [pytest.param("ppo_abn", marks=pytest.mark.full), "ppo_mask_convlstm"]
+    "agent", [pytest.param("ppo_abn_paper", marks=pytest.mark.full), "ppo_mask_convlstm"]
 )
 def test_moments_are_those_of_the_game(tmp_path, agent):
     """Played again from its seed a game shows the same, and leaves the same memory."""

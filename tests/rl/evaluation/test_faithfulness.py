@@ -19,7 +19,7 @@ SHORT = {"n_games": 2, "max_steps": 12, "seed": 3, "device": "cpu"}
 
 def teacher_of(run, student):
     recipe = student.recipe
-    table = make_run_recipe("pong", "ppo_abn", 0, [f"teacher.path='{run.path}'"]).agent.teacher
+    table = make_run_recipe("pong", "ppo_abn_paper", 0, [f"teacher.path='{run.path}'"]).agent.teacher
     return find_teacher(table, recipe)
 
 
@@ -70,7 +70,7 @@ def test_an_agent_is_faithful_to_itself(agent, tmp_path):
 
 def test_a_teacher_plays_as_it_does_alone_whatever_its_student_sees(tmp_path):
     """With a view of its own: its games under the student's rules are those of an `eval` of it."""
-    student = saved(tmp_path / "student", "ppo_abn")
+    student = saved(tmp_path / "student", "ppo_abn_paper")
     run = saved(tmp_path / "teacher", "a2c_mask_a3c")
     teacher = teacher_of(run, student)
     assert teacher.view is not None

@@ -181,10 +181,10 @@ ALL = ["zero", "uniform", "inverted", "shuffled", "shifted", "time_average", "sw
 @pytest.mark.parametrize(
     ("agent", "given", "expected"),
     [
-        ("ppo_abn", [], []),
-        ("ppo_abn", ["zero"], ["zero"]),
-        ("ppo_abn", ["all"], ALL),
-        ("ppo_abn", ["zero", "zero:shared", "zero:each"], ["zero"]),
+        ("ppo_abn_paper", [], []),
+        ("ppo_abn_paper", ["zero"], ["zero"]),
+        ("ppo_abn_paper", ["all"], ALL),
+        ("ppo_abn_paper", ["zero", "zero:shared", "zero:each"], ["zero"]),
         ("ppo_mask", ["zero:each"], ["zero", "zero:policy", "zero:value"]),
         ("ppo_mask", ["uniform:value", "zero", "uniform:value"], ["uniform:value", "zero"]),
         ("ppo_mask", ["frozen:policy", "all:policy"], [

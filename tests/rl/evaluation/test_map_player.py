@@ -95,7 +95,7 @@ def test_a_recording_says_which_map_it_shows(tmp_path):
 
 
 def test_own_map_and_grad_cam_side_by_side(tmp_path):
-    run = make_run(tmp_path / "run", "ppo_abn")
+    run = make_run(tmp_path / "run", "ppo_abn_paper")
     shown = read_shown([run.path], maps=["own", "grad_cam"])
     episodes = episodes_of(shown, tmp_path / "episodes", max_steps=3, device="cpu")
     assert [episode.meta.map_names for episode in episodes] == [("shared",), ("grad_cam",)]

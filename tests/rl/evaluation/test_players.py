@@ -60,7 +60,7 @@ def acted_as_in_training(policy, n_steps=4):
 
 
 @pytest.mark.skipif(not can_pack(), reason="wants a processor with bfloat16")
-@pytest.mark.parametrize("agent", ["ppo_abn", "ppo_mask_convlstm", "ppo_soft"])
+@pytest.mark.parametrize("agent", ["ppo_abn_paper", "ppo_mask_convlstm", "ppo_soft"])
 def test_weights_are_packed_once_for_whole_games(agent, packings):
     policy = make(agent, "bf16")
     play(AgentPlayer("agent", policy, greedy=True, seed=0), policy)
@@ -71,7 +71,7 @@ def test_weights_are_packed_once_for_whole_games(agent, packings):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize(
     "agent",
-    ["ppo_cnn", "ppo_abn", "ppo_mask_convlstm", "ppo_soft", "ppo_causal", "ppo_transformer"],
+    ["ppo_cnn", "ppo_abn_paper", "ppo_mask_convlstm", "ppo_soft", "ppo_causal", "ppo_transformer"],
 )
 def test_a_player_computes_the_bits_of_acting_in_training(agent, precision):
     policy = make(agent, precision)
@@ -84,13 +84,13 @@ def test_a_player_computes_the_bits_of_acting_in_training(agent, precision):
 
 @pytest.mark.skipif(not can_pack(), reason="wants a processor with bfloat16")
 def test_fp32_packs_nothing(packings):
-    policy = make("ppo_abn", "fp32")
+    policy = make("ppo_abn_paper", "fp32")
     play(AgentPlayer("agent", policy, greedy=False, seed=0), policy)
     assert not packings
 
 
 def test_a_player_whose_policy_gets_other_weights_acts_on_those():
-    policy = make("ppo_abn", "bf16")
+    policy = make("ppo_abn_paper", "bf16")
     player = AgentPlayer("agent", policy, greedy=True, seed=0)
     play(player, policy)
     with torch.no_grad():
@@ -103,7 +103,7 @@ def test_a_player_whose_policy_gets_other_weights_acts_on_those():
 
 
 def test_nothing_stays_between_two_acts():
-    policy = make("ppo_abn", "bf16")
+    policy = make("ppo_abn_paper", "bf16")
     player = AgentPlayer("agent", policy, greedy=True, seed=0)
     before = (torch.is_grad_enabled(), torch.is_autocast_enabled("cpu"), torch.get_num_threads())
     play(player, policy)

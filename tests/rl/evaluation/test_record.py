@@ -22,7 +22,7 @@ IMPALA = ["network.extractor=impala"]
 
 
 def test_a_recorded_game_is_the_one_that_is_watched(tmp_path):
-    run = make_run(tmp_path / "run", "ppo_abn", "space_invaders", SHORT)
+    run = make_run(tmp_path / "run", "ppo_abn_paper", "space_invaders", SHORT)
     games = list(record_run(run, episodes=2, seed=3))
     assert [game.path.name for game in games] == [f"step-{STEP}-game-{s}" for s in (3, 4)]
     for seed, game in zip((3, 4), games, strict=True):
@@ -37,11 +37,11 @@ def test_a_recorded_game_is_the_one_that_is_watched(tmp_path):
 
 
 def test_who_played_what_is_in_the_episode(tmp_path):
-    run = make_run(tmp_path / "run", "ppo_abn", "ms_pacman")
+    run = make_run(tmp_path / "run", "ppo_abn_paper", "ms_pacman")
     episode = record(run, max_steps=5, greedy=True)
     meta = episode.meta
     assert episode.path.name == f"step-{STEP}-game-0-greedy-cut-at-5"
-    assert meta.title == "ppo_abn on Ms. Pac-Man, 64 steps trained"
+    assert meta.title == "ppo_abn_paper on Ms. Pac-Man, 64 steps trained"
     assert meta.map_names == ("shared",)
     assert meta.objects["blinky"]["colours"]
     agent = meta.source["agent"]
@@ -56,9 +56,9 @@ def test_who_played_what_is_in_the_episode(tmp_path):
 
 
 def test_evidence_is_kept_where_it_is_small_or_asked_for(tmp_path):
-    run = make_run(tmp_path / "run", "ppo_abn", "pong", *IMPALA, "network.attention_at=11")
+    run = make_run(tmp_path / "run", "ppo_abn_paper", "pong", *IMPALA, "network.attention_at=11")
     assert "evidence" in record(run, max_steps=2).meta.arrays  # 11x11 locations, 6 actions
-    fine = make_run(tmp_path / "fine", "ppo_abn", "pong", *IMPALA, "network.attention_at=21")
+    fine = make_run(tmp_path / "fine", "ppo_abn_paper", "pong", *IMPALA, "network.attention_at=21")
     assert MOST_EVIDENCE_BYTES < 2 * 7 * 21 * 21
     assert "evidence" not in record(fine, max_steps=2).meta.arrays
     episode = record(fine, max_steps=2, keep=["evidence"], out=tmp_path / "e")
@@ -82,7 +82,7 @@ def test_maps_that_share_out_a_sum_are_drawn_as_multiples(tmp_path):
 
 @pytest.mark.parametrize(
     ("agent", "n_games"),
-    [("a2c_mask_convlstm", 3), pytest.param("ppo_abn", 18, marks=pytest.mark.full)],
+    [("a2c_mask_convlstm", 3), pytest.param("ppo_abn_paper", 18, marks=pytest.mark.full)],
 )
 def test_an_evaluation_is_the_same_when_it_is_recorded(tmp_path, agent, n_games):
     run = make_run(tmp_path / "run", agent, "space_invaders", SHORT)
@@ -103,7 +103,7 @@ def test_an_evaluation_is_the_same_when_it_is_recorded(tmp_path, agent, n_games)
 
 
 def test_an_evaluation_records_over_the_same_one(tmp_path):
-    run = make_run(tmp_path / "run", "ppo_abn", "pong")
+    run = make_run(tmp_path / "run", "ppo_abn_paper", "pong")
     paths = [evaluate_run(run, n_games=1, max_steps=5, record=1).recorded[0].path for _ in "ab"]
     assert (
         paths == [run.path / "episodes" / "step-64-legacy-stochastic-1-games-0-cut-at-5-game-1"] * 2
@@ -111,7 +111,7 @@ def test_an_evaluation_records_over_the_same_one(tmp_path):
 
 
 def test_the_games_of_an_evaluation_lose_lives_as_it_says(tmp_path):
-    run = make_run(tmp_path / "run", "ppo_abn", "breakout", "protocol.legacy.max_frames=1200")
+    run = make_run(tmp_path / "run", "ppo_abn_paper", "breakout", "protocol.legacy.max_frames=1200")
     result = evaluate_run(run, n_games=2, record=2)
     episode = Episode(result.recorded[0].path)
     lives = episode.numbers("lives")
@@ -121,7 +121,7 @@ def test_the_games_of_an_evaluation_lose_lives_as_it_says(tmp_path):
 
 
 def test_more_games_than_environments_cannot_be_recorded(tmp_path):
-    run = make_run(tmp_path / "run", "ppo_abn", "pong")
+    run = make_run(tmp_path / "run", "ppo_abn_paper", "pong")
     with pytest.raises(RlAbnError, match="expected at most 2 games to record"):
         evaluate_run(run, n_games=2, record=3)
 
@@ -131,7 +131,7 @@ def test_an_environment_that_does_not_repeat_its_game_is_recorded_up_to_there(
 ):
     from rl_abn.rl.envs.single_env import SingleEnv
 
-    run = make_run(tmp_path / "run", "ppo_abn", "space_invaders", SHORT)
+    run = make_run(tmp_path / "run", "ppo_abn_paper", "space_invaders", SHORT)
     plain = evaluate_run(run, n_games=2)
     step, n = SingleEnv.step, iter(range(10**6))
 
@@ -148,7 +148,7 @@ def test_an_environment_that_does_not_repeat_its_game_is_recorded_up_to_there(
 
 
 def test_a_signal_cuts_a_recording(tmp_path):
-    run = make_run(tmp_path / "run", "ppo_abn", "pong")
+    run = make_run(tmp_path / "run", "ppo_abn_paper", "pong")
     policy = load_policy(run, run.checkpoint(), "cpu")
     stop = StopSignal()
     stop.received = signal.SIGTERM
@@ -158,7 +158,7 @@ def test_a_signal_cuts_a_recording(tmp_path):
 
 
 def test_an_episode_that_is_there(tmp_path):
-    run = make_run(tmp_path / "run", "ppo_abn", "pong")
+    run = make_run(tmp_path / "run", "ppo_abn_paper", "pong")
     path = record(run, max_steps=2).path
     with pytest.raises(RlAbnError, match="add --on-exists new or overwrite"):
         record(run, max_steps=2)
@@ -175,7 +175,7 @@ def test_an_episode_that_is_there(tmp_path):
 def test_what_is_recorded_takes_no_more_memory_in_a_longer_game(tmp_path):
     import tracemalloc
 
-    run = make_run(tmp_path / "run", "ppo_abn", "pong")
+    run = make_run(tmp_path / "run", "ppo_abn_paper", "pong")
     record(run, max_steps=70)  # what is loaded once
     tracemalloc.start()
     peaks = []

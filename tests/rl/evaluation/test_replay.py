@@ -18,7 +18,7 @@ from tests.rl.evaluation.recorded import make_run, record
 STICKY = "train.protocol=machado2018"
 N = 150  # steps: two chunks, and a third that is not full
 PLAYERS = {
-    "plain": ("ppo_abn", "space_invaders", [STICKY]),
+    "plain": ("ppo_abn_paper", "space_invaders", [STICKY]),
     "memory": ("a2c_mask_convlstm", "space_invaders", [STICKY]),
     "memory that asks": ("ppo_soft", "space_invaders", []),
     "hard attention": ("a2c_hard", "ms_pacman", [STICKY]),
@@ -84,7 +84,7 @@ def test_a_game_under_an_intervention(tmp_path, intervention):
     """What remembers earlier maps is played from the start."""
     spec = InterventionSpec(intervention)
     episode = recorded(tmp_path, "plain", intervention=spec, out=tmp_path)
-    assert episode.meta.title.startswith(f"ppo_abn (maps: {intervention}) on ")
+    assert episode.meta.title.startswith(f"ppo_abn_paper (maps: {intervention}) on ")
     # The folder lies elsewhere: the run is where it was when it was recorded.
     replay = Replay(episode, player_of(episode))
     for step in (80, 20):
@@ -102,7 +102,7 @@ def test_skipped_frames_are_those_between_two_steps(tmp_path):
 
 
 def test_a_game_of_gymnasium_is_played_from_its_start(tmp_path):
-    run = make_run(tmp_path / "run", "ppo_abn", "tests.rl.envs.catch_games:Catch-v0")
+    run = make_run(tmp_path / "run", "ppo_abn_paper", "tests.rl.envs.catch_games:Catch-v0")
     episode = record(run, max_steps=5, keep=["observations"])
     replay = Replay(episode, player_of(episode))
     for step in (3, 1):
@@ -114,7 +114,7 @@ def test_a_game_of_gymnasium_is_played_from_its_start(tmp_path):
 
 def test_weights_that_did_not_play_are_refused(tmp_path):
     episode = recorded(tmp_path, "plain")
-    other = make_run(tmp_path / "other", "ppo_abn", "space_invaders", STICKY, seed=1)
+    other = make_run(tmp_path / "other", "ppo_abn_paper", "space_invaders", STICKY, seed=1)
     with pytest.raises(RlAbnError, match="expected a checkpoint at step 64 with the weights"):
         player_of(episode, other)
 

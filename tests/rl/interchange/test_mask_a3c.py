@@ -324,7 +324,7 @@ def test_the_weights_of_another_game(refused):
 
 
 def test_an_agent_of_another_form(refused):
-    said = refused(legacy(published()), "--agent", "ppo_abn")
+    said = refused(legacy(published()), "--agent", "ppo_abn_paper")
     assert said == (
         "an agent like a2c_mask_a3c, got network 'nature' with attention 'residual', "
         "maps 'shared' and a branch that answers"

@@ -170,7 +170,7 @@ def test_ppo_ratio_is_1_on_the_first_minibatch_of_every_update(settings):
         torch.testing.assert_close(ratio, torch.ones_like(ratio), atol=atol, rtol=0)
 
 
-@pytest.mark.parametrize("agent", ["ppo_mask", "a2c_mask", "ppo_abn"])
+@pytest.mark.parametrize("agent", ["ppo_mask", "a2c_mask", "ppo_abn_paper"])
 def test_every_parameter_gets_a_gradient(agent):
     model = make_trained(agent=agent)
     model._setup_learn(32)
@@ -235,9 +235,9 @@ def test_an_agent_that_sees_something_else_is_refused(space_invaders, tmp_path):
         env.observation_space,
         env.action_space,
         lambda _: 0.0,
-        **policy_settings(load_agent("ppo_abn")).as_kwargs(),
+        **policy_settings(load_agent("ppo_abn_paper")).as_kwargs(),
     )
-    player = AgentPlayer("ppo_abn", policy, greedy=False, seed=0)
+    player = AgentPlayer("ppo_abn_paper", policy, greedy=False, seed=0)
     with pytest.raises(RlAbnError) as caught:
         evaluate(player, space_invaders, "mask_a3c", 1)
     assert str(caught.value) == (

@@ -27,7 +27,7 @@ SMALL = {
     "a2c": ["algorithm.n_envs=2", "algorithm.n_steps=16"],
 }
 EVERY_AGENT = pytest.mark.parametrize(
-    "agent", ["ppo_abn", "ppo_mask", "a2c_cnn", pytest.param("a2c_abn", marks=pytest.mark.full)]
+    "agent", ["ppo_abn_paper", "ppo_mask", "a2c_cnn", pytest.param("a2c_abn", marks=pytest.mark.full)]
 )
 CPU = torch.device("cpu")
 
@@ -102,7 +102,7 @@ def test_an_exported_run_acts_alike_in_stable_baselines3(agent, runs, tmp_path, 
 def test_an_exported_run_trains_on_in_stable_baselines3(runs, tmp_path):
     recipe = load_env("pong")
     env = AleVecEnv(recipe.game, recipe.protocol["legacy"], n_envs=2)
-    export_sb3(runs["ppo_abn"], tmp_path / "agent.zip")
+    export_sb3(runs["ppo_abn_paper"], tmp_path / "agent.zip")
     for algorithm in (AttentionPPO, PPO):
         model = algorithm.load(tmp_path / "agent.zip", env=env, device="cpu")
         model.learn(32, reset_num_timesteps=False)
@@ -330,7 +330,7 @@ def test_weights_that_do_not_fit(refused, change, what):
 
 def test_a_plain_cnn_policy_is_no_agent_with_attention(refused):
     cnn_zip()
-    said = refused(*IMPORT[:-1], "ppo_abn", "--trust-pickle")
+    said = refused(*IMPORT[:-1], "ppo_abn_paper", "--trust-pickle")
     assert said.startswith("agent.zip: expected an agent like ppo_cnn or a2c_cnn ")
 
 

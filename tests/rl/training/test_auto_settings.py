@@ -32,7 +32,7 @@ def machine(monkeypatch):
     return pretend
 
 
-def resolved(agent="ppo_abn", *settings, device=CPU, ranks=None):
+def resolved(agent="ppo_abn_paper", *settings, device=CPU, ranks=None):
     train = resolve_auto(make_run_recipe("pong", agent, 0, settings), device, ranks).agent.train
     return train.precision, train.env_parts
 
@@ -71,13 +71,13 @@ def test_ranks_share_games_and_cores(machine, count, local_count, cores, n_parts
 
 def test_what_is_asked_for_stays(machine):
     asked = ("train.precision=fp32", "train.env_parts=4")
-    assert resolved("ppo_abn", *asked) == ("fp32", 4)
+    assert resolved("ppo_abn_paper", *asked) == ("fp32", 4)
 
 
 @pytest.mark.parametrize("value", ["0", "9", "1.5", "true", "all", "'2'"])
 def test_other_parts_are_refused_in_one_line(value):
     with pytest.raises(RlAbnError) as error:
-        make_run_recipe("pong", "ppo_abn", 0, [f"train.env_parts={value}"])
+        make_run_recipe("pong", "ppo_abn_paper", 0, [f"train.env_parts={value}"])
     said = str(error.value)
     assert "train.env_parts: expected 'auto' or a whole number from 1 to 8, got" in said
     assert "\n" not in said
@@ -85,11 +85,11 @@ def test_other_parts_are_refused_in_one_line(value):
 
 def test_parts_that_do_not_divide_the_games_are_refused():
     with pytest.raises(RlAbnError, match=r"train\.env_parts"):
-        make_run_recipe("pong", "ppo_abn", 0, ["train.env_parts=3"])
+        make_run_recipe("pong", "ppo_abn_paper", 0, ["train.env_parts=3"])
 
 
 def test_the_record_says_what_it_came_to(machine, tmp_path):
-    run, _ = prepare_run(env="pong", agent="ppo_abn", seed=0, folder=tmp_path / "run", device="cpu")
+    run, _ = prepare_run(env="pong", agent="ppo_abn_paper", seed=0, folder=tmp_path / "run", device="cpu")
     written = (run.path / RECIPE).read_text()
     assert 'precision = "bf16"' in written
     assert "env_parts = 2" in written
@@ -101,7 +101,7 @@ def test_the_record_says_what_it_came_to(machine, tmp_path):
     [(), ("train.precision=auto",), ("train.precision=auto", "train.env_parts=auto")],
 )
 def test_a_run_goes_on_as_it_began_on_any_machine(machine, settings, tmp_path):
-    asked = {"env": "pong", "agent": "ppo_abn", "seed": 0, "folder": tmp_path / "run"}
+    asked = {"env": "pong", "agent": "ppo_abn_paper", "seed": 0, "folder": tmp_path / "run"}
     begun, _ = prepare_run(**asked, device="cpu")
     machine(bf16=False, cores=1)
     run, resumes = prepare_run(**asked, settings=settings, on_exists="resume", device="cpu")
@@ -111,7 +111,7 @@ def test_a_run_goes_on_as_it_began_on_any_machine(machine, settings, tmp_path):
 
 
 def test_a_run_does_not_go_on_in_another_precision(machine, tmp_path):
-    asked = {"env": "pong", "agent": "ppo_abn", "seed": 0, "folder": tmp_path / "run"}
+    asked = {"env": "pong", "agent": "ppo_abn_paper", "seed": 0, "folder": tmp_path / "run"}
     prepare_run(**asked, device="cpu")
     only = "only train.steps, train.keep, train.checkpoint_every_minutes, train.eval_every,"
     with pytest.raises(RlAbnError, match=only):
@@ -125,7 +125,7 @@ def test_a_run_does_not_go_on_in_another_precision(machine, tmp_path):
 def test_a_record_from_before_auto_is_what_it_was(machine, tmp_path):
     """Old records name both fields; one that names neither was fp32 in one part."""
     folder = tmp_path / "run"
-    asked = {"env": "pong", "agent": "ppo_abn", "seed": 0, "folder": folder}
+    asked = {"env": "pong", "agent": "ppo_abn_paper", "seed": 0, "folder": folder}
     prepare_run(**asked, device="cpu")
     lines = (folder / RECIPE).read_text().splitlines()
     kept = [line for line in lines if not line.startswith(("precision", "env_parts"))]
@@ -137,7 +137,7 @@ def test_a_record_from_before_auto_is_what_it_was(machine, tmp_path):
 
 def test_more_ranks_than_before_have_fewer_parts(machine):
     """Two parts of eight games; one game a rank has no parts."""
-    recipe = resolve_auto(make_run_recipe("pong", "ppo_abn", 0), CPU)
+    recipe = resolve_auto(make_run_recipe("pong", "ppo_abn_paper", 0), CPU)
     parts = {
         count: getattr(make_training_env(recipe, Ranks(0, count)), "parts", None)
         for count in (1, 4, 8)
@@ -154,5 +154,5 @@ def test_imported_weights_compute_in_fp32_everywhere(machine):
 
 
 def test_a_settled_recipe_is_plain_data(machine):
-    recipe = resolve_auto(make_run_recipe("pong", "ppo_abn", 0), CPU)
+    recipe = resolve_auto(make_run_recipe("pong", "ppo_abn_paper", 0), CPU)
     assert json.loads(recipe.model_dump_json())["agent"]["train"]["env_parts"] == 2

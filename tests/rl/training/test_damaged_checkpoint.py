@@ -47,7 +47,7 @@ SETTINGS = [
 def start(folder, *settings, on_exists=None):
     return prepare_run(
         env="pong",
-        agent="ppo_abn",
+        agent="ppo_abn_paper",
         seed=0,
         settings=[*SETTINGS, "train.steps=128", *settings],
         folder=folder,
@@ -246,7 +246,7 @@ def command(capsys, *words):
     return caught.value.code, capsys.readouterr().err
 
 
-RESUME = ["train", "--env", "pong", "--agent", "ppo_abn", "--on-exists", "resume"]
+RESUME = ["train", "--env", "pong", "--agent", "ppo_abn_paper", "--on-exists", "resume"]
 
 
 def test_where_none_is_whole_nothing_is_trained_or_moved(copy, capsys):

@@ -32,7 +32,7 @@ PPO = [
     "algorithm.clip_range=1.0",
 ]
 AGENTS = {
-    "ppo_abn": PPO,
+    "ppo_abn_paper": PPO,
     "ppo_hard": [*PPO, "algorithm.sequence_length=4"],
     "a2c_abn": ["algorithm.n_envs=4", "algorithm.n_steps=8", "algorithm.learning_rate=0.02"],
 }
@@ -100,7 +100,7 @@ def distance(one, other):
 
 @pytest.mark.parametrize(
     "agent",
-    ["ppo_hard", *(pytest.param(a, marks=pytest.mark.full) for a in ("ppo_abn", "a2c_abn"))],
+    ["ppo_hard", *(pytest.param(a, marks=pytest.mark.full) for a in ("ppo_abn_paper", "a2c_abn"))],
 )
 def test_two_ranks_end_with_the_weights_of_one_process(agent, tmp_path):
     every = ("--set", "train.checkpoint_every=32")

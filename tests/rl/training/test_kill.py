@@ -21,7 +21,7 @@ from rl_abn.runs import METRICS, TRAINING, WEIGHTS, step_of
 
 ROLLOUT = 32  # steps between two logging points, and between two checkpoints
 SIZES = {
-    "ppo_abn": ["algorithm.n_envs=2", "algorithm.n_steps=16", "algorithm.batch_size=16"],
+    "ppo_abn_paper": ["algorithm.n_envs=2", "algorithm.n_steps=16", "algorithm.batch_size=16"],
     "a2c_abn": ["algorithm.n_envs=2", "algorithm.n_steps=16"],
     "ppo_mask_convlstm": [
         "algorithm.n_envs=2",
@@ -122,7 +122,7 @@ class Training:
         ("ppo_mask_convlstm", 2, 3, 256),
         *(
             pytest.param(agent, keep, 8, 512, marks=pytest.mark.full)
-            for agent, keep in (("ppo_abn", 2), ("a2c_abn", 0), ("ppo_mask_convlstm", 2))
+            for agent, keep in (("ppo_abn_paper", 2), ("a2c_abn", 0), ("ppo_mask_convlstm", 2))
         ),
     ],
 )

@@ -29,7 +29,7 @@ def start(folder, *settings, on_exists=None, every=64, steps=160):
     own = (f"train.checkpoint_every={every}", f"train.steps={steps}")
     return prepare_run(
         env="pong",
-        agent="ppo_abn",
+        agent="ppo_abn_paper",
         seed=0,
         settings=[*SETTINGS, *own, *settings],
         folder=folder,
@@ -39,7 +39,7 @@ def start(folder, *settings, on_exists=None, every=64, steps=160):
 
 
 def words(folder, *settings, steps=160):
-    typed = ["train", "--env", "pong", "--agent", "ppo_abn", "--steps", str(steps)]
+    typed = ["train", "--env", "pong", "--agent", "ppo_abn_paper", "--steps", str(steps)]
     typed += ["--out", str(folder), "--device", "cpu"]
     return typed + [word for setting in (*SETTINGS, *settings) for word in ("--set", setting)]
 
@@ -317,9 +317,9 @@ def run_loss(monkeypatch):
     return Loss
 
 
-@pytest.mark.parametrize("agent", ["ppo_abn", "a2c_abn"])
+@pytest.mark.parametrize("agent", ["ppo_abn_paper", "a2c_abn"])
 def test_a_learning_rate_that_diverges_saves_nothing(tmp_path, agent):
-    settings = [setting for setting in SETTINGS if agent == "ppo_abn" or "batch" not in setting]
+    settings = [setting for setting in SETTINGS if agent == "ppo_abn_paper" or "batch" not in setting]
     run, _ = prepare_run(
         env="pong",
         agent=agent,

@@ -32,7 +32,7 @@ SETTINGS = [
 def start(folder, *settings, **kwargs):
     return prepare_run(
         env="space_invaders",
-        agent="ppo_abn",
+        agent="ppo_abn_paper",
         seed=0,
         settings=[*SETTINGS, *settings],
         folder=folder,

@@ -22,7 +22,7 @@ SETTINGS = [
 def trained(folder, *settings):
     run, _ = prepare_run(
         env="space_invaders",
-        agent="ppo_abn",
+        agent="ppo_abn_paper",
         seed=2,
         settings=[*SETTINGS, *settings],
         folder=folder,
@@ -58,7 +58,7 @@ def test_a_resumed_training_records_what_is_missing(tmp_path):
     before = kept.stat().st_mtime_ns
     run, resume = prepare_run(
         env="space_invaders",
-        agent="ppo_abn",
+        agent="ppo_abn_paper",
         seed=2,
         settings=[*SETTINGS, "train.record_every=32"],
         folder=run.path,

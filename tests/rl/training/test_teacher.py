@@ -51,10 +51,10 @@ def teachers(tmp_path_factory):
 @pytest.mark.parametrize(
     ("agent", "teacher", "parts"),
     [
-        ("ppo_abn", "ppo_cnn", 1),
+        ("ppo_abn_paper", "ppo_cnn", 1),
         ("a2c_abn", "a2c_mask_a3c", 2),
-        pytest.param("ppo_abn", "a2c_mask_a3c", 1, marks=pytest.mark.full),
-        pytest.param("ppo_abn", "ppo_cnn", 2, marks=pytest.mark.full),
+        pytest.param("ppo_abn_paper", "a2c_mask_a3c", 1, marks=pytest.mark.full),
+        pytest.param("ppo_abn_paper", "ppo_cnn", 2, marks=pytest.mark.full),
         pytest.param("ppo_mask_convlstm", "a2c_mask_a3c", 2, marks=pytest.mark.full),
         pytest.param("a2c_mask_a3c", "ppo_cnn", 2, marks=pytest.mark.full),
     ],
@@ -196,7 +196,7 @@ def test_who_cannot_teach(teachers, tmp_path):
 
 
 def test_a_zip_of_stable_baselines3_teaches(teachers, tmp_path):
-    run, _ = start(tmp_path / "abn", "ppo_abn", steps=32, settings=QUIET)
+    run, _ = start(tmp_path / "abn", "ppo_abn_paper", steps=32, settings=QUIET)
     train(run, resume=False)
     export_sb3(run, tmp_path / "abn.zip")
     student = make_run_recipe("space_invaders", "a2c_mask", 0, [])
@@ -204,7 +204,7 @@ def test_a_zip_of_stable_baselines3_teaches(teachers, tmp_path):
     table = table.model_copy(update={"path": str(tmp_path / "abn.zip")})
     said = complaint(lambda: find_teacher(table, student))
     assert "expected the agent recipe that it was trained with (--set teacher.agent=NAME)" in said
-    found = find_teacher(table.model_copy(update={"agent": "ppo_abn"}), student)
+    found = find_teacher(table.model_copy(update={"agent": "ppo_abn_paper"}), student)
     assert found.record["kind"] == "sb3"
     assert found.record["steps"] == 32
     assert found.record["sha256"] == hash_of(weights(run))
@@ -244,18 +244,18 @@ def test_a_teacher_changes_none_of_the_students_random_numbers(teachers, tmp_pat
 
 
 def test_the_fields_of_a_recipe_and_their_overrides(tmp_path):
-    recipe = make_run_recipe("pong", "ppo_abn", 0, ["teacher.coef={start=2.0, end=0.5}"])
+    recipe = make_run_recipe("pong", "ppo_abn_paper", 0, ["teacher.coef={start=2.0, end=0.5}"])
     assert recipe.agent.teacher.coef.start == 2.0
     own = tmp_path / "own.toml"
     own.write_text(
-        recipe_path("agents", "ppo_abn").read_text() + "\n[teacher]\ntemperature = 0.5\n"
+        recipe_path("agents", "ppo_abn_paper").read_text() + "\n[teacher]\ntemperature = 0.5\n"
     )
     table = make_run_recipe("pong", str(own), 0, ["teacher.path=x", "teacher.target=greedy"])
     table = table.agent.teacher
     assert (table.path, table.temperature, table.target, table.coef) == ("x", 0.5, "greedy", 1.0)
 
     def refused(setting):
-        return complaint(lambda: make_run_recipe("pong", "ppo_abn", 0, [setting]))
+        return complaint(lambda: make_run_recipe("pong", "ppo_abn_paper", 0, [setting]))
 
     assert refused("teacher.cof=1") == (
         "--set teacher.cof=1: unknown key 'teacher.cof': did you mean 'teacher.coef'?"

@@ -30,7 +30,7 @@ SHORT_GAMES = [
 ]
 
 
-def start(folder, agent="ppo_abn", env="space_invaders", steps=96, every=32, **kwargs):
+def start(folder, agent="ppo_abn_paper", env="space_invaders", steps=96, every=32, **kwargs):
     settings = [
         *SMALL[agent[:3]],
         *SHORT_GAMES,
@@ -96,7 +96,7 @@ def test_every_pair_starts_logs_and_evaluates(agent, env, tmp_path):
     assert result.step == 64
 
 
-@pytest.mark.parametrize("agent", ["ppo_abn", pytest.param("a2c_mask", marks=pytest.mark.full)])
+@pytest.mark.parametrize("agent", ["ppo_abn_paper", pytest.param("a2c_mask", marks=pytest.mark.full)])
 def test_same_seed_same_weights_whatever_the_threads(agent, tmp_path):
     trained = []
     for i, (threads, seed) in enumerate([(1, 0), (2, 0), (1, 1)]):
@@ -115,7 +115,7 @@ def test_same_seed_same_weights_whatever_the_threads(agent, tmp_path):
         # The quick set resumes memory in test_kill.py, and ppo_mask in test_edited_maps.py.
         *(
             pytest.param(name, marks=pytest.mark.full)
-            for name in ("ppo_abn", "ppo_abn_fast", "ppo_hard", "ppo_mask_convlstm", "ppo_causal")
+            for name in ("ppo_abn_paper", "ppo_abn_fast", "ppo_hard", "ppo_mask_convlstm", "ppo_causal")
         ),
     ],
 )
@@ -172,7 +172,7 @@ def test_ctrl_c_saves_between_two_updates(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A run of ppo_abn on Space Invaders, to be read."""
+    """A run of ppo_abn_paper on Space Invaders, to be read."""
     run, _ = start(tmp_path_factory.mktemp("trained") / "run")
     train(run, resume=False)
     return run
@@ -248,10 +248,10 @@ def test_stored_maps_are_the_agents_raw_ones(trained):
     np.testing.assert_allclose(log.maps(96), attention.map.numpy(), atol=1e-3)
 
 
-@pytest.mark.parametrize("agent", ["ppo_abn", "a2c_mask", "ppo_cnn"])
+@pytest.mark.parametrize("agent", ["ppo_abn_paper", "a2c_mask", "ppo_cnn"])
 def test_a_watched_game_is_recorded_frame_by_frame(agent, trained, tmp_path):
     run = trained
-    if agent != "ppo_abn":
+    if agent != "ppo_abn_paper":
         run, _ = start(tmp_path / "run", agent, steps=32, settings=["train.n_probes=0"])
         train(run, resume=False)
     video = watch_game(run, seed=3)
@@ -277,7 +277,7 @@ def test_an_agent_without_maps_has_no_video_over_training(tmp_path):
 
 def test_resume_wants_the_same_run(tmp_path):
     start(tmp_path / "run")
-    with pytest.raises(RlAbnError, match="expected to resume agent 'ppo_abn', got 'ppo_cnn'"):
+    with pytest.raises(RlAbnError, match="expected to resume agent 'ppo_abn_paper', got 'ppo_cnn'"):
         start(tmp_path / "run", "ppo_cnn", on_exists="resume")
     with pytest.raises(
         RlAbnError,

@@ -35,7 +35,7 @@ SMALL = [
 def trained(folder: Path, *settings: str, steps: int = 64, resume: bool = False) -> Run[RunRecipe]:
     run, goes_on = prepare_run(
         env=ID,
-        agent="ppo_abn",
+        agent="ppo_abn_paper",
         seed=0,
         settings=[*SMALL, *settings, f"train.steps={steps}"],
         folder=folder,

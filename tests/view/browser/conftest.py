@@ -72,7 +72,7 @@ def runs(tmp_path_factory):
     """Runs of an agent with one map and evidence, and of one with two maps."""
     folder = tmp_path_factory.mktemp("runs")
     return [
-        make_run(folder / "space_invaders", "ppo_abn", "space_invaders"),
+        make_run(folder / "space_invaders", "ppo_abn_paper", "space_invaders"),
         make_run(folder / "pong", "ppo_mask", "pong"),
     ]
 
