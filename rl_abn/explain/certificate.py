@@ -20,6 +20,8 @@ QUESTIONS = {
 
 LITTLE_SHARE = 0.2
 """A loss of the score up to which an interval around 0 says "decoration"."""
+HARDLY_SHARE = 0.05
+"""A loss of less than this is hardly any, even where it can be told from 0."""
 LITTLE_NATS = 0.01
 """A change of the policy below which a map does nothing, whatever the games' luck."""
 LITTLE_REACH = 0.1
@@ -73,19 +75,22 @@ class Lost(NamedTuple):
 
 
 def percent(estimate: Estimate) -> str:
-    """Returns an estimate of a share in percent, such as "68% [61, 74]"."""
-    value = f"{100 * estimate.value:.0f}%"
-    if estimate.low is None or estimate.high is None:
-        return value
-    return f"{value} [{100 * estimate.low:.0f}, {100 * estimate.high:.0f}]"
+    """Returns an estimate of a share in percent, such as "68% [61, 74]" or "0.7% [0.2, 1.1]"."""
+    return _in_percent(estimate, "")
 
 
 def signed_percent(estimate: Estimate) -> str:
     """Returns an estimate of a share in percent with its sign, such as "-3% [-14, +8]"."""
-    value = f"{100 * estimate.value:+.0f}%"
+    return _in_percent(estimate, "+")
+
+
+def _in_percent(estimate: Estimate, sign: str) -> str:
+    ends = [end for end in estimate if end is not None]
+    form = f"{sign}.{1 if max(map(abs, ends)) < 0.1 else 0}f"
+    value = f"{100 * estimate.value:{form}}%"
     if estimate.low is None or estimate.high is None:
         return value
-    return f"{value} [{100 * estimate.low:+.0f}, {100 * estimate.high:+.0f}]"
+    return f"{value} [{100 * estimate.low:{form}}, {100 * estimate.high:{form}}]"
 
 
 def used_line(
@@ -124,12 +129,11 @@ def used_line(
             counts += "" if swap.share.high < 0 else "is not shown to count"
             shown = _negative(swap.share) if is_error else swap.share
             moment = f" With another moment's map it is {signed_percent(shown)}: {counts}."
-        text = f"Flattening the map costs {percent(costs)} of the {what}{nats}: it is used.{moment}"
-        if is_error:
-            text = (
-                f"Flattening the map adds {percent(costs)} to the {what}{nats}: it is used.{moment}"
-            )
-        return Line("used", "yes", text + blind)
+        hardly = costs.high is not None and costs.high < HARDLY_SHARE
+        does = f"adds {percent(costs)} to" if is_error else f"costs {percent(costs)} of"
+        used = "it is hardly used" if hardly else "it is used"
+        text = f"Flattening the map {does} the {what}{nats}: {used}.{moment}{blind}"
+        return Line("used", "partly" if hardly else "yes", text)
     if flat.low > 0:
         does = "lowers" if is_error else "raises"
         text = f"Flattening the map {does} the {what} by {percent(flat)}{nats}: it does harm."

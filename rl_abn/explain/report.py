@@ -248,7 +248,7 @@ def sanity_blocks(study: Study, found: Findings) -> list[Block]:
         blocks.append(
             Table(
                 f"Weights drawn anew, the last layers first: {_shown(name)}",
-                "What is left of the map's order after this layer and all later ones are redrawn.",
+                "What is left of the map's order when this layer and all later ones are new.",
                 ("down to", "correlation"),
                 [
                     (layer, [float(value)])

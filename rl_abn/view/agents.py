@@ -65,7 +65,7 @@ class Asked:
         self.agent = player_of(opened.episode, run)
         self.lock = RLock()
         self.maps = maps_of(opened.episode.meta.arrays, self.agent)
-        has_memory = self.agent.policy.settings.memory != "none"
+        has_memory = self.agent.policy.settings.has_memory
         # Without a memory there is nothing to learn on the way: the emulator alone is faster.
         self.replay = Replay(opened.episode, self.agent if has_memory else None)
         self._moments: OrderedDict[int, Moment] = OrderedDict()
@@ -127,6 +127,12 @@ class Agents:
             raise RlAbnError("expected a game of ALE, got an environment that keeps no states")
         if not opened.episode.meta.map_names:
             raise RlAbnError("expected an agent with attention maps, got one without")
+        maps, places = opened.episode.meta.arrays["maps"], opened.episode.meta.map_places
+        if places is not None and maps.shape[1] != maps.shape[2]:
+            raise RlAbnError(
+                "expected a map of the frame to paint on, got the mean of "
+                f"{maps.shape[1]} maps, one for each channel, head or past step"
+            )
         if agent.get("intervention") is not None:
             raise RlAbnError(
                 "expected a recording with the agent's own maps, got one whose maps were "
@@ -134,7 +140,8 @@ class Agents:
             )
         goes_on = source.get(CONTINUES)
         is_edited = isinstance(goes_on, dict) and goes_on.get("edit") is not None
-        if is_edited and recipe.agent.network.memory != "none":
+        attention = recipe.agent.attention.abilities
+        if is_edited and (recipe.agent.network.memory != "none" or attention.remembers):
             raise RlAbnError(
                 "expected a game with the agent's own maps, as its memory depends on them, got "
                 "one with edited maps"

@@ -32,7 +32,7 @@ def episode_reliance(episode: Episode, run: Run, job: Job) -> dict[str, Any]:
     """
     agent = player_of(episode, run)
     replay = Replay(episode)
-    has_memory = agent.policy.settings.memory != "none"
+    has_memory = agent.policy.settings.has_memory
     n = min(episode.n_steps, MOST_STEPS)
     length = n if has_memory or n < 2 * STRETCH else STRETCH
     n_stretches = n // length

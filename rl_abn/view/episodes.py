@@ -107,6 +107,7 @@ class OpenEpisode:
             "map_kind": kind,
             "map_size": list(maps.shape[1:]) if has_maps and maps is not None else None,
             "map_grid": _grid_of(maps.shape, kind) if has_maps and maps is not None else None,
+            "map_places": None if meta.map_places is None else list(meta.map_places),
             "map_factor": meta.even_factor,
             "map_scale": meta.scale,
             "seen_rows": None if meta.seen_rows is None else list(meta.seen_rows),

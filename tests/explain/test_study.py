@@ -160,6 +160,7 @@ def lost(name: str, value: float, low: float, high: float) -> Lost:
         ((-0.40, -0.64, 0.03), 0.9, "unclear", "nor from a large loss: play more games"),
         ((-0.40, -0.64, 0.03), 0.001, "no", "this map is decoration"),
         ((0.3, 0.1, 0.5), 0.9, "no", "it does harm"),
+        ((-0.007, -0.011, -0.002), 0.009, "partly", "costs 0.7% [0.2, 1.1] of the score"),
     ],
 )  # fmt: skip
 def test_the_line_on_use(
@@ -174,7 +175,9 @@ def test_the_line_on_use_of_an_error() -> None:
     used = used_line([lost("uniform", -0.5, -0.6, -0.4)], what="steering mae", is_error=True)
     assert used.text.startswith("Flattening the map adds 50% [40, 60] to the steering mae")
     harm = used_line([lost("uniform", 0.04, 0.01, 0.06)], what="steering mae", is_error=True)
-    assert harm.text == "Flattening the map lowers the steering mae by 4% [1, 6]: it does harm."
+    assert harm.text == (
+        "Flattening the map lowers the steering mae by 4.0% [1.0, 6.0]: it does harm."
+    )
     unclear = used_line([lost("uniform", -0.1, -0.3, 0.1)], what="mae", is_error=True)
     assert "changes the mae by +10% [-10, +30]" in unclear.text
 

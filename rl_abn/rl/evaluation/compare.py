@@ -356,7 +356,7 @@ def _apart(
         return "they see the game in other ways"
     if policy.n_actions != another.n_actions:
         return "they have other actions"
-    if another.settings.memory != "none":
+    if another.settings.has_memory:
         return f"{other.label} has a memory, and did not play these games"
     return None
 

@@ -200,6 +200,7 @@ def record_policy(
             title=title_of(run, step, label, map_name),
             map_names=agent.map_names,
             even_factor=rows * columns,
+            map_places=None,
             scale="even",
         )
     return record_game(

@@ -271,7 +271,7 @@ def _class_activations(
     def activations(images: Tensor, numbers: Tensor) -> Tensor:
         features = network.extract(images)
         attention = network.branch(features)
-        seen = network.branch.gate(features, attention.map)
+        seen = network.branch.gate(features, attention.map, *attention.context)
         for layer in layers[:-2]:
             seen = layer(seen)
         return torch.einsum("kc,bchw->bkhw", head.weight, seen)

@@ -10,8 +10,7 @@ export function layersOf(meta) {
   const layers = [];
   const maps = meta.arrays.maps;
   if (maps && meta.map_names.length) {
-    const [, rows, columns] = maps.shape;
-    const form = meta.map_kind === "pairwise" ? "pairwise" : columns === 1 ? "bars" : "spatial";
+    const { form, rows, columns, nAveraged } = formOf(meta);
     meta.map_names.forEach((name, index) => {
       const label = name === "shared" ? "Attention map" : `${capital(words(name))} map`;
       layers.push({
@@ -25,6 +24,7 @@ export function layersOf(meta) {
         columns,
         index,
         factor: meta.map_factor,
+        nAveraged,
       });
     });
   }
@@ -44,17 +44,38 @@ export function layersOf(meta) {
         columns,
         index,
         factor: 1,
+        nAveraged: 1,
       });
     }
   }
   return layers;
 }
 
+/**
+ * How maps are drawn. Those with a map of the frame for each of many channels, heads or past steps are
+ * drawn as the mean of these, but for pairwise ones of a single head.
+ */
+function formOf(meta) {
+  const [, rows, columns] = meta.arrays.maps.shape;
+  if (meta.map_kind === "pairwise" && rows === columns) return { form: "pairwise", rows, columns, nAveraged: 1 };
+  if (meta.map_places) {
+    const [height, width] = meta.map_places;
+    return { form: "spatial", rows: height, columns: width, nAveraged: rows };
+  }
+  return { form: columns === 1 ? "bars" : "spatial", rows, columns, nAveraged: 1 };
+}
+
 /** A layer's values at a step, [rows x columns], as they are drawn (map values times the factor). */
 export function valuesOf(layer, arrays) {
-  const size = layer.rows * layer.columns;
+  const n = layer.rows * layer.columns;
+  const size = n * layer.nAveraged;
   const all = arrays[layer.kind === "map" ? "maps" : "evidence"];
-  const own = all.subarray(layer.index * size, (layer.index + 1) * size);
+  let own = all.subarray(layer.index * size, (layer.index + 1) * size);
+  if (layer.nAveraged > 1) {
+    const parts = own;
+    own = new Float32Array(n);
+    parts.forEach((value, i) => (own[i % n] += value / layer.nAveraged));
+  }
   return layer.factor === 1 ? own : own.map((value) => value * layer.factor);
 }
 
