@@ -12,7 +12,7 @@ from tests.rl.conftest import ColourSignal, make_algorithm, make_probe
 
 ATTENTION = ("mechanism", "mechanism_options", "maps", "branch_answers", "map_learning_rate_factor")
 SETTINGS = {
-    "ppo_abn": (
+    "ppo_abn_paper": (
         "attention.map_form=softmax",
         "attention.map_layers=2",
         "attention.trunk_gradient=0.0",
@@ -28,11 +28,11 @@ SETTINGS = {
 }
 FULL = [
     pytest.param(agent, seed, marks=pytest.mark.full)
-    for agent, seed in [*product(["ppo_abn"], range(1, 5)), *product(["ppo_mask"], range(5))]
+    for agent, seed in [*product(["ppo_abn_paper"], range(1, 5)), *product(["ppo_mask"], range(5))]
 ]
 
 
-@pytest.mark.parametrize(("agent", "seed"), [("ppo_abn", 0), *FULL])
+@pytest.mark.parametrize(("agent", "seed"), [("ppo_abn_paper", 0), *FULL])
 def test_nine_tenths_of_the_acting_map_lie_on_the_patch(agent, seed):
     recipe = make_run_recipe("pong", agent, seed, SETTINGS[agent]).agent
     policy = policy_settings(recipe)
