@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
+from itertools import takewhile
 
 MOST_NAMED = 24
 
@@ -27,9 +28,15 @@ def say(message: str) -> None:
 def did_you_mean(got: str, choices: Iterable[str], otherwise: str | None = None) -> str:
     """Returns a phrase with the nearest valid choice; if none is near, `otherwise` or a list."""
     names = sorted(choices)
-    near = get_close_matches(got, names, n=1, cutoff=0.5)
+    near = get_close_matches(got, names, n=3, cutoff=0.5)
     if near:
-        return f"did you mean '{near[0]}'?"
+
+        def likeness(name: str) -> tuple[float, int]:
+            # As alike in all, names that begin alike are nearer: a slip comes late in a word.
+            begin = takewhile(lambda pair: pair[0] == pair[1], zip(name, got, strict=False))
+            return SequenceMatcher(None, name, got).ratio(), len(list(begin))
+
+        return f"did you mean '{max(near, key=likeness)}'?"
     if otherwise is not None:
         return otherwise
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""

@@ -10,6 +10,7 @@ from typing import Any
 
 from rl_abn.bench.spec import Record, Spec
 from rl_abn.errors import RlAbnError, did_you_mean
+from rl_abn.recipes import list_recipes
 
 GROUPS = {
     "emulator": "emulators alone, random actions",
@@ -27,6 +28,9 @@ _VARIANTS = {
     "whole": ("all games in one part", ("train.env_parts=1",)),
     "idle": ("emulators at idle priority", ("train.emulator_priority=idle",)),
 }
+# The forms of agents that are measured first, then the others; and agents with rows of their own.
+_FIRST_FORMS = ("cnn", "cnn_split", "abn", "mask", "se")
+_OWN_ROWS = ("ppo_abn_fast",)
 MOST_ENVS = 256
 
 
@@ -179,11 +183,9 @@ def _algorithm(setting: Setting, name: str) -> Iterator[Contender]:
         spec=setting.spec("sb3", agent=name),
         quick=True,
     )
-    forms = ["cnn", "cnn_split", "abn", "mask", "se"]
-    forms += ["cnn_convlstm", "abn_convlstm", "mask_convlstm", "soft", "hard"]
-    if name == "a2c":
-        forms.append("mask_a3c")
-    for form in forms:
+    agents = [agent for agent in list_recipes("agents") if agent.startswith(f"{name}_")]
+    forms = {agent.removeprefix(f"{name}_"): None for agent in agents if agent not in _OWN_ROWS}
+    for form in dict.fromkeys([*filter(forms.__contains__, _FIRST_FORMS), *forms]):
         agent = f"{name}_{form}"
         yield Contender(
             name=agent,

@@ -95,7 +95,7 @@ def test_rows_groups_and_patterns():
         "growth-maps",
     }
     assert names("growth-threads") == [f"ppo_abn_{n}_threads" for n in (1, 2, 4)]
-    assert names("a2c_???_fp32") == ["a2c_cnn_fp32", "a2c_abn_fp32"]
+    assert names("a2c_?bn_fp32") == ["a2c_abn_fp32"]
 
 
 def test_rows_keep_their_order_whatever_order_they_are_asked_in():

@@ -43,8 +43,8 @@ def _nothing_is_created(folder: Path, request: pytest.FixtureRequest) -> Iterato
         (
             ("zzz",),
             "unknown command 'zzz': choose one of: "
-            "bench, compare, eval, explain, export, import, recipes, record, sweep, train, vision, "
-            "watch",
+            "bench, compare, eval, explain, export, import, recipes, record, sweep, train, view, "
+            "vision, watch",
         ),
         ((), "the following arguments are required: COMMAND; see rl-abn --help"),
     ],
@@ -171,7 +171,7 @@ def test_an_option_without_its_value(mistake: Mistake, option: str) -> None:
             "ppo_abn_paper",
             "unknown env 'space-invaders': did you mean 'space_invaders'?",
         ),
-        ("pong", "ppo_abm", "unknown agent 'ppo_abm': did you mean 'ppo_abn_paper'?"),
+        ("pong", "ppo_abm", "unknown agent 'ppo_abm': did you mean 'ppo_abn'?"),
         ("ppo_abn_paper", "pong", "unknown agent 'pong': "),
         ("pong", "./mine.toml", "expected a recipe file, got './mine.toml': there is no such file"),
         ("/", "ppo_abn_paper", "expected a recipe file, got '/': there is no such file"),
@@ -184,7 +184,7 @@ def test_recipes_to_train(mistake: Mistake, env: str, agent: str, message: str) 
 
 @pytest.mark.parametrize(
     ("what", "nearest"),
-    [("ppo_ab", "ppo_abn_paper"), ("spaceinvaders", "space_invaders"), ("agent", "agents")],
+    [("ppo_ab", "ppo_abn"), ("spaceinvaders", "space_invaders"), ("agent", "agents")],
 )
 def test_recipes_to_show(mistake: Mistake, what: str, nearest: str) -> None:
     assert mistake("recipes", what) == f"unknown recipe '{what}': did you mean '{nearest}'?"

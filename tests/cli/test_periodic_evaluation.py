@@ -3,7 +3,18 @@ import sys
 from types import ModuleType, SimpleNamespace
 
 SMALL = [
-    *("--env", "pong", "--agent", "ppo_abn_paper", "--steps", "32", "--out", "run", "--device", "cpu"),
+    *(
+        "--env",
+        "pong",
+        "--agent",
+        "ppo_abn_paper",
+        "--steps",
+        "32",
+        "--out",
+        "run",
+        "--device",
+        "cpu",
+    ),
     *(
         word
         for setting in (

@@ -86,7 +86,7 @@ FORMS = {
     "soft": ("soft", "shared", "none"),
     "hard": ("hard", "shared", "none"),
 }
-MOVING = {name: ("mask", "split", "distillation") for name in ("ppo_abn", "ppo_abn_fast")}
+MOVING = dict.fromkeys(("ppo_abn", "ppo_abn_fast"), ("mask", "split", "distillation"))
 
 
 @pytest.mark.parametrize("algorithm", ["ppo", "a2c"])

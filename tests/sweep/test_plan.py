@@ -32,7 +32,8 @@ def test_the_name_is_of_what_the_result_depends_on():
 
 def test_units_are_the_product_every_seed_of_all_before_the_next(sweep_file):
     file = sweep_file(
-        '[arms]\nplain = []\nwide = { set = ["algorithm.ent_coef=0.02"], agents = ["ppo_abn_paper"] }',
+        "[arms]\nplain = []\n"
+        'wide = { set = ["algorithm.ent_coef=0.02"], agents = ["ppo_abn_paper"] }',
         games=["pong", "breakout"],
         agents=["ppo_abn_paper", "ppo_cnn"],
         seeds=[4, 0],
@@ -83,7 +84,7 @@ def test_a_recipe_is_found_beside_the_file_and_may_not_change(sweep_file, tmp_pa
         ({"game": ["pong"]}, "", "unknown key 'game': did you mean 'games'?"),
         ({}, "[machine]\nworker = 1", "unknown key 'machine.worker': did you mean 'workers'?"),
         ({}, "[arms]\na = { sets = [] }", "unknown key 'arms.a.sets': did you mean 'set'?"),
-        ({"agents": ["ppo_abm"]}, "", "unknown agent 'ppo_abm': did you mean 'ppo_abn_paper'?"),
+        ({"agents": ["ppo_abm"]}, "", "unknown agent 'ppo_abm': did you mean 'ppo_abn'?"),
         ({"games": ["pongg"]}, "", "unknown env 'pongg': did you mean 'pong'?"),
         ({"games": []}, "", "games: expected one name or more, got none"),
         ({"agents": ["ppo_abn_paper", "ppo_abn_paper"]}, "", "agents: expected different names"),

@@ -44,8 +44,10 @@ def put_run(plan, unit, returns, *, trained=True, score=None, reliance=None):
 
 @pytest.fixture
 def plan(sweep_file, tmp_path):
-    """Two seeds of ppo_abn_paper on two games; of ppo_cnn one is finished and one is not, and none."""
-    file = sweep_file(EVAL, games=["pong", "breakout"], agents=["ppo_abn_paper", "ppo_cnn"], steps=400)
+    """Two seeds of ppo_abn_paper on two games; of ppo_cnn one finished and one not, and none."""
+    file = sweep_file(
+        EVAL, games=["pong", "breakout"], agents=["ppo_abn_paper", "ppo_cnn"], steps=400
+    )
     plan = make_plan(file, tmp_path / "out")
     units = {(unit.env_name, unit.label, unit.seed): unit for unit in plan.units}
     put_run(plan, units["pong", "ppo_abn_paper", 0], [0, 2, 4, 4], score=5, reliance=0.1)

@@ -32,7 +32,16 @@ PAINTED[2:5, 3] = 0.75
 def trained(tmp_path_factory):
     """A run of one update that keeps no positions, and a game of it."""
     folder = tmp_path_factory.mktemp("edited") / "run"
-    words = ["--env", "space_invaders", "--agent", "ppo_abn_paper", "--steps", "16", "--device", "cpu"]
+    words = [
+        "--env",
+        "space_invaders",
+        "--agent",
+        "ppo_abn_paper",
+        "--steps",
+        "16",
+        "--device",
+        "cpu",
+    ]
     settings = [word for setting in SMALL for word in ("--set", setting)]
     main(["train", *words, *settings, "--out", str(folder)])
     run = Run.open(folder)

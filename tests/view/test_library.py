@@ -26,7 +26,11 @@ def top(tmp_path):
 def test_runs_and_episodes_are_found_below_a_folder(top):
     page = library_page(Library([top]))
     (run,) = page["runs"]
-    assert (run["env"], run["agent"], run["algorithm"]) == ("space_invaders", "ppo_abn_paper", "ppo")
+    assert (run["env"], run["agent"], run["algorithm"]) == (
+        "space_invaders",
+        "ppo_abn_paper",
+        "ppo",
+    )
     assert run["checkpoints"] == [64]
     assert run["step"] == 64
     of_run = {episode["name"]: episode["run"] for episode in page["episodes"]}

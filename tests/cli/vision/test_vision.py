@@ -84,7 +84,10 @@ def test_recipes_are_listed_in_groups_of_their_own(rl_abn: Command) -> None:
             (*TRAIN, "--data", "x", "--set", "optimizer.lerning_rate=1"),
             "unknown key 'optimizer.lerning_rate': did you mean 'optimizer.learning_rate'?",
         ),
-        (("train", "--env", "cifar10", "--agent", "ppo_abn_paper"), "which is for 'rl-abn vision train'"),
+        (
+            ("train", "--env", "cifar10", "--agent", "ppo_abn_paper"),
+            "which is for 'rl-abn vision train'",
+        ),
         (("vision", "eval", "nowhere"), "train one with 'rl-abn vision train'"),
         (("vision", "eval", "r", "--split", "tset"), "unknown choice 'tset': did you mean 'test'?"),
     ],

@@ -53,7 +53,9 @@ def test_runs_are_compared(runs, tmp_path):
     random, human = 148.0, 1668.7
     assert found.scale == "human-normalised"
     assert found.aggregates.keys() == {"ppo_abn_paper"}
-    assert found.aggregates["ppo_abn_paper"].value == pytest.approx((18.5 - random) / (human - random))
+    assert found.aggregates["ppo_abn_paper"].value == pytest.approx(
+        (18.5 - random) / (human - random)
+    )
     pairs = {(each.one, each.other): each for each in found.agreements}
     assert len(pairs) == 3
     assert found.left_out == []

@@ -19,7 +19,9 @@ SHORT = {"n_games": 2, "max_steps": 12, "seed": 3, "device": "cpu"}
 
 def teacher_of(run, student):
     recipe = student.recipe
-    table = make_run_recipe("pong", "ppo_abn_paper", 0, [f"teacher.path='{run.path}'"]).agent.teacher
+    table = make_run_recipe(
+        "pong", "ppo_abn_paper", 0, [f"teacher.path='{run.path}'"]
+    ).agent.teacher
     return find_teacher(table, recipe)
 
 

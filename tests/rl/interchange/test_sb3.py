@@ -27,7 +27,8 @@ SMALL = {
     "a2c": ["algorithm.n_envs=2", "algorithm.n_steps=16"],
 }
 EVERY_AGENT = pytest.mark.parametrize(
-    "agent", ["ppo_abn_paper", "ppo_mask", "a2c_cnn", pytest.param("a2c_abn", marks=pytest.mark.full)]
+    "agent",
+    ["ppo_abn_paper", "ppo_mask", "a2c_cnn", pytest.param("a2c_abn", marks=pytest.mark.full)],
 )
 CPU = torch.device("cpu")
 

@@ -89,7 +89,9 @@ def test_parts_that_do_not_divide_the_games_are_refused():
 
 
 def test_the_record_says_what_it_came_to(machine, tmp_path):
-    run, _ = prepare_run(env="pong", agent="ppo_abn_paper", seed=0, folder=tmp_path / "run", device="cpu")
+    run, _ = prepare_run(
+        env="pong", agent="ppo_abn_paper", seed=0, folder=tmp_path / "run", device="cpu"
+    )
     written = (run.path / RECIPE).read_text()
     assert 'precision = "bf16"' in written
     assert "env_parts = 2" in written

@@ -96,7 +96,9 @@ def test_every_pair_starts_logs_and_evaluates(agent, env, tmp_path):
     assert result.step == 64
 
 
-@pytest.mark.parametrize("agent", ["ppo_abn_paper", pytest.param("a2c_mask", marks=pytest.mark.full)])
+@pytest.mark.parametrize(
+    "agent", ["ppo_abn_paper", pytest.param("a2c_mask", marks=pytest.mark.full)]
+)
 def test_same_seed_same_weights_whatever_the_threads(agent, tmp_path):
     trained = []
     for i, (threads, seed) in enumerate([(1, 0), (2, 0), (1, 1)]):
@@ -115,7 +117,13 @@ def test_same_seed_same_weights_whatever_the_threads(agent, tmp_path):
         # The quick set resumes memory in test_kill.py, and ppo_mask in test_edited_maps.py.
         *(
             pytest.param(name, marks=pytest.mark.full)
-            for name in ("ppo_abn_paper", "ppo_abn_fast", "ppo_hard", "ppo_mask_convlstm", "ppo_causal")
+            for name in (
+                "ppo_abn_paper",
+                "ppo_abn_fast",
+                "ppo_hard",
+                "ppo_mask_convlstm",
+                "ppo_causal",
+            )
         ),
     ],
 )
