@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import signal
 import socket
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Timer
+from types import FrameType
 
 import torch
 import uvicorn
@@ -74,7 +76,21 @@ def serve(
         timeout_graceful_shutdown=1,
         h11_max_incomplete_event_size=2**16,
     )
-    uvicorn.Server(config).run(sockets=[sock])
+    server = _Server(config)
+    server.run(sockets=[sock])
+    if server.ended_by is not None:  # asyncio may take it for the end of a task that was over
+        signal.raise_signal(server.ended_by)
+
+
+class _Server(uvicorn.Server):
+    """A server that remembers the signal which ended it."""
+
+    ended_by: int | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begins to shut down."""
+        self.ended_by = sig
+        super().handle_exit(sig, frame)
 
 
 def listen(host: str, port: int | None) -> socket.socket:

@@ -197,7 +197,7 @@ def network_subject(network: VisionNetwork, images: Tensor, speed: Tensor | None
         first = _attend(network, images[:1], speed, torch.zeros(1, dtype=torch.int64))
         rows, columns = network.extract(images[:1]).shape[-2:]
         surest: Tensor | None = None
-        if not network.task.categorical and network.task.name == "multilabel":
+        if network.task.map_per_output:
             everything = torch.arange(len(images))
             parts = [
                 _attend(network, some, speed, which).outputs
@@ -359,7 +359,7 @@ def _fixed(
         with torch.no_grad():
             now = network.attend(asked.images, asked.speed, partial(rule, episode_start=starts))
         outputs = now.outputs.float()
-        if own.logits is None and network.task.name == "multilabel":
+        if own.logits is None and network.task.map_per_output:
             continue  # which task a picture is asked about is not kept
         answer = Answer(None, outputs[:, 0]) if own.logits is None else Answer(outputs, None)
         for response, lost in losses(own, answer, choice).items():
@@ -380,7 +380,8 @@ def _explanation(
 ) -> Explanation:
     found = findings(tested, seed=seed)
     own = Estimate(*scores["own"])
-    is_error = not trained.outputs.task.categorical and trained.outputs.task.name != "multilabel"
+    task = trained.outputs.task
+    is_error = not (task.categorical or task.map_per_output)
     lost = [
         Lost(name, share_lost(Estimate(*row["difference"]), own.value, is_error=is_error))
         for name, row in scores["rows"].items()

@@ -17,6 +17,7 @@ from rl_abn.cli import main
 from rl_abn.recipes import load_agent
 from rl_abn.rl.evaluation import watch
 from rl_abn.rl.evaluation.players import AgentPlayer
+from rl_abn.rl.evaluation.title import how_trained
 from rl_abn.rl.interchange.mask_a3c import MAPS, import_mask_a3c
 from rl_abn.rl.training.build import load_policy
 from rl_abn.runs import META, Run, read_json
@@ -196,7 +197,7 @@ def test_from_the_command_line_to_a_score_a_video_and_a_zip(place, capsys, monke
     ],
 )
 def test_how_far_an_agent_is_said_to_be_trained(step, is_imported, trained):
-    assert watch.how_trained(step, is_imported) == trained
+    assert how_trained(step, is_imported) == trained
 
 
 # What is refused
