@@ -153,4 +153,5 @@ def test_every_logged_metric_is_explained(loss, tmp_path, monkeypatch):
         logged = {key for row in read_metrics(run.path / "metrics.jsonl") for key in row}
         assert ("train/teacher_kl" in logged) == (agent == "a2c_abn")
         for key in logged - {"step"}:
-            assert f"`{key.replace('shared_map', 'NAME_map')}`" in text, key
+            name = re.sub("(shared|policy|value)_map", "NAME_map", key)
+            assert f"`{name}`" in text, key
