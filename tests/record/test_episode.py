@@ -1,9 +1,12 @@
+import json
+
 import numpy as np
 import pytest
 
 from rl_abn.errors import RlAbnError
 from rl_abn.record import Episode, EpisodeWriter, is_episode
 from rl_abn.record.chunks import FRAMES, STATES, TRACE, chunk_file, read_state
+from rl_abn.record.video import moment_of
 from tests.record.played import SIZE, frame, meta, play, step
 
 
@@ -127,3 +130,20 @@ def test_a_state_is_small_on_disk(tmp_path):
     path = chunk_file(folder, STATES, 0)
     assert path.stat().st_size < 1000
     assert read_state(path)["pair"].shape == (2, 210, 160)
+
+
+def test_maps_over_all_locations_say_where_these_are_and_older_episodes_need_not(tmp_path):
+    folder = play(tmp_path / "e", 2, map_places=(1, 5), even_factor=5)
+    episode = Episode(folder)
+    assert episode.meta.map_places == (1, 5)
+    shown = moment_of(episode, 1, frame(1)).maps
+    expected = 5 * step(1)["maps"].astype(np.float32).mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(shown, expected, rtol=1e-6)
+    path = folder / "meta.json"
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps({**data, "map_places": [2, 5]}))
+    with pytest.raises(RlAbnError, match="expected maps of 2 x 5 columns"):
+        Episode(folder)
+    del data["map_places"]
+    path.write_text(json.dumps(data))
+    assert Episode(folder).meta.map_places is None

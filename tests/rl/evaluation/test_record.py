@@ -69,6 +69,7 @@ def test_evidence_is_kept_where_it_is_small_or_asked_for(tmp_path):
 def test_agents_without_maps_or_with_others(tmp_path, agent):
     run = make_run(tmp_path / "run", agent, "pong")
     episode = record(run, max_steps=70)
+    assert episode.meta.map_places == ((9, 9) if agent == "ppo_nonlocal" else None)
     replay = Replay(episode, player_of(episode))
     replay.go_to(65)
     output = replay.advance()
