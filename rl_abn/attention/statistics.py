@@ -50,7 +50,7 @@ def map_statistics(
     maps = attention_map.float()
     height, width = maps.shape[2:]
     share = place_shares(maps)
-    entropy = place_entropy(share) / math.log(max(height * width, 2))
+    entropy = place_entropy(share) / even_entropy(height * width)
     xs = (torch.arange(width, device=maps.device) + 0.5) / width
     ys = (torch.arange(height, device=maps.device) + 0.5) / height
     mean = maps.mean(dim=(2, 3))
@@ -74,3 +74,8 @@ def place_shares(maps: Float[Tensor, "*lead h w"]) -> Float[Tensor, "*lead h w"]
 def place_entropy(shares: Float[Tensor, "*lead h w"]) -> Float[Tensor, " *lead"]:
     """Computes the entropies of distributions over places, in nats."""
     return -(shares * shares.log()).sum(dim=(-2, -1))
+
+
+def even_entropy(n_places: int) -> float:
+    """Returns the entropy of an even map, in nats, to divide by; log 2 for a single place."""
+    return math.log(max(n_places, 2))

@@ -126,6 +126,16 @@ def test_what_maps_say_of_their_moment(locations, information):
     assert weighted.item() == pytest.approx(0.5 * (1 - information / math.log(36)), abs=1e-6)
 
 
+@pytest.mark.parametrize("price", [MapEntropy, MapInformation])
+def test_a_map_of_one_location_says_nothing(price):
+    """Observations of 36x36 leave a single location at the last stage."""
+    maps = torch.rand(4, 2, 1, 1, requires_grad=True)
+    weighted, terms = price(0.5)(None, SimpleNamespace(map=maps), None, None)
+    assert terms[price.name].item() == 0.0
+    weighted.backward()
+    assert maps.grad.isfinite().all()
+
+
 @pytest.mark.parametrize("loss", [MapArea(1.0), MapInformation(1.0)])
 def test_a_price_of_maps_needs_maps(loss):
     kwargs = {"policy_kwargs": {"mechanism": "none"}}

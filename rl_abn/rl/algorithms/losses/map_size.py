@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rl_abn.attention import map_statistics
-from rl_abn.attention.statistics import place_entropy, place_shares
+from rl_abn.attention.statistics import even_entropy, place_entropy, place_shares
 from rl_abn.rl.algorithms.losses.auxiliary import AuxiliaryLoss, LossTerms, Objective, Weight
 from rl_abn.rl.algorithms.rollout_buffer import RolloutSamples
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
@@ -101,7 +100,7 @@ class MapInformation(_MapPrice):
         """Returns the information over the minibatch, mean over the maps."""
         shares = place_shares(attention_map)
         information = place_entropy(shares.mean(dim=0)) - place_entropy(shares).mean(dim=0)
-        return information.mean() / math.log(shares[0, 0].numel())
+        return information.mean() / even_entropy(shares[0, 0].numel())
 
     def price(self, measured: Float[Tensor, ""]) -> Float[Tensor, ""]:
         """Returns what is left unsaid."""
