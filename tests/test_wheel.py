@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import rl_abn
+from rl_abn.runs.shipped import list_shipped
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 KINDS = ("agents", "envs")
@@ -22,9 +23,16 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def recipes(kind: str) -> dict[str, bytes]:
-    found = (CHECKOUT / kind).rglob("*.toml")
+def carried(kind: str) -> dict[str, bytes]:
+    """All files of a top-level folder of recipes, trained agents included."""
+    found = (file for file in (CHECKOUT / kind).rglob("*") if file.is_file())
     return {str(file.relative_to(CHECKOUT / kind)): file.read_bytes() for file in found}
+
+
+def recipes(kind: str) -> list[str]:
+    """Names of the recipes among them."""
+    files = (Path(name) for name in carried(kind) if not name.startswith("trained/"))
+    return sorted(str(file.with_suffix("")) for file in files if file.suffix == ".toml")
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +56,18 @@ def files(wheel: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_recipe_is_inside_the_package(files: dict[str, bytes], kind: str) -> None:
+def test_all_recipes_and_trained_agents_are_inside(files: dict[str, bytes], kind: str) -> None:
     folder = f"rl_abn/_recipes/{kind}/"
     inside = {
         name.removeprefix(folder): data for name, data in files.items() if name.startswith(folder)
     }
-    assert inside == recipes(kind)
+    assert inside == carried(kind)
     tracks = Counter(name.startswith("vision/") for name in inside)
     assert min(tracks[False], tracks[True]) > 0
+
+
+def test_the_wheel_is_small(wheel: Path) -> None:
+    assert wheel.stat().st_size < 60e6
 
 
 def test_nothing_lies_beside_the_package(files: dict[str, bytes]) -> None:
@@ -95,6 +107,7 @@ import json, sys
 sys.path.insert(0, sys.argv[1])
 import rl_abn
 from rl_abn.recipes import list_recipes, make_run_recipe, make_vision_recipe, recipe_path
+from rl_abn.runs.shipped import list_shipped
 pictures = make_vision_recipe("cifar10", "resnet20", 0)
 recipe = make_run_recipe("seaquest", "a2c_mask", 5, ["algorithm.gamma=0.9"])
 print(json.dumps({
@@ -104,6 +117,7 @@ print(json.dumps({
     "rom": recipe.env.game.rom,
     "title": pictures.env.title,
     "gamma": recipe.agent.algorithm.gamma,
+    "trained": list_shipped(),
 }))
 """
 
@@ -126,8 +140,7 @@ def test_an_unpacked_wheel_finds_its_recipes(wheel: Path, tmp_path: Path) -> Non
     assert Path(found["package"]) == site / "rl_abn" / "__init__.py"
     assert Path(found["path"]) == site / "rl_abn" / "_recipes" / "agents" / "a2c_mask.toml"
     for kind in KINDS:
-        names = sorted(name.removesuffix(".toml") for name in recipes(kind))
-        assert found[kind] + [f"vision/{name}" for name in found[f"{kind}/vision"]] == sorted(
-            names, key=lambda name: (name.startswith("vision/"), name)
-        )
+        vision = [f"vision/{name}" for name in found[f"{kind}/vision"]]
+        assert sorted(found[kind] + vision) == recipes(kind)
+    assert found["trained"] == list_shipped()
     assert (found["rom"], found["gamma"], found["title"]) == ("seaquest", 0.9, "CIFAR-10")

@@ -58,8 +58,9 @@ def run(arguments: argparse.Namespace) -> None:
     from rl_abn.progress import ProgressReport
     from rl_abn.rl.evaluation.compare import compare_runs, write_comparison
     from rl_abn.runs import Run
+    from rl_abn.runs.shipped import find_run
 
-    runs = [Run.open(path) for path in arguments.paths]
+    runs = [Run.open(find_run(path)) for path in arguments.paths]
     with ProgressReport("comparing", len(runs), "runs") as report:
         found = compare_runs(
             runs,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rl_abn.cli.next_command import command
 from rl_abn.cli.parser import (
+    RUN_OR_SHIPPED,
     Subparsers,
     add_checkpoint,
     add_device,
@@ -33,7 +34,7 @@ def add(commands: Subparsers) -> None:
         help="score an agent over whole games",
         description="Play whole games and report raw scores: mean, interquartile mean, intervals.",
     )
-    add_run(parser)
+    add_run(parser, RUN_OR_SHIPPED)
     parser.add_argument(
         "--episodes", type=whole_number(1), default=30, metavar="N", help="games to play"
     )
@@ -96,8 +97,9 @@ def run(arguments: argparse.Namespace) -> None:
     from rl_abn.rl.evaluation.evaluate import evaluate_run
     from rl_abn.rl.evaluation.interventions import read_interventions
     from rl_abn.runs import Run, write_output
+    from rl_abn.runs.shipped import own_run
 
-    run = Run.open(arguments.path)
+    run = Run.open(own_run(arguments.path))
     interventions = read_interventions(
         arguments.interventions, run.recipe.agent_name, run.recipe.agent
     )

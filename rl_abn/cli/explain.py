@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rl_abn.cli.next_command import command
 from rl_abn.cli.parser import (
+    RUN_OR_SHIPPED,
     Subparsers,
     add_checkpoint,
     add_device,
@@ -25,7 +26,7 @@ def add(commands: Subparsers) -> None:
         "branch and with controls of its own smoothness, and write one page and its numbers.\n"
         "What is finished is kept: an explanation that was cut off goes on where it was.",
     )
-    add_run(parser)
+    add_run(parser, RUN_OR_SHIPPED)
     parser.add_argument(
         "--quick",
         action="store_true",
@@ -72,8 +73,9 @@ def run(arguments: argparse.Namespace) -> None:
         with_changes,
     )
     from rl_abn.runs import Run
+    from rl_abn.runs.shipped import own_run
 
-    run = Run.open(arguments.path)
+    run = Run.open(own_run(arguments.path))
     extent = with_changes(
         QUICK_EXTENT if arguments.quick else FULL_EXTENT,
         episodes=arguments.episodes,

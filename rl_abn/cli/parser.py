@@ -111,9 +111,12 @@ def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
     return parse
 
 
-def add_run(parser: argparse.ArgumentParser) -> None:
+RUN_OR_SHIPPED = "run folder, or an agent that ships with the package (see 'rl-abn recipes')"
+
+
+def add_run(parser: argparse.ArgumentParser, help_text: str = "run folder") -> None:
     """Adds RUN, as `path`."""
-    parser.add_argument("path", type=Path, metavar="RUN", help="run folder")
+    parser.add_argument("path", type=Path, metavar="RUN", help=help_text)
 
 
 def add_env(parser: argparse.ArgumentParser, default: str | None = None) -> None:

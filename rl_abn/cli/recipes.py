@@ -6,6 +6,8 @@ import argparse
 
 from rl_abn.cli.parser import Subparsers
 
+TRAINED = "trained"
+
 EVERY_GAME = "any other game of ALE by its name, such as assault or ALE/Assault-v5"
 
 EVERY_ENVIRONMENT = "any Gymnasium environment with pictures and discrete actions"
@@ -15,11 +17,11 @@ def add(commands: Subparsers) -> None:
     """Adds the command."""
     parser = commands.add_parser(
         "recipes",
-        help="list and show recipes",
-        description="List the recipes there are, or show one.",
+        help="list and show recipes and trained agents",
+        description="List the recipes and the trained agents there are, or show one.",
     )
     parser.add_argument(
-        "what", nargs="?", metavar="agents|envs|vision|NAME", help="what to list or show"
+        "what", nargs="?", metavar="agents|envs|vision|trained|NAME", help="what to list or show"
     )
     parser.add_argument(
         "--new",
@@ -61,6 +63,7 @@ def _list_or_show(what: str | None) -> None:
     from rl_abn.recipes import Kind, list_recipes, recipe_path, recipe_summary
     from rl_abn.recipes.ale_games import list_games, recipe_text
     from rl_abn.recipes.lookup import is_made
+    from rl_abn.runs.shipped import AGENTS, CARD, list_shipped, summary_of
 
     kinds: dict[Kind, tuple[str, str]] = {
         "agents": ("agents", "agents"),
@@ -69,7 +72,8 @@ def _list_or_show(what: str | None) -> None:
         "envs/vision": ("vision", "vision envs (data)"),
     }
     names = {kind: list_recipes(kind) for kind in kinds}
-    groups = {group for group, _ in kinds.values()}
+    groups = {TRAINED, *(group for group, _ in kinds.values())}
+    trained = list_shipped()
     if what is None or what in groups:
         for kind, (group, heading) in kinds.items():
             if what not in (None, group):
@@ -80,7 +84,14 @@ def _list_or_show(what: str | None) -> None:
             if kind == "envs":
                 print(f"  {'GAME':24}{EVERY_GAME}")
                 print(f"  {'module:EnvId-v0':24}{EVERY_ENVIRONMENT}")
+        if what in (None, TRAINED):
+            print("trained agents, for every command that takes a run:")
+            for name in trained:
+                print(f"  {name:24}{summary_of(name)}")
         print("next: rl-abn recipes NAME shows one; copy it, change it, and pass its path")
+        return
+    if what in trained:
+        print((AGENTS / what / CARD).read_text("utf-8"), end="")
         return
     for kind in kinds:
         if what in names[kind]:
@@ -89,6 +100,6 @@ def _list_or_show(what: str | None) -> None:
     if is_made(what):
         print(recipe_text(what), end="")
         return
-    everything = [*groups, *(name for some in names.values() for name in some)]
+    everything = [*groups, *trained, *(name for some in names.values() for name in some)]
     everything += list_games()
     raise RlAbnError(f"unknown recipe '{what}': {did_you_mean(what, everything)}")

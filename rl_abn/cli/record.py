@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rl_abn.cli.next_command import command
 from rl_abn.cli.parser import (
+    RUN_OR_SHIPPED,
     Subparsers,
     add_checkpoint,
     add_device,
@@ -28,7 +29,7 @@ def add(commands: Subparsers) -> None:
         description="Play games and keep their screens and all that the agent computes, to watch "
         "and to go on from any step.",
     )
-    add_run(parser)
+    add_run(parser, RUN_OR_SHIPPED)
     parser.add_argument(
         "--episodes", type=whole_number(1), default=1, metavar="K", help="games to record"
     )
@@ -82,8 +83,9 @@ def run(arguments: argparse.Namespace) -> None:
     from rl_abn.rl.evaluation.map_player import names_of
     from rl_abn.rl.evaluation.record import record_run
     from rl_abn.runs import Run
+    from rl_abn.runs.shipped import own_run
 
-    run = Run.open(arguments.path)
+    run = Run.open(own_run(arguments.path))
     label = arguments.intervention
     specs = read_interventions(
         [] if label is None else [label], run.recipe.agent_name, run.recipe.agent

@@ -39,7 +39,8 @@ def add(commands: Subparsers) -> None:
         type=Path,
         nargs="+",
         metavar="RUN",
-        help="run folder, or an episode that 'rl-abn record' made; several are compared",
+        help="run folder, shipped agent (see 'rl-abn recipes'), or an episode that 'rl-abn record' "
+        "made; several are compared",
     )
     parser.add_argument(
         "--out",
@@ -93,7 +94,9 @@ def run(arguments: argparse.Namespace) -> None:
     """Records the video and prints its path."""
     from rl_abn.record import is_episode
     from rl_abn.runs import Run
+    from rl_abn.runs.shipped import own_run
 
+    arguments.paths = [path if is_episode(path) else own_run(path) for path in arguments.paths]
     paths, checkpoints = arguments.paths, arguments.checkpoints
     if arguments.over_training:
         _watch_training(_only_run(paths), arguments)

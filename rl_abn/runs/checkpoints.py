@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -138,6 +139,10 @@ def read_weights(checkpoint: Checkpoint, expected: Mapping[str, Tensor]) -> dict
     path = checkpoint.path / WEIGHTS
     stored = load_tensors(path, most_bytes=2 * bytes_of(expected.values()) + 2**20)
     weights = {_NEW_NAMES.get(name, name): tensor for name, tensor in stored.items()}
+    for name in weights.keys() & expected.keys():
+        # An exported run stores halves of what its model has in float32.
+        if (weights[name].dtype, expected[name].dtype) == (torch.float16, torch.float32):
+            weights[name] = weights[name].float()
     check_weights(path, weights, expected)
     return weights
 

@@ -11,13 +11,14 @@ from threading import BoundedSemaphore
 from typing import Any
 
 from rl_abn.errors import RlAbnError
+from rl_abn.runs.shipped import is_shipped
 from rl_abn.view.agents import Agents, Asked
 from rl_abn.view.edits import list_edits, save_edits
 from rl_abn.view.episode_reliance import MOST_STEPS, episode_reliance
 from rl_abn.view.episodes import OpenEpisode, OpenEpisodes
 from rl_abn.view.futures import play_futures, read_question, summary
 from rl_abn.view.jobs import BusyError, Job, Jobs
-from rl_abn.view.library import Library, is_shipped
+from rl_abn.view.library import Library
 from rl_abn.view.record_job import read_record_question, record
 from rl_abn.view.what_if import what_if
 

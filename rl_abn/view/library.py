@@ -16,9 +16,8 @@ from rl_abn.recipes import RunRecipe, VisionRunRecipe
 from rl_abn.record import Episode, EpisodeMeta, is_episode
 from rl_abn.record.meta import META
 from rl_abn.rl.evaluation.record import EPISODES
-from rl_abn.runs import Run
+from rl_abn.runs import Run, shipped
 from rl_abn.runs.run import RECIPE
-from rl_abn.runs.shipped import AGENTS, list_shipped
 
 RUNS = Path("runs")
 MOST_FOLDERS = 20_000
@@ -48,7 +47,7 @@ class FoundRun(NamedTuple):
     @property
     def is_shipped(self) -> bool:
         """Whether it ships with the package, and is not to be written to."""
-        return is_shipped(self.run.path)
+        return shipped.is_shipped(self.run.path)
 
 
 class FoundEpisode(NamedTuple):
@@ -278,7 +277,7 @@ def folders_or_default(folders: Sequence[Path]) -> list[Path]:
     """
     if folders:
         return list(folders)
-    found = [folder for folder in (RUNS, AGENTS) if kind_of(folder) == "a folder"]
+    found = [folder for folder in (RUNS, shipped.AGENTS) if kind_of(folder) == "a folder"]
     if not found:
         raise RlAbnError(
             "expected runs/ in this folder, got none; train an agent with 'rl-abn train', or name "
@@ -295,19 +294,14 @@ def _folder(path: Path) -> Path:
     """
     if kind_of(path) == "a folder":
         return path.resolve()
-    names = list_shipped()
+    names = shipped.list_shipped()
     if str(path) in names:
-        return (AGENTS / str(path)).resolve()
+        return (shipped.AGENTS / str(path)).resolve()
     near = did_you_mean(str(path), names, "") if names else ""
     raise RlAbnError(
         f"expected a run, an episode or a folder of such, got '{path}' "
         f"({kind_of(path) or 'nothing there'})" + (f"; {near}" if near else "")
     )
-
-
-def is_shipped(path: Path) -> bool:
-    """Returns whether a folder ships with the package."""
-    return path.resolve().is_relative_to(AGENTS.resolve())
 
 
 def _is_run(folder: Path) -> bool:

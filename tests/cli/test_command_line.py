@@ -107,7 +107,7 @@ OPTIONS = {
     },
     "compare": {"--episodes", "--states", "--out", "--seed", "--device"},
     "vision": set(),
-    "export": {"--checkpoint"},
+    "export": {"--checkpoint", "--notes", "--on-exists"},
     "import": set(),
     "recipes": {"--new"},
     "sweep": {"--engine", "--out", "--workers", "--dry-run", "--report"},

@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from rl_abn.errors import RlAbnError
+from rl_abn.runs import shipped
 from rl_abn.view import library as library_module
 from rl_abn.view.library import Library, UnknownIdError, folders_or_default
 from rl_abn.view.library_page import library_page
@@ -104,7 +105,7 @@ def test_what_is_no_folder_is_a_line(tmp_path):
 
 def test_without_a_folder_runs_of_this_one_are_served(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(library_module, "AGENTS", tmp_path / "shipped")
+    monkeypatch.setattr(shipped, "AGENTS", tmp_path / "shipped")
     with pytest.raises(RlAbnError, match="expected runs/ in this folder, got none; train"):
         folders_or_default([])
     (tmp_path / "runs").mkdir()

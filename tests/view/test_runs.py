@@ -9,7 +9,7 @@ import pytest
 
 from rl_abn.record import Episode
 from rl_abn.rl.evaluation.replay import player_of
-from rl_abn.view import library as library_module
+from rl_abn.runs import shipped
 from rl_abn.view.run_page import MOST_POINTS, curves_of_run
 from tests.rl.evaluation.recorded import STEP, make_run, record
 from tests.view.served import serving
@@ -109,7 +109,7 @@ def test_a_mistake_is_one_line(viewer, question, expected):
 
 
 def test_a_run_that_ships_is_not_written_to(tmp_path, monkeypatch):
-    monkeypatch.setattr(library_module, "AGENTS", tmp_path)
+    monkeypatch.setattr(shipped, "AGENTS", tmp_path)
     run = make_run(tmp_path / "run")
     record(run, max_steps=2)
     before = sorted(run.path.rglob("*"))
