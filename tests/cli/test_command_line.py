@@ -21,6 +21,7 @@ from rl_abn.cli.recipes import EVERY_ENVIRONMENT, EVERY_GAME
 from rl_abn.recipes import gymnasium_env, recipe_summary
 from rl_abn.recipes.ale_games import recipe_text
 from rl_abn.runs import WEIGHTS, Run
+from rl_abn.runs.shipped import list_shipped
 
 Command = Callable[..., Any]
 Mistake = Callable[..., str]
@@ -211,12 +212,19 @@ def listing(kinds: list[str]) -> list[str]:
         (("agents",), ["agents"]),
         (("envs",), ["envs"]),
         (("vision",), ["agents/vision", "envs/vision"]),
+        (("trained",), []),
     ],
 )
 def test_recipes_are_listed(rl_abn: Command, words: tuple[str, ...], kinds: list[str]) -> None:
     code, out, err = rl_abn("recipes", *words)
     assert (code, err) == (0, "")
-    assert out.splitlines() == listing(kinds)
+    *lines, last = out.splitlines()
+    agents = []
+    if words in ((), ("trained",)):
+        title = lines.index("trained agents, for every command that takes a run:")
+        lines, agents = lines[:title], lines[title + 1 :]
+    assert [*lines, last] == listing(kinds)
+    assert [line.split()[0] for line in agents] == list_shipped()
 
 
 @pytest.mark.parametrize(
