@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from rl_abn.cli.next_command import command
 from rl_abn.cli.parser import (
     Subparsers,
     add_checkpoint,
     add_device,
+    add_episodes,
+    add_max_steps,
+    add_out,
+    add_quick,
     add_run,
     add_seed,
-    whole_number,
+    add_states,
 )
 
 
@@ -26,35 +29,14 @@ def add(commands: Subparsers) -> None:
         "What is finished is kept: an explanation that was cut off goes on where it was.",
     )
     add_run(parser)
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="fewer games, moments and controls: minutes instead of an hour",
+    add_quick(parser, "fewer games, moments and controls: minutes instead of an hour")
+    add_out(parser, "folder of the page (default: in the run's explanations/)")
+    add_episodes(parser, "games of each player (default: 30, quick: 8)")
+    add_states(
+        parser,
+        "moments of the agent's games that maps are tested on (default: 256, quick: 32)",
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="folder of the page (default: in the run's explanations/)",
-    )
-    parser.add_argument(
-        "--episodes",
-        type=whole_number(1),
-        metavar="N",
-        help="games of each player (default: 30, quick: 8)",
-    )
-    parser.add_argument(
-        "--states",
-        type=whole_number(4, 4096),
-        metavar="N",
-        help="moments of the agent's games that maps are tested on (default: 256, quick: 32)",
-    )
-    parser.add_argument(
-        "--max-steps",
-        type=whole_number(1),
-        metavar="N",
-        help="cut games off after N agent steps (default: the protocol's frame cap)",
-    )
+    add_max_steps(parser)
     add_checkpoint(parser)
     add_seed(parser, "the games, moments and everything that is drawn")
     add_device(parser)

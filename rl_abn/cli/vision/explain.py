@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from rl_abn.cli.next_command import command
 from rl_abn.cli.parser import (
@@ -11,6 +10,8 @@ from rl_abn.cli.parser import (
     add_data,
     add_device,
     add_epoch,
+    add_out,
+    add_quick,
     add_run,
     add_seed,
     add_split,
@@ -30,13 +31,8 @@ def add(commands: Subparsers) -> None:
     add_run(parser)
     add_data(parser)
     add_split(parser)
-    parser.add_argument("--quick", action="store_true", help="fewer pictures and controls: minutes")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="folder of the page (default: in the run's explanations/)",
-    )
+    add_quick(parser, "fewer pictures and controls: minutes")
+    add_out(parser, "folder of the page (default: in the run's explanations/)")
     parser.add_argument(
         "--pictures",
         type=whole_number(4, 4096),

@@ -63,8 +63,9 @@ from rl_abn.rl.evaluation.scores import difference
 from rl_abn.rl.evaluation.title import how_trained
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.training.build import load_policy, training_protocol
-from rl_abn.rl.training.teacher import hash_of, taught_by, teacher_record
+from rl_abn.rl.training.teacher import taught_by, teacher_record
 from rl_abn.runs import CheckpointChoice, Run
+from rl_abn.runs.tensors import hash_of
 
 EXPLANATIONS = "explanations"
 _GAME_STEPS = 600
