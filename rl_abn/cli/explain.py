@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from rl_abn.cli.next_command import command
 from rl_abn.cli.parser import (
@@ -17,6 +18,9 @@ from rl_abn.cli.parser import (
     add_seed,
     add_states,
 )
+
+if TYPE_CHECKING:
+    from rl_abn.explain.written import Written
 
 
 def add(commands: Subparsers) -> None:
@@ -47,12 +51,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Explains, prints the certificate and names the page."""
     from rl_abn.explain.work import SHARES
     from rl_abn.progress import ProgressReport
-    from rl_abn.rl.evaluation.explanation import (
-        FULL_EXTENT,
-        QUICK_EXTENT,
-        explain_run,
-        with_changes,
-    )
+    from rl_abn.rl.evaluation.explanation import explain_run
+    from rl_abn.rl.evaluation.explanation_extent import FULL_EXTENT, QUICK_EXTENT, with_changes
     from rl_abn.runs import Run
 
     run = Run.open(arguments.path)
@@ -72,12 +72,20 @@ def run(arguments: argparse.Namespace) -> None:
             device=arguments.device,
             report=report,
         )
-    print(written.explanation.certificate)
-    print(f"numbers: {command(written.data)}")
-    print(f"page: {command(written.page)}")
+    for line in lines_of(written):
+        print(line)
     if arguments.quick:
         words = ["explain", str(run.path)]
     else:
         own = ["own"] if run.recipe.agent.attention.has_maps else []
         words = ["watch", str(run.path), "--map", *own, "grad_cam"]
     print(f"next: {command('rl-abn', *words)}")
+
+
+def lines_of(written: Written) -> list[str]:
+    """Returns the certificate, and where the numbers and the page are."""
+    return [
+        str(written.explanation.certificate),
+        f"numbers: {command(written.data)}",
+        f"page: {command(written.page)}",
+    ]

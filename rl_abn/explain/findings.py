@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -138,6 +139,23 @@ def findings(study: Study, response: str | None = None, seed: int = 0) -> Findin
         {name: _contrast(maps) for name, maps in study.maps.items()},
         _sanity(study, seed),
     )
+
+
+def mean_changes(
+    arrays: Mapping[str, np.ndarray], response: str, seed: int = 0
+) -> dict[str, Estimate]:
+    """Returns the mean change of answers by intervention.
+
+    Args:
+        arrays: By "INTERVENTION|RESPONSE", each picture's number, [N].
+        response: Which.
+        seed: Of the bootstrap over pictures.
+    """
+    return {
+        name.partition("|")[0]: mean(values, seed)
+        for name, values in arrays.items()
+        if name.endswith(f"|{response}")
+    }
 
 
 def _contrast(maps: np.ndarray) -> float:

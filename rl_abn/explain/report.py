@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from rl_abn.estimates import Estimate
@@ -10,7 +9,6 @@ from rl_abn.explain.certificate import QUESTIONS, Certificate
 from rl_abn.explain.findings import Findings
 from rl_abn.explain.methods import METHODS
 from rl_abn.explain.study import Study
-from rl_abn.files.text import write_output
 
 FORMAT = 1
 
@@ -279,27 +277,3 @@ def methods_said(tested: Study) -> list[tuple[str, str]]:
         ("weights drawn anew", "smoothed parameter randomisation (Adebayo et al., NeurIPS 2018; "
          "Hedström et al., 2024)"),
     ]  # fmt: skip
-
-
-def write_explanation(folder: Path, explanation: Explanation) -> tuple[Path, Path]:
-    """Writes the page, the numbers, and the certificate as text and JSON.
-
-    Returns:
-        The page and the file of numbers.
-
-    Raises:
-        RlAbnError: If they cannot be written.
-    """
-    from rl_abn.explain.page import page
-
-    shown, data = folder / "explanation.html", folder / "explanation.json"
-    write_output(data, explanation.as_json())
-    write_output(shown, page(explanation))
-    lines = {
-        "title": explanation.title,
-        "lines": [str(line) for line in explanation.certificate.lines],
-        "certificate": explanation.certificate.as_json(),
-    }
-    write_output(folder / "certificate.json", lines)
-    write_output(folder / "certificate.txt", f"{explanation.certificate}\n".encode())
-    return shown, data

@@ -106,23 +106,23 @@ class Study(NamedTuple):
         return mean
 
 
-def work_of(n: int, n_cells: int, n_layers: int, how: Thoroughness) -> dict[str, int]:
+def work_of(n: int, n_cells: int, n_layers: int, n_maps: int, how: Thoroughness) -> dict[str, int]:
     """Returns about how many pictures each part of a study asks about, by the part's name.
-
-    "removal" is of one map.
 
     Args:
         n: N, pictures.
         n_cells: Cells of the grid.
         n_layers: Layers of the subject.
+        n_maps: Maps that are tested.
         how: How much is done.
     """
     few, effort = min(n, how.sanity_pictures), how.effort
     gradients = 3 * (effort.path_steps + effort.samples + 1)
     steps = 1 + min(how.most_layers, n_layers)
+    removal = n * len(how.substrates) * 2 * how.n_fractions
     return {
         "maps": n * (2 * n_cells + effort.masks + gradients),
-        "removal": n * len(how.substrates) * 2 * how.n_fractions,
+        **{f"removal-{i}": removal for i in range(n_maps)},
         "sensitivity": n * how.n_sets,
         "randomisation": few * how.n_noisy * 4 * steps,
         "stability": few * 6 * 4,

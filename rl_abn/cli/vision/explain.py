@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from rl_abn.cli.explain import lines_of
 from rl_abn.cli.next_command import command
 from rl_abn.cli.parser import (
     Subparsers,
@@ -51,14 +52,15 @@ def run(arguments: argparse.Namespace) -> None:
     from rl_abn.progress import ProgressReport
     from rl_abn.recipes import VisionRunRecipe
     from rl_abn.runs import Run
-    from rl_abn.vision.evaluation.explanation import FULL_EXTENT, QUICK_EXTENT, explain_network
+    from rl_abn.vision.evaluation.explanation import explain_network
+    from rl_abn.vision.evaluation.explanation_extent import FULL_EXTENT, QUICK_EXTENT
 
     run = Run.open(arguments.path, VisionRunRecipe)
     extent = QUICK_EXTENT if arguments.quick else FULL_EXTENT
     if arguments.pictures is not None:
         extent = extent._replace(pictures=arguments.pictures)
     with ProgressReport("explaining", SHARES, "of the work") as report:
-        page, data, explanation = explain_network(
+        written = explain_network(
             run,
             extent,
             data=arguments.data,
@@ -69,7 +71,6 @@ def run(arguments: argparse.Namespace) -> None:
             device=arguments.device,
             report=report,
         )
-    print(explanation.certificate)
-    print(f"numbers: {command(data)}")
-    print(f"page: {command(page)}")
+    for line in lines_of(written):
+        print(line)
     print(f"next: {command('rl-abn', 'vision', 'record', run.path)}")

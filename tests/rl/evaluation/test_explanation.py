@@ -10,9 +10,10 @@ import torch
 from rl_abn.explain.methods import Effort
 from rl_abn.explain.study import Thoroughness
 from rl_abn.rl.envs.make import make_single_env
-from rl_abn.rl.evaluation.explained_policy import in_fp32, policy_subject
+from rl_abn.rl.evaluation.explained_policy import in_fp32, own_maps, policy_subject
 from rl_abn.rl.evaluation.explained_states import ExplainedStates, collect_states
-from rl_abn.rl.evaluation.explanation import Extent, explain_run, own_maps, with_changes
+from rl_abn.rl.evaluation.explanation import explain_run
+from rl_abn.rl.evaluation.explanation_extent import Extent, with_changes
 from rl_abn.rl.evaluation.explanation_parts import (
     fixed_moments,
     lost_score,
