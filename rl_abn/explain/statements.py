@@ -102,4 +102,7 @@ def quick_caveat(few: str) -> str:
     Args:
         few: What there are few of.
     """
-    return f"Made with --quick: few {few}. Without it the intervals shrink."
+    return (
+        f"Made with --quick: few {few}, and F-Fidelity (removal on a copy that was fine-tuned "
+        "under masks) was left out. Without it the intervals shrink."
+    )

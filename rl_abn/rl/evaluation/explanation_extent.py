@@ -31,7 +31,7 @@ class Extent(NamedTuple):
     max_steps: int | None = None
     moment_games: int = 8
     moment_steps: int = 1500
-    how: Thoroughness = Thoroughness()
+    how: Thoroughness = Thoroughness(fidelity_steps=300)
     quick: bool = False
 
 
