@@ -41,6 +41,12 @@ def add(commands: Subparsers) -> None:
         "moments of the agent's games that maps are tested on (default: 256, quick: 32)",
     )
     add_max_steps(parser)
+    parser.add_argument(
+        "--over-training",
+        action="store_true",
+        help="with --quick, too: follow objects over the run's checkpoints, on the same moments "
+        "(default: without --quick, where there are two)",
+    )
     add_checkpoint(parser)
     add_seed(parser, "the games, moments and everything that is drawn")
     add_device(parser)
@@ -62,6 +68,8 @@ def run(arguments: argparse.Namespace) -> None:
         states=arguments.states,
         max_steps=arguments.max_steps,
     )
+    if arguments.over_training:
+        extent = extent._replace(over_training=True)
     with ProgressReport("explaining", SHARES, "of the work") as report:
         written = explain_run(
             run,

@@ -28,6 +28,7 @@ from rl_abn.rl.evaluation.explanation_parts import (
     removed_objects,
 )
 from rl_abn.rl.evaluation.explanation_report import Measured, agent_explanation
+from rl_abn.rl.evaluation.objects_over_training import checkpoints_shown, objects_over_training
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.training.build import load_policy, training_protocol
 from rl_abn.runs import CheckpointChoice, Run
@@ -110,6 +111,8 @@ class _Job:
         n_layers = len(layers_of(policy))
         n_maps = len(own_maps(policy)) + len(METHODS) + len(CONTROLS) + 1
         weights |= study_work(extent.states, shape[0] * shape[1], n_layers, n_maps, extent.how)
+        if extent.over_training:
+            weights["over-training"] = extent.states * len(self.run.checkpoints)
         weights["objects"] = extent.states * len(getattr(self.run.recipe.env, "objects", {}))
         return weights
 
@@ -127,7 +130,15 @@ class _Job:
             ).arrays
         tested = study(parts, subject, own, self.extent.how, seed=self.seed, tick=self.work.tell)
         removed = parts.do("objects", lambda: removed_objects(subject, states)).arrays
-        measured = Measured(scores, states, subject, moments, tested, removed)
+        points = checkpoints_shown(self.run, step)
+        followed = None
+        if self.extent.over_training and len(points) > 1 and states.objects:
+            followed = parts.do(
+                "over-training",
+                lambda: objects_over_training(self.run, policy, points, states, self.work.tell),
+                steps=[point.step for point in points],
+            )
+        measured = Measured(scores, states, subject, moments, tested, removed, followed)
         return agent_explanation(self.run, step, self.extent, self.seed, measured)
 
     def _scores(self, parts: Parts, label: str) -> dict[str, Any]:

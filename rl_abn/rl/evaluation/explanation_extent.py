@@ -20,6 +20,8 @@ class Extent(NamedTuple):
         moment_games: Games side by side that the moments are taken from.
         moment_steps: Steps of each of these.
         how: Of the study of maps.
+        quick: Whether it is the quick one.
+        over_training: Whether objects are followed over the checkpoints, where there are two.
     """
 
     episodes: int = 30
@@ -33,6 +35,7 @@ class Extent(NamedTuple):
     moment_steps: int = 1500
     how: Thoroughness = Thoroughness(fidelity_steps=300)
     quick: bool = False
+    over_training: bool = True
 
 
 FULL_EXTENT = Extent()
@@ -45,6 +48,7 @@ QUICK_EXTENT = Extent(
     moment_steps=400,
     how=QUICK,
     quick=True,
+    over_training=False,
 )
 
 

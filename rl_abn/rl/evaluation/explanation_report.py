@@ -12,6 +12,7 @@ from rl_abn.estimates import Estimate, mean
 from rl_abn.explain.certificate import Lost
 from rl_abn.explain.examples import example_sheet
 from rl_abn.explain.findings import findings, mean_changes
+from rl_abn.explain.parts import Part
 from rl_abn.explain.report import (
     Block,
     Chart,
@@ -42,6 +43,10 @@ from rl_abn.rl.evaluation.explanation_parts import (
     lost_score,
     object_findings,
 )
+from rl_abn.rl.evaluation.objects_over_training import (
+    blocks_over_training,
+    numbers_over_training,
+)
 from rl_abn.rl.evaluation.scores import difference
 from rl_abn.rl.evaluation.title import how_trained
 from rl_abn.rl.training.build import training_protocol
@@ -62,6 +67,7 @@ class Measured(NamedTuple):
         moments: As `fixed_moments` returns them; empty without maps.
         tested: The study of maps.
         removed: As `removed_objects` returns it.
+        followed: As `objects_over_training` returns it; None where it was not asked.
     """
 
     scores: dict[str, dict[str, Any]]
@@ -70,6 +76,7 @@ class Measured(NamedTuple):
     moments: dict[str, np.ndarray]
     tested: Study
     removed: dict[str, np.ndarray]
+    followed: Part | None = None
 
 
 def agent_explanation(
@@ -109,10 +116,14 @@ def agent_explanation(
     record = teacher_record(run)
     teacher = "" if record is None else f"; {taught_by(record)}"
     own = mean(np.array(intact, np.float64), seed)
+    training = None
+    if measured.followed is not None:
+        training = numbers_over_training(measured.followed, seed)
+    over_training = [] if training is None else blocks_over_training(training)
     sections: list[tuple[str, list[Block]]] = [
         ("Is it used?", _used_blocks(scores, lost, kl, value, seed)),
         ("Does it mark what matters?", map_tables(tested, found)),
-        ("What does it lie on?", _object_blocks(objects, evidence)),
+        ("What does it lie on?", [*_object_blocks(objects, evidence), *over_training]),
         ("Is it sane?", sanity_blocks(tested, found)),
         ("Moments", [_moments(run, states, shown)]),
     ]
@@ -161,8 +172,18 @@ def agent_explanation(
             "maps": found.as_json(),
             "objects": [each.as_json() for each in objects],
             "evidence_on_objects": evidence,
+            "objects_over_training": training and _plain(training),
         },
     )
+
+
+def _plain(training: dict[str, Any]) -> dict[str, Any]:
+    """Returns numbers over a training for JSON."""
+    objects = {
+        name: {what: [each._asdict() for each in values] for what, values in of.items()}
+        for name, of in training["objects"].items()
+    }
+    return {"steps": training["steps"], "objects": objects}
 
 
 def _sees(scores: Mapping[str, dict[str, Any]], seed: int) -> bool | None:
