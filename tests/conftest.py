@@ -1,6 +1,7 @@
 """The quick set and the full one; and shapes are checked in every test that meets a signature."""
 
 import os
+from collections import Counter
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
@@ -12,6 +13,16 @@ torch.set_num_threads(1)  # tests run side by side; more threads would only wait
 install_import_hook(("rl_abn.attention", "rl_abn.compute"), "beartype.beartype")
 
 LEFT_OUT = pytest.StashKey[int]()
+
+
+def reasons_of(skipped: list[pytest.TestReport]) -> Counter[str]:
+    """Returns how many tests skipped for each reason."""
+    return Counter(
+        str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+        .removeprefix("Skipped: ")
+        .partition("\n")[0]
+        for report in skipped
+    )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,6 +55,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says why tests skipped, equal reasons in one line, and how many were left out."""
+    for reason, n in reasons_of(terminalreporter.stats.get("skipped", [])).most_common():
+        terminalreporter.write_line(f"{n} skipped: {reason}")
     if n := terminalreporter.config.stash[LEFT_OUT]:
         terminalreporter.write_line(
             f"{n} tests of the full product were left out; scripts/test --all runs them too"

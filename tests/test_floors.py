@@ -94,6 +94,7 @@ FLOORS: dict[str, set[str]] = {
         "attention",
         "errors",
         "estimates",
+        "explain",
         "files",
         "map_editing",
         "progress",

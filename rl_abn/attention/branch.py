@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from rl_abn.attention.map_scores import check_map_form, maps_of_scores, sums_to_
 from rl_abn.attention.mechanism import Abilities, Attention, AttentionSite, Mechanism
 from rl_abn.attention.pooling import WeightedGlobalPooling
 
+T = TypeVar("T")
 MAP_STARTS = ("even", "published")
 MAP_INPUTS = ("response", "body", "features")
 POOLINGS = ("average", "weighted")
@@ -120,7 +121,7 @@ class AttentionBranch(Mechanism):
         self.evidence_head = nn.Conv2d(n_outputs, n_outputs, 1, bias=norm is None)
         self.map_head = nn.Sequential(
             *_map_layers(
-                {"response": n_outputs, "body": channels, "features": site.channels}[map_input],
+                self._map_input(n_outputs, channels, site.channels),
                 n_maps,
                 map_layers,
                 1 if map_input == "features" else 3,
@@ -144,8 +145,8 @@ class AttentionBranch(Mechanism):
         response = hidden if self.response is None else self.response(hidden)
         with in_fp32(features.device):
             response = response.float()
-            sources = {"response": response, "body": hidden, "features": features}
-            scores = self.map_head(sources[self.map_input].float())
+            source = self._map_input(response, hidden, features)
+            scores = self.map_head(source.float())
             attention_map = maps_of_scores(scores, self.map_form, self.map_gain, self.map_bias)
             if self.evidence_head is None:
                 evidence = attention_map[:, :0]
@@ -190,6 +191,10 @@ class AttentionBranch(Mechanism):
             nn.init.xavier_uniform_(head.weight, gain=2**0.5)
             if head.bias is not None:
                 nn.init.zeros_(head.bias)
+
+    def _map_input(self, response: T, body: T, features: T) -> T:
+        """Returns of three the one that the map head reads."""
+        return {"response": response, "body": body, "features": features}[self.map_input]
 
     def _last_of_map_head(self) -> nn.Conv2d:
         return [layer for layer in self.map_head if isinstance(layer, nn.Conv2d)][-1]

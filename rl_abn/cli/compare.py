@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rl_abn.cli.next_command import command
-from rl_abn.cli.parser import Subparsers, add_device, add_seed, whole_number
+from rl_abn.cli.parser import (
+    Subparsers,
+    add_device,
+    add_episodes,
+    add_out,
+    add_seed,
+    add_states,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,27 +32,9 @@ def add(commands: Subparsers) -> None:
         "policies are at the same moments.\nA run without an evaluation plays games first.",
     )
     parser.add_argument("paths", type=Path, nargs="+", metavar="RUN", help="run folders")
-    parser.add_argument(
-        "--episodes",
-        type=whole_number(1),
-        default=20,
-        metavar="N",
-        help="games to play where a run has no evaluation of its newest checkpoint",
-    )
-    parser.add_argument(
-        "--states",
-        type=whole_number(4, 4096),
-        default=64,
-        metavar="N",
-        help="moments at which maps and policies are compared",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("comparison"),
-        metavar="DIR",
-        help="folder of the numbers and pictures",
-    )
+    add_episodes(parser, "games to play where a run has no evaluation of its newest checkpoint", 20)
+    add_states(parser, "moments at which maps and policies are compared", 64)
+    add_out(parser, "folder of the numbers and pictures", Path("comparison"))
     add_seed(parser, "games, moments and bootstraps")
     add_device(parser)
     parser.set_defaults(run=run)

@@ -11,9 +11,11 @@ from rl_abn.cli.parser import (
     Subparsers,
     add_checkpoint,
     add_device,
+    add_episodes,
     add_greedy,
     add_interventions,
     add_json,
+    add_max_steps,
     add_run,
     add_seed,
     one_of,
@@ -35,9 +37,7 @@ def add(commands: Subparsers) -> None:
         description="Play whole games and report raw scores: mean, interquartile mean, intervals.",
     )
     add_run(parser, RUN_OR_SHIPPED)
-    parser.add_argument(
-        "--episodes", type=whole_number(1), default=30, metavar="N", help="games to play"
-    )
+    add_episodes(parser, "games to play", 30)
     parser.add_argument(
         "--protocol",
         type=one_of(PROTOCOLS),
@@ -62,12 +62,7 @@ def add(commands: Subparsers) -> None:
     parser.add_argument(
         "--random", action="store_true", help="also let a random player play as many games"
     )
-    parser.add_argument(
-        "--max-steps",
-        type=whole_number(1),
-        metavar="N",
-        help="cut games off after N agent steps (default: the protocol's frame cap)",
-    )
+    add_max_steps(parser)
     parser.add_argument(
         "--teacher",
         metavar="RUN|ZIP",

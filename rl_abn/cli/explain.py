@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rl_abn.cli.next_command import command
 from rl_abn.cli.parser import (
@@ -11,10 +11,17 @@ from rl_abn.cli.parser import (
     Subparsers,
     add_checkpoint,
     add_device,
+    add_episodes,
+    add_max_steps,
+    add_out,
+    add_quick,
     add_run,
     add_seed,
-    whole_number,
+    add_states,
 )
+
+if TYPE_CHECKING:
+    from rl_abn.explain.written import Written
 
 
 def add(commands: Subparsers) -> None:
@@ -27,34 +34,19 @@ def add(commands: Subparsers) -> None:
         "What is finished is kept: an explanation that was cut off goes on where it was.",
     )
     add_run(parser, RUN_OR_SHIPPED)
+    add_quick(parser, "fewer games, moments and controls: minutes instead of an hour")
+    add_out(parser, "folder of the page (default: in the run's explanations/)")
+    add_episodes(parser, "games of each player (default: 30, quick: 8)")
+    add_states(
+        parser,
+        "moments of the agent's games that maps are tested on (default: 256, quick: 32)",
+    )
+    add_max_steps(parser)
     parser.add_argument(
-        "--quick",
+        "--over-training",
         action="store_true",
-        help="fewer games, moments and controls: minutes instead of an hour",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="folder of the page (default: in the run's explanations/)",
-    )
-    parser.add_argument(
-        "--episodes",
-        type=whole_number(1),
-        metavar="N",
-        help="games of each player (default: 30, quick: 8)",
-    )
-    parser.add_argument(
-        "--states",
-        type=whole_number(4, 4096),
-        metavar="N",
-        help="moments of the agent's games that maps are tested on (default: 256, quick: 32)",
-    )
-    parser.add_argument(
-        "--max-steps",
-        type=whole_number(1),
-        metavar="N",
-        help="cut games off after N agent steps (default: the protocol's frame cap)",
+        help="with --quick, too: follow objects over the run's checkpoints, on the same moments "
+        "(default: without --quick, where there are two)",
     )
     add_checkpoint(parser)
     add_seed(parser, "the games, moments and everything that is drawn")
@@ -66,12 +58,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Explains, prints the certificate and names the page."""
     from rl_abn.explain.work import SHARES
     from rl_abn.progress import ProgressReport
-    from rl_abn.rl.evaluation.explanation import (
-        FULL_EXTENT,
-        QUICK_EXTENT,
-        explain_run,
-        with_changes,
-    )
+    from rl_abn.rl.evaluation.explanation import explain_run
+    from rl_abn.rl.evaluation.explanation_extent import FULL_EXTENT, QUICK_EXTENT, with_changes
     from rl_abn.runs import Run
     from rl_abn.runs.shipped import own_run
 
@@ -82,6 +70,8 @@ def run(arguments: argparse.Namespace) -> None:
         states=arguments.states,
         max_steps=arguments.max_steps,
     )
+    if arguments.over_training:
+        extent = extent._replace(over_training=True)
     with ProgressReport("explaining", SHARES, "of the work") as report:
         written = explain_run(
             run,
@@ -92,12 +82,20 @@ def run(arguments: argparse.Namespace) -> None:
             device=arguments.device,
             report=report,
         )
-    print(written.explanation.certificate)
-    print(f"numbers: {command(written.data)}")
-    print(f"page: {command(written.page)}")
+    for line in lines_of(written):
+        print(line)
     if arguments.quick:
         words = ["explain", str(run.path)]
     else:
         own = ["own"] if run.recipe.agent.attention.has_maps else []
         words = ["watch", str(run.path), "--map", *own, "grad_cam"]
     print(f"next: {command('rl-abn', *words)}")
+
+
+def lines_of(written: Written) -> list[str]:
+    """Returns the certificate, and where the numbers and the page are."""
+    return [
+        str(written.explanation.certificate),
+        f"numbers: {command(written.data)}",
+        f"page: {command(written.page)}",
+    ]

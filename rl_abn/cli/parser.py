@@ -177,6 +177,40 @@ def add_import_folder(parser: argparse.ArgumentParser, kind: str) -> None:
     )
 
 
+def add_out(parser: argparse.ArgumentParser, help_text: str, default: Path | None = None) -> None:
+    """Adds --out: a folder."""
+    parser.add_argument("--out", type=Path, default=default, metavar="DIR", help=help_text)
+
+
+def add_quick(parser: argparse.ArgumentParser, help_text: str) -> None:
+    """Adds --quick."""
+    parser.add_argument("--quick", action="store_true", help=help_text)
+
+
+def add_episodes(
+    parser: argparse.ArgumentParser, help_text: str, default: int | None = None
+) -> None:
+    """Adds --episodes."""
+    parser.add_argument(
+        "--episodes", type=whole_number(1), default=default, metavar="N", help=help_text
+    )
+
+
+def add_states(parser: argparse.ArgumentParser, help_text: str, default: int | None = None) -> None:
+    """Adds --states: moments of games."""
+    parser.add_argument(
+        "--states", type=whole_number(4, 4096), default=default, metavar="N", help=help_text
+    )
+
+
+def add_max_steps(
+    parser: argparse.ArgumentParser,
+    help_text: str = "cut games off after N agent steps (default: the protocol's frame cap)",
+) -> None:
+    """Adds --max-steps."""
+    parser.add_argument("--max-steps", type=whole_number(1), metavar="N", help=help_text)
+
+
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Adds --set, as `settings`."""
     parser.add_argument(

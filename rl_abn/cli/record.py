@@ -11,12 +11,14 @@ from rl_abn.cli.parser import (
     Subparsers,
     add_checkpoint,
     add_device,
+    add_episodes,
     add_greedy,
     add_map,
+    add_max_steps,
+    add_out,
     add_run,
     add_seed,
     one_of,
-    whole_number,
 )
 from rl_abn.protocols import KEEP
 
@@ -30,15 +32,8 @@ def add(commands: Subparsers) -> None:
         "and to go on from any step.",
     )
     add_run(parser, RUN_OR_SHIPPED)
-    parser.add_argument(
-        "--episodes", type=whole_number(1), default=1, metavar="K", help="games to record"
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="where the episode folders go (default: episodes/ in the run)",
-    )
+    add_episodes(parser, "games to record", 1)
+    add_out(parser, "where the episode folders go (default: episodes/ in the run)")
     parser.add_argument(
         "--on-exists",
         type=one_of(("new", "overwrite")),
@@ -63,12 +58,7 @@ def add(commands: Subparsers) -> None:
     )
     add_map(parser)
     add_greedy(parser)
-    parser.add_argument(
-        "--max-steps",
-        type=whole_number(1),
-        metavar="N",
-        help="record at most this many steps of a game (default: the whole game)",
-    )
+    add_max_steps(parser, "record at most this many steps of a game (default: the whole game)")
     add_checkpoint(parser)
     add_seed(parser, "the first game and its sampled actions; the next games have the next ones")
     add_device(parser)

@@ -15,6 +15,7 @@ from rl_abn.cli.parser import (
     add_greedy,
     add_interventions,
     add_map,
+    add_max_steps,
     add_seed,
     one_of,
     whole_number,
@@ -78,12 +79,7 @@ def add(commands: Subparsers) -> None:
         "and several names are compared",
     )
     add_map(parser, several=True)
-    parser.add_argument(
-        "--max-steps",
-        type=whole_number(1),
-        metavar="N",
-        help="record at most this many steps (default: the whole game)",
-    )
+    add_max_steps(parser, "record at most this many steps (default: the whole game)")
     add_checkpoint(parser, several=True)
     add_seed(parser, "the game and the sampled actions")
     add_device(parser)
@@ -156,7 +152,11 @@ def _watch_several(arguments: argparse.Namespace) -> None:
     from rl_abn.rl.evaluation.comparison import episodes_of, read_shown, write_shown
 
     shown = read_shown(
-        arguments.paths, arguments.checkpoints, arguments.interventions, arguments.maps
+        arguments.paths,
+        arguments.checkpoints,
+        arguments.interventions,
+        arguments.maps,
+        evidence=arguments.evidence,
     )
     with TemporaryDirectory(prefix="rl-abn-") as folder:
         with ProgressReport("playing", None, "games") as report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from rl_abn.estimates import Estimate, mean
 from rl_abn.explain.ranking import Ranking, rank
 from rl_abn.explain.removal import METRICS
-from rl_abn.explain.study import Study
+from rl_abn.explain.study import FIDELITY, Study
 
 HEADLINE = METRICS
 """Deletion and insertion, over all substrates: by these maps are called better or worse."""
@@ -47,7 +48,7 @@ class Findings(NamedTuple):
         scores: By map, then by "deletion", "insertion" and "sensitivity": the mean over the
             pictures, over all substrates.
         beside: Every other map.
-        ranking: Over all metrics, substrates and responses.
+        ranking: Over all metrics but F-Fidelity, all substrates and responses.
         contrast: By map: standard deviation over mean size of its cells.
         sanity: Numbers on randomisation and stability, by name.
     """
@@ -125,6 +126,7 @@ def findings(study: Study, response: str | None = None, seed: int = 0) -> Findin
                 study.numbers[name, metric, substrate, what].mean()
             )
             for metric, substrate, what in study.metrics
+            if metric != FIDELITY  # how far its fine-tuning came is not known
         }
         for name in study.maps
         if study.groups[name] != "inverse"
@@ -138,6 +140,23 @@ def findings(study: Study, response: str | None = None, seed: int = 0) -> Findin
         {name: _contrast(maps) for name, maps in study.maps.items()},
         _sanity(study, seed),
     )
+
+
+def mean_changes(
+    arrays: Mapping[str, np.ndarray], response: str, seed: int = 0
+) -> dict[str, Estimate]:
+    """Returns the mean change of answers by intervention.
+
+    Args:
+        arrays: By "INTERVENTION|RESPONSE", each picture's number, [N].
+        response: Which.
+        seed: Of the bootstrap over pictures.
+    """
+    return {
+        name.partition("|")[0]: mean(values, seed)
+        for name, values in arrays.items()
+        if name.endswith(f"|{response}")
+    }
 
 
 def _contrast(maps: np.ndarray) -> float:

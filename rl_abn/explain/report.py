@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from rl_abn.estimates import Estimate
 from rl_abn.explain.certificate import QUESTIONS, Certificate
+from rl_abn.explain.fidelity import SHARE
 from rl_abn.explain.findings import Findings
 from rl_abn.explain.methods import METHODS
-from rl_abn.explain.study import Study
-from rl_abn.files.text import write_output
+from rl_abn.explain.study import FIDELITY, Study
 
 FORMAT = 1
+SAID = {"sensitivity": "sensitivity-n", "f-fidelity": "F-Fidelity"}
 
 
 class Table(NamedTuple):
@@ -137,13 +137,14 @@ def map_tables(study: Study, found: Findings) -> list[Block]:
     order = [name for group in ("own", "control", "inverse", "rival") for name in study.maps
              if study.groups[name] == group]  # fmt: skip
     differences = {each.name: each for each in found.beside}
+    metrics = list(found.scores[found.primary])
     rows: list[tuple[str, list[Estimate | float | str | None]]] = []
     for name in order:
         scores = found.scores[name]
         said = "" if name == found.primary else differences[name].verdict
         rank = found.ranking.maps.index(name) if name in found.ranking.maps else None
         cells: list[Estimate | float | str | None] = [
-            *(scores.get(metric) for metric in ("deletion", "insertion", "sensitivity")),
+            *(scores.get(metric) for metric in metrics),
             None if rank is None else float(found.ranking.mean_rank[rank]),
             found.contrast[name],
             said,
@@ -156,9 +157,7 @@ def map_tables(study: Study, found: Findings) -> list[Block]:
         "intervals of the differences picture by picture.",
         (
             "map",
-            "deletion",
-            "insertion",
-            "sensitivity-n",
+            *(SAID.get(metric, metric) for metric in metrics),
             "mean rank",
             "contrast",
             "studied map is",
@@ -272,6 +271,10 @@ def methods_said(tested: Study) -> list[tuple[str, str]]:
         ("insertion", "all is removed and these cells come back; the mean of what that puts right"),
         ("sensitivity-n", "correlation of a map's sum over random sets of a fifth of the cells "
          "with what is lost without them (Ancona et al., ICLR 2018)"),
+        *([("F-Fidelity", "what a copy that was fine-tuned under random holes loses without up to "
+         f"{SHARE:.0%} of the cells, those that a map marks most minus those that it marks least "
+         "(Zheng et al., ICLR 2025); it was fine-tuned on the tested pictures")]
+         if any(metric == FIDELITY for metric, *_ in tested.metrics) else []),
         ("another moment", "the map of another moment: all of a map but that it is of now"),
         ("shifted, blocks permuted, same spectrum", "maps as smooth as the studied one, in wrong "
          "places; removal rewards smooth maps for being smooth"),
@@ -279,27 +282,3 @@ def methods_said(tested: Study) -> list[tuple[str, str]]:
         ("weights drawn anew", "smoothed parameter randomisation (Adebayo et al., NeurIPS 2018; "
          "Hedström et al., 2024)"),
     ]  # fmt: skip
-
-
-def write_explanation(folder: Path, explanation: Explanation) -> tuple[Path, Path]:
-    """Writes the page, the numbers, and the certificate as text and JSON.
-
-    Returns:
-        The page and the file of numbers.
-
-    Raises:
-        RlAbnError: If they cannot be written.
-    """
-    from rl_abn.explain.page import page
-
-    shown, data = folder / "explanation.html", folder / "explanation.json"
-    write_output(data, explanation.as_json())
-    write_output(shown, page(explanation))
-    lines = {
-        "title": explanation.title,
-        "lines": [str(line) for line in explanation.certificate.lines],
-        "certificate": explanation.certificate.as_json(),
-    }
-    write_output(folder / "certificate.json", lines)
-    write_output(folder / "certificate.txt", f"{explanation.certificate}\n".encode())
-    return shown, data

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from rl_abn.explain.controls import INVERSE, controls_of
+from rl_abn.explain.fidelity import BATCH as FIDELITY_BATCH
+from rl_abn.explain.fidelity import distillation, fidelity, fine_tuned, masked_pictures
 from rl_abn.explain.methods import Effort, Request, make_maps, possible
 from rl_abn.explain.parts import Part, Parts
 from rl_abn.explain.randomisation import MakeMap, Randomisation, parameter_randomisation
@@ -22,7 +24,7 @@ from rl_abn.explain.stability import stability
 from rl_abn.explain.subject import Subject
 from rl_abn.explain.substrates import make_substrate
 
-SENSITIVITY = "sensitivity"
+SENSITIVITY, FIDELITY = "sensitivity", "f-fidelity"
 Tick = Callable[[str, int], None]
 """Told what is worked on and how many passes were made."""
 
@@ -39,6 +41,7 @@ class Thoroughness:
         sanity_pictures: How many pictures the sanity checks use.
         n_noisy: Noisy copies that maps are averaged over in the parameter randomisation.
         most_layers: At most so many layers are drawn anew one by one; of more, several at a time.
+        fidelity_steps: Steps of the fine-tuning of F-Fidelity; 0 leaves F-Fidelity out.
     """
 
     substrates: tuple[str, ...] = ("blur", "mean", "noise", "background")
@@ -48,6 +51,7 @@ class Thoroughness:
     sanity_pictures: int = 48
     n_noisy: int = 8
     most_layers: int = 12
+    fidelity_steps: int = 0
 
 
 QUICK = Thoroughness(
@@ -71,8 +75,8 @@ class Study(NamedTuple):
         maps: All maps by name, float32 [N, h, w].
         groups: By map: "own", "control", "inverse" or "rival".
         numbers: By (map, metric, substrate, response), each picture's number, float64 [N]; the
-            metric is "deletion", "insertion" or "sensitivity", and of the last the substrate is
-            `HIDDEN_BY`.
+            metric is "deletion", "insertion", "f-fidelity" or "sensitivity", and of the last the
+            substrate is `HIDDEN_BY`.
         curves: By (map, metric, substrate, response), [F].
         fractions: Of the cells, [F].
         randomisation: By map; empty where the subject cannot be rebuilt.
@@ -106,24 +110,26 @@ class Study(NamedTuple):
         return mean
 
 
-def work_of(n: int, n_cells: int, n_layers: int, how: Thoroughness) -> dict[str, int]:
+def work_of(n: int, n_cells: int, n_layers: int, n_maps: int, how: Thoroughness) -> dict[str, int]:
     """Returns about how many pictures each part of a study asks about, by the part's name.
-
-    "removal" is of one map.
 
     Args:
         n: N, pictures.
         n_cells: Cells of the grid.
         n_layers: Layers of the subject.
+        n_maps: Maps that are tested.
         how: How much is done.
     """
     few, effort = min(n, how.sanity_pictures), how.effort
     gradients = 3 * (effort.path_steps + effort.samples + 1)
     steps = 1 + min(how.most_layers, n_layers)
+    removal = n * len(how.substrates) * 2 * how.n_fractions
     return {
         "maps": n * (2 * n_cells + effort.masks + gradients),
-        "removal": n * len(how.substrates) * 2 * how.n_fractions,
+        **{f"removal-{i}": removal for i in range(n_maps)},
         "sensitivity": n * how.n_sets,
+        "fidelity": 3 * FIDELITY_BATCH * how.fidelity_steps
+        + (2 * n_maps * removal if how.fidelity_steps else 0),
         "randomisation": few * how.n_noisy * 4 * steps,
         "stability": few * 6 * 4,
     }
@@ -182,6 +188,15 @@ def study(
     for key, values in found.arrays.items():
         name, response = key.split("|")
         numbers[list(maps)[int(name)], SENSITIVITY, HIDDEN_BY, response] = values
+    if how.fidelity_steps and subject.rebuilt is not None:
+        found = parts.do(
+            "fidelity",
+            lambda: _fidelity(subject, tensors, substrates, how, seed, tell),
+            how=settings,
+        )
+        for key, values in found.arrays.items():
+            name, substrate, response = key.split("|")
+            numbers[list(maps)[int(name)], FIDELITY, substrate, response] = values
     few = replace(subject, images=subject.images[: how.sanity_pictures])
     makers: dict[str, MakeMap] = dict(list(own.items())[:1])
     if subject.features is not None:
@@ -274,6 +289,26 @@ def _sensitivity(
     tell("sensitivity", subject.n * how.n_sets)
     names = list(maps)
     return Part(None, {f"{names.index(name)}|{r}": v for (name, r), v in found.items()})
+
+
+def _fidelity(
+    subject: Subject,
+    maps: Mapping[str, Tensor],
+    substrates: Mapping[str, Tensor],
+    how: Thoroughness,
+    seed: int,
+    tell: Tick,
+) -> Part:
+    draw = masked_pictures(subject, list(substrates.values()), seed)
+    learn = distillation(
+        subject.answers(), how.fidelity_steps, tick=lambda n: tell("fine-tuning under masks", n)
+    )
+    tuned = fine_tuned(subject, draw, learn)
+    found = fidelity(
+        tuned, maps, substrates, how.n_fractions, seed, tick=lambda n: tell("F-Fidelity", n)
+    )
+    names = list(maps)
+    return Part(None, {f"{names.index(m)}|{s}|{r}": v for (m, s, r), v in found.items()})
 
 
 def _randomisation(

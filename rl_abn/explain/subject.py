@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from rl_abn.explain.cells import to_cells
+
 BATCH = 256
 """Pictures in one pass."""
 
@@ -95,6 +97,15 @@ class Subject:
             for some, which in zip(images.split(BATCH), numbers.split(BATCH), strict=True)
         ]
         return Answer(*map(_joined, zip(*parts, strict=True)))
+
+    def own_map(self, number: int | None = 0) -> Tensor:
+        """Returns one of the function's own maps, or the mean of all for None, [N, h, w].
+
+        Of its grid; the function has maps.
+        """
+        maps = self.answers().maps
+        assert maps is not None
+        return to_cells(maps.mean(dim=1) if number is None else maps[:, number], self.grid)
 
     @torch.no_grad()
     def variants(self, n: int, make: Callable[[Tensor, Tensor], Tensor]) -> Answer:

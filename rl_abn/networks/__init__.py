@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from rl_abn.networks.episodic_store import EpisodicStore
 from rl_abn.networks.impala import ImpalaNetwork
 from rl_abn.networks.mask_a3c import MaskA3CNetwork
-from rl_abn.networks.memory import MEMORIES, Lstm, forget
+from rl_abn.networks.memory import MEMORIES, Lstm, forget, has_memory
 from rl_abn.networks.nature import NatureNetwork, WideNatureNetwork
 from rl_abn.networks.network import Network, check_size, trace_shape
 from rl_abn.networks.recurrent_attention import RecurrentAttention
@@ -36,5 +36,6 @@ __all__ = [
     "WideNatureNetwork",
     "check_size",
     "forget",
+    "has_memory",
     "trace_shape",
 ]

@@ -6,11 +6,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rl_abn.attention import Abilities
+
 MEMORIES = ("none", "convlstm", "lstm")
 """No memory; a ConvLSTM on the features; an LSTM after every perception stage."""
 
 State = tuple[Tensor, Tensor]
 """Output and cell of an LSTM, each [n, H] or [n, H, h, w], in fp32."""
+
+
+def has_memory(memory: str, abilities: Abilities) -> bool:
+    """Returns whether an agent carries a state from step to step.
+
+    Args:
+        memory: Its network's, of `MEMORIES`.
+        abilities: Its mechanism's, which may look back on its own.
+    """
+    return memory != "none" or abilities.remembers
 
 
 class Lstm(nn.Module):

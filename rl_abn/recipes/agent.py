@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from rl_abn.attention import MECHANISMS, Abilities, AttentionSite, mechanism_options
-from rl_abn.networks import MEMORIES, NETWORKS, trace_shape
+from rl_abn.networks import MEMORIES, NETWORKS, has_memory, trace_shape
 from rl_abn.protocols import ProtocolName
 from rl_abn.recipes.algorithms import A2C, PPO
 from rl_abn.recipes.options import Option, check_option
@@ -207,6 +207,16 @@ class AgentRecipe(Table):
     teacher: TeacherTable | None = None
 
     @property
+    def has_memory(self) -> bool:
+        """Whether the agent carries a state from step to step."""
+        return has_memory(self.network.memory, self.attention.abilities)
+
+    @property
+    def states_evidence(self) -> bool:
+        """Whether an attention branch says what speaks for each action, and where."""
+        return self.algorithm.branch_loss != "none"
+
+    @property
     def steps_between_checkpoints(self) -> int:
         """Agent steps of all games together between two checkpoints."""
         train = self.train
@@ -251,8 +261,7 @@ class AgentRecipe(Table):
     @model_validator(mode="after")
     def _sequences_are_for_memory(self) -> Self:
         length = getattr(self.algorithm, "sequence_length", 1)
-        has_memory = self.network.memory != "none" or self.attention.abilities.remembers
-        if not has_memory and length > 1:
+        if not self.has_memory and length > 1:
             raise ValueError(
                 "expected algorithm.sequence_length = 1 where network.memory is 'none', "
                 f"got {length}"

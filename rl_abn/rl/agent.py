@@ -26,6 +26,8 @@ from rl_abn.rl.evaluation.evaluate import (
 )
 from rl_abn.rl.evaluation.interventions import read_interventions
 from rl_abn.rl.evaluation.players import AgentPlayer
+from rl_abn.rl.evaluation.record import record_run
+from rl_abn.rl.evaluation.recording import RecordedGame
 from rl_abn.rl.evaluation.watch import Video, watch_game
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.policies.outputs import PolicyOutput
@@ -260,6 +262,46 @@ class Agent:
             seed=self.seed if seed is None else seed,
             device=str(self.policy.device),
             **options,
+        )
+
+    def record(
+        self,
+        path: str | Path | None = None,
+        *,
+        episodes: int = 1,
+        seed: int | None = None,
+        deterministic: bool = False,
+        **options: Any,
+    ) -> list[RecordedGame]:
+        """Records games step by step, by the checkpoint's weights, as `rl-abn record` does.
+
+        Args:
+            path: Where the episode folders go; None is episodes/ in the run folder.
+            episodes: How many games.
+            seed: Of the first game and its sampled actions; the next games have the next ones.
+                None is the agent's.
+            deterministic: Whether it takes the most probable actions (`--greedy`).
+            options: More of `record_run`: max_steps, on_exists, map_name, keep, report.
+
+        Returns:
+            Each game's folder, score and steps; `rl_abn.record.Episode(game.path)` reads it.
+
+        Raises:
+            RlAbnError: If an episode is there already, or cannot be written.
+        """
+        if episodes < 1:
+            raise RlAbnError(f"expected 1 episode or more, got {episodes}")
+        return list(
+            record_run(
+                self.run,
+                episodes=episodes,
+                out=None if path is None else Path(path),
+                greedy=deterministic,
+                step=self.step,
+                seed=self.seed if seed is None else seed,
+                device=str(self.policy.device),
+                **options,
+            )
         )
 
     def __repr__(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -13,6 +14,16 @@ from torch import Tensor
 
 from rl_abn.errors import RlAbnError
 from rl_abn.files.text import brief, flush
+
+
+def hash_of(weights: Mapping[str, Tensor]) -> str:
+    """Returns the SHA-256 of weights: of names, types, shapes and bytes, in the order of names."""
+    digest = sha256()
+    for name in sorted(weights):
+        tensor = weights[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -22,6 +22,7 @@ from rl_abn.errors import RlAbnError, without_control_characters
 from rl_abn.record.chunks import FRAMES, TRACE
 from rl_abn.view.asking import Asking
 from rl_abn.view.bodies import read_body
+from rl_abn.view.certificates import explanation_page
 from rl_abn.view.edits import list_edits
 from rl_abn.view.episodes import as_json, finite
 from rl_abn.view.guard import LOOPBACK, Guard, TooLargeError
@@ -85,6 +86,16 @@ def routes(library: Library, asking: Asking) -> list[Route | Mount]:
         headers = {"Cache-Control": "private, max-age=600"}
         return FileResponse(path, media_type=media_type, headers=headers)
 
+    def explanation(request: Request) -> Response:
+        name = _id(request)
+        page = explanation_page(library.run(name), library)
+        if page is None:
+            raise UnknownIdError(name)
+        # Saved, not shown: a run's page may come from anyone, and has a style of its own.
+        return FileResponse(
+            page, media_type="text/html", filename=page.name, content_disposition_type="attachment"
+        )
+
     def gallery_page(request: Request) -> Any:
         first = request.query_params.get("from", "0")
         if not (first.isascii() and first.isdigit() and len(first) < 10):
@@ -94,6 +105,7 @@ def routes(library: Library, asking: Asking) -> list[Route | Mount]:
     return [
         _get("/api/library", lambda request: library_page(library)),
         _get(run, lambda request: run_page(library.run(_id(request)), library)),
+        _get(run + "/explanation", explanation),
         _post(run + "/record", lambda request, body: asking.record(_id(request), body)),
         _get(episode, lambda request: asking.meta(_id(request))),
         _get(

@@ -168,8 +168,12 @@ class Library:
         return self.episodes[name]
 
     def episodes_of(self, run: str) -> list[str]:
-        """Returns the ids of a run's episodes, by name."""
-        found = [episode for episode in self.episodes.values() if episode.run == run]
+        """Returns the ids of a run's episodes, by name; those that were added do not count."""
+        found = [
+            episode
+            for episode in self.episodes.values()
+            if episode.run == run and not self.is_added(episode.id)
+        ]
         return [episode.id for episode in sorted(found, key=lambda episode: episode.path)]
 
     def is_inside(self, path: Path) -> bool:

@@ -14,6 +14,7 @@ from rl_abn.runs import METRICS
 from rl_abn.runs.best import BEST, EVALUATION
 from rl_abn.runs.checkpoints import list_checkpoints
 from rl_abn.runs.metrics import read_metrics
+from rl_abn.view.certificates import certificate_of_run
 from rl_abn.view.library import FoundRun, Library
 from rl_abn.view.painted import intervention_labels
 
@@ -48,6 +49,7 @@ def run_page(found: FoundRun, library: Library) -> dict[str, Any]:
         "best": best[-1].step if best else None,
         "episodes": library.episodes_of(found.id),
         "evaluation": _evaluation(found),
+        "certificate": certificate_of_run(found, library),
         "teacher": str(teacher.get("name") or teacher) if isinstance(teacher, dict) else None,
         "can_record": found.track == "rl" and bool(run.checkpoints or run.recoveries),
         "interventions": intervention_labels(_map_names(found)),

@@ -102,6 +102,7 @@ OPTIONS = {
         "--episodes",
         "--states",
         "--max-steps",
+        "--over-training",
         "--checkpoint",
         "--seed",
         "--device",

@@ -8,7 +8,7 @@ import pytest
 
 from rl_abn.explain.methods import Effort
 from rl_abn.explain.study import Thoroughness
-from rl_abn.rl.evaluation import explanation
+from rl_abn.rl.evaluation import explanation_extent
 from tests.rl.evaluation.recorded import make_run
 from tests.rl.evaluation.test_compare import give_scores
 
@@ -25,10 +25,10 @@ def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def less(monkeypatch):
     """As quick as it gets."""
-    quick = explanation.QUICK_EXTENT._replace(
+    quick = explanation_extent.QUICK_EXTENT._replace(
         interventions=("uniform",), moment_games=1, moment_steps=16, how=LESS
     )
-    monkeypatch.setattr(explanation, "QUICK_EXTENT", quick)
+    monkeypatch.setattr(explanation_extent, "QUICK_EXTENT", quick)
 
 
 @pytest.mark.usefixtures("less")

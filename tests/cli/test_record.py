@@ -98,6 +98,14 @@ def _expected(run):
     return make_policy(run.recipe).state_dict()
 
 
+def test_evidence_of_an_agent_without_any_is_refused_before_it_plays(mistake, folder):
+    make_run(folder / "plain", "ppo_cnn")
+    assert mistake("watch", "plain", "--evidence", "--max-steps", "2") == (
+        "expected an agent that states evidence for --evidence, got 'ppo_cnn', which has no "
+        "attention branch that answers"
+    )
+
+
 def test_one_checkpoint_before_the_run_is_still_understood(rl_abn, agent):
     lines = done(
         rl_abn("watch", "--checkpoint", str(STEP), "agent", "--max-steps", "2", "--out", "a.mp4")

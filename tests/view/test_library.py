@@ -66,6 +66,17 @@ def test_an_episode_that_is_new_is_found_and_one_that_is_gone_is_not(top, monkey
         library.episode(name)
 
 
+def test_an_added_episode_is_served_and_not_counted_among_its_runs(top, tmp_path):
+    library = Library([top])
+    (run,) = library.runs
+    before = library.episodes_of(run)
+    library.admit(tmp_path / "futures")
+    name = library.add_episode(play(tmp_path / "futures" / "one", 2), run)
+    assert library.episode(name).run == run
+    assert library.episodes_of(run) == before
+    assert library_page(library)["runs"][0]["episodes"] == before
+
+
 def test_wrong_ids_do_not_make_it_look_again_and_again(top, monkeypatch):
     library = Library([top])
     monkeypatch.setattr(library, "refresh", lambda: pytest.fail("looked again"))

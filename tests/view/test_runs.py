@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
 
+from rl_abn.explain.certificate import QUESTIONS
+from rl_abn.files.text import write_output
 from rl_abn.record import Episode
 from rl_abn.rl.evaluation.replay import player_of
 from rl_abn.runs import shipped
@@ -38,6 +41,44 @@ def test_a_run_page_has_settings_curves_and_what_there_is(tmp_path):
     assert page["settings"]["attention"]["mechanism"] == "residual"
     assert page["settings"]["run"]["seed"] == 0
     assert (page["can_record"], page["best"], page["teacher"]) == (True, None, None)
+
+
+def explained(run, name, verdict):
+    """Puts a certificate into a run, as `explain` leaves it."""
+    line = {"verdict": verdict, "text": f"{name} says."}
+    write_output(
+        run.path / "explanations" / name / "certificate.json",
+        {"title": name, "certificate": [{"question": q, **line} for q in QUESTIONS]},
+    )
+    return run.path / "explanations" / name
+
+
+def test_a_run_page_has_the_certificate_of_the_newest_explanation(tmp_path):
+    run = make_run(tmp_path / "runs" / "run")
+    with serving(tmp_path / "runs") as client:
+        (listed,) = client.get("/api/library").json["runs"]
+        path = f"/api/runs/{listed['id']}"
+        assert client.get(path).json["certificate"] is None
+        assert client.ask("GET", path + "/explanation").status == 404
+        old = explained(run, "old", "no")
+        os.utime(old / "certificate.json", (1, 1))
+        new = explained(run, "new", "yes")
+        found = client.get(path).json["certificate"]
+        assert (found["title"], found["page"]) == ("new", False)
+        assert [line["verdict"] for line in found["lines"]] == ["yes"] * 5
+        assert found["lines"][0]["asks"] == "Is the map used?"
+        (new / "explanation.html").write_text("<!doctype html>report")
+        assert client.get(path).json["certificate"]["page"] is True
+        answer = client.get(path + "/explanation")
+        assert answer.body == b"<!doctype html>report"
+        assert answer.headers["content-disposition"].startswith("attachment")
+        # What is damaged is passed over; what a link brings in from outside is not served.
+        (new / "certificate.json").write_text('{"certificate": [1]}')
+        assert client.get(path).json["certificate"]["title"] == "old"
+        (tmp_path / "secret.html").write_text("secret")
+        (new / "explanation.html").unlink()
+        (new / "explanation.html").symlink_to(tmp_path / "secret.html")
+        assert client.ask("GET", path + "/explanation").status == 404
 
 
 def test_long_curves_are_thinned_out(tmp_path):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from rl_abn.cli.explain import lines_of
 from rl_abn.cli.next_command import command
 from rl_abn.cli.parser import (
     Subparsers,
     add_data,
     add_device,
     add_epoch,
+    add_out,
+    add_quick,
     add_run,
     add_seed,
     add_split,
@@ -30,13 +32,8 @@ def add(commands: Subparsers) -> None:
     add_run(parser)
     add_data(parser)
     add_split(parser)
-    parser.add_argument("--quick", action="store_true", help="fewer pictures and controls: minutes")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="folder of the page (default: in the run's explanations/)",
-    )
+    add_quick(parser, "fewer pictures and controls: minutes")
+    add_out(parser, "folder of the page (default: in the run's explanations/)")
     parser.add_argument(
         "--pictures",
         type=whole_number(4, 4096),
@@ -55,14 +52,15 @@ def run(arguments: argparse.Namespace) -> None:
     from rl_abn.progress import ProgressReport
     from rl_abn.recipes import VisionRunRecipe
     from rl_abn.runs import Run
-    from rl_abn.vision.evaluation.explanation import FULL_EXTENT, QUICK_EXTENT, explain_network
+    from rl_abn.vision.evaluation.explanation import explain_network
+    from rl_abn.vision.evaluation.explanation_extent import FULL_EXTENT, QUICK_EXTENT
 
     run = Run.open(arguments.path, VisionRunRecipe)
     extent = QUICK_EXTENT if arguments.quick else FULL_EXTENT
     if arguments.pictures is not None:
         extent = extent._replace(pictures=arguments.pictures)
     with ProgressReport("explaining", SHARES, "of the work") as report:
-        page, data, explanation = explain_network(
+        written = explain_network(
             run,
             extent,
             data=arguments.data,
@@ -73,7 +71,6 @@ def run(arguments: argparse.Namespace) -> None:
             device=arguments.device,
             report=report,
         )
-    print(explanation.certificate)
-    print(f"numbers: {command(data)}")
-    print(f"page: {command(page)}")
+    for line in lines_of(written):
+        print(line)
     print(f"next: {command('rl-abn', 'vision', 'record', run.path)}")

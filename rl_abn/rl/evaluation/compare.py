@@ -33,9 +33,8 @@ from rl_abn.render.learning_curves import draw_learning_curves
 from rl_abn.render.profiles import Profile, draw_profiles
 from rl_abn.rl.evaluation import scores as score_statistics
 from rl_abn.rl.evaluation.evaluate import evaluate_run
-from rl_abn.rl.evaluation.explained_policy import in_fp32, policy_subject
+from rl_abn.rl.evaluation.explained_policy import in_fp32, own_maps, policy_subject
 from rl_abn.rl.evaluation.explained_states import ExplainedStates, collect_states
-from rl_abn.rl.evaluation.explanation import own_maps
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.training.build import load_policy, training_protocol
 from rl_abn.runs import METRICS, Run

@@ -43,6 +43,8 @@ def read_shown(
     checkpoints: Sequence[CheckpointChoice] = (),
     interventions: Sequence[str] = (),
     maps: Sequence[str] = (),
+    *,
+    evidence: bool = False,
 ) -> list[Shown]:
     """Returns what to show, in the order of the paths, then checkpoints, then interventions.
 
@@ -51,9 +53,11 @@ def read_shown(
         checkpoints: Of each run; none is the newest.
         interventions: On each run's maps, as on the command line, or `INTACT`; none is that alone.
         maps: Names of maps to show of each run, of `LIVE_MAPS`, or `OWN`; none is that alone.
+        evidence: Whether the evidence for each action is to be shown.
 
     Raises:
-        RlAbnError: If a path is neither, a name is unknown, or there is too much to show.
+        RlAbnError: If a path is neither, a name is unknown, an agent states no evidence that is to
+            be shown, or there is too much to show.
     """
     shown: list[Shown] = []
     map_names = names_of(maps)
@@ -67,6 +71,11 @@ def read_shown(
             shown.append(Shown(Episode(path)))
             continue
         run = Run.open(path)
+        if evidence and not run.recipe.agent.states_evidence:
+            raise RlAbnError(
+                "expected an agent that states evidence for --evidence, got "
+                f"'{run.recipe.agent_name}', which has no attention branch that answers"
+            )
         specs: list[InterventionSpec | None] = []
         for label in interventions or (INTACT,):
             if label == INTACT:

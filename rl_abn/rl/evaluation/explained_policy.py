@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from rl_abn.attention import MapOverride
 from rl_abn.explain.cells import grid_of
+from rl_abn.explain.randomisation import MakeMap
 from rl_abn.explain.subject import Answer, Subject
 from rl_abn.rl.evaluation.explained_states import ExplainedStates, memory_of
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
@@ -98,6 +100,17 @@ def answer_of(policy: AttentionPolicy, output: PolicyOutput) -> Answer:
         maps=output.map if spatial and output.map.shape[1] else None,
         evidence=evidence if evidence.shape[1] else None,
     )
+
+
+def own_maps(policy: AttentionPolicy) -> dict[str, MakeMap]:
+    """Returns by name what makes an agent's own maps; none where they are no places."""
+    if policy.settings.abilities.maps != "spatial":
+        return {}
+    if len(policy.map_names) == 1:
+        return {"map": Subject.own_map}
+    return {
+        f"{name} map": partial(Subject.own_map, number=i) for i, name in enumerate(policy.map_names)
+    }
 
 
 def answers_with(subject: Subject, override: MapOverride | None, memory: PolicyState) -> Answer:

@@ -20,9 +20,9 @@ from rl_abn.rl.evaluation.players import AgentPlayer, Player, WrappedPlayer
 from rl_abn.rl.evaluation.title import how_trained, title_of
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.policies.outputs import PolicyOutput
-from rl_abn.rl.training.teacher import hash_of
 from rl_abn.runs import Run
 from rl_abn.runs.provenance import provenance
+from rl_abn.runs.tensors import hash_of
 from rl_abn.stop_signal import StopSignal
 
 MOST_EVIDENCE_BYTES = 3200

@@ -21,8 +21,8 @@ from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.policies.outputs import PolicyOutput
 from rl_abn.rl.training.build import load_policy
-from rl_abn.rl.training.teacher import hash_of
 from rl_abn.runs import Run
+from rl_abn.runs.tensors import hash_of
 
 CONTINUES = "continues"
 """In the source of an episode that begins in the middle of a game: what it goes on from."""

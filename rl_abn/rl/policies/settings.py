@@ -8,7 +8,7 @@ from typing import Any
 
 from rl_abn.attention import MECHANISMS, Abilities
 from rl_abn.compute import Compute, Precision
-from rl_abn.networks import MEMORIES, NETWORKS
+from rl_abn.networks import MEMORIES, NETWORKS, has_memory
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class PolicySettings:
     @property
     def has_memory(self) -> bool:
         """Whether the agent carries a state from step to step."""
-        return self.memory != "none" or self.abilities.remembers
+        return has_memory(self.memory, self.abilities)
 
     @property
     def answers(self) -> bool:

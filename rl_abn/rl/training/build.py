@@ -110,7 +110,7 @@ def policy_settings(agent: AgentRecipe) -> PolicySettings:
         mechanism=attention.mechanism,
         mechanism_options=attention.options,
         maps=attention.maps,
-        branch_answers=agent.algorithm.branch_loss != "none",
+        branch_answers=agent.states_evidence,
         memory=network.memory,
         memory_size=network.memory_size,
         forget_at=network.forget_at,

@@ -11,12 +11,10 @@ import shutil
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from rl_abn.errors import RlAbnError, printable
 from rl_abn.files.text import read_json
@@ -42,6 +40,7 @@ from rl_abn.rl.training.auto_settings import settle_imported
 from rl_abn.rl.training.build import load_policy, training_protocol
 from rl_abn.runs import META, RECIPE, Run
 from rl_abn.runs.shipped import find_run
+from rl_abn.runs.tensors import hash_of
 
 FOLDER = "teacher"
 RECORD = "teacher"  # the entry of meta.json
@@ -210,16 +209,6 @@ def taught_by(record: Mapping[str, Any]) -> str:
         f"taught by {printable(record['agent'])} on {printable(record['env'])} ({steps}), "
         f"sha256 {printable(record['sha256'][:12])}, {printable(record['path'])}"
     )
-
-
-def hash_of(weights: Mapping[str, Tensor]) -> str:
-    """Returns the SHA-256 of weights: of names, types, shapes and bytes, in the order of names."""
-    digest = sha256()
-    for name in sorted(weights):
-        tensor = weights[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _run_folder(path: str) -> Path:

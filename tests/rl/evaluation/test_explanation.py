@@ -8,16 +8,24 @@ import pytest
 import torch
 
 from rl_abn.explain.methods import Effort
+from rl_abn.explain.objects import under_map
 from rl_abn.explain.study import Thoroughness
 from rl_abn.rl.envs.make import make_single_env
-from rl_abn.rl.evaluation.explained_policy import in_fp32, policy_subject
+from rl_abn.rl.evaluation.explained_policy import in_fp32, own_maps, policy_subject
 from rl_abn.rl.evaluation.explained_states import ExplainedStates, collect_states
-from rl_abn.rl.evaluation.explanation import Extent, explain_run, own_maps, with_changes
+from rl_abn.rl.evaluation.explanation import explain_run
+from rl_abn.rl.evaluation.explanation_extent import Extent, with_changes
 from rl_abn.rl.evaluation.explanation_parts import (
     fixed_moments,
     lost_score,
     object_findings,
     removed_objects,
+)
+from rl_abn.rl.evaluation.objects_over_training import (
+    blocks_over_training,
+    checkpoints_shown,
+    numbers_over_training,
+    objects_over_training,
 )
 from rl_abn.rl.training.build import load_policy, training_protocol
 from rl_abn.seeds import Stream, derive_seeds
@@ -161,6 +169,29 @@ def test_an_explanation_is_written_and_goes_on_where_it_was(tmp_path):
     again = explain_run(run, TINY, out=tmp_path / "out", device="cpu")
     assert all(p.stat().st_mtime_ns == stamp for p, stamp in kept.items())
     assert again.page.read_text("utf-8") == page
+
+
+def test_objects_are_followed_over_the_checkpoints_at_the_same_moments(tmp_path):
+    run = make_run(tmp_path / "run")
+    policy, states = states_of(run)
+    weights = {name: w.clone() for name, w in policy.state_dict().items()}
+    run.save_checkpoint(128, {name: 0 * w for name, w in weights.items()}, {}, {})
+    points = checkpoints_shown(run, 128)
+    assert [point.step for point in points] == [64, 128]
+    assert [point.step for point in checkpoints_shown(run, 100)] == [64]
+    told = []
+    part = objects_over_training(run, policy, points, states, lambda what, n: told.append(n))
+    assert told == [6, 6]
+    found = numbers_over_training(part)
+    # An agent of zeros has an even map; the first checkpoint's is as it is measured alone.
+    lift = found["objects"]["aliens"]["lift"]
+    assert lift[1].value == pytest.approx(1.0, abs=1e-5)
+    own = policy_subject(policy, states, CPU).own_map()
+    alone = under_map(own, states.mask("aliens")).lift.mean()
+    assert lift[0].value == pytest.approx(alone)
+    curve, *tables = blocks_over_training(found)
+    assert curve.x == (0.5, 1.0)
+    assert [row[0] for row in tables[0].rows] == ["64", "128"]
 
 
 @pytest.mark.full

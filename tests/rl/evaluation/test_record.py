@@ -4,6 +4,7 @@ import signal
 import numpy as np
 import pytest
 
+import rl_abn
 from rl_abn.errors import RlAbnError
 from rl_abn.record import Episode
 from rl_abn.render import read_video
@@ -186,3 +187,14 @@ def test_what_is_recorded_takes_no_more_memory_in_a_longer_game(tmp_path):
         peaks.append(tracemalloc.get_traced_memory()[1])
     tracemalloc.stop()
     assert peaks[1] < 1.1 * peaks[0]
+
+
+def test_the_python_door_records_what_the_command_does(tmp_path):
+    run = make_run(tmp_path / "run")
+    known = record(run, out=tmp_path / "command", max_steps=5, seed=3)
+    agent = rl_abn.load(run.path, device="cpu")
+    one, other = agent.record(tmp_path / "door", episodes=2, seed=3, max_steps=5)
+    assert [game.path.parent.name for game in (one, other)] == ["door", "door"]
+    assert np.array_equal(Episode(one.path).numbers("value"), known.numbers("value"))
+    with pytest.raises(RlAbnError, match="expected 1 episode or more, got 0"):
+        agent.record(tmp_path / "none", episodes=0)

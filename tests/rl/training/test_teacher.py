@@ -15,9 +15,10 @@ from rl_abn.rl.interchange.mask_a3c import to_published
 from rl_abn.rl.interchange.sb3_export import export_sb3
 from rl_abn.rl.training.build import load_policy, make_model, make_policy, make_training_env
 from rl_abn.rl.training.metrics import read_metrics
-from rl_abn.rl.training.teacher import find_teacher, hash_of, kept_teacher, own_teacher
+from rl_abn.rl.training.teacher import find_teacher, kept_teacher, own_teacher
 from rl_abn.rl.training.train import train
 from rl_abn.runs import META, METRICS, RECIPE, Run, read_json
+from rl_abn.runs.tensors import hash_of
 from tests.complaints import complaint
 from tests.rl.training.test_train import Kill, KilledError, same, start, weights
 

@@ -14,13 +14,10 @@ from rl_abn.explain.methods import Effort
 from rl_abn.explain.study import Thoroughness
 from rl_abn.recipes import VisionRunRecipe
 from rl_abn.runs import Run
-from rl_abn.vision.evaluation.explanation import (
-    VisionExtent,
-    explain_network,
-    network_subject,
-    own_maps,
-    share_lost,
-)
+from rl_abn.vision.evaluation.explained_network import network_subject, own_maps
+from rl_abn.vision.evaluation.explanation import explain_network
+from rl_abn.vision.evaluation.explanation_extent import VisionExtent
+from rl_abn.vision.evaluation.explanation_parts import share_lost
 from rl_abn.vision.training.build import load_network
 from rl_abn.vision.training.prepare import prepare_run
 from rl_abn.vision.training.train import train
@@ -94,7 +91,7 @@ def test_the_subject_is_the_network(classifier: Run[VisionRunRecipe]) -> None:
         own = network.attend(images)
     answer = subject.answers()
     torch.testing.assert_close(answer.logits, own.outputs)
-    torch.testing.assert_close(own_maps(subject, network)["map"](subject), own.map[:, 0])
+    torch.testing.assert_close(own_maps(network)["map"](subject), own.map[:, 0])
     assert subject.grid == tuple(own.map.shape[2:])
     # Class activation maps, averaged, are the logits but for the bias.
     maps = subject.cam(images, torch.arange(5))

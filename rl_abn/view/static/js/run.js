@@ -37,6 +37,7 @@ export class RunPage {
       h("h1", {}, this.title),
       h("p.path", {}, facts),
       evaluationNote(run.evaluation),
+      certificate(id, run.certificate),
       run.track === "vision" ? picturesOf(id) : this.games(episodes),
       h("section", {}, h("h2", {}, "Curves of the training"), metricCharts(run.curves)),
       h(
@@ -158,6 +159,28 @@ export class RunPage {
 
 function picturesOf(id) {
   return h("section", {}, h("h2", {}, "Pictures"), new PictureList(id).element);
+}
+
+/** The five lines of the newest explanation, where there is one. */
+function certificate(id, found) {
+  if (!found) return null;
+  const page = `api/runs/${encodeURIComponent(id)}/explanation`;
+  return h(
+    "section",
+    { id: "certificate" },
+    h("h2", {}, "What is known of its map"),
+    h(
+      "dl",
+      {},
+      found.lines.map(({ asks, verdict, text }) => [
+        h("dt", {}, `${asks} ${verdict}`),
+        h("dd", {}, text),
+      ]),
+    ),
+    found.page
+      ? h("p", {}, h("a", { href: page, download: "" }, "Save the whole report"))
+      : null,
+  );
 }
 
 /** The scores of an evaluation, where it says any. */
