@@ -119,7 +119,9 @@ class Layout(ABC):
         if split not in self.splits():
             there = ", ".join(self.splits()) or "none at all"
             hint = did_you_mean(split, SPLITS) if split not in SPLITS else f"there is {there}"
-            raise RlAbnError(f"{self.store.place('')}: expected a split '{split}', got none: {hint}")
+            raise RlAbnError(
+                f"{self.store.place('')}: expected a split '{split}', got none: {hint}"
+            )
 
 
 class Boxes:
@@ -217,7 +219,9 @@ def noted(pictures: Sequence[Boxes], place: str) -> tuple[str, ...]:
     empty = sum(boxes.n_empty for boxes in pictures)
     notes = []
     if cut:
-        notes.append(f"{place}: {cut:,} boxes reach beyond their picture and are cut off at its edge")
+        notes.append(
+            f"{place}: {cut:,} boxes reach beyond their picture and are cut off at its edge"
+        )
     if empty:
         notes.append(f"{place}: {empty:,} boxes are smaller than a pixel and left out")
     return tuple(notes)

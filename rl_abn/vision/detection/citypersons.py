@@ -80,7 +80,9 @@ class CityPersonsLayout(Layout):
 
     def _picture(self, name: str) -> str:
         _, split, city, file = name.split("/")[-4:]
-        whole = join(PICTURES, split, city, file.replace(f"_{ANNOTATIONS}.json", f"_{PICTURES}.png"))
+        whole = join(
+            PICTURES, split, city, file.replace(f"_{ANNOTATIONS}.json", f"_{PICTURES}.png")
+        )
         if not self.store.has(whole):
             raise RlAbnError(f"{self.store.place(name)}: expected its picture {whole}, got none")
         return whole

@@ -193,7 +193,9 @@ def read_box(item: Mapping[str, Any], key: str, where: str) -> tuple[float, ...]
     try:
         return tuple(map(float, value))
     except OverflowError:
-        raise RlAbnError(f"{where}: expected a {key} of numbers, got {brief_value(value)}") from None
+        raise RlAbnError(
+            f"{where}: expected a {key} of numbers, got {brief_value(value)}"
+        ) from None
 
 
 def _file_name(image: Mapping[str, Any], where: str) -> str:

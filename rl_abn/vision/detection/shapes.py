@@ -74,6 +74,11 @@ def draw_picture(seed: int) -> tuple[UInt8[np.ndarray, "H W 3"], list[Shape]]:
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8), shapes
 
 
+def counts_of(n: int) -> dict[str, int]:
+    """Returns how many pictures each split has where n are to learn from."""
+    return {"train": n, "val": max(1, n // 5), "test": max(1, n // 2)}
+
+
 def write_shapes(
     folder: Path,
     n: int,
@@ -97,7 +102,7 @@ def write_shapes(
     """
     if kind_of(folder) == "a file" or (folder.is_dir() and any(folder.iterdir())):
         raise RlAbnError(f"expected a folder that is new or empty, got '{folder}'")
-    counts = {"train": n, "val": max(1, n // 5), "test": max(1, n // 2)}
+    counts = counts_of(n)
     done = 0
     for number, (split, count) in enumerate(counts.items()):
         data = _empty_annotations()
