@@ -14,8 +14,8 @@ def add(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "shapes",
         help="write a made set of shapes behind bars, to try detectors on",
-        description="Write a set in COCO's layout: pictures of 128x128 with one to four shapes, half "
-        "of them partly behind a grey bar, and the box of what can be seen of each.",
+        description="Write a set in COCO's layout: pictures of 128x128 with one to four shapes, "
+        "half of them partly behind a grey bar, and the box of what can be seen of each.",
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="a folder that is new or empty")
     parser.add_argument(

@@ -132,7 +132,7 @@ def load_network(
     if run.recipe.env.kind == "boxes":
         raise RlAbnError(
             f"{run.path}: expected a network that classifies or drives, got a detector, which "
-            "'rl-abn vision eval' and 'rl-abn vision record' show"
+            "'rl-abn vision eval' scores"
         )
     device = torch.device(device)
     checkpoint = run.checkpoint(step)
