@@ -46,7 +46,9 @@ class Picture(NamedTuple):
     @property
     def visibility(self) -> Float[np.ndarray, " n"]:
         """What share of each object's box can be seen, 0..1."""
-        return np.minimum(areas(self.visible) / np.maximum(areas(self.boxes), 1e-12), 1.0)
+        return np.asarray(
+            np.minimum(areas(self.visible) / np.maximum(areas(self.boxes), 1e-12), 1.0)
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from rl_abn.errors import RlAbnError, did_you_mean, printable
 from rl_abn.files.images import is_picture
@@ -31,8 +31,8 @@ class CocoLayout(Layout):
 
     A file is of the split whose name is in its own name, or in that of its folder; a single one
     that names none is train. Pictures lie beside the file, or in a folder that is named after the
-    split. Beside COCO's own keys an annotation may have `vis_bbox`, the box of its visible part, and
-    `ignore`; `iscrowd` is ignored too, in its own category.
+    split. Beside COCO's own keys an annotation may have `vis_bbox`, the box of its visible part,
+    and `ignore`; `iscrowd` is ignored too, in its own category.
     """
 
     @staticmethod
@@ -132,6 +132,7 @@ def _add(
 
 
 def read_object(store: Store, name: str) -> Mapping[str, Any]:
+    """Reads a JSON object; RlAbnError says what else there is."""
     try:
         data = json.loads(store.read(name, _MOST_BYTES))
     except (ValueError, RecursionError) as error:
@@ -174,17 +175,19 @@ def _categories(
 
 
 def read_whole(item: Mapping[str, Any], key: str, where: str) -> int:
+    """Returns a whole number of an object; RlAbnError says what else it has."""
     value = item.get(key)
     if type(value) is not int:
         raise RlAbnError(f"{where}: expected a whole number '{key}', got {brief_value(value)}")
     return value
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def read_box(item: Mapping[str, Any], key: str, where: str) -> tuple[float, ...]:
+    """Returns a box of four numbers; RlAbnError says what else it has."""
     value = item.get(key)
     if not isinstance(value, list) or len(value) != 4 or not all(map(_is_number, value)):
         raise RlAbnError(

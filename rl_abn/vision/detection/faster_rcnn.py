@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from rl_abn.errors import RlAbnError, did_you_mean
@@ -81,9 +82,9 @@ def make_faster_rcnn(
 
 
 def in_ignored(boxes: Tensor, ignored: Tensor) -> Tensor:
-    """Says which boxes [N, 4] lie in one of the ignored regions [M, 4] by half or more, bool [N]."""
+    """Says which boxes [N, 4] lie by half or more in an ignored region of [M, 4], bool [N]."""
     if not len(ignored):
-        return boxes.new_zeros(len(boxes), dtype=bool)
+        return torch.zeros(len(boxes), dtype=torch.bool, device=boxes.device)
     low = boxes[:, None, :2].maximum(ignored[None, :, :2])
     high = boxes[:, None, 2:].minimum(ignored[None, :, 2:])
     common = (high - low).clamp_min(0).prod(dim=2)
@@ -95,7 +96,7 @@ def in_ignored(boxes: Tensor, ignored: Tensor) -> Tensor:
 def _ignoring(base: Any) -> Any:
     """Returns a proposal network that learns nothing from anchors in ignored regions."""
 
-    class IgnoringProposalNetwork(base):  # type: ignore[misc]
+    class IgnoringProposalNetwork(base):
         def assign_targets_to_anchors(self, anchors: Any, targets: Any) -> Any:
             labels, matched = super().assign_targets_to_anchors(anchors, targets)
             for label, boxes, target in zip(labels, anchors, targets, strict=True):

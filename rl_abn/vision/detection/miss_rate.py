@@ -156,7 +156,7 @@ def miss_rates(
             continue
         value = float(np.mean([log_average(of) for of in there]))
         drawn = [
-            np.nanmean([log_average([of[i] for i in draw]) for of in there])
+            float(np.nanmean([log_average([of[i] for i in draw]) for of in there]))
             for draw in draws
             if any(of[i].n_objects for of in there for i in draw)
         ]

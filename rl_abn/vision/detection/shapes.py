@@ -45,8 +45,8 @@ class Shape(NamedTuple):
 def draw_picture(seed: int) -> tuple[UInt8[np.ndarray, "H W 3"], list[Shape]]:
     """Draws a picture of one to four shapes; half of them have a bar before them.
 
-    A bar covers one side of a shape's box from edge to edge, so that what is left is a box too. Half
-    the pictures have a bar before nothing as well. Colours say nothing of the shape.
+    A bar covers one side of a shape's box from edge to edge, so that what is left is a box too.
+    Half the pictures have a bar before nothing as well. Colours say nothing of the shape.
 
     Args:
         seed: Of everything random.

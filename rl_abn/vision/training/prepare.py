@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,7 +17,7 @@ from rl_abn.runs.holding import hold, let_go_on_failure
 from rl_abn.runs.resume import run_to_resume
 from rl_abn.vision.data.batches import epoch_order
 from rl_abn.vision.data.examples import DataSet
-from rl_abn.vision.tasks.outputs import OUTPUTS, Outputs
+from rl_abn.vision.tasks.outputs import OUTPUTS
 from rl_abn.vision.training.build import VisionRun, resolve_auto
 from rl_abn.vision.training.kinds import kind_of
 
@@ -97,7 +98,7 @@ def n_batches(run: VisionRun, data: DataSet) -> int:
     return settings.epochs * len(epoch_order(len(data.train), settings.batch_size, 0))
 
 
-def _check_same_data(run: VisionRun, opened: Outputs) -> None:
+def _check_same_data(run: VisionRun, opened: Any) -> None:
     if not (run.path / OUTPUTS).is_file():  # killed before it was written
         opened.save(run.path)
         return
