@@ -57,3 +57,12 @@ def kind_of(recipe: VisionRunRecipe) -> Kind:
             detector.check_recipe, boxes.open_training, detector.make_detector, DetectorTraining
         )
     return Kind(build.check_recipe, examples.open_training, build.make_network, Training)
+
+
+def check_recipe(recipe: VisionRunRecipe) -> None:
+    """Refuses a recipe that no network or data will fit, before anything is opened.
+
+    Raises:
+        RlAbnError: If a name or an option is unknown, or network and data are not of one kind.
+    """
+    kind_of(recipe).check_recipe(recipe)

@@ -1,4 +1,4 @@
-"""The gate on proposals' features, on made ones; with torchvision, a whole detector from a recipe."""
+"""The gate on made features of proposals; with torchvision, a whole detector from a recipe."""
 
 from __future__ import annotations
 

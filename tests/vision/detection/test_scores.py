@@ -128,6 +128,6 @@ def test_average_precision_is_cocos():
     near = (10, 10, 60, 80)
     scores = average_precisions([picture([ONE])], [found((near, 0.9))], ("thing",), NO_DRAWS)
     assert scores.values["ap"] == pytest.approx(0.5)
-    assert (scores.values["ap50"], scores.values["ap75"]) == (1.0, 0.0)
+    assert (scores.values["ap50"], scores.values["ap75"]) == pytest.approx((1.0, 0.0))
     one_of_two = average_precisions(pictures, [all_of_them[0], found()], ("thing",), draws)
     assert one_of_two.drawn[1:].tolist() == pytest.approx([1.0, 0.0])
