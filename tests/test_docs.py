@@ -17,7 +17,7 @@ from rl_abn.recipes import RunRecipe, list_recipes, make_run_recipe, make_vision
 from rl_abn.rl.training import reliance_callback
 from rl_abn.rl.training.metrics import read_metrics
 from rl_abn.rl.training.train import prepare_run, train
-from rl_abn.vision.training.build import check_recipe
+from rl_abn.vision.training.kinds import check_recipe
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -21,7 +21,7 @@ from rl_abn.recipes.table import (
     with_new_names,
 )
 
-DataKind = Literal["classes", "attributes", "driving"]
+DataKind = Literal["classes", "attributes", "driving", "boxes"]
 DATA_KINDS: tuple[str, ...] = get_args(DataKind)
 Side = Annotated[int, Field(ge=1, le=4096)]
 Size = Annotated[tuple[Side, Side], Field(strict=False)]
@@ -319,11 +319,39 @@ class ControlsTable(Table):
         return self
 
 
+class BoxesTable(Table):
+    """How pictures with boxes are shown to a detector, and which objects its miss rate counts.
+
+    Attributes:
+        short_side: The short side is resized to this, unless the long one would be too long.
+        long_side: Maximum of the long side.
+        flip: Fraction of the training images that are mirrored.
+        least_height: Least height of the objects that the miss rate counts, in an image's pixels.
+        small_height: Greatest height of those that are small.
+    """
+
+    short_side: Side = 800
+    long_side: Side = 1333
+    flip: Share = 0.5
+    least_height: Positive = 50.0
+    small_height: Positive = 75.0
+
+    @model_validator(mode="after")
+    def _are_in_order(self) -> Self:
+        if self.short_side > self.long_side or self.least_height > self.small_height:
+            raise ValueError(
+                "expected a long_side and a small_height that are no less than short_side and "
+                f"least_height, got {self.long_side}, {self.small_height}, {self.short_side} and "
+                f"{self.least_height}"
+            )
+        return self
+
+
 class DataRecipe(Table):
     """A data set: its kind and its preprocessing.
 
     Attributes:
-        kind: "classes" (one of K), "attributes" (K binary labels) or "driving".
+        kind: "classes" (one of K), "attributes" (K binary labels), "driving" or "boxes" (objects).
         title: Name for display.
     """
 
@@ -333,6 +361,19 @@ class DataRecipe(Table):
     augment: AugmentTable = AugmentTable()
     folds: FoldsTable | None = None
     controls: ControlsTable | None = None
+    boxes: BoxesTable | None = None
+
+    @model_validator(mode="after")
+    def _boxes_have_what_they_need(self) -> Self:
+        if (self.boxes is not None) != (self.kind == "boxes"):
+            said = "a table" if self.kind == "boxes" else "no table"
+            raise ValueError(f"expected {said} [boxes] with kind '{self.kind}'")
+        if self.boxes and (self.pictures != PicturesTable() or self.augment.name != "none"):
+            raise ValueError(
+                "expected [boxes] to say how images are shown with kind 'boxes', got [pictures] or "
+                "[augment] too"
+            )
+        return self
 
     @model_validator(mode="after")
     def _drives_have_what_they_need(self) -> Self:

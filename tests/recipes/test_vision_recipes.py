@@ -19,7 +19,7 @@ from rl_abn.recipes import (
     recipe_summary,
 )
 from rl_abn.runs import write_recipe
-from rl_abn.vision.training.build import check_recipe
+from rl_abn.vision.training.kinds import check_recipe
 from rl_abn.vision.training.optimizer import learning_rate
 from tests.complaints import complaint
 
@@ -32,6 +32,9 @@ KINDS = {
     "cifar10": "classes",
     "cifar100": "classes",
     "image_folder": "classes",
+    "citypersons": "boxes",
+    "coco_detection": "boxes",
+    "shapes_detection": "boxes",
 }
 TWINS_OF_OTHER_NAMES = [
     ("driving_cnn", "driving_abn"),
@@ -43,6 +46,8 @@ TWINS_OF_OTHER_NAMES = [
 def asked_by(model: str) -> str:
     if model.startswith(("driving", "pilotnet")):
         return "driving_log"
+    if model.startswith("fasterrcnn"):
+        return "shapes_detection"
     if "imagenet" in model:
         return "image_folder"
     return "celeba" if model.startswith("multitask") else "cifar10"
@@ -82,7 +87,8 @@ def test_a_recipe_that_was_written_down_is_the_same(tmp_path: Path, model: str) 
 @pytest.mark.parametrize("data", DATA)
 def test_every_data_set_fits_a_model(data: str) -> None:
     kind = load_data(data).kind
-    model = {"driving": "driving_abn", "attributes": "multitask_abn"}.get(kind, "resnet56")
+    models = {"driving": "driving_abn", "attributes": "multitask_abn", "boxes": "fasterrcnn_abn"}
+    model = models.get(kind, "resnet56")
     check_recipe(make_vision_recipe(data, model, seed=0))
 
 

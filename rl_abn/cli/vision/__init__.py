@@ -8,17 +8,27 @@ from rl_abn.cli.vision import edit as vision_edit
 from rl_abn.cli.vision import eval as vision_eval
 from rl_abn.cli.vision import explain as vision_explain
 from rl_abn.cli.vision import record as vision_record
+from rl_abn.cli.vision import shapes as vision_shapes
 from rl_abn.cli.vision import train as vision_train
 
-COMMANDS = (vision_train, vision_eval, vision_drive, vision_record, vision_edit, vision_explain)
+COMMANDS = (
+    vision_train,
+    vision_eval,
+    vision_drive,
+    vision_record,
+    vision_edit,
+    vision_explain,
+    vision_shapes,
+)
 
 
 def add(commands: Subparsers) -> None:
     """Adds the command and what it can do."""
     parser = commands.add_parser(
         "vision",
-        help="train networks that classify pictures and drive",
-        description="Networks that classify pictures and drive, and show where they look.",
+        help="train networks that classify pictures, find objects and drive",
+        description="Networks that classify pictures, find objects and drive, and show where they "
+        "look.",
     )
     of_vision = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:

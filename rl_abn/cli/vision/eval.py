@@ -60,13 +60,16 @@ def run(arguments: argparse.Namespace) -> None:
     from rl_abn.progress import ProgressReport
     from rl_abn.recipes import VisionRunRecipe
     from rl_abn.runs import Run, write_output
+    from rl_abn.vision.detection.evaluate import evaluate_detector
     from rl_abn.vision.evaluation.evaluate import evaluate_run
     from rl_abn.vision.evaluation.interventions import ON_PICTURES, read_interventions
 
     run = Run.open(arguments.path, VisionRunRecipe)
+    is_detector = run.recipe.env.kind == "boxes"
+    evaluate = evaluate_detector if is_detector else evaluate_run
     interventions = read_interventions(arguments.interventions, run, ON_PICTURES)
     with ProgressReport("looking", None, "pictures") as report:
-        result = evaluate_run(
+        result = evaluate(
             run,
             data=arguments.data,
             split=arguments.split,
@@ -91,6 +94,8 @@ def run(arguments: argparse.Namespace) -> None:
     has_maps = run.recipe.agent.attention.has_maps
     if has_maps and not interventions:
         words = ["eval", str(run.path), "--intervention", "all"]
+    elif is_detector:
+        words = ["eval", str(run.path), "--split", "held_out"]
     else:
         words = ["record", str(run.path)]
     print(f"next: {command('rl-abn', 'vision', *words)}")
@@ -105,5 +110,11 @@ def what_is_known(result: VisionEvaluation) -> list[str]:
         lines.append(
             f"mean entropy of Bayesian answers, 0 to 1: {', '.join(said)}; the attention branch "
             f"answered {result.extra['from_branch']:.0%}"
+        )
+    for name, mass in result.extra.get("visible_mass", {}).items():
+        lines.append(
+            f"{name.replace('_', '-')} on the visible part of {mass['n']:,} occluded objects: "
+            f"{mass['share']:.3f} of its mass, an even map {mass['even']:.3f}; "
+            f"difference {mass['above_even']:+.3f}"
         )
     return lines

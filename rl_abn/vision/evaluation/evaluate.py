@@ -154,7 +154,7 @@ def evaluate_run(
     if task.categorical:
         extra["reliability"] = calibration(own, sampled)
     for name in interventions:
-        changed = predict(trained, examples, _override(name, seed, where), report, done)
+        changed = predict(trained, examples, override_named(name, seed, where), report, done)
         rows.append(scored.changed(name, changed))
         done += len(examples)
     rows += scored.baselines()
@@ -233,7 +233,8 @@ def _entropies(sampled: Samples, targets: Tensor) -> dict[str, Any]:
     }
 
 
-def _override(name: str, seed: int, device: torch.device) -> MapOverride:
+def override_named(name: str, seed: int, device: torch.device) -> MapOverride:
+    """Returns an intervention by name, as networks take it; `seed` is of what it draws."""
     draws = int(derive_seeds(seed, _DRAWS, count=1)[0])
     rule = Intervention(name, generator=torch.Generator(device).manual_seed(draws))
     return lambda maps: rule(maps, torch.ones(len(maps), dtype=torch.bool, device=maps.device))

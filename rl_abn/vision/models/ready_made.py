@@ -33,12 +33,12 @@ class TorchvisionBackbone(AttachedBackbone):
     def __init__(
         self, architecture: str = EXAMPLE, stage: str = "layer4", pretrained: bool = False
     ) -> None:
-        models = _package("torchvision.models")
+        models = load_package("torchvision.models")
         _check(architecture, models.list_models(module=models), "torchvision")
-        with _one_line(architecture, "torchvision"):
+        with one_line(architecture, "torchvision"):
             model: nn.Module = models.get_model(architecture, weights=None)
         if pretrained:
-            with _one_line(architecture, "torchvision", weights=True):
+            with one_line(architecture, "torchvision", weights=True):
                 weights = models.get_model_weights(architecture).DEFAULT
                 # The files are pickles, of which torchvision by itself would run what they name.
                 model.load_state_dict(weights.get_state_dict(check_hash=True, weights_only=True))
@@ -62,15 +62,20 @@ class TimmBackbone(AttachedBackbone):
     def __init__(
         self, architecture: str = EXAMPLE, stage: str = "layer4", pretrained: bool = False
     ) -> None:
-        timm = _package("timm")
+        timm = load_package("timm")
         # Only names on its list: of others, such as "hf-hub:…", it would ask the network.
         _check(architecture, timm.list_models(include_tags="." in architecture), "timm")
-        with _one_line(architecture, "timm", weights=pretrained):
+        with one_line(architecture, "timm", weights=pretrained):
             model: nn.Module = timm.create_model(architecture, pretrained=pretrained)
         super().__init__(model, stage)
 
 
-def _package(name: str) -> ModuleType:
+def load_package(name: str) -> ModuleType:
+    """Imports a package that builds networks, or a module of it.
+
+    Raises:
+        RlAbnError: If it is missing or was made for another torch.
+    """
     try:
         return import_module(name)
     except Exception as error:  # one made for another torch raises more than ImportError
@@ -90,7 +95,7 @@ def _check(architecture: str, names: Iterable[str], package: str) -> None:
 
 
 @contextmanager
-def _one_line(architecture: str, package: str, *, weights: bool = False) -> Iterator[None]:
+def one_line(architecture: str, package: str, *, weights: bool = False) -> Iterator[None]:
     """Makes one line of whatever a package raises on its way to a network or its weights."""
     try:
         yield

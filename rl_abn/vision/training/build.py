@@ -129,6 +129,11 @@ def load_network(
     Raises:
         RlAbnError: If there is no such checkpoint, or it is damaged or not this network's.
     """
+    if run.recipe.env.kind == "boxes":
+        raise RlAbnError(
+            f"{run.path}: expected a network that classifies or drives, got a detector, which "
+            "'rl-abn vision eval' scores"
+        )
     device = torch.device(device)
     checkpoint = run.checkpoint(step)
     outputs = Outputs.load(run.path)

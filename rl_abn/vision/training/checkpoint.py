@@ -10,12 +10,11 @@ from typing import Annotated, NamedTuple
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from rl_abn.runs import Checkpoint
 from rl_abn.runs.optimizer import flatten_state
 from rl_abn.runs.training_state import Plain, TrainingTensors, read_state, read_tensors
-from rl_abn.vision.models.network import VisionNetwork
 from rl_abn.vision.training.build import VisionRun
 
 
@@ -53,13 +52,13 @@ class Snapshot(NamedTuple):
         return saved
 
 
-def snapshot(network: VisionNetwork, optimizer: torch.optim.Optimizer, epoch: int) -> Snapshot:
+def snapshot(network: nn.Module, optimizer: torch.optim.Optimizer, epoch: int) -> Snapshot:
     """Copies what a training is at the end of an epoch."""
     moments, scalars = flatten_state(optimizer)
     return Snapshot(epoch, _copied(network.state_dict()), _copied(moments), scalars)
 
 
-def restore_newest(run: VisionRun, network: VisionNetwork, optimizer: torch.optim.Optimizer) -> int:
+def restore_newest(run: VisionRun, network: nn.Module, optimizer: torch.optim.Optimizer) -> int:
     """Gives a network and its optimizer the newest whole checkpoint.
 
     Returns:
@@ -77,7 +76,7 @@ def restore_newest(run: VisionRun, network: VisionNetwork, optimizer: torch.opti
 
 
 def read(
-    checkpoint: Checkpoint, network: VisionNetwork, optimizer: torch.optim.Optimizer
+    checkpoint: Checkpoint, network: nn.Module, optimizer: torch.optim.Optimizer
 ) -> TrainingTensors:
     """Reads and checks everything a checkpoint stores, and changes nothing.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,9 +16,10 @@ from rl_abn.runs import META, OnExists, Run, check_free, default_folder, free_fo
 from rl_abn.runs.holding import hold, let_go_on_failure
 from rl_abn.runs.resume import run_to_resume
 from rl_abn.vision.data.batches import epoch_order
-from rl_abn.vision.data.examples import DataSet, open_training
-from rl_abn.vision.tasks.outputs import OUTPUTS, Outputs
-from rl_abn.vision.training.build import VisionRun, check_recipe, make_network, resolve_auto
+from rl_abn.vision.data.examples import DataSet
+from rl_abn.vision.tasks.outputs import OUTPUTS
+from rl_abn.vision.training.build import VisionRun, resolve_auto
+from rl_abn.vision.training.kinds import kind_of
 
 
 def prepare_run(
@@ -53,22 +55,23 @@ def prepare_run(
             does not say what to do.
     """
     recipe = make_vision_recipe(env, agent, seed, settings)
-    check_recipe(recipe)
+    kind = kind_of(recipe)
+    kind.check_recipe(recipe)
     where = device_of(device)
     folder = folder or default_folder(recipe)
     run = run_to_resume(folder, recipe, settings, device, on_exists)
     if run is not None:
         with let_go_on_failure(folder):
-            opened = open_training(run.recipe, data or data_of(run), where)
+            opened: DataSet = kind.open_training(run.recipe, data or data_of(run), where)
             _check_same_data(run, opened.outputs)
             return run, opened, True
     if data is None:
         raise RlAbnError(f"expected --data PATH, where {recipe.env.title} lies, got none")
     check_free(folder, on_exists)  # before the data is read
     recipe = resolve_auto(recipe, where)
-    opened = open_training(recipe, data, where)
+    opened = kind.open_training(recipe, data, where)
     # Complains, or downloads what the recipe wants, before a folder is made.
-    make_network(recipe, opened.outputs, torch.device("cpu"), pretrained=True)
+    kind.make_network(recipe, opened.outputs, torch.device("cpu"), pretrained=True)
     folder = free_folder(folder, on_exists)
     with let_go_on_failure(folder):
         run = Run.create(folder, recipe, device, data=str(data.resolve()))
@@ -95,11 +98,11 @@ def n_batches(run: VisionRun, data: DataSet) -> int:
     return settings.epochs * len(epoch_order(len(data.train), settings.batch_size, 0))
 
 
-def _check_same_data(run: VisionRun, opened: Outputs) -> None:
+def _check_same_data(run: VisionRun, opened: Any) -> None:
     if not (run.path / OUTPUTS).is_file():  # killed before it was written
         opened.save(run.path)
         return
-    if Outputs.load(run.path) != opened:
+    if type(opened).load(run.path) != opened:
         raise RlAbnError(
             f"{run.path}: expected the data the run was begun with, got other pictures or "
             "targets; use --on-exists new"

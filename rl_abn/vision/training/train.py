@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import closing
+from typing import Any, Protocol
 
 import torch
 
@@ -27,6 +28,7 @@ from rl_abn.vision.models.network import VisionAttention, VisionNetwork
 from rl_abn.vision.tasks.losses import Losses, Tally, losses_of
 from rl_abn.vision.training.build import VisionRun, make_batches, make_network
 from rl_abn.vision.training.checkpoint import restore_newest, snapshot
+from rl_abn.vision.training.kinds import kind_of
 from rl_abn.vision.training.optimizer import learning_rate, make_optimizer
 from rl_abn.vision.training.probes import PictureProbes, make_probes
 
@@ -66,7 +68,7 @@ def train(
 def _train(
     run: VisionRun, data: DataSet, resume: bool, device: str, report: ProgressReport | None
 ) -> Outcome[VisionRunRecipe]:
-    training = Training(run, data, device_of(device), resume=resume)
+    training = kind_of(run.recipe).training(run, data, device_of(device), resume=resume)
     epochs = run.recipe.agent.train.epochs
     check_room(run.path, 3 * bytes_of(training.network.state_dict().values()))
     if resume and training.epoch and report is not None:
@@ -97,6 +99,19 @@ def _train(
     return Outcome(run, training.epoch, interrupted, metrics.last_numbers, saved)
 
 
+class EpochTally(Protocol):
+    """Sums over an epoch.
+
+    Attributes:
+        n: Pictures so far.
+    """
+
+    n: int
+
+    def values(self) -> dict[str, float]:
+        """Returns the means by name."""
+
+
 class Training:
     """A network that is trained epoch by epoch.
 
@@ -118,20 +133,31 @@ class Training:
         recipe = run.recipe
         seed = int(derive_seeds(recipe.seed, _WEIGHTS, count=1)[0])
         begins = not (resume and run.checkpoints)
-        self.network: VisionNetwork = make_network(
-            recipe, data.outputs, device, seed, pretrained=begins
-        )
+        self.network = self._make_network(seed, pretrained=begins)
         self.optimizer = make_optimizer(self.network, recipe.agent.optimizer)
-        self.batches: Batches = make_batches(recipe, data.outputs)
+        self.batches = self._make_batches()
         self.epoch = restore_newest(run, self.network, self.optimizer) if resume else 0
         self.resumed_at = self.epoch if resume else None
         if resume and not self.epoch:
             # Before anything of the run is dropped. An epoch's checkpoint comes before its row.
             first_due = recipe.agent.train.checkpoint_every - 1
             check_checkpoints_are_there(run, "epochs", first_due)
-        self.probes: PictureProbes | None = make_probes(run, data, self.epoch)
+        self.probes = self._make_probes()
         self._saved, self._saved_at = self.epoch, time.monotonic()
         self._ended = snapshot(self.network, self.optimizer, self.epoch)
+
+    def _make_network(self, seed: int, *, pretrained: bool) -> VisionNetwork:
+        recipe, outputs = self.run.recipe, self.data.outputs
+        return make_network(recipe, outputs, self.device, seed, pretrained=pretrained)
+
+    def _make_batches(self) -> Batches:
+        return make_batches(self.run.recipe, self.data.outputs)
+
+    def _make_probes(self) -> PictureProbes | None:
+        return make_probes(self.run, self.data, self.epoch)
+
+    def _make_tally(self) -> EpochTally:
+        return Tally(self.data.outputs.task)
 
     def next_epoch(
         self, stop: StopSignal, report: ProgressReport | None = None
@@ -189,7 +215,7 @@ class Training:
             self._ended.save(self.run)
             self._saved, self._saved_at = self._ended.epoch, time.monotonic()
 
-    def _learn(self, stop: StopSignal, report: ProgressReport | None) -> Tally | None:
+    def _learn(self, stop: StopSignal, report: ProgressReport | None) -> EpochTally | None:
         recipe = self.run.recipe
         table, settings = recipe.agent.optimizer, recipe.agent.train
         # All randomness of an epoch comes from its number: a checkpoint needs no generator's state.
@@ -199,7 +225,7 @@ class Training:
         batches = epoch_order(len(self.data.train), settings.batch_size, order_seed)
         augment = torch.Generator().manual_seed(augment_seed)
         torch.manual_seed(dropout_seed)
-        tally = Tally(self.data.outputs.task)
+        tally = self._make_tally()
         self.network.train()
         for i, numbers in enumerate(batches):
             if stop.received is not None:
@@ -209,19 +235,26 @@ class Training:
             )
             for group in self.optimizer.param_groups:
                 group["lr"] = self._learning_rate
-            batch = self.batches.batch(self.data.train, numbers, augment)
-            attention, losses = self._ask(batch.images, batch.targets, batch.speed)
+            total = self._batch_loss(numbers, augment, tally)
             self.optimizer.zero_grad(set_to_none=True)
-            losses.total.backward()
+            total.backward()
             self.optimizer.step()
-            tally.add(attention, losses, batch.targets)
             if i % _LOOK_EVERY == 0 or i == len(batches) - 1:
-                loss = float(losses.total.detach())
+                loss = float(total.detach())
                 self._check(loss)
             if report is not None:
                 done = self.epoch * len(batches) + i + 1
                 report.update(done, epoch=f"{self.epoch + 1}/{settings.epochs}", loss=f"{loss:.3f}")
         return tally
+
+    def _batch_loss(
+        self, numbers: torch.Tensor, augment: torch.Generator, tally: Any
+    ) -> torch.Tensor:
+        """Returns the loss of a batch and adds the batch to the epoch's tally."""
+        batch = self.batches.batch(self.data.train, numbers, augment)
+        attention, losses = self._ask(batch.images, batch.targets, batch.speed)
+        tally.add(attention, losses, batch.targets)
+        return losses.total
 
     def _ask(
         self, images: torch.Tensor, targets: torch.Tensor, speed: torch.Tensor | None
