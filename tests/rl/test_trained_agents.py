@@ -1,4 +1,4 @@
-"""The agents that ship with the package: they load, look somewhere, and score what their cards say."""
+"""The agents that ship with the package: they load, look, and score what their cards say."""
 
 from __future__ import annotations
 
