@@ -83,7 +83,7 @@ def export_folder(
 
 def _moment(run: Run, step: int) -> bytes | None:
     """Returns the middle frame of a checkpoint's video as a PNG; None where there is no video."""
-    for path in sorted((run.path / "videos").glob(f"step-{step}-game-*.mp4")):
+    for path in sorted((run.path / "videos").glob(f"step-{step}-game-*[!l].mp4")):  # no .partial
         video = cv2.VideoCapture(str(path))
         video.set(cv2.CAP_PROP_POS_FRAMES, video.get(cv2.CAP_PROP_FRAME_COUNT) // 2)
         found, frame = video.read()
