@@ -87,7 +87,7 @@ def _list_or_show(what: str | None) -> None:
         if what in (None, TRAINED):
             print("trained agents, for every command that takes a run:")
             for name in trained:
-                print(f"  {name:24}{summary_of(name)}")
+                print(f"  {name:28}{summary_of(name)}")
         print("next: rl-abn recipes NAME shows one; copy it, change it, and pass its path")
         return
     if what in trained:

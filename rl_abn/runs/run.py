@@ -330,8 +330,8 @@ def check_is_run(path: Path, how: str = "rl-abn train", names: Sequence[str] = (
     """
     if kind_of(path / RECIPE) != "a file":
         runs = [str(found.parent) for found in Path("runs").glob(f"*/*/*/{RECIPE}")]
-        near = [*runs, *names]
-        hint = did_you_mean(str(path), near) if near else f"train one with '{how}'"
+        otherwise = None if runs else f"train one with '{how}'"
+        hint = did_you_mean(str(path), [*runs, *names], otherwise)
         got = kind_of(path)
         got = f"a folder without {RECIPE}" if got == "a folder" else got or "no such folder"
         raise RlAbnError(f"expected a run folder, got '{path}' ({got}); {hint}")

@@ -124,8 +124,8 @@ def weaknesses(evaluations: Sequence[StoredEvaluation]) -> list[str]:
         for player in evaluation.evaluations[1:]:
             difference = player.difference
             if player.is_teacher and player.mean.value > intact.mean.value > 0:
-                share = intact.mean.value / player.mean.value
-                said.append(f"Below its teacher: {share:.0%} of its score in {how}.")
+                reached = intact.mean.value / player.mean.value
+                said.append(f"Below its teacher: {reached:.0%} of its score in {how}.")
             if difference is None or (difference.high is not None and difference.high < 0):
                 continue
             if player.blind is not None:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
 from pydantic import Field
 
-from rl_abn.files.text import read_json, write_output
-from rl_abn.recipes.overrides import validate
-from rl_abn.recipes.table import Label, Table
-from rl_abn.vision.tasks.outputs import OUTPUTS
+from rl_abn.recipes.table import Label
+from rl_abn.vision.tasks.outputs import KeptOutputs
 
 _MOST = 100_000
 
 
-class Categories(Table):
+class Categories(KeptOutputs):
     """The categories of a detector, and what it was trained on.
 
     Attributes:
@@ -29,21 +26,3 @@ class Categories(Table):
     n_train: Annotated[int, Field(ge=1)]
     n_held_out: Annotated[int, Field(ge=0)]
     train_sha256: Label
-
-    def save(self, folder: Path) -> None:
-        """Writes them into a run folder.
-
-        Raises:
-            RlAbnError: If they cannot be written.
-        """
-        write_output(folder / OUTPUTS, self.model_dump(mode="json"))
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Reads them from a run folder.
-
-        Raises:
-            RlAbnError: If they are missing or damaged.
-        """
-        path = folder / OUTPUTS
-        return validate(cls, read_json(path), str(path))

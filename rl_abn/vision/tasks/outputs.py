@@ -35,6 +35,28 @@ _TaskByName = Annotated[
 ]
 
 
+class KeptOutputs(Table):
+    """What a network says, kept beside its weights as `outputs.json` in the run folder."""
+
+    def save(self, folder: Path) -> None:
+        """Writes them into a run folder.
+
+        Raises:
+            RlAbnError: If they cannot be written.
+        """
+        write_output(folder / OUTPUTS, self.model_dump(mode="json"))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads them from a run folder.
+
+        Raises:
+            RlAbnError: If they are missing or damaged.
+        """
+        path = folder / OUTPUTS
+        return validate(cls, read_json(path), str(path))
+
+
 class Bins(Table):
     """Steering as classes: n + 1 edges and the n values they stand for."""
 
@@ -53,7 +75,7 @@ class Bins(Table):
         return self
 
 
-class Outputs(Table):
+class Outputs(KeptOutputs):
     """What the outputs of a network mean, and what it was trained on.
 
     Attributes:
@@ -102,21 +124,3 @@ class Outputs(Table):
     def map_names(self) -> tuple[str, ...]:
         """Names of the attention maps; none where all outputs share one map."""
         return self.names if self.task.map_per_output else ()
-
-    def save(self, folder: Path) -> None:
-        """Writes them into a run folder.
-
-        Raises:
-            RlAbnError: If they cannot be written.
-        """
-        write_output(folder / OUTPUTS, self.model_dump(mode="json"))
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Reads them from a run folder.
-
-        Raises:
-            RlAbnError: If they are missing or damaged.
-        """
-        path = folder / OUTPUTS
-        return validate(cls, read_json(path), str(path))
