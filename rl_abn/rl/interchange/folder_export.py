@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -82,8 +83,14 @@ def export_folder(
 
 
 def _moment(run: Run, step: int) -> bytes | None:
-    """Returns the middle frame of a checkpoint's video as a PNG; None where there is no video."""
-    for path in sorted((run.path / "videos").glob(f"step-{step}-game-*[!l].mp4")):  # no .partial
+    """Returns the middle frame of a checkpoint's video as a PNG; None where there is no video.
+
+    Videos of replaced maps and unfinished ones have longer names.
+    """
+    plain = re.compile(rf"step-{step}-game-[0-9]+\.mp4")
+    for path in sorted((run.path / "videos").glob("*.mp4")):
+        if plain.fullmatch(path.name) is None:
+            continue
         video = cv2.VideoCapture(str(path))
         video.set(cv2.CAP_PROP_POS_FRAMES, video.get(cv2.CAP_PROP_FRAME_COUNT) // 2)
         found, frame = video.read()

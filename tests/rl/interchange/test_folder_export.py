@@ -108,6 +108,9 @@ def test_a_weakness_is_what_the_interval_does_not_exclude(tmp_path: Path) -> Non
 
 def test_its_video_gives_the_card_a_picture(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
+    for name in (f"step-{STEP}-game-0-uniform.mp4", f"step-{STEP + 1}-game-0.mp4"):
+        (run.path / "videos").mkdir(exist_ok=True)
+        (run.path / "videos" / name).write_text("no video")
     path = run.path / "videos" / f"step-{STEP}-game-0.mp4"
     with VideoWriter(path, (64, 48), fps=15) as video:
         for shade in (0, 100, 200):
