@@ -282,10 +282,10 @@ def test_mistakes_are_one_line(
 def test_shipped_agents_are_found_by_name(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(shipped, "AGENTS", tmp_path)
     assert rl_abn.list_agents() == []
     (tmp_path / "pong").mkdir()
     (tmp_path / "pong" / "a2c_abn").symlink_to(run.path)
-    monkeypatch.setattr(shipped, "AGENTS", tmp_path)
     assert rl_abn.list_agents() == ["pong/a2c_abn"]
     assert rl_abn.load("pong/a2c_abn", device="cpu").step == 32
     assert "did you mean 'pong/a2c_abn'?" in complaint(lambda: rl_abn.load("pong/a2c_ab"))
