@@ -11,7 +11,7 @@ from rl_abn.files.text import read_json
 
 _CHECKPOINT = r"\.?(step|recovery|damaged|best)-\d+(-\d+)?(\.(partial|replaced|removed))?"
 _PATTERNS = [
-    r"recipe\.toml|meta\.json|metrics\.jsonl|outputs\.json|\.lock(\.\d+)?",
+    r"recipe\.toml|meta\.json|metrics\.jsonl|(outputs|domains)\.json|\.lock(\.\d+)?",
     rf"checkpoints/{_CHECKPOINT}/(policy\.safetensors|training\.safetensors|state\.json)",
     r"checkpoints/best-\d+/evaluation\.json|checkpoints/\.best\.partial/.*",
     rf"checkpoints/{_CHECKPOINT}/\.[^/]*\.partial",

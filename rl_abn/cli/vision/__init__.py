@@ -9,8 +9,17 @@ from rl_abn.cli.vision import eval as vision_eval
 from rl_abn.cli.vision import explain as vision_explain
 from rl_abn.cli.vision import record as vision_record
 from rl_abn.cli.vision import train as vision_train
+from rl_abn.cli.vision import translate as vision_translate
 
-COMMANDS = (vision_train, vision_eval, vision_drive, vision_record, vision_edit, vision_explain)
+COMMANDS = (
+    vision_train,
+    vision_eval,
+    vision_drive,
+    vision_record,
+    vision_edit,
+    vision_explain,
+    vision_translate,
+)
 
 
 def add(commands: Subparsers) -> None:

@@ -17,8 +17,10 @@ from rl_abn.errors import RlAbnError, did_you_mean
 
 Picture: TypeAlias = UInt8[np.ndarray, "_height _width 3"]
 Look: TypeAlias = Callable[[Picture, int, int], Picture]
-"""From a picture, its track and the steps before it to the picture as it looks. Black stays black, as
-the rows do that are hidden from drivers. The same arguments give the same bytes."""
+"""From a picture, its track and the steps before it to the picture as it looks.
+
+Black stays black, as the rows do that are hidden from drivers. The same arguments give the same
+bytes."""
 
 PLAIN = "plain"
 
@@ -40,11 +42,11 @@ def plain(picture: Picture, track: int, step: int) -> Picture:
 
 
 def restyled(picture: Picture, track: int, step: int) -> Picture:
-    """Returns the picture with other colours, light from one side that changes slowly, and noise."""
+    """Returns the picture in other colours, in light from one side that changes, and with noise."""
     shown = picture.astype(np.float32) @ _COLOURS.T * _light(picture.shape[:2], track, step)
     shown += np.random.default_rng([_GRAIN, track, step]).normal(0.0, _NOISE, shown.shape)
     shown[~picture.any(axis=2)] = 0.0
-    return np.rint(shown.clip(0, 255)).astype(np.uint8)
+    return np.asarray(np.rint(shown.clip(0, 255)), np.uint8)
 
 
 LOOKS: dict[str, Look] = {PLAIN: plain, "restyled": restyled}
