@@ -44,8 +44,8 @@ class TranslationLossTable(Table):
         cycle: Of the distance between a picture and its translation translated back.
         identity: Of the distance between a picture and its translation to its own domain, as a
             share of `cycle`.
-        consistency: Of the distance between the network's maps of a translation and of the original;
-            0 is CycleGAN as published.
+        consistency: Of the distance between the network's maps of a translation and of the
+            original; 0 is CycleGAN as published.
         consistency_on: Which originals have to keep their maps: of the "source", where the network
             learned, of the "target", or "both".
     """
@@ -114,8 +114,8 @@ class DomainPicturesTable(Table):
         if any(side % 4 or side < 8 for side in self.size):
             near = [max(8, 4 * round(side / 4)) for side in self.size]
             raise ValueError(
-                f"expected a size of multiples of 4 from 8, as generators halve a picture twice, got "
-                f"{list(self.size)}; the nearest is {near}"
+                "expected a size of multiples of 4 from 8, as generators halve a picture twice, "
+                f"got {list(self.size)}; the nearest is {near}"
             )
         return self
 

@@ -69,8 +69,8 @@ def translate(
     """Writes a data set of the same layout, its pictures translated.
 
     Names, tables and sizes stay, so that what learns from one learns from the other. PNG, BMP, TIFF
-    and PPM files hold a translation exactly; JPEG and WebP at quality 95. The folder appears when it
-    is whole.
+    and PPM files hold a translation exactly; JPEG and WebP at quality 95. The folder appears when
+    it is whole.
 
     Args:
         run: The translation's.

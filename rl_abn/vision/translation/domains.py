@@ -115,8 +115,8 @@ def layout_of(path: Path) -> Layout:
     if isinstance(source, AttributeTable):
         files = [join(source.root, file) for file in near_files(source)]
         tables = [file for file in files if file.lower().endswith((".txt", ".csv"))]
-    names = dict.fromkeys(name for listing in listings for name in listing.names)
-    return Layout(source.store, tuple(names), tuple(tables))
+    every = tuple(dict.fromkeys(name for listing in listings for name in listing.names))
+    return Layout(source.store, every, tuple(tables))
 
 
 def open_domain(path: Path, size: tuple[int, int], device: torch.device) -> Domain:

@@ -34,7 +34,7 @@ def discriminator_loss(
 def distance(
     pictures: Float[Tensor, "B 3 H W"], originals: Float[Tensor, "B 3 H W"]
 ) -> Float[Tensor, ""]:
-    """Computes mean |x' - x|: of the cycle loss, x' = F(G(x)), and of the identity loss, x' = F(x)."""
+    """Computes mean |x' - x|; x' is F(G(x)) in the cycle loss and F(x) in the identity loss."""
     return F.l1_loss(pictures, originals)
 
 

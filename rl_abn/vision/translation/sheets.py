@@ -1,4 +1,4 @@
-"""A sheet of pairs: originals, their translations and those translated back, with a network's maps."""
+"""A sheet: originals, their translations and those translated back, with a network's maps."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""How the simulated world looks: as the simulator draws it, or restyled, a second domain to drive in.
+"""How the simulated world looks: as the simulator draws it, or restyled, a second domain.
 
-A look changes pictures alone: track, car and physics are the same, so what a driver loses in another
-look it loses by what it sees.
+A look changes pictures alone: track, car and physics are the same, so what a driver loses in
+another look it loses by what it sees.
 """
 
 from __future__ import annotations
