@@ -213,4 +213,6 @@ def _go_on(arguments: argparse.Namespace, folder: Path) -> str:
         words += ["--out", str(folder)]
     elif arguments.on_exists == "new":
         words += ["--out", str(folder)]  # the last of each counts
-    return command(*words, "--on-exists", "resume")
+    if arguments.on_exists != "resume":
+        words += ["--on-exists", "resume"]
+    return command(*words)

@@ -27,7 +27,6 @@ def fid(pictures: Path, others: Path, size: tuple[int, int], device: torch.devic
         RlAbnError: If torchmetrics, torch-fidelity or its network's weights are not there, or a
             set will not do.
     """
-    sets = [open_domain(path, size, device) for path in (others, pictures)]
     try:
         module = importlib.import_module("torchmetrics.image.fid")
         measure = module.FrechetInceptionDistance(feature=2048).to(device)
@@ -36,6 +35,7 @@ def fid(pictures: Path, others: Path, size: tuple[int, int], device: torch.devic
             "expected torchmetrics with torch-fidelity and its Inception weights, got none: "
             f"{brief(error)}; pip install 'torchmetrics[image]'"
         ) from None
+    sets = [open_domain(path, size, device) for path in (others, pictures)]
     for domain, real in zip(sets, (True, False), strict=True):
         for numbers in torch.arange(len(domain.pictures)).split(_BATCH):
             measure.update(domain.pictures.read(numbers), real=real)

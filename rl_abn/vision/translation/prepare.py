@@ -20,6 +20,7 @@ from rl_abn.vision.translation.domains import (
     Domain,
     KnownDomains,
     KnownNetwork,
+    layout_of,
     open_domain,
 )
 
@@ -119,6 +120,8 @@ def _open(
             "expected --network RUN, whose maps are to stay the same, or --consistency 0 for "
             "CycleGAN without it, got neither"
         )
+    for path in (source, target):
+        layout_of(path)  # complains before any picture is read
     size = recipe.agent.pictures.size
     first, second = (open_domain(path, size, device) for path in (source, target))
     maps = None
