@@ -126,7 +126,8 @@ def test_an_unpacked_wheel_finds_its_recipes(wheel: Path, tmp_path: Path) -> Non
     assert Path(found["package"]) == site / "rl_abn" / "__init__.py"
     assert Path(found["path"]) == site / "rl_abn" / "_recipes" / "agents" / "a2c_mask.toml"
     for kind in KINDS:
-        names = sorted(name.removesuffix(".toml") for name in recipes(kind))
+        every = (name.removesuffix(".toml") for name in recipes(kind))
+        names = [name for name in every if not name.startswith("translation/")]
         assert found[kind] + [f"vision/{name}" for name in found[f"{kind}/vision"]] == sorted(
             names, key=lambda name: (name.startswith("vision/"), name)
         )
