@@ -18,7 +18,7 @@ from rl_abn.errors import RlAbnError
 from rl_abn.files.images import Framing
 from rl_abn.files.text import write_json
 from rl_abn.progress import ProgressReport
-from rl_abn.runs import is_taken, read_weights
+from rl_abn.runs import is_taken
 from rl_abn.vision.data.pictures import PictureFiles
 from rl_abn.vision.translation.domains import Layout, layout_of, to_pixels, to_unit
 from rl_abn.vision.translation.generator import Generator
@@ -129,7 +129,7 @@ def load_generator(
     """
     checkpoint = run.checkpoint(step)
     model = make_model(run.recipe.agent, run.recipe.seed, torch.device("cpu"))
-    model.load_state_dict(read_weights(checkpoint, model.state_dict()))
+    model.load_state_dict(run.weights(checkpoint, model.state_dict()))
     generator = model.to_target if direction == "to_target" else model.to_source
     return generator.to(device).eval(), checkpoint.step
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from rl_abn.runs import read_json
+from rl_abn.runs import WEIGHTS, read_json
 from rl_abn.vision.data.driving import open_driving_log
 from rl_abn.vision.data.labelled import open_labelled
 from rl_abn.vision.translation.apply import load_generator, translate
@@ -105,6 +105,13 @@ def test_mistakes_are_one_line_and_leave_nothing(
     wrong = complaint(lambda: translate(run, domains[0], made, step=9, device="cpu"))
     assert "expected a checkpoint at step 9, got none; the nearest is 2" in wrong
     assert {path.name for path in tmp_path.iterdir()} == {"taken", "damaged"}
+    shutil.copytree(run.path, tmp_path / "cut")
+    cut = TranslationRun(tmp_path / "cut", run.recipe)
+    weights = cut.checkpoint().path / WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:500])
+    assert "expected a safetensors file" in complaint(
+        lambda: translate(cut, domains[0], made, device="cpu")
+    )
     batch = tmp_path / "cifar"
     batch.mkdir()
     rows = np.zeros((4, 3073), np.uint8)
