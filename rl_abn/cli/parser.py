@@ -142,11 +142,11 @@ def add_agent(parser: argparse.ArgumentParser, default: str | None = None) -> No
     )
 
 
-def add_training_folder(parser: argparse.ArgumentParser) -> None:
+def add_training_folder(
+    parser: argparse.ArgumentParser, default: str = "runs/ENV/AGENT/seed-S"
+) -> None:
     """Adds --out, --on-exists and --keep for a training run."""
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="run folder (default: runs/ENV/AGENT/seed-S)"
-    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help=f"run folder (default: {default})")
     parser.add_argument(
         "--on-exists",
         type=one_of(("resume", "new", "overwrite")),

@@ -70,6 +70,7 @@ def _list_or_show(what: str | None) -> None:
         "envs": ("envs", "envs"),
         "agents/vision": ("vision", "vision agents (networks)"),
         "envs/vision": ("vision", "vision envs (data)"),
+        "agents/translation": ("vision", "vision translators"),
     }
     names = {kind: list_recipes(kind) for kind in kinds}
     groups = {TRAINED, *(group for group, _ in kinds.values())}

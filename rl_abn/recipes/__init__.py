@@ -14,6 +14,7 @@ from rl_abn.recipes.lookup import (
     load_model,
     load_run,
     make_run_recipe,
+    make_translation_recipe,
     make_vision_recipe,
     recipe_path,
     recipe_summary,
@@ -22,6 +23,7 @@ from rl_abn.recipes.overrides import override
 from rl_abn.recipes.run import AnyEnvRecipe, RunRecipe
 from rl_abn.recipes.table import LinearSchedule, schedule
 from rl_abn.recipes.teacher import TeacherTable
+from rl_abn.recipes.translation import TranslationRunRecipe
 from rl_abn.recipes.vision import DataRecipe, ModelRecipe, OptimizerTable, VisionRunRecipe
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "RunRecipe",
     "TeacherTable",
     "TrainTable",
+    "TranslationRunRecipe",
     "VisionRunRecipe",
     "list_recipes",
     "load_agent",
@@ -55,6 +58,7 @@ __all__ = [
     "load_model",
     "load_run",
     "make_run_recipe",
+    "make_translation_recipe",
     "make_vision_recipe",
     "override",
     "recipe_path",

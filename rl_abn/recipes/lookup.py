@@ -21,21 +21,35 @@ from rl_abn.recipes.env import EnvRecipe
 from rl_abn.recipes.gymnasium_env import GymnasiumRecipe
 from rl_abn.recipes.overrides import RecipeT, brief_value, override, validate
 from rl_abn.recipes.run import AnyEnvRecipe, RunRecipe
+from rl_abn.recipes.translation import (
+    TRANSLATION,
+    DomainsRecipe,
+    TranslationRunRecipe,
+    TranslatorRecipe,
+)
 from rl_abn.recipes.vision import DATA_KINDS, DataRecipe, ModelRecipe, VisionRunRecipe
 
-Kind = Literal["agents", "envs", "agents/vision", "envs/vision"]
-RunT = TypeVar("RunT", RunRecipe, VisionRunRecipe)
+Kind = Literal["agents", "envs", "agents/vision", "envs/vision", "agents/translation"]
+RunT = TypeVar("RunT", RunRecipe, VisionRunRecipe, TranslationRunRecipe)
 _OTHER: dict[Kind, Kind] = {
     "agents": "agents/vision",
     "envs": "envs/vision",
     "agents/vision": "agents",
     "envs/vision": "envs",
+    "agents/translation": "agents/vision",
 }
 _ONE: dict[Kind, str] = {
     "agents": "agent",
     "envs": "env",
     "agents/vision": "vision model",
     "envs/vision": "data set",
+    "agents/translation": "translator",
+}
+# Whose run a recipe is of, and a command that takes it.
+_TRACKS: dict[type[BaseModel], tuple[str, str]] = {
+    RunRecipe: ("an Atari agent's", "eval"),
+    VisionRunRecipe: ("the vision track's", "vision eval"),
+    TranslationRunRecipe: ("a translator's", "vision translate apply"),
 }
 MOST_BYTES = 2**20
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -204,6 +218,26 @@ def make_vision_recipe(
     return _resolved(VisionRunRecipe, names, recipes, seed)
 
 
+def make_translation_recipe(
+    title: str, agent: str, seed: int, settings: Iterable[str] = ()
+) -> TranslationRunRecipe:
+    """Resolves a translation's recipe from a translator's recipe and overrides.
+
+    Args:
+        title: Of the two domains.
+        agent: Name or path of the translator's recipe.
+        seed: Seed of everything random.
+        settings: Overrides such as "loss.cycle=5".
+
+    Raises:
+        RlAbnError: If something is missing or invalid.
+    """
+    translator = _load(TranslatorRecipe, "agents/translation", agent)
+    recipes = override(translator, DomainsRecipe(title=title), settings)
+    names = recipe_path("agents/translation", agent).stem, title
+    return _resolved(TranslationRunRecipe, names, recipes, seed)
+
+
 def load_run(path: Path, track: type[RunT]) -> RunT:
     """Reads the resolved recipe of a run of one track from its file in the run folder.
 
@@ -213,9 +247,7 @@ def load_run(path: Path, track: type[RunT]) -> RunT:
     data = read_toml(path)
     env = data.get("env")
     if track_of(data) is not track and isinstance(env, dict):
-        expected, got, command = "an Atari agent's", "the vision track's", "vision eval"
-        if track is VisionRunRecipe:
-            expected, got, command = got, expected, "eval"
+        expected, (got, command) = _TRACKS[track][0], _TRACKS[track_of(data)]
         raise RlAbnError(
             f"{path.parent}: expected {expected} run, got {got}; "
             f"use 'rl-abn {command} {path.parent}'"
@@ -223,10 +255,14 @@ def load_run(path: Path, track: type[RunT]) -> RunT:
     return validate(track, data, str(path))
 
 
-def track_of(data: Mapping[str, Any]) -> type[RunRecipe] | type[VisionRunRecipe]:
+def track_of(
+    data: Mapping[str, Any],
+) -> type[RunRecipe] | type[VisionRunRecipe] | type[TranslationRunRecipe]:
     """Returns the recipe class of the track that a resolved recipe belongs to."""
     env = data.get("env")
     kind = env.get("kind") if isinstance(env, dict) else None
+    if kind == TRANSLATION:
+        return TranslationRunRecipe
     return VisionRunRecipe if kind in DATA_KINDS else RunRecipe
 
 

@@ -16,11 +16,12 @@ from rl_abn.recipes.env import EnvRecipe
 from rl_abn.recipes.gymnasium_env import GymnasiumRecipe
 from rl_abn.recipes.table import UNKNOWN_OPTION
 from rl_abn.recipes.teacher import TeacherTable
+from rl_abn.recipes.translation import DomainsRecipe, TranslatorRecipe
 from rl_abn.recipes.vision import DataRecipe, ModelRecipe
 
 RecipeT = TypeVar("RecipeT", bound=BaseModel)
-AgentT = TypeVar("AgentT", AgentRecipe, ModelRecipe)
-EnvT = TypeVar("EnvT", bound=EnvRecipe | GymnasiumRecipe | DataRecipe)
+AgentT = TypeVar("AgentT", AgentRecipe, ModelRecipe, TranslatorRecipe)
+EnvT = TypeVar("EnvT", bound=EnvRecipe | GymnasiumRecipe | DataRecipe | DomainsRecipe)
 
 
 def validate(model: type[RecipeT], data: Mapping[str, Any], where: str) -> RecipeT:

@@ -11,7 +11,8 @@ from rl_abn.files.text import read_json
 
 _CHECKPOINT = r"\.?(step|recovery|damaged|best)-\d+(-\d+)?(\.(partial|replaced|removed))?"
 _PATTERNS = [
-    r"recipe\.toml|meta\.json|metrics\.jsonl|outputs\.json|\.lock(\.\d+)?|CARD\.md|picture\.png",
+    r"recipe\.toml|meta\.json|metrics\.jsonl|(outputs|domains)\.json|CARD\.md|picture\.png",
+    r"\.lock(\.\d+)?",
     rf"checkpoints/{_CHECKPOINT}/(policy\.safetensors|training\.safetensors|state\.json)",
     r"checkpoints/best-\d+/evaluation\.json|checkpoints/\.best\.partial/.*",
     rf"checkpoints/{_CHECKPOINT}/\.[^/]*\.partial",

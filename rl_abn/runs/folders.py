@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from rl_abn.errors import RlAbnError
-from rl_abn.recipes import RunRecipe, VisionRunRecipe
+from rl_abn.recipes import RunRecipe, TranslationRunRecipe, VisionRunRecipe
 from rl_abn.runs.contents import check_only_run
 from rl_abn.runs.holding import check_not_held, hold, is_held, set_aside
 from rl_abn.runs.replacing import settle
@@ -16,7 +16,7 @@ OnExists = Literal["resume", "new", "overwrite"]
 CHOICES = "resume, new or overwrite"
 
 
-def default_folder(recipe: RunRecipe | VisionRunRecipe) -> Path:
+def default_folder(recipe: RunRecipe | VisionRunRecipe | TranslationRunRecipe) -> Path:
     """Returns runs/ENV/AGENT/seed-S."""
     return Path("runs", recipe.env_name, recipe.agent_name, f"seed-{recipe.seed}")
 

@@ -18,7 +18,7 @@ from typing_extensions import TypeVar
 
 from rl_abn.errors import RlAbnError, did_you_mean, warn
 from rl_abn.files.text import kind_of, read_json, write_atomically, write_json, write_output
-from rl_abn.recipes import RunRecipe, VisionRunRecipe, load_run
+from rl_abn.recipes import RunRecipe, TranslationRunRecipe, VisionRunRecipe, load_run
 from rl_abn.runs import checkpoints
 from rl_abn.runs.best import CheckpointChoice, best_checkpoint
 from rl_abn.runs.checkpoints import Checkpoint
@@ -30,9 +30,14 @@ RECIPE, META, METRICS = "recipe.toml", "meta.json", "metrics.jsonl"
 _OLD_S = 3600.0  # what was being made an hour ago is what a kill left
 
 
-RecipeT = TypeVar("RecipeT", RunRecipe, VisionRunRecipe, default=RunRecipe)
-OtherT = TypeVar("OtherT", RunRecipe, VisionRunRecipe)
+RecipeT = TypeVar("RecipeT", RunRecipe, VisionRunRecipe, TranslationRunRecipe, default=RunRecipe)
+OtherT = TypeVar("OtherT", RunRecipe, VisionRunRecipe, TranslationRunRecipe)
 ReadT = TypeVar("ReadT")
+_MADE_BY = {
+    RunRecipe: "rl-abn train",
+    VisionRunRecipe: "rl-abn vision train",
+    TranslationRunRecipe: "rl-abn vision translate train",
+}
 
 
 class Run(Generic[RecipeT]):
@@ -97,7 +102,7 @@ class Run(Generic[RecipeT]):
         """
         with suppress(RlAbnError):  # what cannot be written can still be read
             settle(path)
-        check_is_run(path, "rl-abn train" if track is RunRecipe else "rl-abn vision train")
+        check_is_run(path, _MADE_BY[track])
         return Run(path, load_run(path / RECIPE, track))
 
     def with_train(self, **changes: Any) -> Run[RecipeT]:
@@ -279,7 +284,7 @@ class Run(Generic[RecipeT]):
     def _check_finite(self, step: int, weights: Mapping[str, Tensor]) -> None:
         for name, tensor in weights.items():
             if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-                unit = "at step" if isinstance(self.recipe, RunRecipe) else "in epoch"
+                unit = "in epoch" if isinstance(self.recipe, VisionRunRecipe) else "at step"
                 raise self.diverged(f"weights became NaN or infinite ({name})", f"{unit} {step:,}")
 
     def remove_old_checkpoints(self) -> None:
@@ -337,7 +342,7 @@ def check_is_run(path: Path, how: str = "rl-abn train", names: Sequence[str] = (
         raise RlAbnError(f"expected a run folder, got '{path}' ({got}); {hint}")
 
 
-def write_recipe(folder: Path, recipe: RunRecipe | VisionRunRecipe) -> None:
+def write_recipe(folder: Path, recipe: RunRecipe | VisionRunRecipe | TranslationRunRecipe) -> None:
     """Writes a resolved recipe into a run folder.
 
     Raises:

@@ -28,13 +28,14 @@ Mistake = Callable[..., str]
 CHECKOUT = Path(__file__).resolve().parents[2]
 RECIPES = {
     kind: sorted(path.stem for path in (CHECKOUT / kind).glob("*.toml"))
-    for kind in ("agents", "envs", "agents/vision", "envs/vision")
+    for kind in ("agents", "envs", "agents/vision", "envs/vision", "agents/translation")
 }
 HEADINGS = {
     "agents": "agents",
     "envs": "envs",
     "agents/vision": "vision agents (networks)",
     "envs/vision": "vision envs (data)",
+    "agents/translation": "vision translators",
 }
 OPTIONS = {
     "train": {
@@ -212,7 +213,7 @@ def listing(kinds: list[str]) -> list[str]:
         ((), list(RECIPES)),
         (("agents",), ["agents"]),
         (("envs",), ["envs"]),
-        (("vision",), ["agents/vision", "envs/vision"]),
+        (("vision",), ["agents/vision", "envs/vision", "agents/translation"]),
         (("trained",), []),
     ],
 )

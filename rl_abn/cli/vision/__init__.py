@@ -10,6 +10,7 @@ from rl_abn.cli.vision import explain as vision_explain
 from rl_abn.cli.vision import record as vision_record
 from rl_abn.cli.vision import shapes as vision_shapes
 from rl_abn.cli.vision import train as vision_train
+from rl_abn.cli.vision import translate as vision_translate
 
 COMMANDS = (
     vision_train,
@@ -19,6 +20,7 @@ COMMANDS = (
     vision_edit,
     vision_explain,
     vision_shapes,
+    vision_translate,
 )
 
 

@@ -86,6 +86,13 @@ def add(commands: Subparsers) -> None:
         help="put nobody back on the road: scores are the plain environment's",
     )
     parser.add_argument(
+        "--look",
+        default="plain",
+        metavar="NAME",
+        help="what the camera sees: plain, as the simulator draws, or restyled: other colours, "
+        "light and noise over the same tracks; with --log too",
+    )
+    parser.add_argument(
         "--max-steps",
         type=whole_number(1),
         metavar="N",
@@ -114,7 +121,9 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _check(arguments: argparse.Namespace) -> None:
     from rl_abn.errors import RlAbnError
+    from rl_abn.vision.driving.carracing.looks import look_named
 
+    look_named(arguments.look)
     given = {
         "--beside": bool(arguments.beside),
         "--intervention": bool(arguments.interventions),
@@ -147,6 +156,7 @@ def _record(arguments: argparse.Namespace) -> None:
     recording = Recording(
         five_actions=arguments.five_actions,
         max_steps=arguments.max_steps or Recording.max_steps,
+        look=arguments.look,
     )
     tracks = _tracks(arguments, LEARNED_FROM, 50)
     try:
@@ -197,6 +207,7 @@ def _drive(arguments: argparse.Namespace) -> None:
         max_steps=arguments.max_steps or Rules.max_steps,
         off_road_s=None if arguments.alone else Rules.off_road_s,
         five_actions=arguments.five_actions,
+        look=arguments.look,
     )
     simulator = Simulator()  # says first that Box2D is missing
     contenders = contenders_of(

@@ -6,6 +6,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from rl_abn.vision.driving.carracing.looks import PLAIN
 from rl_abn.vision.driving.closed_loop import ClosedLoop
 
 _HEADINGS = ("driver", "score", "completed, %", "autonomy, %", "put back", "laps", "difference")
@@ -16,6 +17,7 @@ def drive_table(result: ClosedLoop) -> Table:
     tracks, rules = result.tracks, result.rules
     alone, single = rules.off_road_s is None, len(result.drivers) == 1
     which = f"track {tracks[0]}" if len(tracks) == 1 else f"tracks {tracks[0]} to {tracks[-1]}"
+    look = "" if rules.look == PLAIN else f" {rules.look}"
     left_out = {"difference"} if single else set()
     captions = ["[ ]: 95% interval over the tracks; laps: done in time"]
     if not single:
@@ -32,7 +34,7 @@ def drive_table(result: ClosedLoop) -> Table:
     if not single:
         captions.append(f"difference: of the score to {result.drivers[0].contender.name}'s, paired")
     table = Table(
-        title=f"CarRacing-v3, {which}, at most {rules.max_steps:,} steps",
+        title=f"CarRacing-v3{look}, {which}, at most {rules.max_steps:,} steps",
         caption="\n".join(captions),
         box=box.SIMPLE_HEAD,
         title_justify="left",

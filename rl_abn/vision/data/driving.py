@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -71,8 +72,7 @@ def open_driving_log(
             or something in it is not as it should be.
     """
     framing = drive_framing(rows, size)
-    store, table = _find_table(Path(path))
-    frames, names, notes = _with_pictures(store, table, read_table(store, table))
+    store, _, frames, names, notes = list_driving_log(path)
     store.warn_of_skipped()
     pictures = load_pictures(PictureFiles(store, names, framing), device, memory_limit)
     numbers = torch.tensor([row.numbers for row in frames], dtype=torch.float32)
@@ -86,6 +86,30 @@ def open_driving_log(
         blocks=torch.from_numpy(np.asarray(blocks)),
         notes=notes,
     )
+
+
+class LogListing(NamedTuple):
+    """What is in a driving log, without its pictures' pixels.
+
+    Attributes:
+        store: Where it lies.
+        table: The CSV's name in there.
+        rows: Those whose pictures are there.
+        names: Their pictures' names in the store.
+        notes: What was got round, a line each.
+    """
+
+    store: Store
+    table: str
+    rows: list[Row]
+    names: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def list_driving_log(path: str | Path) -> LogListing:
+    """Lists a driving log; the arguments and errors are those of `open_driving_log`."""
+    store, table = _find_table(Path(path))
+    return LogListing(store, table, *_with_pictures(store, table, read_table(store, table)))
 
 
 def drive_framing(rows: tuple[int, int] | None, size: tuple[int, int] | None) -> Framing:

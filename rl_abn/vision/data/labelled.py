@@ -74,7 +74,7 @@ def open_labelled(
     """
     sides = (size, size) if isinstance(size, int) else size
     framing = Framing(size=sides, short_side=short_side)
-    source = _recognise(Path(path))
+    source = recognise(Path(path))
     source.check_split(split)
     names, targets, class_names, pixels = source.listing(split)
     source.store.warn_of_skipped()
@@ -93,10 +93,15 @@ def splits_of(path: str | Path) -> tuple[str, ...]:
     Raises:
         RlAbnError: If there is no such set.
     """
-    return _recognise(Path(path)).splits()
+    return recognise(Path(path)).splits()
 
 
-def _recognise(path: Path) -> Source:
+def recognise(path: Path) -> Source:
+    """Finds out which kind of labelled set lies somewhere.
+
+    Raises:
+        RlAbnError: If there is nothing, or a set that is not read here.
+    """
     store = open_store(path)
     folders = ImageFolders(store, descend(store))
     files = store.entries(folders.root).files

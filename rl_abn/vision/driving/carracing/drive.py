@@ -14,6 +14,7 @@ from rl_abn.errors import RlAbnError
 from rl_abn.progress import ProgressReport
 from rl_abn.vision.driving.carracing.controls import Action, Controls, nearest_action
 from rl_abn.vision.driving.carracing.expert import Expert
+from rl_abn.vision.driving.carracing.looks import PLAIN, look_named
 from rl_abn.vision.driving.carracing.results import TrackResult, autonomy
 from rl_abn.vision.driving.carracing.simulator import FPS, Simulator
 from rl_abn.vision.driving.carracing.track import HALF_ROAD
@@ -48,6 +49,7 @@ class Rules:
         penalty_s: How long an intervention is taken to last (Bojarski et al., arXiv 1604.07316).
         restart_speed: Of a car that was put back, in the simulator's units a second.
         five_actions: Whether controls are driven as `nearest_action` of them.
+        look: What drivers see of the world, a name in `LOOKS`.
     """
 
     max_steps: int = 1000
@@ -55,8 +57,10 @@ class Rules:
     penalty_s: float = 6.0
     restart_speed: float = 15.0
     five_actions: bool = False
+    look: str = PLAIN
 
     def __post_init__(self) -> None:
+        look_named(self.look)  # says that there is none
         if self.max_steps < 1:
             raise RlAbnError(f"expected max_steps of at least 1, got {self.max_steps}")
         for name in ("off_road_s", "penalty_s", "restart_speed"):
@@ -189,13 +193,14 @@ def _drive_track(
     simulator: Simulator,
 ) -> TrackResult:
     simulator.begin(track)
+    look = look_named(rules.look)
     referee = Referee(rules.off_road_s)
     score, completed, t = 0.0, 0.0, 0
     while True:
         # Drawing takes far longer than driving, and the expert looks at no picture.
         seen = not isinstance(driver, Expert) or bool(observers)
-        frame = simulator.frame() if seen else None
-        screen = simulator.screen() if screens and observers else None
+        frame = look(simulator.frame(), track, t) if seen else None
+        screen = look(simulator.screen(), track, t) if screens and observers else None
         speed = simulator.speed
         if isinstance(driver, Expert):
             decision = Decision(driver.answer(simulator.state, simulator.line))

@@ -15,6 +15,7 @@ from rl_abn.vision.driving.carracing.controls import nearest_action
 from rl_abn.vision.driving.carracing.disturbances import Disturbances, Disturber
 from rl_abn.vision.driving.carracing.expert import Expert
 from rl_abn.vision.driving.carracing.log import FrameName, LogWriter
+from rl_abn.vision.driving.carracing.looks import PLAIN, look_named
 from rl_abn.vision.driving.carracing.simulator import FPS, Simulator
 
 ABOUT_NAME = "about.json"
@@ -50,6 +51,7 @@ class Recording:
         five_actions: Whether the car does what `nearest_action` makes of the controls. The log
             holds the controls all the same, in the states that a driver with five actions meets.
         seed: Of the disturbances.
+        look: What the camera sees of the world, a name in `LOOKS`.
     """
 
     expert: Expert = field(default_factory=Expert)
@@ -58,6 +60,7 @@ class Recording:
     max_steps: int = 1500
     five_actions: bool = False
     seed: int = 0
+    look: str = PLAIN
 
 
 def record_log(
@@ -87,6 +90,7 @@ def record_log(
         RlAbnError: If a number makes no sense, Box2D is missing, there is a log already, or it
             cannot be written.
     """
+    look_named(recording.look)  # says that there is none
     if recording.every < 1 or recording.max_steps < 1:
         raise RlAbnError(
             f"expected every and max_steps of at least 1, got {recording.every} and "
@@ -111,6 +115,7 @@ def _record_drive(
     rng = np.random.default_rng([recording.seed, track])
     disturber = Disturber(recording.disturbances, rng)
     simulator.begin(track)
+    look = look_named(recording.look)
     start = disturber.start()
     simulator.put(0.0, offset=start.offset, turned=start.turned)
     score, before = 0.0, log.n_frames
@@ -118,7 +123,7 @@ def _record_drive(
         answer = recording.expert.answer(simulator.state, simulator.line)
         if step % recording.every == 0:
             name = FrameName(track, recording.seed, step)
-            log.write(name, simulator.frame(), answer, simulator.speed)
+            log.write(name, look(simulator.frame(), track, step), answer, simulator.speed)
         done = disturber.disturb(answer)
         if recording.five_actions:
             done = nearest_action(done).controls

@@ -1,0 +1,1 @@
+"""Translates pictures between two domains by CycleGAN, with attention that stays where it is."""
