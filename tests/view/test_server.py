@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from rl_abn.errors import RlAbnError
+from rl_abn.runs.shipped import list_shipped
 from rl_abn.view.server import PORT, listen
 from tests.record.played import play
 
@@ -36,7 +37,7 @@ def test_a_signal_ends_it_with_one_line(tmp_path, number):
     )
     try:
         line = process.stdout.readline()
-        assert line.startswith("0 runs, 1 episode: http://localhost:")
+        assert line.startswith(f"{len(list_shipped())} runs, 1 episode: http://localhost:")
         assert process.stdout.readline() == "Ctrl-C ends it\n"
         url = line.split()[-1]
         with urllib.request.urlopen(f"{url}api/library", timeout=60) as answer:
