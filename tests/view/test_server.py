@@ -42,7 +42,7 @@ def test_a_signal_ends_it_with_one_line(tmp_path, number):
         url = line.split()[-1]
         with urllib.request.urlopen(f"{url}api/library", timeout=60) as answer:
             assert answer.status == 200
-        assert any(temporary.iterdir())
+        assert any(temporary.glob("rl-abn-*"))
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     finally:
@@ -50,7 +50,7 @@ def test_a_signal_ends_it_with_one_line(tmp_path, number):
     by = "interrupted" if number == signal.SIGINT else "ended by SIGTERM"
     assert (out, err) == ("", f"rl-abn: {by}\n")
     assert process.returncode == 128 + number
-    assert not any(temporary.iterdir())
+    assert not any(temporary.glob("rl-abn-*"))  # torch leaves a folder of its own
 
 
 def test_a_port_that_is_taken_is_a_line_with_a_free_one():
