@@ -22,27 +22,38 @@ def certificate_of_run(found: FoundRun, library: Library) -> dict[str, Any] | No
 
     "page" says whether its page lies there too. What is no certificate is passed over.
     """
+    newest = _newest(found, library)
+    if newest is None:
+        return None
+    folder, title, lines = newest
+    return {
+        "title": title,
+        "explanation": folder.name,
+        "lines": lines,
+        "page": _page_in(folder, library) is not None,
+    }
+
+
+def explanation_page(found: FoundRun, library: Library) -> Path | None:
+    """Returns the page of the explanation that `certificate_of_run` tells; None without one."""
+    newest = _newest(found, library)
+    return None if newest is None else _page_in(newest[0], library)
+
+
+def _newest(found: FoundRun, library: Library) -> tuple[Path, str, list[dict[str, str]]] | None:
+    """Returns folder, title and lines of the newest explanation with a whole certificate."""
     for folder in _newest_first(found.run.path / EXPLANATIONS, library):
         with suppress(RlAbnError, KeyError, TypeError):
             data = read_json(folder / CERTIFICATE)
             lines = [_line(line) for line in data["certificate"]]
             if [line["question"] for line in lines] == list(QUESTIONS):
-                return {
-                    "title": str(data["title"])[:MOST_TEXT],
-                    "explanation": folder.name,
-                    "lines": lines,
-                    "page": explanation_page(found, library) is not None,
-                }
+                return folder, str(data["title"])[:MOST_TEXT], lines
     return None
 
 
-def explanation_page(found: FoundRun, library: Library) -> Path | None:
-    """Returns the page of the newest explanation that lies in a run; None without one."""
-    for folder in _newest_first(found.run.path / EXPLANATIONS, library):
-        page = folder / PAGE
-        if page.is_file() and library.is_inside(page):
-            return page
-    return None
+def _page_in(folder: Path, library: Library) -> Path | None:
+    page = folder / PAGE
+    return page if page.is_file() and library.is_inside(page) else None
 
 
 def _newest_first(folder: Path, library: Library) -> list[Path]:
