@@ -17,6 +17,7 @@ GROUPS = {
     "ppo": "PPO",
     "a2c": "A2C",
     "logging": "what metrics, maps and checkpoints cost",
+    "games": "one game at a time, of which 15 steps/s are real time",
     "growth-envs": "growth with the number of games",
     "growth-threads": "growth with PyTorch's threads",
     "growth-maps": "growth with the maps' resolution",
@@ -31,6 +32,8 @@ _VARIANTS = {
 # The forms of agents that are measured first, then the others; and agents with rows of their own.
 _FIRST_FORMS = ("cnn", "cnn_split", "abn", "mask", "se")
 _OWN_ROWS = ("ppo_abn_fast",)
+# Kinds of measurements that take settings of our recipes.
+_OURS = ("ours", "run", "play", "record", "read")
 MOST_ENVS = 256
 
 
@@ -84,7 +87,7 @@ class Setting:
             "torch_threads": self.torch_threads,
             "seconds": self.seconds,
         }
-        if kind in ("ours", "run"):
+        if kind in _OURS:
             fields["settings"] = (*self.settings, *fields.get("settings", ()))
         return Spec.model_validate({"kind": kind, **common, **fields})
 
@@ -96,6 +99,7 @@ def all_contenders(setting: Setting) -> list[Contender]:
         *_algorithm(setting, "ppo"),
         *_algorithm(setting, "a2c"),
         *_logging(setting),
+        *_games(setting),
         *_growth_envs(setting),
         *_growth_threads(setting),
         *_growth_maps(setting),
@@ -224,6 +228,22 @@ def _logging(setting: Setting) -> Iterator[Contender]:
         yield Contender(
             name=name,
             group="logging",
+            text=text,
+            baselines=(rows[0][1],),
+            spec=setting.spec(kind, agent="ppo_abn"),
+        )
+
+
+def _games(setting: Setting) -> Iterator[Contender]:
+    rows = (
+        ("play", "game_played", "ppo_abn plays"),
+        ("record", "game_recorded", "ppo_abn plays and is recorded: rl-abn record"),
+        ("read", "recording_read", "any step of the recording: its screen, maps and numbers"),
+    )
+    for kind, name, text in rows:
+        yield Contender(
+            name=name,
+            group="games",
             text=text,
             baselines=(rows[0][1],),
             spec=setting.spec(kind, agent="ppo_abn"),

@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Kind = Literal["ale", "ale_vec_env", "envpool", "sb3_vec_env", "sb3", "ours", "run"]
+Kind = Literal[
+    "ale", "ale_vec_env", "envpool", "sb3_vec_env", "sb3", "ours", "run", "play", "record", "read"
+]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
 
@@ -20,16 +22,18 @@ class Record(BaseModel):
 class Spec(Record):
     """One measurement to take.
 
-    Whole units are timed: a rollout with its update, or one step of all games. The measurement ends
-    after the first unit at which both `steps` agent steps and `seconds` seconds have passed.
+    Whole units are timed: a rollout with its update, one step of all games, one game played or
+    recorded, or one step read from a recording. The measurement ends after the first unit at which
+    both `steps` agent steps and `seconds` seconds have passed.
 
     Attributes:
         kind: What is measured: an emulator alone ("ale", "ale_vec_env", "envpool", "sb3_vec_env"),
-            stable-baselines3's algorithm ("sb3"), one of our agents ("ours"), or a whole training
-            of ours with its run folder ("run").
+            stable-baselines3's algorithm ("sb3"), one of our agents ("ours"), a whole training
+            of ours with its run folder ("run"), or one game at a time of an untrained agent of
+            ours: played ("play"), recorded ("record"), or read from a recording ("read").
         env: Name or path of the env recipe.
         agent: The agent recipe; for "sb3" the algorithm, ppo or a2c.
-        settings: Overrides of the recipes' fields, for "ours" and "run".
+        settings: Overrides of the recipes' fields, for all of ours.
         n_envs: Parallel games of an emulator or of "sb3"; 0 is the default, 8 or that of "sb3".
         emulator_threads: Threads of an emulator alone; 0 is one per core.
         device: Where the networks run.

@@ -24,10 +24,11 @@ def measure(spec: Spec) -> Measured:
     import torch
 
     from rl_abn.bench.emulators import MAKERS, time_emulator
+    from rl_abn.bench.games import GAME_KINDS, time_game
     from rl_abn.bench.trainings import time_ours, time_run, time_sb3
 
     load = os.getloadavg()[0]
-    if spec.kind in ("ours", "run"):
+    if spec.kind in ("ours", "run", *GAME_KINDS):
         keep_freed_memory()  # as the command line does
     if spec.torch_threads:
         torch.set_num_threads(spec.torch_threads)
@@ -35,6 +36,8 @@ def measure(spec: Spec) -> Measured:
     logging_cost = None
     if spec.kind in MAKERS:
         stopwatch = time_emulator(spec)
+    elif spec.kind in GAME_KINDS:
+        stopwatch = time_game(spec)
     elif spec.kind == "run":
         (stopwatch, shares), logging_cost = time_run(spec)
     else:

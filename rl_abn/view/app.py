@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import mimetypes
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -15,8 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route
 
 from rl_abn.errors import RlAbnError, without_control_characters
 from rl_abn.record.chunks import FRAMES, TRACE
@@ -29,11 +26,10 @@ from rl_abn.view.guard import LOOPBACK, Guard, TooLargeError
 from rl_abn.view.jobs import BusyError
 from rl_abn.view.library import Library, UnknownIdError
 from rl_abn.view.library_page import library_page
+from rl_abn.view.page_files import page_route
 from rl_abn.view.pictures import Gallery
 from rl_abn.view.run_page import run_page
 
-STATIC = Path(__file__).parent / "static"
-_KINDS = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 Answer = Callable[[Request], Any]
 Answered = Callable[[Request, dict[str, Any]], Any]
 
@@ -48,8 +44,6 @@ def make_app(
         hosts: As `Guard` takes them.
         token: As `Guard` takes it.
     """
-    for suffix, kind in _KINDS.items():  # a machine's own table may say otherwise
-        mimetypes.add_type(kind, suffix)
     asking = Asking(library)
 
     @asynccontextmanager
@@ -75,7 +69,7 @@ def make_app(
     )
 
 
-def routes(library: Library, asking: Asking) -> list[Route | Mount]:
+def routes(library: Library, asking: Asking) -> list[Route]:
     """Returns what is answered, and by what."""
     run, episode, job = "/api/runs/{id}", "/api/episodes/{id}", "/api/jobs/{id}"
     vision = "/api/vision/{id}"
@@ -149,7 +143,7 @@ def routes(library: Library, asking: Asking) -> list[Route | Mount]:
         ),
         _get(job, lambda request: asking.jobs.get(_id(request)).shown()),
         _post(job + "/stop", lambda request, body: asking.stop(_id(request))),
-        Mount("/", StaticFiles(directory=STATIC, html=True, check_dir=False)),
+        page_route(),
     ]
 
 

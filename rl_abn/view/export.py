@@ -14,17 +14,14 @@ from typing import Any
 from rl_abn.errors import RlAbnError
 from rl_abn.files.text import write_output
 from rl_abn.record.chunks import FRAMES, TRACE
-from rl_abn.view.app import STATIC
+from rl_abn.view.bundle import STATIC, bundle
 from rl_abn.view.episodes import OpenEpisode, as_json, finite
 from rl_abn.view.library import Library
 
 MOST_BYTES = 2**28
-ENTRY = "js/main.js"
-_IMPORT = re.compile(r"""(\bfrom\s*|\bimport\s*)(["'])\./([\w-]+\.js)\2""")
 _SCRIPT = re.compile(r'<script type="module" src="js/main\.js"></script>')
 _STYLE = re.compile(r'<link rel="stylesheet" href="style\.css">')
 _ICON = re.compile(r'href="icon\.svg"')
-_PREFIX = "rl-abn/"
 
 
 def export(folders: Sequence[Path], path: Path) -> int:
@@ -67,24 +64,18 @@ def export(folders: Sequence[Path], path: Path) -> int:
 def page_with(episodes: Sequence[Any], title: str) -> bytes:
     """Returns the page with episodes in it.
 
-    A page from disk may load no modules of other files. So each module is in the page's import map,
-    under a name of its own.
+    A page from disk may load no modules of other files. So the page holds them as one.
 
     Args:
         episodes: As the page reads them.
         title: Of the page.
     """
-    modules = {}
-    for module in sorted((STATIC / "js").glob("*.js")):
-        code = _IMPORT.sub(rf"\1\2{_PREFIX}\3\2", module.read_text("utf-8"))
-        modules[_PREFIX + module.name] = _as_data(code.encode(), "text/javascript")
-    imports = json.dumps({"imports": modules})
-    entry = f'import "{_PREFIX}{Path(ENTRY).name}";'
+    script = bundle()
     held = as_json(finite({"episodes": list(episodes)})).decode().replace("<", "\\u003c")
     policy = "; ".join(
         (
             "default-src 'none'",
-            f"script-src data: {_hash(imports)} {_hash(entry)}",
+            f"script-src {_hash(script)}",
             "style-src 'unsafe-inline'",
             "img-src blob: data:",
             "base-uri 'none'",
@@ -93,8 +84,7 @@ def page_with(episodes: Sequence[Any], title: str) -> bytes:
     )
     scripts = (
         f'<script type="application/json" id="embedded">{held}</script>\n'
-        f'<script type="importmap">{imports}</script>\n'
-        f'<script type="module">{entry}</script>'
+        f'<script type="module">{script}</script>'
     )
     style = (STATIC / "style.css").read_text("utf-8")
     icon = _as_data((STATIC / "icon.svg").read_bytes(), "image/svg+xml")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rl_abn.bench import games
 from rl_abn.bench.phases import PHASES
 from rl_abn.bench.rounds import run_worker
 from rl_abn.bench.spec import Measured, Spec
@@ -59,6 +60,15 @@ def test_a_whole_training_is_timed_from_logging_point_to_logging_point():
     assert found.shares["logging"] > 0
     assert found.logging_cost > found.shares["logging"]
     assert (train.make_model, checkpoint.save) == plain
+
+
+@pytest.mark.parametrize("kind", ["play", "record", "read"])
+def test_one_game_at_a_time(kind, monkeypatch):
+    monkeypatch.setattr(games, "STEPS_A_GAME", 12)
+    found = measure(Spec(kind=kind, agent="ppo_abn", env="pong", warm_up=12, steps=13))
+    assert found.steps == (13 if kind == "read" else 24)
+    assert found.seconds > 0
+    assert found.shares == {}
 
 
 def test_a_worker_that_fails_says_why_in_one_line():

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import uvicorn
 
+from rl_abn.explain.certificate import QUESTIONS
+from rl_abn.files.text import write_output
 from rl_abn.view.app import make_app
 from rl_abn.view.library import Library
 from rl_abn.view.server import listen
@@ -25,6 +27,16 @@ def painted(name, value=0.0, corner=0.0):
     rows = [[value] * side for _ in range(side)]
     rows[0][0] = corner
     return dict.fromkeys(names, rows)
+
+
+def explained(run, name, verdict):
+    """Puts a certificate into a run, as `explain` leaves it; returns its folder."""
+    line = {"verdict": verdict, "text": f"{name} says."}
+    write_output(
+        run.path / "explanations" / name / "certificate.json",
+        {"title": name, "certificate": [{"question": q, **line} for q in QUESTIONS]},
+    )
+    return run.path / "explanations" / name
 
 
 class Answer(NamedTuple):

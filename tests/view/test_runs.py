@@ -8,14 +8,12 @@ import os
 import numpy as np
 import pytest
 
-from rl_abn.explain.certificate import QUESTIONS
-from rl_abn.files.text import write_output
 from rl_abn.record import Episode
 from rl_abn.rl.evaluation.replay import player_of
 from rl_abn.runs import shipped
 from rl_abn.view.run_page import MOST_POINTS, curves_of_run
 from tests.rl.evaluation.recorded import STEP, make_run, record
-from tests.view.served import serving
+from tests.view.served import explained, serving
 
 
 def test_a_run_page_has_settings_curves_and_what_there_is(tmp_path):
@@ -41,16 +39,6 @@ def test_a_run_page_has_settings_curves_and_what_there_is(tmp_path):
     assert page["settings"]["attention"]["mechanism"] == "residual"
     assert page["settings"]["run"]["seed"] == 0
     assert (page["can_record"], page["best"], page["teacher"]) == (True, None, None)
-
-
-def explained(run, name, verdict):
-    """Puts a certificate into a run, as `explain` leaves it."""
-    line = {"verdict": verdict, "text": f"{name} says."}
-    write_output(
-        run.path / "explanations" / name / "certificate.json",
-        {"title": name, "certificate": [{"question": q, **line} for q in QUESTIONS]},
-    )
-    return run.path / "explanations" / name
 
 
 def test_a_run_page_has_the_certificate_of_the_newest_explanation(tmp_path):

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rl_abn.explain.certificate import QUESTIONS
 from rl_abn.view.export import export
-from tests.view.served import serving
+from tests.rl.evaluation.recorded import make_run
+from tests.view.served import explained, serving
 
 SERIOUS = ("serious", "critical")
 
@@ -95,6 +97,24 @@ def test_two_games_go_in_lock_step(served, episodes, open_page):
     assert fits(page)[0] == 0
 
 
+def test_a_run_page_has_its_certificate_and_saves_the_report(open_page, tmp_path):
+    run = make_run(tmp_path / "runs" / "run")
+    folder = explained(run, "newest", "partly")
+    (folder / "explanation.html").write_text("<!doctype html>report")
+    with serving(run.path) as client:
+        page = open_page(f"http://{client.host}/")
+        page.raw.wait_for_selector("#certificate")
+        lines = page.raw.locator("#certificate dt").all_inner_texts()
+        assert lines == [f"{asked} partly" for asked in QUESTIONS.values()]
+        assert page.raw.locator("#certificate dd").all_inner_texts() == ["newest says."] * 5
+        assert fits(page)[0] == 0
+        assert audit(page) == []
+        with page.raw.expect_download() as found:
+            page.raw.click("#certificate a")
+        assert Path(found.value.path()).read_text() == "<!doctype html>report"
+        page.raw.close()
+
+
 def test_a_game_is_recorded_from_the_page_of_its_run(served, runs, open_page):
     found = next(f for f in served.library.runs.values() if f.run.path == runs[0].path)
     page = open_page(f"{served.address}#r={found.id}")
@@ -141,6 +161,8 @@ def test_one_episode_or_run_is_shown_at_once(runs, episodes, open_page):
         assert np.array_equal(page.pixels("screen"), episodes[1].frame(41))
         page.press("ArrowRight")
         page.raw.wait_for_url("**/#t=42")
+        page.raw.close()  # it asks for what comes next as long as it is open
     with serving(runs[1].path) as client:
         page = open_page(f"http://{client.host}/")
         page.raw.wait_for_selector(".record")
+        page.raw.close()
