@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from rl_abn.compute.device import device_of
+from rl_abn.errors import warn
 from rl_abn.explain.controls import CONTROLS
 from rl_abn.explain.methods import METHODS
 from rl_abn.explain.parts import Part, Parts
@@ -28,7 +29,12 @@ from rl_abn.rl.evaluation.explanation_parts import (
     removed_objects,
 )
 from rl_abn.rl.evaluation.explanation_report import Measured, agent_explanation
-from rl_abn.rl.evaluation.objects_over_training import checkpoints_shown, objects_over_training
+from rl_abn.rl.evaluation.objects_over_training import (
+    checkpoints_shown,
+    objects_over_training,
+    skipped_said,
+    stamp_of,
+)
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.training.build import load_policy, training_protocol
 from rl_abn.runs import CheckpointChoice, Run
@@ -135,9 +141,11 @@ class _Job:
         if self.extent.over_training and len(points) > 1 and states.objects:
             followed = parts.do(
                 "over-training",
-                lambda: objects_over_training(self.run, policy, points, states, self.work.tell),
-                steps=[point.step for point in points],
+                lambda: objects_over_training(policy, points, states, self.work.tell),
+                points=[stamp_of(point) for point in points],
             )
+            for line in skipped_said(followed):
+                warn(line)
         measured = Measured(scores, states, subject, moments, tested, removed, followed)
         return agent_explanation(self.run, step, self.extent, self.seed, measured)
 
