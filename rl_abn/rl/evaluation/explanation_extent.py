@@ -48,7 +48,7 @@ class Extent(NamedTuple):
     max_steps: int | None = None
     moment_games: int = 8
     moment_steps: int = 1500
-    how: Thoroughness = Thoroughness(fidelity_steps=300)
+    how: Thoroughness = Thoroughness(fidelity_steps=2000)
     quick: bool = False
     over_training: bool = True
     gaze: GazeExtent = GazeExtent()
