@@ -51,6 +51,31 @@ def estimate(values: np.ndarray, statistic: Callable[..., Any], seed: int = 0) -
     return Estimate(value, *bootstrap((values,), statistic, seed))
 
 
+LEAST_CLUSTERS = 5
+
+
+def clustered_mean(values: np.ndarray, clusters: np.ndarray, seed: int = 0) -> Estimate:
+    """Estimates the mean of values [N] that are alike within clusters, such as frames of a minute.
+
+    Whole clusters are resampled. There is no interval of fewer than 5: it would be far too narrow.
+
+    Args:
+        values: float [N].
+        clusters: Which cluster each is of, [N].
+        seed: Of the bootstrap.
+    """
+    _, which = np.unique(clusters, return_inverse=True)
+    sums, counts = np.bincount(which, values), np.bincount(which)
+    value = float(np.mean(values))
+    if len(counts) < LEAST_CLUSTERS:
+        return Estimate(value, None, None)
+    return Estimate(value, *bootstrap((sums, counts), _ratio, seed, paired=True))
+
+
+def _ratio(sums: np.ndarray, counts: np.ndarray, axis: int = -1) -> Any:
+    return sums.sum(axis=axis) / counts.sum(axis=axis)
+
+
 def bootstrap(
     samples: tuple[np.ndarray, ...], statistic: Callable[..., Any], seed: int, **options: Any
 ) -> tuple[float, float]:

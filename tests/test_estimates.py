@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from rl_abn.estimates import Estimate, mean
+from rl_abn.estimates import Estimate, clustered_mean, mean
 
 
 def test_mean():
@@ -43,3 +43,16 @@ def test_a_format_is_one_for_the_number_and_its_ends():
     assert f"{number:+.1f}" == "+0.2 [+0.2, +0.4]"
     assert f"{number.each(math.sqrt):.2f}" == "0.50 [0.40, 0.60]"
     assert Estimate(0.25, None, None).each(math.sqrt) == (0.5, None, None)
+
+
+def test_values_of_a_cluster_count_as_one() -> None:
+    rng = np.random.default_rng(0)
+    clusters = np.repeat(np.arange(20), 10)
+    values = rng.normal(size=20)[clusters]
+    found, naive = clustered_mean(values, clusters), mean(values)
+    assert found.value == pytest.approx(naive.value)
+    # Ten copies of a value say no more than one.
+    one = mean(values[::10])
+    assert (found.low, found.high) == pytest.approx((one.low, one.high), abs=0.03)
+    assert found.high - found.low > 2 * (naive.high - naive.low)
+    assert clustered_mean(values[:40], clusters[:40]) == Estimate(values[:40].mean(), None, None)

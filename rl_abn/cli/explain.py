@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rl_abn.cli.next_command import command
@@ -19,6 +20,7 @@ from rl_abn.cli.parser import (
     add_seed,
     add_states,
 )
+from rl_abn.errors import RlAbnError
 
 if TYPE_CHECKING:
     from rl_abn.explain.written import Written
@@ -48,6 +50,22 @@ def add(commands: Subparsers) -> None:
         help="with --quick, too: follow objects over the run's checkpoints, on the same moments "
         "(default: without --quick, where there are two)",
     )
+    parser.add_argument(
+        "--gaze",
+        type=Path,
+        metavar="FOLDER",
+        help="also set maps beside where people look: a folder of trials of Atari-HEAD, or one "
+        "trial's table",
+    )
+    parser.add_argument(
+        "--map",
+        nargs="+",
+        action="extend",
+        default=[],
+        dest="maps",
+        metavar="NAME",
+        help="with --gaze: score this map, too, such as grad_cam or occlusion",
+    )
     add_checkpoint(parser)
     add_seed(parser, "the games, moments and everything that is drawn")
     add_device(parser)
@@ -63,6 +81,8 @@ def run(arguments: argparse.Namespace) -> None:
     from rl_abn.runs import Run
     from rl_abn.runs.shipped import own_run
 
+    if arguments.maps and arguments.gaze is None:
+        raise RlAbnError("expected --gaze FOLDER with --map, got none")
     run = Run.open(own_run(arguments.path))
     extent = with_changes(
         QUICK_EXTENT if arguments.quick else FULL_EXTENT,
@@ -80,6 +100,8 @@ def run(arguments: argparse.Namespace) -> None:
             step=arguments.checkpoint,
             seed=arguments.seed,
             device=arguments.device,
+            gaze=arguments.gaze,
+            gaze_maps=arguments.maps,
             report=report,
         )
     for line in lines_of(written):

@@ -1,4 +1,7 @@
-"""Five lines that say what is known of a map: is it used, right, better than others, sane?"""
+"""Five lines that say what is known of a map: is it used, right, better than others, sane?
+
+A sixth, on people's gaze, is there where it was asked for.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ QUESTIONS = {
     "better": "Is it better than maps one gets without it?",
     "objects": "What does it lie on?",
     "sane": "Does it depend on what was learned, and stay put?",
+    "gaze": "Does it lie where people look?",
 }
+ONLY_WHEN_ASKED = ("gaze",)
+"""Questions that a certificate need not answer."""
 
 
 LITTLE_SHARE = 0.2
@@ -48,7 +54,7 @@ class Line(NamedTuple):
 
 
 class Certificate(NamedTuple):
-    """The lines, in the order of `QUESTIONS`."""
+    """The lines, in the order of `QUESTIONS`; those of `ONLY_WHEN_ASKED` may be missing."""
 
     lines: tuple[Line, ...]
 
@@ -263,6 +269,45 @@ def objects_line(lifts: Mapping[str, tuple[Estimate, Estimate]]) -> Line:
     )
     text = f"Share of the map over share of the area: {said}; {moves}."
     return Line("objects", "yes" if follows else "partly", text)
+
+
+def gaze_line(
+    primary: str,
+    scores: Mapping[str, Estimate],
+    differences: Mapping[str, Mapping[str, Estimate]],
+    people: Estimate,
+    of: str,
+) -> Line:
+    """Says whether a map lies where people look, and more than maps that know nothing do.
+
+    Args:
+        primary: Name of the map.
+        scores: Its own, with "nss" and "shuffled_auc".
+        differences: The map minus each control, by control, then by the same two scores.
+        people: NSS of people's average gaze.
+        of: Over what, such as "96 moments of 2 trials".
+    """
+    above = [name for name, each in differences.items() if _is_above(each["nss"])]
+    rest = [name for name in differences if name not in above]
+    auc = scores["shuffled_auc"]
+    text = (
+        f"At people's gaze {_name(primary)} is {scores['nss']:.2f} standard deviations above "
+        f"its mean (NSS; people's average gaze {people.value:.2f}), shuffled AUC {auc:.2f}, over "
+        f"{of}: more than {', '.join(map(_words, above)) or 'no control'}"
+        + (f", not more than {', '.join(map(_words, rest))}." if rest else ".")
+    )
+    if auc.low is None:
+        return Line("gaze", "unclear", f"{text} There are too few stretches of play for intervals.")
+    moment = differences["another moment"]
+    if not rest and auc.low > 0.5:
+        return Line("gaze", "yes", text)
+    follows = any(map(_is_above, moment.values()))
+    text += "" if follows else " It does not follow the gaze from moment to moment."
+    return Line("gaze", "partly" if follows and _is_above(scores["nss"]) else "no", text)
+
+
+def _is_above(estimate: Estimate) -> bool:
+    return estimate.low is not None and estimate.low > 0
 
 
 def _is_better_in_all(each: Beside) -> bool:

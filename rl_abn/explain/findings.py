@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rl_abn.estimates import Estimate, mean
+from rl_abn.explain.fidelity import FineTuning
 from rl_abn.explain.ranking import Ranking, rank
 from rl_abn.explain.removal import METRICS
 from rl_abn.explain.study import FIDELITY, Study
@@ -51,6 +52,7 @@ class Findings(NamedTuple):
         ranking: Over all metrics but F-Fidelity, all substrates and responses.
         contrast: By map: standard deviation over mean size of its cells.
         sanity: Numbers on randomisation and stability, by name.
+        fine_tuning: How far that of F-Fidelity came; None without F-Fidelity.
     """
 
     primary: str
@@ -60,6 +62,7 @@ class Findings(NamedTuple):
     ranking: Ranking
     contrast: dict[str, float]
     sanity: dict[str, dict[str, Estimate]]
+    fine_tuning: FineTuning | None = None
 
     def of_group(self, *groups: str) -> list[Beside]:
         """Returns the comparisons with the maps of some groups."""
@@ -94,6 +97,7 @@ class Findings(NamedTuple):
                 name: {what: value._asdict() for what, value in values.items()}
                 for name, values in self.sanity.items()
             },
+            "fine_tuning": self.fine_tuning and self.fine_tuning._asdict(),
         }
 
 
@@ -126,7 +130,7 @@ def findings(study: Study, response: str | None = None, seed: int = 0) -> Findin
                 study.numbers[name, metric, substrate, what].mean()
             )
             for metric, substrate, what in study.metrics
-            if metric != FIDELITY  # how far its fine-tuning came is not known
+            if metric != FIDELITY  # provisional: its number depends on how far fine-tuning came
         }
         for name in study.maps
         if study.groups[name] != "inverse"
@@ -139,6 +143,7 @@ def findings(study: Study, response: str | None = None, seed: int = 0) -> Findin
         rank(every),
         {name: _contrast(maps) for name, maps in study.maps.items()},
         _sanity(study, seed),
+        study.fine_tuning,
     )
 
 

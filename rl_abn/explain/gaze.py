@@ -1,92 +1,45 @@
-"""Maps beside where people look: Atari-HEAD's recordings, and four scores.
+"""Maps beside where people look: four scores, and all of them for several maps at once.
 
-Atari-HEAD (Zhang et al., AAAI 2020): a trial is a table `NAME.txt`, a line a frame, and a folder or
-an archive of frames that is not needed here. Its lines: frame_id, episode_id, score, duration(ms),
-unclipped_reward, action, gaze_positions; the last is pairs of x and y on a screen of 160x210, or
-"null".
+The scores are those that are usual for saliency (Bylinskii et al., TPAMI 2019): NSS, shuffled AUC,
+KL and the correlation (CC).
 """
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from rl_abn.errors import RlAbnError
-from rl_abn.files.text import brief, read_text
+from rl_abn.explain.cells import to_cells, to_pixels
 
-SCREEN = (210, 160)
-_FIRST_FIELDS = 6
-_MOST_BYTES = 512 * 2**20
-
-
-class GazeFrame(NamedTuple):
-    """Where a person looked while a frame was on the screen.
-
-    Attributes:
-        frame: The frame's name.
-        positions: x and y in pixels, float64 [G, 2]; those off the screen are left out.
-    """
-
-    frame: str
-    positions: np.ndarray
+SCORES = ("nss", "shuffled_auc", "kl", "cc")
+PEOPLE, OWN_GAZE = "people's average", "this gaze in cells"
+SIGMA = 5.0
+"""Pixels of an Atari screen in about one degree of sight."""
+MOST_OTHERS = 512
+"""Gaze positions of other moments that shuffled AUC compares with."""
 
 
-def read_gaze(path: Path) -> list[GazeFrame]:
-    """Reads a trial of Atari-HEAD; frames without a gaze on the screen are left out.
-
-    Raises:
-        RlAbnError: If the file is none.
-    """
-    try:
-        lines = read_text(path, _MOST_BYTES).splitlines()
-    except (OSError, ValueError) as error:
-        raise RlAbnError(f"{path}: expected a table of Atari-HEAD, got {brief(error)}") from None
-    if not lines or not lines[0].startswith("frame_id"):
-        raise RlAbnError(f"{path}: expected a first line that begins with 'frame_id'")
-    frames = []
-    for number, line in enumerate(lines[1:], 2):
-        if not line.strip():
-            continue
-        name, *fields = line.split(",")
-        positions = fields[_FIRST_FIELDS - 1 :]
-        if not positions or positions == ["null"]:
-            continue
-        try:
-            values = np.array(positions, dtype=np.float64)
-        except ValueError:
-            values = np.zeros(1)
-        if len(values) % 2 or not np.isfinite(values).all():
-            raise RlAbnError(f"{path}, line {number}: expected pairs of x and y")
-        pairs = values.reshape(-1, 2)
-        height, width = SCREEN
-        inside = ((pairs >= 0) & (pairs < np.array([width, height]))).all(axis=1)
-        if inside.any():
-            frames.append(GazeFrame(name, pairs[inside]))
-    return frames
-
-
-def gaze_density(
-    positions: np.ndarray, size: tuple[int, int] = SCREEN, sigma: float = 5.0
-) -> np.ndarray:
+def gaze_density(positions: np.ndarray, size: tuple[int, int], sigma: float = SIGMA) -> np.ndarray:
     """Returns a density of gaze positions [G, 2], float64 [H, W] that sums to 1.
 
     Args:
         positions: x and y in pixels.
         size: H and W.
-        sigma: Of the Gaussian at each position, in pixels; one degree of sight is about 5.
+        sigma: Of the Gaussian at each position, in pixels.
     """
-    height, width = size
-    rows, columns = np.arange(height)[:, None], np.arange(width)[None]
-    total = np.zeros(size)
-    for x, y in positions:
-        total += np.exp(-((rows - y) ** 2) / (2 * sigma**2)) * np.exp(
-            -((columns - x) ** 2) / (2 * sigma**2)
-        )
+    down = _bells(positions[:, 1], size[0], sigma)
+    total = down.T @ _bells(positions[:, 0], size[1], sigma)
     density: np.ndarray = total / total.sum()
     return density
+
+
+def _bells(at: np.ndarray, n: int, sigma: float) -> np.ndarray:
+    bells: np.ndarray = np.exp(-((np.arange(n)[None] - at[:, None]) ** 2) / (2 * sigma**2))
+    return bells
 
 
 def nss(saliency: np.ndarray, positions: np.ndarray) -> float:
@@ -140,3 +93,61 @@ def _at(saliency: np.ndarray, positions: np.ndarray) -> np.ndarray:
     columns, rows = positions.astype(int).T
     values: np.ndarray = saliency[rows, columns]
     return values
+
+
+def score_maps(
+    maps: Mapping[str, Tensor],
+    positions: Sequence[np.ndarray],
+    groups: np.ndarray,
+    size: tuple[int, int],
+    seed: int = 0,
+    tick: Callable[[int], None] | None = None,
+) -> dict[tuple[str, str], np.ndarray]:
+    """Scores maps, and what people's gaze itself comes to.
+
+    Beside the maps stand two that are made of the gaze: "people's average", the mean density of the
+    moments in all other groups, which knows where people look in this game and nothing of the
+    moment; and "this gaze in cells", the moment's own density on the maps' grid, which is the most
+    that a map of so few cells can reach.
+
+    Args:
+        maps: By name, [N, h, w] each, one grid for all.
+        positions: Of each moment, x and y in pixels, [G, 2] each; G is 1 or more.
+        groups: Which stretch of play each moment is of, int64 [N]; a map is never compared with
+            the gaze of its own stretch.
+        size: Pixels that the maps cover, H and W.
+        seed: Of the gaze positions that shuffled AUC compares with.
+        tick: Told how many moments are scored.
+
+    Returns:
+        By (map, score), float64 [N] each. Shuffled AUC is 0.5 where there is but one group;
+        people's average has none, as it is made of the gaze that shuffled AUC compares with.
+    """
+    n = len(positions)
+    densities = np.stack([gaze_density(each, size) for each in positions])
+    rows, columns = next(iter(maps.values())).shape[1:]
+    cells = to_cells(torch.as_tensor(densities), (rows, columns))
+    known = {name: made.detach().cpu() for name, made in maps.items()} | {OWN_GAZE: cells}
+    total = densities.sum(axis=0)
+    of_group = {group: densities[groups == group].sum(axis=0) for group in np.unique(groups)}
+    rng = np.random.default_rng(seed)
+    found = {(name, score): np.zeros(n) for name in (*known, PEOPLE) for score in SCORES}
+    del found[PEOPLE, "shuffled_auc"]
+    for i in range(n):
+        elsewhere = [each for each, of in zip(positions, groups, strict=True) if of != groups[i]]
+        others = np.concatenate(elsewhere) if elsewhere else np.zeros((0, 2))
+        if len(others) > MOST_OTHERS:
+            others = others[rng.choice(len(others), MOST_OTHERS, replace=False)]
+        wide = {name: to_pixels(made[i : i + 1], size)[0] for name, made in known.items()}
+        shown = {name: made.double().numpy() for name, made in wide.items()}
+        shown[PEOPLE] = np.clip(total - of_group[groups[i]], 0.0, None)
+        for name, saliency in shown.items():
+            found[name, "nss"][i] = nss(saliency, positions[i])
+            if name != PEOPLE:
+                auc = shuffled_auc(saliency, positions[i], others) if len(others) else 0.5
+                found[name, "shuffled_auc"][i] = auc
+            found[name, "kl"][i] = kl_of_gaze(saliency, densities[i])
+            found[name, "cc"][i] = correlation_with_gaze(saliency, densities[i])
+        if tick is not None:
+            tick(1)
+    return found

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from rl_abn.estimates import Estimate
 from rl_abn.explain.certificate import QUESTIONS, Certificate
-from rl_abn.explain.fidelity import SHARE
+from rl_abn.explain.fidelity import SHARE, FineTuning
 from rl_abn.explain.findings import Findings
 from rl_abn.explain.methods import METHODS
 from rl_abn.explain.study import FIDELITY, Study
@@ -179,7 +179,36 @@ def map_tables(study: Study, found: Findings) -> list[Block]:
                 unit,
             )
         )
-    return [table, *charts, *_curves(study, found, unit), _rank_table(found)]
+    tuning = [] if study.fine_tuning is None else [_fine_tuning_table(study.fine_tuning)]
+    return [table, *charts, *_curves(study, found, unit), _rank_table(found), *tuning]
+
+
+def _fine_tuning_table(tuning: FineTuning) -> Table:
+    n_tuned, n_tested = tuning.pictures
+    ended = "it no longer fell" if tuning.stopped else "the steps were used up while it still fell"
+    of = (
+        f"fine-tuned on {n_tuned} pictures and tested on {n_tested} others"
+        if tuning.is_split
+        else f"fine-tuned and tested on the same {n_tuned} pictures, too few to hold any out"
+    )
+    kinds = list(tuning.before["masked, held out"])
+    units = {"kl": "KL, nats", "value": "value, share of variance"}
+    return Table(
+        "F-Fidelity: how far the fine-tuning came",
+        f"The copy was {of}. Distance of its answers from the network's own to the same pictures "
+        f"without holes, before and after {tuning.steps} steps; the steps are those after which "
+        f"the first row was smallest: {ended} ({tuning.curve[-1][0]} of at most "
+        f"{tuning.most_steps} were made).",
+        ("pictures", *(f"{units[kind]}, {when}" for kind in kinds for when in ("before", "after"))),
+        [
+            (
+                what,
+                [of[what][kind] for kind in kinds for of in (tuning.before, tuning.after)],
+            )
+            for what in tuning.before
+        ],
+        ".3f",
+    )
 
 
 def _curves(study: Study, found: Findings, unit: str) -> list[Block]:
@@ -273,7 +302,7 @@ def methods_said(tested: Study) -> list[tuple[str, str]]:
          "with what is lost without them (Ancona et al., ICLR 2018)"),
         *([("F-Fidelity", "what a copy that was fine-tuned under random holes loses without up to "
          f"{SHARE:.0%} of the cells, those that a map marks most minus those that it marks least "
-         "(Zheng et al., ICLR 2025); it was fine-tuned on the tested pictures")]
+         "(Zheng et al., ICLR 2025); provisional, and in no rank")]
          if any(metric == FIDELITY for metric, *_ in tested.metrics) else []),
         ("another moment", "the map of another moment: all of a map but that it is of now"),
         ("shifted, blocks permuted, same spectrum", "maps as smooth as the studied one, in wrong "

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rl_abn.explain.controls import INVERSE, controls_of
 from rl_abn.explain.fidelity import BATCH as FIDELITY_BATCH
-from rl_abn.explain.fidelity import distillation, fidelity, fine_tuned, masked_pictures
+from rl_abn.explain.fidelity import FineTuning, fidelity, fine_tuned, split
 from rl_abn.explain.methods import Effort, Request, make_maps, possible
 from rl_abn.explain.parts import Part, Parts
 from rl_abn.explain.randomisation import MakeMap, Randomisation, parameter_randomisation
@@ -41,7 +41,7 @@ class Thoroughness:
         sanity_pictures: How many pictures the sanity checks use.
         n_noisy: Noisy copies that maps are averaged over in the parameter randomisation.
         most_layers: At most so many layers are drawn anew one by one; of more, several at a time.
-        fidelity_steps: Steps of the fine-tuning of F-Fidelity; 0 leaves F-Fidelity out.
+        fidelity_steps: Steps of the fine-tuning of F-Fidelity, at most; 0 leaves F-Fidelity out.
     """
 
     substrates: tuple[str, ...] = ("blur", "mean", "noise", "background")
@@ -76,12 +76,13 @@ class Study(NamedTuple):
         groups: By map: "own", "control", "inverse" or "rival".
         numbers: By (map, metric, substrate, response), each picture's number, float64 [N]; the
             metric is "deletion", "insertion", "f-fidelity" or "sensitivity", and of the last the
-            substrate is `HIDDEN_BY`.
+            substrate is `HIDDEN_BY`. F-Fidelity has those of the pictures that were held out.
         curves: By (map, metric, substrate, response), [F].
         fractions: Of the cells, [F].
         randomisation: By map; empty where the subject cannot be rebuilt.
         stability: By map, then by change: Spearman's correlation, [n].
         responses: Names of the responses, the most telling first.
+        fine_tuning: Of F-Fidelity's copy; None without F-Fidelity.
     """
 
     primary: str
@@ -93,6 +94,7 @@ class Study(NamedTuple):
     randomisation: dict[str, Randomisation]
     stability: dict[str, dict[str, np.ndarray]]
     responses: tuple[str, ...]
+    fine_tuning: FineTuning | None = None
 
     @property
     def metrics(self) -> list[tuple[str, str, str]]:
@@ -129,7 +131,7 @@ def work_of(n: int, n_cells: int, n_layers: int, n_maps: int, how: Thoroughness)
         **{f"removal-{i}": removal for i in range(n_maps)},
         "sensitivity": n * how.n_sets,
         "fidelity": 3 * FIDELITY_BATCH * how.fidelity_steps
-        + (2 * n_maps * removal if how.fidelity_steps else 0),
+        + (n_maps * removal if how.fidelity_steps else 0),
         "randomisation": few * how.n_noisy * 4 * steps,
         "stability": few * 6 * 4,
     }
@@ -188,6 +190,7 @@ def study(
     for key, values in found.arrays.items():
         name, response = key.split("|")
         numbers[list(maps)[int(name)], SENSITIVITY, HIDDEN_BY, response] = values
+    fine_tuning = None
     if how.fidelity_steps and subject.rebuilt is not None:
         found = parts.do(
             "fidelity",
@@ -197,6 +200,7 @@ def study(
         for key, values in found.arrays.items():
             name, substrate, response = key.split("|")
             numbers[list(maps)[int(name)], FIDELITY, substrate, response] = values
+        fine_tuning = FineTuning(**found.result)
     few = replace(subject, images=subject.images[: how.sanity_pictures])
     makers: dict[str, MakeMap] = dict(list(own.items())[:1])
     if subject.features is not None:
@@ -226,6 +230,7 @@ def study(
         randomised,
         stable,
         tuple(measured),
+        fine_tuning,
     )
 
 
@@ -299,16 +304,25 @@ def _fidelity(
     seed: int,
     tell: Tick,
 ) -> Part:
-    draw = masked_pictures(subject, list(substrates.values()), seed)
-    learn = distillation(
-        subject.answers(), how.fidelity_steps, tick=lambda n: tell("fine-tuning under masks", n)
+    copied, fine_tuning = fine_tuned(
+        subject,
+        substrates,
+        how.fidelity_steps,
+        seed,
+        tick=lambda n: tell("fine-tuning under masks", n),
     )
-    tuned = fine_tuned(subject, draw, learn)
+    tested = split(subject.n, seed)[1].to(subject.device)
     found = fidelity(
-        tuned, maps, substrates, how.n_fractions, seed, tick=lambda n: tell("F-Fidelity", n)
+        copied.part(tested),
+        {name: made[tested] for name, made in maps.items()},
+        {name: made[tested] for name, made in substrates.items()},
+        how.n_fractions,
+        seed,
+        tick=lambda n: tell("F-Fidelity", n),
     )
     names = list(maps)
-    return Part(None, {f"{names.index(m)}|{s}|{r}": v for (m, s, r), v in found.items()})
+    arrays = {f"{names.index(m)}|{s}|{r}": v for (m, s, r), v in found.items()}
+    return Part(fine_tuning._asdict(), arrays)
 
 
 def _randomisation(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from rl_abn.explain.cells import to_cells
 
+T = TypeVar("T")
 BATCH = 256
 """Pictures in one pass."""
 
@@ -81,6 +82,26 @@ class Subject:
         numbers = torch.arange(self.n, device=self.device)
         yield from zip(self.images.split(size), numbers.split(size), strict=True)
 
+    def part(self, which: Tensor) -> Subject:
+        """Returns the same function with some of the pictures.
+
+        Args:
+            which: Their numbers, int64 [n].
+        """
+        which = which.to(self.device)
+        rebuilt = self.rebuilt
+        return Subject(
+            self.images[which],
+            lambda pixels, numbers: self.ask(pixels, which[numbers]),
+            self.module,
+            self.grid,
+            _of_part(self.features, which),
+            _of_part(self.ask_features, which),
+            None if rebuilt is None else lambda module: rebuilt(module).part(which),
+            _of_part(self.cam, which),
+            None if self.previous is None else self.previous[which],
+        )
+
     @torch.no_grad()
     def answers(self, images: Tensor | None = None, numbers: Tensor | None = None) -> Answer:
         """Asks about pictures, in parts and without gradients.
@@ -126,6 +147,14 @@ class Subject:
             answer = self.ask(make(variant, number), number)
             parts.append(answer._replace(maps=None, evidence=None))
         return Answer(*map(_joined, zip(*parts, strict=True)))
+
+
+def _of_part(
+    function: Callable[[Tensor, Tensor], T] | None, which: Tensor
+) -> Callable[[Tensor, Tensor], T] | None:
+    if function is None:
+        return None
+    return lambda pixels, numbers: function(pixels, which[numbers])
 
 
 def _joined(parts: tuple[Tensor | None, ...]) -> Tensor | None:

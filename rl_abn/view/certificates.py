@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_abn.errors import RlAbnError
-from rl_abn.explain.certificate import QUESTIONS
+from rl_abn.explain.certificate import ONLY_WHEN_ASKED, QUESTIONS
 from rl_abn.explain.written import CERTIFICATE, EXPLANATIONS, PAGE
 from rl_abn.files.text import read_json
 from rl_abn.view.library import FoundRun, Library
@@ -46,7 +46,8 @@ def _newest(found: FoundRun, library: Library) -> tuple[Path, str, list[dict[str
         with suppress(RlAbnError, KeyError, TypeError):
             data = read_json(folder / CERTIFICATE)
             lines = [_line(line) for line in data["certificate"]]
-            if [line["question"] for line in lines] == list(QUESTIONS):
+            asked = [line["question"] for line in lines]
+            if asked == [q for q in QUESTIONS if q in asked or q not in ONLY_WHEN_ASKED]:
                 return folder, str(data["title"])[:MOST_TEXT], lines
     return None
 

@@ -52,6 +52,13 @@ class Emulator:
         """Whether the frame cap has cut the game off."""
         return not self.is_over and self._frames_played >= self._protocol.max_frames
 
+    def screen_in(self, *, colour: bool) -> Callable[[], np.ndarray]:
+        """Returns what returns the screen: RGB uint8 [height, width, 3], or grey."""
+        screen: Callable[[], np.ndarray] = (
+            self.ale.getScreenRGB if colour else self.ale.getScreenGrayscale
+        )
+        return screen
+
     def reset(self, n_frames: int, seed: int | None = None) -> None:
         """Starts a game.
 

@@ -1,44 +1,45 @@
-"""A game's screens as ALE's vector environment makes frames of them, byte for byte."""
+"""Frames of a game's screens as ALE's vector environment makes them, byte for byte."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import cv2
 import numpy as np
 
-from rl_abn.rl.envs.emulator import Emulator
 from rl_abn.rl.envs.observations import FrameSpec
 
 
 class Frames:
-    """The last frames of an emulator's game, pooled, resized and stacked.
+    """The last frames of a game, pooled, resized and stacked.
 
     The frame on which a step ends early (game over or frame cap) is not used; earlier frames are
     pooled instead. That was found by comparing bytes.
 
     Args:
-        emulator: The game.
+        screen: Returns the present screen: RGB [height, width, 3] where the spec is of colour, or
+            else grey [height, width].
         spec: The frames to make.
         max_pool: Whether a frame is the maximum of a step's last two screens.
     """
 
-    def __init__(self, emulator: Emulator, spec: FrameSpec, *, max_pool: bool) -> None:
-        ale = emulator.ale
-        self._screen = ale.getScreenRGB if spec.colour else ale.getScreenGrayscale
+    def __init__(
+        self, screen: Callable[[], np.ndarray], spec: FrameSpec, *, max_pool: bool
+    ) -> None:
+        self._screen = screen
         self._max_pool = max_pool
         self._stack = np.zeros(spec.shape, np.uint8)
         self._pair = np.zeros((2, *self._screen().shape), np.uint8)
 
     def restart(self) -> np.ndarray:
-        """Starts with the emulator's game, at its first screen; returns what `step` does."""
+        """Starts with a game, at its first screen; returns what `step` does."""
         self._stack[:] = 0
         self._pair[1] = 0
         self._pair[0] = self._screen()
         return self.step()
 
     def keep(self, left: int) -> None:
-        """Takes the emulator's screen where it is one of the last two of a step.
+        """Takes the present screen where it is one of the last two of a step.
 
         Args:
             left: How many frames of the step there were to play before it.

@@ -54,7 +54,10 @@ class SingleEnv:
         self._ale = self._emulator.ale
         self.frame_size: tuple[int, int] = self._ale.getScreenDims()
         self._pipeline = make_pipeline(protocol, 1)
-        self._frames = Frames(self._emulator, self._pipeline.frame_spec, max_pool=protocol.max_pool)
+        spec = self._pipeline.frame_spec
+        self._frames = Frames(
+            self._emulator.screen_in(colour=spec.colour), spec, max_pool=protocol.max_pool
+        )
         self._restored_frame: np.ndarray | None = None
         space = self._pipeline.space
         self._observation = np.zeros(space.shape, space.dtype)

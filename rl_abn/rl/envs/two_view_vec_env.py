@@ -37,7 +37,7 @@ class _PlayedGame:
         # ALE draws the number of no-ops inside: this environment is reset whenever the game is.
         self._no_ops = make_ale(game, protocols[0], 1, n_threads=1)
         self._frames = [
-            Frames(self.emulator, spec, max_pool=protocol.max_pool)
+            Frames(self.emulator.screen_in(colour=spec.colour), spec, max_pool=protocol.max_pool)
             for protocol, spec in zip(protocols, specs, strict=True)
         ]
 

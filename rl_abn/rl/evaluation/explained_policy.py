@@ -42,15 +42,18 @@ def policy_subject(
     return _subject(policy, images, previous, memory_of(states, device))
 
 
-def observation_subject(policy: AttentionPolicy, images: Tensor, state: PolicyState) -> Subject:
+def observation_subject(
+    policy: AttentionPolicy, images: Tensor, state: PolicyState, previous: Tensor | None = None
+) -> Subject:
     """Returns a policy at observations as they come, with the memory before them.
 
     Args:
         policy: In evaluation mode and fp32.
         images: float32 [N, C, H, W].
         state: Of as many games, or None.
+        previous: The newest frames of the step before, float32 [N, c, H, W]; None is not known.
     """
-    return _subject(policy, images, None, state)
+    return _subject(policy, images, previous, state)
 
 
 def _subject(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from rl_abn.compute.device import device_of
+from rl_abn.errors import warn
 from rl_abn.explain.controls import CONTROLS
 from rl_abn.explain.methods import METHODS
 from rl_abn.explain.parts import Part, Parts
@@ -18,6 +21,13 @@ from rl_abn.explain.study import work_of as study_work
 from rl_abn.explain.work import Work
 from rl_abn.explain.written import PARTS, Written, folder_of, write_explanation
 from rl_abn.progress import ProgressReport
+from rl_abn.rl.evaluation.explained_gaze import (
+    GazeAsked,
+    Gazed,
+    ask_gaze,
+    explain_gaze,
+    with_gaze,
+)
 from rl_abn.rl.evaluation.explained_policy import in_fp32, own_maps, policy_subject
 from rl_abn.rl.evaluation.explained_states import ExplainedStates, collect_states
 from rl_abn.rl.evaluation.explanation_extent import FULL_EXTENT, Extent
@@ -28,7 +38,12 @@ from rl_abn.rl.evaluation.explanation_parts import (
     removed_objects,
 )
 from rl_abn.rl.evaluation.explanation_report import Measured, agent_explanation
-from rl_abn.rl.evaluation.objects_over_training import checkpoints_shown, objects_over_training
+from rl_abn.rl.evaluation.objects_over_training import (
+    checkpoints_shown,
+    objects_over_training,
+    skipped_said,
+    stamp_of,
+)
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.training.build import load_policy, training_protocol
 from rl_abn.runs import CheckpointChoice, Run
@@ -46,6 +61,8 @@ def explain_run(
     step: CheckpointChoice = None,
     seed: int = 0,
     device: str = "auto",
+    gaze: Path | None = None,
+    gaze_maps: Sequence[str] = (),
     report: ProgressReport | None = None,
 ) -> Written:
     """Explains a run's agent and writes what was found.
@@ -59,16 +76,21 @@ def explain_run(
         step: The checkpoint's step, or "best"; None is the newest.
         seed: Of everything that is drawn.
         device: Where the network runs.
+        gaze: People's recorded games to set the maps beside: a folder of Atari-HEAD's trials, or
+            one trial; None asks nothing.
+        gaze_maps: Maps to score there beside the agent's own.
         report: Progress display, in parts of the work.
 
     Raises:
-        RlAbnError: If the checkpoint cannot be used or the folder not be written.
+        RlAbnError: If the checkpoint or the recorded games cannot be used, or the folder not be
+            written.
     """
     checkpoint = run.checkpoint(step)
+    asked = None if gaze is None else ask_gaze(run, gaze, gaze_maps, extent.gaze)
     policy = load_policy(run, checkpoint, device_of(device))
     weights = hash_of(policy.state_dict())
     folder = out or folder_of(run.path, f"step-{checkpoint.step}", quick=extent.quick, seed=seed)
-    job = _Job(run, policy, extent, seed, report)
+    job = _Job(run, policy, extent, seed, report, {} if asked is None else asked.weights())
     inputs = {
         "weights": weights,
         "recipe": run.recipe.env.model_dump(mode="json"),
@@ -78,7 +100,11 @@ def explain_run(
     moments = {"states": extent.states, "of": [extent.moment_games, extent.moment_steps]}
     games = Parts(folder / PARTS, inputs, job.work.part_done)
     parts = Parts(folder / PARTS, inputs | moments, job.work.part_done)
+    # First, so that an archive that cannot be read is refused before the hours of work.
+    gazed = None if asked is None else job.gaze(games, asked)
     explanation = job.explain(games, parts, checkpoint.step)
+    if gazed is not None:
+        explanation = with_gaze(explanation, gazed)
     explanation.data["agent"]["sha256"] = weights
     job.work.finish()
     return write_explanation(folder, explanation)
@@ -94,12 +120,13 @@ class _Job:
         extent: Extent,
         seed: int,
         report: ProgressReport | None,
+        more_work: dict[str, int],
     ) -> None:
         self.run, self.policy, self.extent, self.seed = run, policy, extent, seed
         has_maps = bool(policy.map_names)
         self.players = [INTACT, *(extent.interventions if has_maps else ())]
         self.players += [f"blind: {how}" for how in extent.blind]
-        self.work = Work(self._weights(), report)
+        self.work = Work(self._weights() | more_work, report)
 
     def _weights(self) -> dict[str, int]:
         """Returns about how much work each part is, in passes of the network."""
@@ -135,11 +162,20 @@ class _Job:
         if self.extent.over_training and len(points) > 1 and states.objects:
             followed = parts.do(
                 "over-training",
-                lambda: objects_over_training(self.run, policy, points, states, self.work.tell),
-                steps=[point.step for point in points],
+                lambda: objects_over_training(policy, points, states, self.work.tell),
+                points=[stamp_of(point) for point in points],
             )
+            for line in skipped_said(followed):
+                warn(line)
         measured = Measured(scores, states, subject, moments, tested, removed, followed)
         return agent_explanation(self.run, step, self.extent, self.seed, measured)
+
+    def gaze(self, parts: Parts, asked: GazeAsked) -> Gazed:
+        """Does the parts that are of people's recorded games."""
+        # A copy shares the weights: the games are played in the precision of the training.
+        policy = in_fp32(copy.copy(self.policy))
+        effort = self.extent.how.effort
+        return explain_gaze(parts, policy, asked, effort, self.seed, self.work.tell)
 
     def _scores(self, parts: Parts, label: str) -> dict[str, Any]:
         extent = self.extent

@@ -8,6 +8,20 @@ from typing import NamedTuple
 from rl_abn.explain.study import QUICK, Thoroughness
 
 
+class GazeExtent(NamedTuple):
+    """How much is done with people's recorded games.
+
+    Attributes:
+        trials: How many, spread over those that are there.
+        frames: Of each, from the beginning.
+        moments: At which maps are scored, spread over all.
+    """
+
+    trials: int = 16
+    frames: int = 20_000
+    moments: int = 512
+
+
 class Extent(NamedTuple):
     """How much an explanation does.
 
@@ -22,6 +36,7 @@ class Extent(NamedTuple):
         how: Of the study of maps.
         quick: Whether it is the quick one.
         over_training: Whether objects are followed over the checkpoints, where there are two.
+        gaze: Of people's recorded games, where they are asked for.
     """
 
     episodes: int = 30
@@ -33,9 +48,10 @@ class Extent(NamedTuple):
     max_steps: int | None = None
     moment_games: int = 8
     moment_steps: int = 1500
-    how: Thoroughness = Thoroughness(fidelity_steps=300)
+    how: Thoroughness = Thoroughness(fidelity_steps=2000)
     quick: bool = False
     over_training: bool = True
+    gaze: GazeExtent = GazeExtent()
 
 
 FULL_EXTENT = Extent()
@@ -49,6 +65,7 @@ QUICK_EXTENT = Extent(
     how=QUICK,
     quick=True,
     over_training=False,
+    gaze=GazeExtent(trials=4, frames=4000, moments=96),
 )
 
 

@@ -46,6 +46,7 @@ from rl_abn.rl.evaluation.explanation_parts import (
 from rl_abn.rl.evaluation.objects_over_training import (
     blocks_over_training,
     numbers_over_training,
+    skipped_said,
 )
 from rl_abn.rl.evaluation.scores import difference
 from rl_abn.rl.evaluation.title import how_trained
@@ -120,6 +121,8 @@ def agent_explanation(
     if measured.followed is not None:
         training = numbers_over_training(measured.followed, seed)
     over_training = [] if training is None else blocks_over_training(training)
+    lines = [] if measured.followed is None else skipped_said(measured.followed)
+    skipped = [f"{line[0].upper()}{line[1:]}." for line in lines]
     sections: list[tuple[str, list[Block]]] = [
         ("Is it used?", _used_blocks(scores, lost, kl, value, seed)),
         ("Does it mark what matters?", map_tables(tested, found)),
@@ -146,7 +149,7 @@ def agent_explanation(
             **asked_of(tested, extent.how, seed, quick=extent.quick),
         },
         methods=methods_said(tested),
-        caveats=caveats(extent, has_memory=bool(states.memory)),
+        caveats=[*caveats(extent, has_memory=bool(states.memory)), *skipped],
         data={
             "agent": {
                 "name": agent,
@@ -183,7 +186,7 @@ def _plain(training: dict[str, Any]) -> dict[str, Any]:
         name: {what: [each._asdict() for each in values] for what, values in of.items()}
         for name, of in training["objects"].items()
     }
-    return {"steps": training["steps"], "objects": objects}
+    return {"steps": training["steps"], "objects": objects, "skipped": training["skipped"]}
 
 
 def _sees(scores: Mapping[str, dict[str, Any]], seed: int) -> bool | None:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from rl_abn.errors import RlAbnError
 from rl_abn.estimates import Estimate, mean
 from rl_abn.explain.objects import under_map
 from rl_abn.explain.parts import Part
 from rl_abn.explain.report import Block, Curves, Table
 from rl_abn.explain.responses import chosen
 from rl_abn.explain.rivals.gradient import grad_cam
-from rl_abn.rl.evaluation.explained_policy import in_fp32, own_maps, policy_subject
+from rl_abn.rl.evaluation.explained_policy import own_maps, policy_subject
 from rl_abn.rl.evaluation.explained_states import ExplainedStates
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
-from rl_abn.rl.training.build import load_policy
-from rl_abn.runs import Checkpoint, Run
+from rl_abn.runs import WEIGHTS, Checkpoint, Run, read_weights
 
 MOST_CHECKPOINTS = 12
 LEAST_MOMENTS = 3
@@ -30,8 +31,16 @@ def checkpoints_shown(run: Run, last: int) -> list[Checkpoint]:
     return [found[i] for i in np.linspace(0, len(found) - 1, n).round().astype(int)] if n else []
 
 
+def stamp_of(point: Checkpoint) -> list[int]:
+    """Returns what tells that a checkpoint's weights are others: step, size and time, or step."""
+    try:
+        status = (point.path / WEIGHTS).stat()
+    except OSError:
+        return [point.step]
+    return [point.step, status.st_size, status.st_mtime_ns]
+
+
 def objects_over_training(
-    run: Run,
     policy: AttentionPolicy,
     points: list[Checkpoint],
     states: ExplainedStates,
@@ -39,27 +48,53 @@ def objects_over_training(
 ) -> Part:
     """Measures share and lift of the agent's first map on each object, at every checkpoint.
 
-    An agent without maps of places is followed by Grad-CAM.
+    An agent without maps of places is followed by Grad-CAM. A checkpoint that cannot be read is
+    skipped, and the result says why.
 
     Args:
-        run: Whose checkpoints.
-        policy: Its agent, which says on what device they run.
+        policy: The explained agent, in fp32; a copy of it takes the checkpoints' weights.
         points: The checkpoints.
         states: The moments, the same for all.
         tick: Told what is worked on and how many passes were made.
+
+    Raises:
+        RlAbnError: If none of the checkpoints can be read.
     """
     arrays = {}
+    read: list[Checkpoint] = []
+    skipped: list[dict[str, Any]] = []
     seen = [name for name in states.objects if _n_seen(states, name) >= LEAST_MOMENTS]
-    for i, point in enumerate(points):
-        then = in_fp32(load_policy(run, point, policy.device))
+    then = copy.deepcopy(policy)
+    for point in points:
+        try:
+            weights = read_weights(point, policy.state_dict())
+        except RlAbnError as error:
+            skipped.append({"step": point.step, "reason": str(error)})
+            continue
+        then.load_state_dict(weights)
         subject = policy_subject(then, states, policy.device)
         make = next(iter(own_maps(then).values()), None)
         maps = grad_cam(subject, chosen(subject.answers())) if make is None else make(subject)
         for number, name in enumerate(seen):
-            under = under_map(maps, states.mask(name))
+            under, i = under_map(maps, states.mask(name)), len(read)
             arrays[f"{i}|{number}|lift"], arrays[f"{i}|{number}|share"] = under.lift, under.share
+        read.append(point)
         tick(f"checkpoint of step {point.step:,}", subject.n)
-    return Part({"steps": [point.step for point in points], "objects": seen}, arrays)
+    if not read:
+        raise RlAbnError(
+            f"expected a checkpoint that can be read, got {len(points)} of which none can: "
+            + str(skipped[-1]["reason"])
+        )
+    steps = [point.step for point in read]
+    return Part({"steps": steps, "objects": seen, "skipped": skipped}, arrays)
+
+
+def skipped_said(part: Part) -> list[str]:
+    """Returns a line on each checkpoint that could not be read."""
+    return [
+        f"over the training, the checkpoint of step {each['step']:,} was skipped: {each['reason']}"
+        for each in part.result["skipped"]
+    ]
 
 
 def _n_seen(states: ExplainedStates, name: str) -> int:
@@ -67,9 +102,9 @@ def _n_seen(states: ExplainedStates, name: str) -> int:
 
 
 def numbers_over_training(part: Part, seed: int = 0) -> dict[str, Any]:
-    """Returns steps, and by object the lift and share at each, with intervals."""
+    """Returns steps and what was skipped, and by object the lift and share at each step."""
     steps: list[int] = part.result["steps"]
-    found: dict[str, Any] = {"steps": steps, "objects": {}}
+    found: dict[str, Any] = {"steps": steps, "objects": {}, "skipped": part.result["skipped"]}
     for number, name in enumerate(part.result["objects"]):
         found["objects"][name] = {
             what: [mean(part.arrays[f"{i}|{number}|{what}"], seed) for i in range(len(steps))]
@@ -79,9 +114,9 @@ def numbers_over_training(part: Part, seed: int = 0) -> dict[str, Any]:
 
 
 def blocks_over_training(numbers: dict[str, Any]) -> list[Block]:
-    """Returns the curve and the tables of `numbers_over_training`; nothing without objects."""
+    """Returns the curve and the tables; nothing without objects or with fewer than two steps."""
     steps, objects = numbers["steps"], numbers["objects"]
-    if not objects:
+    if not objects or len(steps) < 2:
         return []
     shown = {name.replace("_", " "): of for name, of in objects.items()}
     blocks: list[Block] = [

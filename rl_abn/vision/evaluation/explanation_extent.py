@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rl_abn.explain.study import QUICK, Thoroughness
 
-FULL_HOW = Thoroughness(substrates=("blur", "mean", "noise"), fidelity_steps=300)
+FULL_HOW = Thoroughness(substrates=("blur", "mean", "noise"), fidelity_steps=2000)
 QUICK_HOW = replace(QUICK, substrates=("blur", "mean"))
 FULL_INTERVENTIONS = (
     "uniform", "time_average", "swap", "shifted", "shuffled", "inverted", "zero",

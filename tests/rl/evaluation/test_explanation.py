@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from rl_abn.errors import RlAbnError
 from rl_abn.explain.methods import Effort
 from rl_abn.explain.objects import under_map
 from rl_abn.explain.study import Thoroughness
@@ -28,6 +29,7 @@ from rl_abn.rl.evaluation.objects_over_training import (
     objects_over_training,
 )
 from rl_abn.rl.training.build import load_policy, training_protocol
+from rl_abn.runs import WEIGHTS
 from rl_abn.seeds import Stream, derive_seeds
 from tests.rl.evaluation.recorded import make_run
 
@@ -180,7 +182,7 @@ def test_objects_are_followed_over_the_checkpoints_at_the_same_moments(tmp_path)
     assert [point.step for point in points] == [64, 128]
     assert [point.step for point in checkpoints_shown(run, 100)] == [64]
     told = []
-    part = objects_over_training(run, policy, points, states, lambda what, n: told.append(n))
+    part = objects_over_training(policy, points, states, lambda what, n: told.append(n))
     assert told == [6, 6]
     found = numbers_over_training(part)
     # An agent of zeros has an even map; the first checkpoint's is as it is measured alone.
@@ -192,6 +194,46 @@ def test_objects_are_followed_over_the_checkpoints_at_the_same_moments(tmp_path)
     curve, *tables = blocks_over_training(found)
     assert curve.x == (0.5, 1.0)
     assert [row[0] for row in tables[0].rows] == ["64", "128"]
+
+
+def damage(run, step):
+    """Cuts a checkpoint's weights off."""
+    file = run.checkpoint(step).path / WEIGHTS
+    file.write_bytes(file.read_bytes()[:1000])
+
+
+def test_a_checkpoint_that_cannot_be_read_is_skipped_and_said(tmp_path, capsys):
+    run = make_run(tmp_path / "run")
+    weights = load_policy(run, run.checkpoint(None), CPU).state_dict()
+    for step, factor in ((128, 2), (192, 3)):
+        run.save_checkpoint(step, {name: factor * w for name, w in weights.items()}, {}, {})
+    kept = (run.checkpoint(128).path / WEIGHTS).read_bytes()
+    damage(run, 128)
+    extent = TINY._replace(over_training=True)
+    written = explain_run(run, extent, out=tmp_path / "out", device="cpu")
+    said = "ver the training, the checkpoint of step 128 was skipped: "
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("rl-abn: warning: o" + said)
+    assert "expected a safetensors file" in line
+    assert "O" + said in written.page.read_text("utf-8")
+    found = json.loads(written.data.read_text())["objects_over_training"]
+    assert found["steps"] == [64, 192]
+    assert [each["step"] for each in found["skipped"]] == [128]
+    # Once it is whole again it is followed too.
+    (run.checkpoint(128).path / WEIGHTS).write_bytes(kept)
+    explain_run(run, extent, out=tmp_path / "out", device="cpu")
+    found = json.loads(written.data.read_text())["objects_over_training"]
+    assert (found["steps"], found["skipped"]) == ([64, 128, 192], [])
+
+
+def test_no_checkpoint_that_can_be_read_is_an_error(tmp_path):
+    run = make_run(tmp_path / "run")
+    policy, states = states_of(run)
+    damage(run, 64)
+    with pytest.raises(RlAbnError, match="a checkpoint that can be read, got 1 of which none can"):
+        objects_over_training(policy, run.checkpoints, states, lambda what, n: None)
+    with pytest.raises(RlAbnError, match="expected a safetensors file"):
+        explain_run(run, TINY, out=tmp_path / "out", device="cpu")
 
 
 @pytest.mark.full
