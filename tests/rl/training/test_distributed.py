@@ -127,10 +127,10 @@ def test_ranks_learn_from_a_teacher_the_same_bytes_twice(tmp_path):
     main(command(tmp_path / "teacher", "a2c_abn", steps=32))
     taught = ("--teacher", str(tmp_path / "teacher"), "--set", "train.checkpoint_every=32")
     for folder in ("once", "again"):
-        for errors, status in train(tmp_path / folder, 2, "ppo_abn_paper", *taught):
+        for errors, status in train(tmp_path / folder, 2, "ppo_abn_paper", *taught, steps=64):
             assert status == 0, errors
-    main(command(tmp_path / "alone", "ppo_abn_paper", *taught))
-    main(command(tmp_path / "untaught", "ppo_abn_paper", *taught[2:]))
+    main(command(tmp_path / "alone", "ppo_abn_paper", *taught, steps=64))
+    main(command(tmp_path / "untaught", "ppo_abn_paper", *taught[2:], steps=64))
     once = weights(tmp_path / "once")
     assert distance(once, weights(tmp_path / "again")) == 0
     assert distance(once, weights(tmp_path / "alone")) < 1e-6
