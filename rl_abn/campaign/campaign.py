@@ -35,6 +35,7 @@ from rl_abn.sweep.unit import is_trained
 WORK_SHARE = 0.9
 """Of a limited time; the rest is for saving, reports and packing."""
 REHEARSED_STEPS = 2048
+_SHORTEST_S = 5.0  # less time than that is not worth the start of a training
 
 
 class Piece(NamedTuple):
@@ -144,7 +145,7 @@ class Campaign:
         }
         received, trained, took = None, 0, 0.0
         for plan in self._in_turn():
-            if received is not None or (left := ends_at - time.monotonic()) <= 0:
+            if received is not None or (left := ends_at - time.monotonic()) < _SHORTEST_S:
                 break
             before, at = self._steps(plan), time.monotonic()
             outcome = self._drive(plan, left)
@@ -152,7 +153,7 @@ class Campaign:
                 trained, took = trained + more, took + time.monotonic() - at
             failed |= {f"{plan.name}/{name}": why for name, why in outcome.failed.items()}
             received = outcome.signal
-        time_up = time.monotonic() >= ends_at
+        time_up = ends_at - time.monotonic() < _SHORTEST_S
         self._report()
         agents = export_agents([plan for plan, *_ in self.plans], self.work)
         packed = pack(bundles(self, agents), self.work, out, most_mb)
