@@ -90,6 +90,8 @@ FLOORS: dict[str, set[str]] = {
         "runs",
         "stop_signal",
     },
+    "campaign": {"bench", "compute", "errors", "files", "progress", "protocols", "recipes"}
+    | {"rl", "runs", "sweep"},
     "view": {
         "attention",
         "errors",
@@ -118,6 +120,7 @@ FLOORS: dict[str, set[str]] = {
         "vision",
         "bench",
         "sweep",
+        "campaign",
         "view",
         "errors",
         "estimates",

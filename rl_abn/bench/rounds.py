@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 
 from pydantic import ValidationError
@@ -23,15 +23,24 @@ Run = Callable[[Spec], Measured | str]
 
 
 def measure_in_turn(
-    contenders: Sequence[Contender], repeats: int, run: Run | None = None
+    contenders: Sequence[Contender],
+    repeats: int,
+    run: Run | None = None,
+    taken: Collection[tuple[str, int]] = (),
 ) -> Iterator[Measurement]:
     """Measures A B C, A B C, …: slow changes of the machine's speed affect all rows alike.
 
-    `run` takes a measurement, or returns in one line why it failed; the default is `run_worker`.
+    Args:
+        contenders: The rows.
+        repeats: Rounds.
+        run: Takes a measurement, or returns in one line why it failed; None is `run_worker`.
+        taken: Names and rounds of what was measured before and is left out.
     """
     run = run or run_worker
     for number in range(repeats):
         for contender in contenders:
+            if (contender.name, number) in taken:
+                continue
             required = contender.requires
             if required is not None and importlib.util.find_spec(required) is None:
                 found: Measured | str = NOT_INSTALLED

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rl_abn import __version__
 from rl_abn.cli import (
     bench,
+    campaign,
     compare,
     evaluate,
     explain,
@@ -36,6 +37,7 @@ COMMANDS = {
     "recipes": recipes,
     "bench": bench,
     "sweep": sweep,
+    "campaign": campaign,
     "vision": vision,
 }
 

@@ -25,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command line and exits.
 
     0 is done, 1 done but its output could not be written or some of a sweep failed, 2 a user's
-    mistake, and 128 and the signal's number ended by a signal: 130 for Ctrl-C.
+    mistake, 75 the time was up and the same command goes on, and 128 and the signal's number ended
+    by a signal: 130 for Ctrl-C.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     with _signals() as received, safe_output() as output:

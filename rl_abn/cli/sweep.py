@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rl_abn.cli.next_command import command
-from rl_abn.cli.parser import Subparsers, one_of, whole_number
+from rl_abn.cli.parser import Subparsers, number, one_of, whole_number
 
 if TYPE_CHECKING:
     from rl_abn.sweep.drive import Outcome
     from rl_abn.sweep.plan import Plan
 
 _FAILED = 1  # exit code: the sweep went through, and some of it failed
+MORE_TO_DO = 75  # exit code: the time was up; the same command goes on
 
 
 def add(commands: Subparsers) -> None:
@@ -43,6 +45,12 @@ def add(commands: Subparsers) -> None:
         type=whole_number(1),
         metavar="N",
         help="trainings at a time (default: machine.workers, else as many as there are cores for)",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=number(0, above=True),
+        metavar="N",
+        help=f"stop after this time as by Ctrl-C; exit code {MORE_TO_DO} says that more is to do",
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="list what would be trained, and train nothing"
@@ -81,6 +89,7 @@ def _train(arguments: argparse.Namespace, plan: Plan) -> None:
         plan,
         lambda: make_engine(arguments.engine, plan, arguments.workers),
         Board(plan.name, plan.units),
+        math.inf if arguments.minutes is None else 60 * arguments.minutes,
     )
     _print_outcome(arguments, plan, outcome)
 
@@ -89,6 +98,12 @@ def _print_outcome(arguments: argparse.Namespace, plan: Plan, outcome: Outcome) 
     print(f"{len(outcome.done)} of {len(plan.units)} done")
     for name, reason in outcome.failed.items():
         print(f"failed: {command(plan.out / name)}: {reason}")
+    if outcome.time_up:
+        print(
+            f"{len(outcome.left)} left; the time is up and what was trained is saved. Go on with:"
+        )
+        print(command("rl-abn", *arguments.words))
+        sys.exit(MORE_TO_DO)
     if outcome.goes_on:
         print("the jobs stay with the cluster; the same command watches them again:")
     if outcome.signal is not None:

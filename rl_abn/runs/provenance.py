@@ -12,14 +12,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from rl_abn import __version__
+
 
 def provenance(device: str) -> dict[str, Any]:
     """Returns what a result depends on beside its recipe: versions, machine, command line."""
-    packages = ("rl-abn", "torch", "stable-baselines3", "gymnasium", "ale-py", "numpy")
+    packages = ("torch", "stable-baselines3", "gymnasium", "ale-py", "numpy")
     return {
         "command": shlex.join(["rl-abn", *sys.argv[1:]]),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
+        "versions": {
+            "python": platform.python_version(),
+            "rl-abn": __version__,  # the package may lie on a path and be installed nowhere
+            **{package: version(package) for package in packages},
+        },
         "commit": _git_commit(),
         "device": device,
         "cpu_cores": os.cpu_count(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ class Outcome(NamedTuple):
         left: Names of the units that are neither.
         signal: The signal that stopped the work, or None.
         goes_on: Whether units are worked on though this process ended, as jobs of a cluster are.
+        time_up: Whether the time ended before the work.
     """
 
     done: tuple[str, ...]
@@ -36,6 +38,7 @@ class Outcome(NamedTuple):
     left: tuple[str, ...]
     signal: int | None
     goes_on: bool
+    time_up: bool = False
 
 
 def check_done(plan: Plan, unit: Unit) -> bool:
@@ -45,7 +48,9 @@ def check_done(plan: Plan, unit: Unit) -> bool:
     return False
 
 
-def drive(plan: Plan, make: Callable[[], Engine], board: Board) -> Outcome:
+def drive(
+    plan: Plan, make: Callable[[], Engine], board: Board, seconds: float = math.inf
+) -> Outcome:
     """Works on every unit of a sweep that is not done yet.
 
     Ctrl-C, SIGTERM and SIGHUP stop the units, each with a checkpoint; a second Ctrl-C ends them at
@@ -55,10 +60,12 @@ def drive(plan: Plan, make: Callable[[], Engine], board: Board) -> Outcome:
         plan: The sweep.
         make: Makes the engine; called only where there is something to do.
         board: Shows how the units do.
+        seconds: After this time the units are stopped as by Ctrl-C, and the work ends.
 
     Raises:
         RlAbnError: If the engine cannot work.
     """
+    ends_at = time.monotonic() + seconds
     plan.write()
     to_do = {unit.name: unit for unit in plan.units if not check_done(plan, unit)}
     for unit in plan.units:
@@ -69,24 +76,33 @@ def drive(plan: Plan, make: Callable[[], Engine], board: Board) -> Outcome:
     engine = make()
     try:
         with StopSignal().catching() as stop, board:
-            goes_on = _loop(plan, engine, board, stop, to_do)
+            goes_on = _loop(plan, engine, board, stop, to_do, ends_at)
     finally:
         engine.close()
-    return _outcome(plan, stop.received, goes_on=goes_on)
+    outcome = _outcome(plan, stop.received, goes_on=goes_on)
+    time_up = stop.received is None and time.monotonic() >= ends_at and bool(outcome.left)
+    return outcome._replace(time_up=time_up)
 
 
 def _loop(
-    plan: Plan, engine: Engine, board: Board, stop: StopSignal, to_do: dict[str, Unit]
+    plan: Plan,
+    engine: Engine,
+    board: Board,
+    stop: StopSignal,
+    to_do: dict[str, Unit],
+    ends_at: float,
 ) -> bool:
     """Works until nothing is left to do or to wait for; returns whether units go on without us."""
     submitted: set[str] = set()
     asked_to_stop = False
     while to_do:
-        if stop.received is not None and not asked_to_stop:
+        time_up = time.monotonic() >= ends_at
+        if (stop.received is not None or time_up) and not asked_to_stop:
             if stop.received == signal.SIGHUP and engine.outlives:
                 return True
             asked_to_stop = True
-            board.say("stopping: the units save where they are")
+            why = "stopping" if stop.received is not None else "the time is up"
+            board.say(f"{why}: the units save where they are")
             engine.stop()
         if not asked_to_stop:
             free = _free(plan, [unit for unit in to_do.values() if unit.name not in submitted])

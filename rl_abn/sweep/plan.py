@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -95,17 +95,24 @@ class Plan(NamedTuple):
         write_output(self.out / PLAN, {"name": self.name, "recipe": recipe, "units": units})
 
 
-def make_plan(file: Path, out: Path | None = None) -> Plan:
+def make_plan(
+    file: Path,
+    out: Path | None = None,
+    change: Callable[[SweepRecipe], SweepRecipe] | None = None,
+) -> Plan:
     """Reads a sweep's file and resolves every unit of it.
 
     Args:
         file: The sweep's file.
         out: The sweep's folder; None is sweeps/NAME, after the file's name.
+        change: What is made of the file's recipe; None leaves it as it is.
 
     Raises:
         RlAbnError: If the file or anything it names is wrong.
     """
     recipe = read_sweep(file)
+    if change is not None:
+        recipe = change(recipe)
     units = tuple(sorted(_units(file, recipe), key=lambda unit: recipe.seeds.index(unit.seed)))
     if not units:
         raise RlAbnError(f"{file}: expected something to train, got arms that leave nothing")

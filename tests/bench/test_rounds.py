@@ -32,6 +32,12 @@ def test_in_turn(three):
     assert {m.measured.sps for m in taken} == {5.0}
 
 
+def test_what_was_taken_before_is_left_out(three):
+    taken = {("sb3_ppo", 0), ("ppo_abn", 0), ("a2c_abn", 1)}
+    rest = list(measure_in_turn(three, 2, lambda spec: FOUND, taken))
+    assert [(m.row, m.round) for m in rest] == [("a2c_abn", 0), ("sb3_ppo", 1), ("ppo_abn", 1)]
+
+
 def test_the_others_go_on_when_one_fails(three):
     taken = list(measure_in_turn(three, 1, lambda s: "broken" if s.agent == "ppo_abn" else FOUND))
     assert [m.failure for m in taken] == [None, "broken", None]

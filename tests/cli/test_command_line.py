@@ -113,7 +113,16 @@ OPTIONS = {
     "export": {"--checkpoint", "--notes", "--on-exists"},
     "import": set(),
     "recipes": {"--new"},
-    "sweep": {"--engine", "--out", "--workers", "--dry-run", "--report"},
+    "sweep": {"--engine", "--out", "--workers", "--minutes", "--dry-run", "--report"},
+    "campaign": {
+        "--minutes",
+        "--work",
+        "--out",
+        "--pack-mb",
+        "--device",
+        "--workers",
+        "--rehearse",
+    },
     "bench": {
         "--only",
         "--list",

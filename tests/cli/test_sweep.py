@@ -88,6 +88,27 @@ def test_a_failed_unit_is_listed_and_the_exit_code_says_so(
     assert "try again what is left: rl-abn sweep few.toml" in out
 
 
+def test_when_the_time_is_up_the_exit_code_says_that_there_is_more(
+    rl_abn: Command, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rl_abn.sweep.drive import Outcome
+
+    given: list[float] = []
+
+    def drive(plan: Any, make: Any, board: Any, seconds: float) -> Outcome:
+        given.append(seconds)
+        return Outcome(("a",), {}, ("b", "c"), None, goes_on=False, time_up=True)
+
+    monkeypatch.setattr("rl_abn.sweep.drive.drive", drive)
+    code, out, _ = rl_abn("sweep", file, "--minutes", "9")
+    assert code == 75
+    assert given == [540]
+    assert out.splitlines()[2:] == [
+        "2 left; the time is up and what was trained is saved. Go on with:",
+        "rl-abn sweep few.toml --minutes 9",
+    ]
+
+
 def test_a_missing_engine_says_what_to_install(
     mistake: Command, file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +140,7 @@ def test_slurm_without_slurm(rl_abn: Command, file: str, monkeypatch: pytest.Mon
         (("--report", "."), "expected a sweep's file or folder, got '.' without sweep.json"),
         (("--report", "few.toml"), "sweeps/few: expected trainings to report on, got none yet"),
         (("few.toml", "--workers", "0"), "expected a whole number from 1, got '0'"),
+        (("few.toml", "--minutes", "0"), "expected a number above 0, got '0'"),
     ],
 )
 @pytest.mark.usefixtures("file")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import signal
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -96,6 +97,34 @@ def test_ctrl_c_stops_the_units(plan):
     assert outcome.done == (names[0],)
     assert outcome.left == (names[1], names[2])
     assert outcome.failed == {}
+
+
+def test_the_units_stop_when_the_time_is_up(plan, monkeypatch):
+    first, *others = (unit.name for unit in plan.units)
+    engine = ScriptedEngine(plan, {})
+    clock = iter([0.0, 1.0, 1.0, 60.0])  # begins; two rounds of work; and one too late
+    poll = engine.poll
+
+    def slow():
+        engine.waiting, later = engine.waiting[:1], engine.waiting[1:]
+        ended = poll()
+        engine.waiting = later
+        return ended
+
+    monkeypatch.setattr(engine, "poll", slow)
+    now = SimpleNamespace(monotonic=lambda: next(clock, 61.0), sleep=lambda seconds: None)
+    monkeypatch.setattr(driving, "time", now)
+    outcome = drive(plan, lambda: engine, quiet(plan), seconds=60)
+    assert engine.stopped
+    assert outcome.time_up
+    assert outcome.signal is None
+    assert outcome.done == (first, others[0])
+    assert outcome.left == (others[1],)
+    assert outcome.failed == {}
+    monkeypatch.undo()
+    again = drive(plan, lambda: ScriptedEngine(plan, {}), quiet(plan), seconds=60)
+    assert again.done == (first, *others)
+    assert not again.time_up
 
 
 def test_jobs_of_a_cluster_outlive_a_closed_terminal(plan, monkeypatch):

@@ -63,12 +63,15 @@ class _Line(NamedTuple):
 
 
 def evaluations_of(run: Run, step: int) -> list[Path]:
-    """Returns the files of a run's evaluations of a checkpoint, those that can be read, sorted."""
-    found = []
-    for path in sorted((run.path / "evaluations").glob(f"step-{step}-*.json")):
+    """Returns the files of a run's evaluations of a checkpoint, those that can be read, sorted.
+
+    They are those of `rl-abn eval` and of a sweep.
+    """
+    folder, found = run.path / "evaluations", []
+    for path in sorted([*folder.glob(f"step-{step}-*.json"), *folder.glob("sweep-*.json")]):
         with suppress(RlAbnError):
-            read_evaluation(path)
-            found.append(path)
+            if read_evaluation(path).step == step:
+                found.append(path)
     return found
 
 

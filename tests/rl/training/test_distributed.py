@@ -123,6 +123,21 @@ def test_two_ranks_end_with_the_weights_of_one_process(agent, tmp_path):
 
 
 @pytest.mark.full
+def test_ranks_learn_from_a_teacher_the_same_bytes_twice(tmp_path):
+    main(command(tmp_path / "teacher", "a2c_abn", steps=32))
+    taught = ("--teacher", str(tmp_path / "teacher"), "--set", "train.checkpoint_every=32")
+    for folder in ("once", "again"):
+        for errors, status in train(tmp_path / folder, 2, "ppo_abn_paper", *taught, steps=64):
+            assert status == 0, errors
+    main(command(tmp_path / "alone", "ppo_abn_paper", *taught, steps=64))
+    main(command(tmp_path / "untaught", "ppo_abn_paper", *taught[2:], steps=64))
+    once = weights(tmp_path / "once")
+    assert distance(once, weights(tmp_path / "again")) == 0
+    assert distance(once, weights(tmp_path / "alone")) < 1e-6
+    assert distance(once, weights(tmp_path / "untaught")) > 1e-5
+
+
+@pytest.mark.full
 def test_ranks_resume_bit_identically_and_with_another_number_of_them(tmp_path):
     every = ("--set", "train.checkpoint_every=32")
     train(tmp_path / "whole", 2, "a2c_abn", *every)
