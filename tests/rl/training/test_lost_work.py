@@ -332,7 +332,9 @@ def run_loss(monkeypatch):
 @pytest.mark.parametrize("agent", ["ppo_abn_paper", "a2c_abn"])
 def test_a_learning_rate_that_diverges_saves_nothing(tmp_path, agent):
     settings = [
-        setting for setting in SETTINGS if agent == "ppo_abn_paper" or not re.search("batch|epochs", setting)
+        setting
+        for setting in SETTINGS
+        if agent == "ppo_abn_paper" or not re.search("batch|epochs", setting)
     ]
     run, _ = prepare_run(
         env="pong",
