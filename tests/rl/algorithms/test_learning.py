@@ -46,7 +46,7 @@ def test_a_reward_one_step_later_is_worth_gamma(name):
 @PPO_FIRST
 def test_the_action_depends_on_the_observation(name):
     """And a distilled branch says so too."""
-    n_steps = 24_576 if name == "a2c" else 8192
+    n_steps = 24_576 if name == "a2c" else 6144
     losses = [BranchDistillation()]
     model = make_algorithm(name, make_probe(Signal), auxiliary_losses=losses).learn(n_steps)
     for right, picture in enumerate(STRIPES):

@@ -86,19 +86,19 @@ FULL_PAIRS = [pytest.param(*p, marks=pytest.mark.full) for p in PAIRS if not p[0
 
 @pytest.mark.parametrize(("agent", "env"), [*QUICK_PAIRS, *FULL_PAIRS])
 def test_every_pair_starts_logs_and_evaluates(agent, env, tmp_path):
-    run, _ = start(tmp_path / "run", agent, env, steps=32, settings=["train.n_probes=1"])
+    run, _ = start(tmp_path / "run", agent, env, steps=64, settings=["train.n_probes=1"])
     before = None if agent.split("_")[1] == "cnn" else ProbeLog
-    assert train(run, resume=False).step == 32
+    assert train(run, resume=False).step == 64
     rows = read_metrics(run.path / METRICS)
-    assert [row["step"] for row in rows] == [32]
+    assert [row["step"] for row in rows] == [32, 64]
     assert np.isfinite(rows[-1]["train/value_loss"])
     maps = [key for key in rows[-1] if key.startswith("attention/")]
     assert len(maps) == 4 * len(load_agent(agent).attention.map_names)
     if before is not None:
-        assert before.open(run).steps == [0, 32]
+        assert before.open(run).steps == [0, 32, 64]
     result = evaluate_run(run, n_games=1, seed=1)
     assert result.evaluations[0].games[0].length <= 30
-    assert result.step == 32
+    assert result.step == 64
 
 
 @pytest.mark.parametrize(
