@@ -97,7 +97,7 @@ def test_a_run_keeps_its_edited_maps_and_resumes_to_the_same_bytes(tmp_path):
             begin("cut")
     cut = begin("cut", on_exists="resume")
     assert same(weights(whole), weights(cut))
-    longer, resume = start(tmp_path / "cut", "ppo_mask", steps=160, on_exists="resume")
+    longer, resume = start(tmp_path / "cut", "ppo_mask", steps=192, on_exists="resume")
     train(longer, resume=resume)  # to those that are kept
     assert np.isfinite(read_metrics(longer.path / METRICS)[-1]["train/map_loss"])
 
