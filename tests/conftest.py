@@ -1,5 +1,6 @@
 """The quick set and the full one; and shapes are checked in every test that meets a signature."""
 
+import gc
 import os
 from collections import Counter
 
@@ -31,6 +32,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[LEFT_OUT] = 0
+    gc.disable()  # what collecting makes lives to the end
+
+
+def pytest_collection_finish() -> None:
+    """Spares the garbage collector the modules and tests that stay."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -357,7 +357,7 @@ def test_a_name_longer_than_names_can_be(mistake: Mistake) -> None:
 def test_from_outside(folder: Path) -> None:
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     result = subprocess.run(
-        [sys.executable, "-m", "rl_abn", "eval", "missing"],
+        [sys.executable, "-m", "rl_abn", "evl", "missing"],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -366,8 +366,5 @@ def test_from_outside(folder: Path) -> None:
     )
     assert result.returncode == 2
     assert result.stdout == ""
-    assert result.stderr == (
-        "rl-abn: error: expected a run folder, got 'missing' (no such folder); "
-        "train one with 'rl-abn train'\n"
-    )
+    assert result.stderr == "rl-abn: error: unknown command 'evl': did you mean 'eval'?\n"
     assert "Traceback" not in result.stderr

@@ -17,12 +17,6 @@ CPU = ("--device", "cpu")
 LESS = Thoroughness(("blur",), 1, 4, Effort(1, 1, 4), 2, 1, 1)
 
 
-@pytest.fixture(autouse=True)
-def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Intervals of few resamples: what is tested here is not their ends."""
-    monkeypatch.setattr("rl_abn.estimates.N_RESAMPLES", 100)
-
-
 @pytest.fixture
 def less(monkeypatch):
     """As quick as it gets."""

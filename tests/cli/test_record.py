@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 
 import pytest
 
 from rl_abn.record import Episode
 from rl_abn.render import read_video
-from tests.rl.evaluation.recorded import STEP, make_run
+from tests.rl.evaluation.recorded import STEP, make_run, record
 
 
 @pytest.fixture
@@ -162,9 +163,17 @@ MISTAKES = {
 }
 
 
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A run with an episode of two steps, to be copied."""
+    run = make_run(tmp_path_factory.mktemp("recorded") / "agent", "ppo_abn_paper", "space_invaders")
+    record(run, max_steps=2)
+    return run
+
+
 @pytest.mark.parametrize("kind", MISTAKES)
-def test_a_mistake_is_one_line(rl_abn, mistake, agent, kind):
-    done(rl_abn("record", "agent", "--max-steps", "2", *CPU))
+def test_a_mistake_is_one_line(rl_abn, recorded, folder, kind):
+    shutil.copytree(recorded.path, folder / "agent")
     episode = f"agent/episodes/step-{STEP}-game-0-cut-at-2"
     words, said = MISTAKES[kind]
     result = rl_abn(*(episode if word == "EPISODE" else word for word in words))

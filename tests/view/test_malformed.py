@@ -1,4 +1,4 @@
-"""Two hundred malformed requests: each is refused, and the server answers the next."""
+"""Two hundred malformed requests (the quick set: a fifth): refused, and the next is answered."""
 
 from __future__ import annotations
 
@@ -114,14 +114,16 @@ def send(port, request):
     return answer
 
 
-def test_malformed_requests_are_refused(viewer, runs, capfd):
+@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.full)])
+def test_malformed_requests_are_refused(viewer, runs, capfd, every):
     all_of_them = list(requests(viewer, viewer.folders["plain"]))
     assert len(all_of_them) >= N
-    assert {kind for kind, _ in all_of_them} >= {
+    sent = all_of_them[::every]
+    assert {kind for kind, _ in sent} >= {
         "traversal", "cross-origin", "oversize", "garbage", "body", "method", "host", "form",
     }  # fmt: skip
     before = {path: path.stat().st_size for path in runs.rglob("*") if path.is_file()}
-    for kind, request in all_of_them:
+    for kind, request in sent:
         answer = send(viewer.client.port, request)
         head, _, body = answer.partition(b"\r\n\r\n")
         said = f"{kind}: {request[:120]!r}: {head[:60]!r} {body[:160]!r}"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from gymnasium import spaces
 
-from rl_abn.recipes import AnyEnvRecipe, GymnasiumRecipe, Preprocessing, Protocol
+from rl_abn.recipes import AnyEnvRecipe, Game, GymnasiumRecipe, Preprocessing, Protocol
 from rl_abn.rl.envs.ale_vec_env import AleVecEnv, check_game
+from rl_abn.rl.envs.gymnasium_env import action_names as gymnasium_action_names
 from rl_abn.rl.envs.gymnasium_env import make_gymnasium_env
 from rl_abn.rl.envs.gymnasium_single_env import GymnasiumSingleEnv
 from rl_abn.rl.envs.gymnasium_vec_env import GymnasiumVecEnv
@@ -99,3 +102,19 @@ def observation_space(recipe: AnyEnvRecipe, protocol: AnyProtocol) -> spaces.Box
         return env.observation_space
     assert isinstance(protocol, Protocol)
     return make_pipeline(protocol, 1).space
+
+
+def action_names(recipe: AnyEnvRecipe, protocol: AnyProtocol) -> list[str]:
+    """Returns the names of the actions, by index."""
+    if isinstance(recipe, GymnasiumRecipe):
+        assert isinstance(protocol, Preprocessing)
+        env = make_gymnasium_env(recipe, protocol)
+        env.close()
+        return gymnasium_action_names(env)
+    assert isinstance(protocol, Protocol)
+    return list(_atari_action_names(recipe.game, protocol))
+
+
+@cache  # an emulator takes a tenth of a second to start
+def _atari_action_names(game: Game, protocol: Protocol) -> tuple[str, ...]:
+    return tuple(AleVecEnv(game, protocol, 1).action_names)

@@ -33,7 +33,7 @@ from rl_abn.explain.statements import (
 )
 from rl_abn.explain.study import Study
 from rl_abn.explain.subject import Subject
-from rl_abn.rl.envs.make import make_single_env
+from rl_abn.rl.envs.make import action_names
 from rl_abn.rl.evaluation.explained_states import ExplainedStates
 from rl_abn.rl.evaluation.explanation_extent import Extent
 from rl_abn.rl.evaluation.explanation_parts import (
@@ -105,7 +105,7 @@ def agent_explanation(
     primary = tested.primary
     shown = {name: tested.maps[name] for name in (primary, *SHOWN) if name in tested.maps}
     objects = object_findings(states, shown, measured.removed, seed)
-    names = make_single_env(run.recipe.env, training_protocol(run.recipe)).action_names
+    names = action_names(run.recipe.env, training_protocol(run.recipe))
     evidence = evidence_on_objects(subject, states, names)
     lifts = {
         each.name: (each.lift[primary], each.follows)

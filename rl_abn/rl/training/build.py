@@ -37,7 +37,14 @@ from rl_abn.rl.algorithms.losses import (
 )
 from rl_abn.rl.algorithms.ppo import AttentionPPO
 from rl_abn.rl.envs.env_parts import PartitionedVecEnv
-from rl_abn.rl.envs.make import AnyProtocol, AnyVecEnv, make_vec_env, protocols_of
+from rl_abn.rl.envs.make import (
+    AnyProtocol,
+    AnyVecEnv,
+    action_names,
+    make_vec_env,
+    observation_space,
+    protocols_of,
+)
 from rl_abn.rl.envs.seeded_vec_env import SeededVecEnv
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.policies.settings import PolicySettings
@@ -242,12 +249,10 @@ def load_policy(run: Run, checkpoint: Checkpoint, device: torch.device) -> Atten
 
 def make_policy(recipe: RunRecipe) -> AttentionPolicy:
     """Makes the policy of a recipe on the CPU, untrained and without an optimizer's settings."""
-    env = make_vec_env(recipe.env, training_protocol(recipe), 1)
-    env.close()
-    assert isinstance(env.observation_space, spaces.Box)
+    protocol = training_protocol(recipe)
     return AttentionPolicy(
-        env.observation_space,
-        env.action_space,
+        observation_space(recipe.env, protocol),
+        spaces.Discrete(len(action_names(recipe.env, protocol))),
         lambda _: 0.0,
         **policy_settings(recipe.agent).as_kwargs(),
     )

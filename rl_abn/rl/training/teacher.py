@@ -27,7 +27,7 @@ from rl_abn.recipes import (
     load_agent,
     override,
 )
-from rl_abn.rl.envs.make import make_vec_env
+from rl_abn.rl.envs.make import action_names
 from rl_abn.rl.envs.two_view_vec_env import same_view
 from rl_abn.rl.interchange.imported_run import ImportedAgent
 from rl_abn.rl.interchange.mask_a3c import (
@@ -291,9 +291,7 @@ def _game_of(recipe: RunRecipe) -> Any:
 
 
 def _actions(recipe: RunRecipe) -> list[str]:
-    env = make_vec_env(recipe.env, training_protocol(recipe), 1)
-    env.close()
-    return env.action_names
+    return action_names(recipe.env, training_protocol(recipe))
 
 
 def _view(

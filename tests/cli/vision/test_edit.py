@@ -68,7 +68,9 @@ def run(place: Path, folder: Path) -> Path:
     return Path(shutil.copytree(place / "abn", folder / "abn").name)
 
 
-@pytest.mark.parametrize("name", ["controls", "classes", "actions"])
+@pytest.mark.parametrize(
+    "name", ["controls", "classes", pytest.param("actions", marks=pytest.mark.full)]
+)
 def test_a_drive_is_recorded_over_what_was_held_out(
     rl_abn: Command, place: Path, folder: Path, name: str
 ) -> None:

@@ -45,7 +45,7 @@ class FirstMinibatch:
         return self.loss(samples, clip_range)
 
 
-@pytest.mark.parametrize("mechanism", ["residual", "mask"])
+@pytest.mark.parametrize("mechanism", ["residual", pytest.param("mask", marks=pytest.mark.full)])
 def test_ppo_ratio_is_1_on_the_first_minibatch_of_every_update(ale_env, mechanism):
     kwargs = {"extractor": "nature", "mechanism": mechanism}
     model = make_algorithm("ppo", ale_env, policy_kwargs=kwargs, n_steps=16, batch_size=16)

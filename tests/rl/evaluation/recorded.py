@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from rl_abn.recipes import make_run_recipe
 from rl_abn.record import Episode
 from rl_abn.rl.evaluation.record import record_run
@@ -15,10 +17,18 @@ def make_run(folder, agent="ppo_abn_paper", game="space_invaders", *settings, se
     """A run with a checkpoint that nothing was trained for."""
     recipe = make_run_recipe(game, agent, seed, settings)
     run = Run.create(folder, recipe, "cpu")
-    # Maps and memories that differ from step to step: an untrained agent's are nearly constant.
-    weights = {name: 3 * w for name, w in make_policy(recipe).state_dict().items()}
-    run.save_checkpoint(STEP, weights, {}, {})
+    run.save_checkpoint(STEP, untrained_weights(agent, game, settings, seed), {}, {})
     return run
+
+
+@cache
+def untrained_weights(agent, game, settings, seed):
+    """Those of one agent, drawn once in a session.
+
+    Maps and memories differ from step to step: an untrained agent's are nearly constant.
+    """
+    policy = make_policy(make_run_recipe(game, agent, seed, settings))
+    return {name: 3 * w for name, w in policy.state_dict().items()}
 
 
 def record(run, **options):

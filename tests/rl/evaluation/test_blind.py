@@ -57,7 +57,7 @@ def rewards(player, env, steps=200):
 
 
 def test_an_agent_that_reacts_is_worth_nothing_blind_and_one_that_does_not_the_same():
-    model = make_algorithm("ppo", make_probe(Signal)).learn(4096)
+    model = make_algorithm("ppo", make_probe(Signal)).learn(2048)
     seeing = AgentPlayer("ppo", model.policy, greedy=False, seed=0)
     assert rewards(seeing, make_probe(Signal)) > 0.8
     assert abs(rewards(BlindPlayer(seeing, "swapped"), make_probe(Signal))) < 0.2

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -211,17 +212,22 @@ def test_an_agent_without_maps_has_none_to_change():
         read_interventions(["zero"], "ppo_cnn", agent)
 
 
-@pytest.fixture
-def run(tmp_path):
-    """An untrained mask agent whose games are cut off early."""
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory):
+    """An untrained mask agent whose games are cut off early, to be copied."""
     settings = ["protocol.legacy.max_frames=400"]
     recipe = make_run_recipe("space_invaders", "ppo_mask", 0, settings)
-    run = Run.create(tmp_path / "run", recipe, "cpu")
+    run = Run.create(tmp_path_factory.mktemp("untrained") / "run", recipe, "cpu")
     torch.manual_seed(0)
     weights = make_policy(recipe).state_dict()
     weights["action_net.weight"] *= 300  # an untrained policy is even, whatever it sees
     run.save_checkpoint(64, weights, {"nothing": torch.zeros(1)}, {})
     return run
+
+
+@pytest.fixture
+def run(untrained, tmp_path):
+    return Run.open(shutil.copytree(untrained.path, tmp_path / "run"))
 
 
 class CountingReport:

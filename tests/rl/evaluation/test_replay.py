@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from functools import cache
 
 import numpy as np
 import pytest
@@ -26,10 +28,33 @@ PLAYERS = {
 }
 
 
-def recorded(tmp_path, player, **options):
-    agent, game, settings = PLAYERS[player]
-    run = make_run(tmp_path / "run", agent, game, *settings)
-    return record(run, max_steps=N, keep=["observations"], **options)
+@pytest.fixture(scope="module")
+def games(tmp_path_factory):
+    """Returns a player's run and its game, by default in the run's folder; each is played once."""
+
+    @cache
+    def play(player, elsewhere=False):
+        agent, game, settings = PLAYERS[player]
+        folder = tmp_path_factory.mktemp("games")
+        run = make_run(folder / "run", agent, game, *settings)
+        out = folder / "elsewhere" if elsewhere else None
+        return run, record(run, max_steps=N, keep=["observations"], out=out)
+
+    return play
+
+
+@pytest.fixture
+def recorded(games, tmp_path):
+    """Returns a copy of a player's game, in its run's folder or elsewhere: it may be changed."""
+
+    def copied(player, elsewhere=False):
+        run, episode = games(player, elsewhere)
+        if elsewhere:
+            return Episode(shutil.copytree(episode.path, tmp_path / episode.path.name))
+        shutil.copytree(run.path, tmp_path / "run")
+        return Episode(tmp_path / "run" / episode.path.relative_to(run.path))
+
+    return copied
 
 
 def same(output, step):
@@ -38,8 +63,8 @@ def same(output, step):
 
 
 @pytest.mark.parametrize("player", PLAYERS)
-def test_frames_observations_and_outputs_are_those_of_the_recording(tmp_path, player):
-    episode = recorded(tmp_path, player)
+def test_frames_observations_and_outputs_are_those_of_the_recording(recorded, player):
+    episode = recorded(player)
     assert episode.n_steps == N
     agent = player_of(episode)
     replay = Replay(episode, agent)
@@ -55,9 +80,9 @@ def test_frames_observations_and_outputs_are_those_of_the_recording(tmp_path, pl
 
 
 @pytest.mark.parametrize("player", ["plain", "memory", "hard attention"])
-def test_the_agent_goes_on_from_a_step_as_it_did(tmp_path, player):
+def test_the_agent_goes_on_from_a_step_as_it_did(recorded, player):
     """Nobody tells it what to do: the draws and the sticky actions are those of the recording."""
-    episode = recorded(tmp_path, player)
+    episode = recorded(player)
     replay = Replay(episode, player_of(episode))
     replay.go_to(75)
     for step in range(75, 140):
@@ -68,8 +93,8 @@ def test_the_agent_goes_on_from_a_step_as_it_did(tmp_path, player):
     assert len(set(episode.numbers("action").tolist())) > 1
 
 
-def test_another_action_leads_elsewhere(tmp_path):
-    episode = recorded(tmp_path, "plain")
+def test_another_action_leads_elsewhere(recorded):
+    episode = recorded("plain")
     replay = Replay(episode)
     replay.go_to(100)
     for _ in range(20):
@@ -80,10 +105,13 @@ def test_another_action_leads_elsewhere(tmp_path):
 
 
 @pytest.mark.parametrize("intervention", ["uniform", "swap", "time_average"])
-def test_a_game_under_an_intervention(tmp_path, intervention):
+def test_a_game_under_an_intervention(games, tmp_path, intervention):
     """What remembers earlier maps is played from the start."""
     spec = InterventionSpec(intervention)
-    episode = recorded(tmp_path, "plain", intervention=spec, out=tmp_path)
+    run, _ = games("plain")
+    episode = record(
+        run, max_steps=90, keep=["observations"], intervention=spec, out=tmp_path / "elsewhere"
+    )
     assert episode.meta.title.startswith(f"ppo_abn_paper (maps: {intervention}) on ")
     # The folder lies elsewhere: the run is where it was when it was recorded.
     replay = Replay(episode, player_of(episode))
@@ -92,8 +120,8 @@ def test_a_game_under_an_intervention(tmp_path, intervention):
         assert same(replay.advance(), episode.step(step))
 
 
-def test_skipped_frames_are_those_between_two_steps(tmp_path):
-    episode = recorded(tmp_path, "plain")
+def test_skipped_frames_are_those_between_two_steps(recorded):
+    episode = recorded("plain")
     frames = [frame for step in Replay(episode).skipped_frames(90) for frame in step]
     assert len(frames) == 4 * 90
     assert all(np.array_equal(frames[4 * t], episode.frame(t)) for t in range(90))
@@ -112,24 +140,24 @@ def test_a_game_of_gymnasium_is_played_from_its_start(tmp_path):
         list(replay.skipped_frames())
 
 
-def test_weights_that_did_not_play_are_refused(tmp_path):
-    episode = recorded(tmp_path, "plain")
+def test_weights_that_did_not_play_are_refused(recorded, tmp_path):
+    episode = recorded("plain")
     other = make_run(tmp_path / "other", "ppo_abn_paper", "space_invaders", STICKY, seed=1)
     with pytest.raises(RlAbnError, match="expected a checkpoint at step 64 with the weights"):
         player_of(episode, other)
 
 
-def test_another_game_is_no_replay(tmp_path):
+def test_another_game_is_no_replay(recorded):
     """As if the emulator were another: the recorded screen does not come."""
-    episode = recorded(tmp_path, "plain")
+    episode = recorded("plain")
     state = episode.path / "states" / "000001.z"
     state.write_bytes((episode.path / "states" / "000000.z").read_bytes())
     with pytest.raises(RlAbnError, match=r"expected the recorded \w+ at step .*with ale-py \d"):
         Replay(Episode(episode.path)).go_to(100)
 
 
-def test_the_recipe_and_the_protocol_are_in_the_episode(tmp_path):
-    episode = recorded(tmp_path, "plain")
+def test_the_recipe_and_the_protocol_are_in_the_episode(recorded):
+    episode = recorded("plain")
     recipe, protocol = game_of(episode)
     assert recipe.env_name == "space_invaders"
     assert protocol.repeat_action_probability == 0.25
@@ -138,8 +166,8 @@ def test_the_recipe_and_the_protocol_are_in_the_episode(tmp_path):
 @pytest.mark.parametrize(
     "kind", ["noise", "cut off", "nothing", "another game's", "no observation"]
 )
-def test_a_state_made_to_break_things_is_refused(tmp_path, kind):
-    episode = recorded(tmp_path, "plain")
+def test_a_state_made_to_break_things_is_refused(recorded, kind):
+    episode = recorded("plain")
     path = episode.path / "states" / "000000.z"
     state = read_state(path)
     changed = {
@@ -169,8 +197,8 @@ def test_a_state_made_to_break_things_is_refused(tmp_path, kind):
         ("agent", "intervention", ["zero"], "unknown intervention"),
     ],
 )
-def test_a_source_made_to_break_things_is_refused(tmp_path, table, name, value, said):
-    episode = recorded(tmp_path, "plain", out=tmp_path)
+def test_a_source_made_to_break_things_is_refused(recorded, table, name, value, said):
+    episode = recorded("plain", elsewhere=True)
     path = episode.path / "meta.json"
     data = json.loads(path.read_text())
     data["source"][table][name] = value

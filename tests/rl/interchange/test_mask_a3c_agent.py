@@ -148,7 +148,14 @@ def make_trained(settings=(), agent="ppo_mask", env="ms_pacman"):
     return make_model(recipe, make_training_env(recipe), "cpu")
 
 
-@pytest.mark.parametrize("settings", [[], ["train.env_parts=2"], ["train.precision=bf16"]])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        [],
+        pytest.param(["train.env_parts=2"], marks=pytest.mark.full),
+        pytest.param(["train.precision=bf16"], marks=pytest.mark.full),
+    ],
+)
 def test_ppo_ratio_is_1_on_the_first_minibatch_of_every_update(settings):
     model = make_trained(settings)
     loss, ratios, seen = model.loss, [], set()

@@ -28,7 +28,12 @@ SMALL = {
 }
 EVERY_AGENT = pytest.mark.parametrize(
     "agent",
-    ["ppo_abn_paper", "ppo_mask", "a2c_cnn", pytest.param("a2c_abn", marks=pytest.mark.full)],
+    [
+        "ppo_abn_paper",
+        pytest.param("ppo_mask", marks=pytest.mark.full),
+        "a2c_cnn",
+        pytest.param("a2c_abn", marks=pytest.mark.full),
+    ],
 )
 CPU = torch.device("cpu")
 

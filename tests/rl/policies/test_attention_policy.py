@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from rl_abn.networks import NETWORKS
 from rl_abn.recipes import list_recipes, load_agent
 from rl_abn.rl import AttentionPolicy, AttentionPPO
-from rl_abn.rl.training.build import make_model, policy_settings
+from rl_abn.rl.training.build import make_model, make_training_env, policy_settings
+from tests.covering import covering
 from tests.rl.conftest import ProbeGame
 
 PIXELS = spaces.Box(0, 255, (4, 84, 84), np.uint8)
@@ -21,19 +24,19 @@ def make(**kwargs):
     return AttentionPolicy(PIXELS, ACTIONS, lambda _: 1e-3, **kwargs)
 
 
-@pytest.mark.parametrize(
-    ("mechanism", "maps", "n_maps", "names"),
-    [
-        ("residual", "shared", 1, ("shared",)),
-        ("residual", "split", 2, ("policy", "value")),
-        ("mask", "split", 2, ("policy", "value")),
-        ("none", "shared", 0, ()),
-    ],
-)
-@pytest.mark.parametrize(
-    ("extractor", "size"), [(n, s) for n, net in NETWORKS.items() for s in net.attention_at]
-)
-def test_shapes(mechanism, maps, n_maps, names, extractor, size):
+FORMS_OF_MAPS = [
+    ("residual", "shared", ("shared",)),
+    ("residual", "split", ("policy", "value")),
+    ("mask", "split", ("policy", "value")),
+    ("none", "shared", ()),
+]
+PLACES = [(name, size) for name, network in NETWORKS.items() for size in network.attention_at]
+
+
+@pytest.mark.parametrize(("form", "place"), covering(product(FORMS_OF_MAPS, PLACES)))
+def test_shapes(form, place):
+    (mechanism, maps, names), (extractor, size) = form, place
+    n_maps = len(names)
     policy = make(mechanism=mechanism, maps=maps, extractor=extractor, attention_at=size)
     attention, state = policy.attend(OBS)
     assert state is None
@@ -149,6 +152,19 @@ def test_no_dropout_or_normalisation_tells_training_from_acting():
     assert torch.equal(training.action_logits, acting.action_logits)
 
 
+@pytest.fixture(scope="module")
+def games():
+    """Makes the games of a run once for each protocol: to start an emulator takes half a second."""
+    made = {}
+
+    def games(recipe):
+        if recipe.protocol_name not in made:
+            made[recipe.protocol_name] = make_training_env(recipe)
+        return made[recipe.protocol_name]
+
+    return games
+
+
 FORMS = ("abn", "mask", "cnn", "se", "soft", "hard")
 
 
@@ -162,20 +178,19 @@ FORMS = ("abn", "mask", "cnn", "se", "soft", "hard")
         for name in list_recipes("agents")
     ],
 )
-def test_every_parameter_of_every_agent_gets_a_gradient(name, space_invaders):
+def test_every_parameter_of_every_agent_gets_a_gradient(name, space_invaders, games):
     from rl_abn.recipes import RunRecipe, override
-    from rl_abn.rl.training.build import make_training_env
 
-    small = ["algorithm.n_envs=2", "algorithm.n_steps=16"]
+    small = ["algorithm.n_envs=1", "algorithm.n_steps=16"]
     if name.startswith("ppo"):
-        small.append("algorithm.batch_size=32")
+        small.append("algorithm.batch_size=16")
     agent, env_recipe = override(load_agent(name), space_invaders, small)
     recipe = RunRecipe(agent_name=name, env_name="x", seed=0, agent=agent, env=env_recipe)
-    env = make_training_env(recipe)
+    env = games(recipe)
     model = make_model(recipe, env, "cpu")
     if name.endswith("nonlocal"):  # which begins with a last layer of 0
         torch.nn.init.normal_(model.policy.mechanism.out.weight, std=0.1)
-    model._setup_learn(32)
+    model._setup_learn(16)
     model.collect_rollouts(env, model._init_callback(None), model.rollout_buffer, 16)
     samples = model.rollout_buffer.samples()
     loss, _ = model.loss(samples, 0.1) if name.startswith("ppo") else model.loss(samples)

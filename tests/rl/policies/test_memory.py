@@ -304,7 +304,12 @@ def learn_the_cue(name, memory, seed=0):
 
 
 @pytest.mark.parametrize(
-    ("name", "memory"), covering([("ppo", "lstm"), ("a2c", "convlstm"), ("ppo", "convlstm")])
+    ("name", "memory"),
+    [
+        ("ppo", "lstm"),
+        pytest.param("ppo", "convlstm", marks=pytest.mark.full),
+        pytest.param("a2c", "convlstm", marks=pytest.mark.full),
+    ],
 )
 def test_an_agent_with_memory_solves_the_cue(name, memory):
     assert mean_reward_by_heart(learn_the_cue(name, memory)) > 0.95

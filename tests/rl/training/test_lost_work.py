@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shutil
 import signal
 
 import pytest
@@ -21,6 +23,7 @@ from tests.complaints import complaint
 
 SETTINGS = [
     *("algorithm.n_envs=2", "algorithm.n_steps=16", "algorithm.batch_size=16"),
+    "algorithm.n_epochs=1",
     *("protocol.legacy.max_frames=240", "train.n_probes=0", "train.log_every=32"),
 ]
 
@@ -75,7 +78,7 @@ def kill_at(monkeypatch):
 ALWAYS = "train.checkpoint_every_minutes=1e-9"  # after every update
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.full)])
 def test_recovery_checkpoints_change_no_byte_of_a_training(tmp_path, monkeypatch, precision):
     saved = []
     save = callbacks.checkpoint.save
@@ -145,7 +148,9 @@ def test_a_damaged_recovery_checkpoint_costs_no_more_than_itself(tmp_path, kill_
 # Signals
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.full)]
+)
 def test_a_clusters_signal_saves_as_ctrl_c_does(tmp_path, monkeypatch, number):
     def end(self):
         if self.model.num_timesteps in (50, 52):  # some send it twice
@@ -187,10 +192,17 @@ def test_nothing_is_called_saved_where_nothing_was(tmp_path, capsys):
 # Overwriting
 
 
-@pytest.fixture
-def old(tmp_path):
-    run, _ = start(tmp_path / "run", steps=32)
+@pytest.fixture(scope="module")
+def short(tmp_path_factory):
+    """A run of 32 steps, to be copied."""
+    run, _ = start(tmp_path_factory.mktemp("short") / "run", steps=32)
     train(run, resume=False, device="cpu")
+    return run
+
+
+@pytest.fixture
+def old(short, tmp_path):
+    run = Run.open(shutil.copytree(short.path, tmp_path / "run"))
     (run.path / "evaluations").mkdir()
     (run.path / "evaluations" / "step-32.json").write_text("{}")
     return run
@@ -320,7 +332,9 @@ def run_loss(monkeypatch):
 @pytest.mark.parametrize("agent", ["ppo_abn_paper", "a2c_abn"])
 def test_a_learning_rate_that_diverges_saves_nothing(tmp_path, agent):
     settings = [
-        setting for setting in SETTINGS if agent == "ppo_abn_paper" or "batch" not in setting
+        setting
+        for setting in SETTINGS
+        if agent == "ppo_abn_paper" or not re.search("batch|epochs", setting)
     ]
     run, _ = prepare_run(
         env="pong",
@@ -348,9 +362,8 @@ def test_weights_that_are_no_numbers_are_never_saved(tmp_path):
     assert run.checkpoints == []
 
 
-def test_going_on_says_where(tmp_path, capsys):
-    run, _ = start(tmp_path / "run", steps=32)
-    train(run, resume=False, device="cpu")
+def test_going_on_says_where(old, capsys):
+    run = old
     main([*words(run.path, "train.checkpoint_every=64", steps=64), "--on-exists", "resume"])
     said = capsys.readouterr().err.splitlines()[0]
     path = run.path / "checkpoints" / "step-000000000032"

@@ -26,14 +26,20 @@ SETTINGS = {
         "algorithm.map_information_coef=0.1",
     ),
 }
-FULL = [
-    pytest.param(agent, seed, marks=pytest.mark.full)
-    for agent, seed in [*product(["ppo_abn_paper"], range(1, 5)), *product(["ppo_mask"], range(5))]
-]
 
 
-@pytest.mark.parametrize(("agent", "seed"), [("ppo_abn_paper", 0), *FULL])
-def test_nine_tenths_of_the_acting_map_lie_on_the_patch(agent, seed):
+@pytest.mark.parametrize(
+    ("agent", "seed", "n_steps"),
+    [
+        ("ppo_abn_paper", 0, 8_192),
+        *(
+            pytest.param(agent, seed, 16_384, marks=pytest.mark.full)
+            for agent, seed in product(SETTINGS, range(5))
+        ),
+    ],
+)
+def test_nine_tenths_of_the_acting_map_lie_on_the_patch(agent, seed, n_steps):
+    """And three fifths, well above the tenth or so at the start, after half of the steps."""
     recipe = make_run_recipe("pong", agent, seed, SETTINGS[agent]).agent
     policy = policy_settings(recipe)
     model = make_algorithm(
@@ -59,7 +65,7 @@ def test_nine_tenths_of_the_acting_map_lie_on_the_patch(agent, seed):
     share, right = played()
     assert share < 0.2
     assert right < 0.5
-    model.learn(16_384)
+    model.learn(n_steps)
     share, right = played()
-    assert share > 0.9
-    assert right > 0.85
+    assert share > (0.9 if n_steps == 16_384 else 0.6)
+    assert right > (0.85 if n_steps == 16_384 else 0.65)

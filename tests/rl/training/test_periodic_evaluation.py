@@ -20,6 +20,7 @@ SETTINGS = [
     "algorithm.n_envs=2",
     "algorithm.n_steps=16",
     "algorithm.batch_size=16",
+    "algorithm.n_epochs=1",
     "protocol.legacy.max_frames=60",
     "train.n_probes=0",
     "train.log_every=32",

@@ -52,7 +52,7 @@ def teachers(tmp_path_factory):
 @pytest.mark.parametrize(
     ("agent", "teacher", "parts"),
     [
-        ("ppo_abn_paper", "ppo_cnn", 1),
+        pytest.param("ppo_abn_paper", "ppo_cnn", 1, marks=pytest.mark.full),
         ("a2c_abn", "a2c_mask_a3c", 2),
         pytest.param("ppo_abn_paper", "a2c_mask_a3c", 1, marks=pytest.mark.full),
         pytest.param("ppo_abn_paper", "ppo_cnn", 2, marks=pytest.mark.full),
@@ -78,7 +78,9 @@ def test_a_taught_run_resumes_exactly(agent, teacher, parts, teachers, tmp_path)
     assert 0 <= row["train/teacher_agreement"] <= 1
 
 
-@pytest.mark.parametrize("teacher", ["ppo_cnn", "a2c_mask_a3c"])
+@pytest.mark.parametrize(
+    "teacher", [pytest.param("ppo_cnn", marks=pytest.mark.full), "a2c_mask_a3c"]
+)
 def test_the_parts_change_neither_games_nor_lessons(teacher, teachers, tmp_path):
     trained = []
     for parts in (1, 2):

@@ -21,7 +21,12 @@ from rl_abn.runs import META, METRICS, RECIPE, WEIGHTS, Run, load_tensors, read_
 from tests.covering import covering
 
 SMALL = {
-    "ppo": ["algorithm.n_envs=2", "algorithm.n_steps=16", "algorithm.batch_size=16"],
+    "ppo": [
+        "algorithm.n_envs=2",
+        "algorithm.n_steps=16",
+        "algorithm.batch_size=16",
+        "algorithm.n_epochs=1",
+    ],
     "a2c": ["algorithm.n_envs=2", "algorithm.n_steps=4"],
 }
 SHORT_GAMES = [
@@ -73,10 +78,10 @@ PAIRS = [
     or (agent.split("_")[1] in FORMS and load_agent(agent).network.memory == "none")
     or (env == "ms_pacman" and load_agent(agent).network.memory != "none")
 ]
-QUICK = (*(f"{name}_{form}" for name in ("ppo", "a2c") for form in FORMS), "ppo_cbam")
-QUICK += ("ppo_nonlocal", "a2c_overtime")  # one of each further kind of maps
-QUICK_PAIRS = covering([pair for pair in PAIRS if pair[0].startswith(QUICK)])
-FULL_PAIRS = [pytest.param(*p, marks=pytest.mark.full) for p in PAIRS if not p[0].startswith(QUICK)]
+QUICK = {*(f"ppo_{form}" for form in FORMS), "a2c_abn", "a2c_cnn", "ppo_mask_convlstm"}
+QUICK |= {"ppo_cbam", "ppo_nonlocal", "a2c_overtime"}  # one of each further kind of maps
+QUICK_PAIRS = covering([pair for pair in PAIRS if pair[0] in QUICK])
+FULL_PAIRS = [pytest.param(*p, marks=pytest.mark.full) for p in PAIRS if p[0] not in QUICK]
 
 
 @pytest.mark.parametrize(("agent", "env"), [*QUICK_PAIRS, *FULL_PAIRS])

@@ -1,3 +1,5 @@
+from itertools import product
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,7 @@ from rl_abn.attention import AttentionBranch
 from rl_abn.errors import RlAbnError
 from rl_abn.vision.models import MODELS, AbnNetwork, build_model
 from rl_abn.vision.models.densenet import DenseNet
+from tests.covering import covering
 
 # One small network of each kind, and the map of a 32x32 picture.
 SMALL = {
@@ -79,8 +82,7 @@ def test_the_branch_copies_the_last_stage(name):
     assert body == stage
 
 
-@pytest.mark.parametrize("name", SMALL)
-@pytest.mark.parametrize("size", [32, 40])
+@pytest.mark.parametrize(("name", "size"), covering(product(SMALL, [32, 40])))
 def test_maps_have_the_published_size_and_answers_their_shapes(name, size):
     """For 32x32: 16x16 of residual networks, 8x8 of DenseNet (Fukui et al.)."""
     attention = small(name).eval().attend(pictures(2, size))
@@ -102,8 +104,9 @@ def test_the_map_is_half_as_large_in_the_full_networks_too():
             assert attention.outputs.shape == (1, 100)
 
 
-@pytest.mark.parametrize("name", SMALL)
-@pytest.mark.parametrize("mechanism", ["residual", "mask", "none"])
+@pytest.mark.parametrize(
+    ("name", "mechanism"), covering(product(SMALL, ["residual", "mask", "none"]))
+)
 def test_every_parameter_learns_from_the_published_loss(name, mechanism):
     """L = CE(branch) + CE(perception)."""
     network = small(name, mechanism=mechanism)

@@ -109,7 +109,10 @@ def test_maps_of_held_out_pictures_are_kept_after_every_epoch(
     [
         ("network.dropout=0.3", "optimizer.momentum=0.9"),
         ("optimizer.name=adam", "optimizer.learning_rate=0.001"),
-        ("optimizer.momentum=0.0", "optimizer.schedule={kind='cosine'}"),
+        pytest.param(
+            ("optimizer.momentum=0.0", "optimizer.schedule={kind='cosine'}"),
+            marks=pytest.mark.full,
+        ),
         pytest.param(("attention.mechanism=hard_glimpses",), marks=pytest.mark.full),
     ],
     ids=["sgd", "adam", "no-momentum", "sampled glimpses"],
@@ -292,7 +295,9 @@ def test_epochs_are_saved_by_time_too(
     assert ends[0] == ends[1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.full)]
+)
 def test_a_clusters_signal_saves_the_last_whole_epoch(
     tmp_path: Path, classes: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
