@@ -130,8 +130,8 @@ class Agents:
         maps, places = opened.episode.meta.arrays["maps"], opened.episode.meta.map_places
         if places is not None and maps.shape[1] != maps.shape[2]:
             raise RlAbnError(
-                "expected a map of the frame to paint on, got the mean of "
-                f"{maps.shape[1]} maps, one for each channel, head or past step"
+                f"expected one map of the frame to paint on, got {maps.shape[1]}: one for each "
+                "channel, past step, or place of several heads"
             )
         if agent.get("intervention") is not None:
             raise RlAbnError(

@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
+from rl_abn.attention import mechanism_options
 from rl_abn.errors import RlAbnError
 from rl_abn.record import Episode
 from rl_abn.record.chunks import FRAMES, STATES, TRACE, chunk_file
@@ -107,6 +108,7 @@ class OpenEpisode:
             "map_kind": kind,
             "map_size": list(maps.shape[1:]) if has_maps and maps is not None else None,
             "map_grid": _grid_of(maps.shape, kind) if has_maps and maps is not None else None,
+            **(_steps_of(episode) if kind == "temporal" else {}),
             "map_places": None if meta.map_places is None else list(meta.map_places),
             "map_factor": meta.even_factor,
             "map_scale": meta.scale,
@@ -199,16 +201,29 @@ def map_kind_of(episode: Episode) -> str | None:
     return recipe.agent.attention.abilities.maps
 
 
+def _steps_of(episode: Episode) -> dict[str, Any]:
+    """Returns how many steps a temporal map looks back to, with the step itself, for JSON.
+
+    Its rows are those of several heads or hops below each other: what they are is said, too.
+    """
+    attention = game_of(episode)[0].agent.attention
+    options = {**mechanism_options(attention.mechanism), **attention.options}
+    rows, length = episode.meta.arrays["maps"].shape[1], options.get("length")
+    if not isinstance(length, int) or length < 1 or rows % length:
+        return {}
+    return {"map_steps": length, "map_part": "Hop" if "hops" in options else "Head"}
+
+
 def _grid_of(shape: tuple[int, ...], kind: str | None) -> list[int] | None:
     """Returns rows and columns of the places that maps are over; None where they are of none.
 
-    Pairwise maps [h * w, h * w] are over a square: the frames of all networks are.
+    The columns of pairwise maps are over a square: the frames of all networks are.
     """
     _, rows, columns = shape
     if kind == "spatial":
         return [rows, columns]
-    side = math.isqrt(rows)
-    return [side, side] if kind == "pairwise" and side * side == rows else None
+    side = math.isqrt(columns)
+    return [side, side] if kind == "pairwise" and side * side == columns else None
 
 
 def protocol_of(episode: Episode) -> str | None:

@@ -113,7 +113,7 @@ def as_torchs_layer(block: nn.Module) -> nn.TransformerEncoderLayer:
 
 
 @pytest.mark.parametrize("norm_first", [True, False])
-@pytest.mark.parametrize("positions", ["none", "sine"])
+@pytest.mark.parametrize("positions", ["none", "sine", "near"])
 def test_a_transformer_is_torchs(norm_first: bool, positions: str) -> None:
     mechanism = make(
         "transformer",
@@ -129,12 +129,13 @@ def test_a_transformer_is_torchs(norm_first: bool, positions: str) -> None:
     if positions == "sine":
         tokens = tokens + sines(FEATURES).flatten(1).T
     maps = []
-    for block in mechanism.blocks:
+    for i, block in enumerate(mechanism.blocks):
         layer = as_torchs_layer(block)
+        added = mechanism.near[i](H, W).repeat(2, 1, 1) if positions == "near" else None
         asks = layer.norm1(tokens) if norm_first else tokens
-        _, weights = layer.self_attn(asks, asks, asks, average_attn_weights=False)
+        _, weights = layer.self_attn(asks, asks, asks, attn_mask=added, average_attn_weights=False)
         maps.append(weights)
-        tokens = layer(tokens)
+        tokens = layer(tokens, src_mask=added)
     own = mechanism(FEATURES).map
     torch.testing.assert_close(own.view(2, 4, N, N), torch.cat(maps, dim=1))
     expected = tokens.transpose(1, 2).view(2, C, H, W)
@@ -155,10 +156,31 @@ def test_positions_are_sines_and_cosines_of_row_and_column() -> None:
             torch.testing.assert_close(encoded[:, y, x], torch.stack(expected))
 
 
+def test_heads_look_near_by_at_first() -> None:
+    """d'Ascoli et al., section 3, for four heads: centres half a location off, strength 1."""
+    mechanism = make("transformer", positions="near", heads=4)
+    (block,) = mechanism.blocks
+    for layer in (block.query, block.key):  # what is there does not count
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    own = mechanism(FEATURES).map.view(2, 4, N, N)
+    centres = [(-0.5, -0.5), (-0.5, 0.5), (0.5, -0.5), (0.5, 0.5)]
+    for head, (below, right) in enumerate(centres):
+        for i in range(N):
+            expected = torch.tensor(
+                [-((j // W - i // W - below) ** 2) - (j % W - i % W - right) ** 2 for j in range(N)]
+            )
+            torch.testing.assert_close(own[0, head, i], expected.softmax(dim=0))
+    mechanism(FEATURES).map[:, :, ::5].square().sum().backward()
+    (near,) = mechanism.near
+    assert near.centres.grad.abs().min() > 0
+    assert near.strength.grad.abs().min() > 0
+
+
 def test_a_transformer_without_positions_does_not_know_where_things_are() -> None:
     order = torch.randperm(N, generator=torch.Generator().manual_seed(0))
     shuffled = FEATURES.flatten(2)[..., order].view(2, C, H, W)
-    for positions in ("none", "sine"):
+    for positions in ("none", "sine", "near"):
         mechanism = make("transformer", positions=positions)
         same = torch.allclose(
             run(mechanism, shuffled).flatten(2), run(mechanism).flatten(2)[..., order], atol=1e-5

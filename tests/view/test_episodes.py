@@ -11,6 +11,7 @@ from rl_abn.record import Episode
 from rl_abn.view.curves import Curves, advantages_of
 from rl_abn.view.highlights import MOST, highlights_of
 from tests.record.played import play, step
+from tests.rl.evaluation.recorded import make_run, record
 from tests.view.served import serving
 
 
@@ -40,6 +41,25 @@ def test_meta_says_what_the_arrays_are(viewer):
     assert shown["run"] == viewer.runs["plain"]
     assert {o["name"] for o in shown["objects"]} == set(episode.meta.objects)
     assert len(shown["objects"][0]["colour"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("agent", "settings", "said"),
+    [
+        ("ppo_causal", ["attention.length=6"], {"map_steps": 6, "map_part": "Head"}),
+        ("ppo_memn2n", [], {"map_steps": 16, "map_part": "Hop"}),
+        ("ppo_transformer", [], {"map_grid": [7, 7], "map_size": [4 * 49, 49]}),
+    ],
+)
+def test_meta_says_what_rows_of_a_map_are(tmp_path, agent, settings, said):
+    """Of maps that lie below each other: how many steps, or locations, each has."""
+    record(make_run(tmp_path / "run", agent, "space_invaders", *settings), max_steps=2)
+    with serving(tmp_path / "run") as client:
+        (episode,) = client.get("/api/library").json["runs"][0]["episodes"]
+        shown = client.get(f"/api/episodes/{episode}").json
+    assert {name: shown.get(name) for name in said} == said
+    length = shown.get("map_steps") or shown["map_size"][1]
+    assert shown["map_size"][0] % length == 0
 
 
 def test_sheets_and_traces_are_the_files(viewer):

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from rl_abn.attention.mechanism import Attention, AttentionSite, no_answer
+from rl_abn.attention.mechanisms.nearness import Nearness
 from rl_abn.attention.mechanisms.pairs import (
     PairwiseMechanism,
     features_of,
@@ -18,7 +19,7 @@ from rl_abn.attention.mechanisms.pairs import (
     tokens_of,
 )
 
-POSITIONS = ("sine", "none")
+POSITIONS = ("sine", "near", "none")
 
 
 class EncoderBlock(nn.Module):
@@ -47,13 +48,17 @@ class EncoderBlock(nn.Module):
         )
 
     def weights(
-        self, tokens: Float[Tensor, "B N C"], allowed: Bool[Tensor, "N N"] | None = None
+        self,
+        tokens: Float[Tensor, "B N C"],
+        allowed: Bool[Tensor, "N N"] | None = None,
+        added: Float[Tensor, "H N N"] | None = None,
     ) -> Float[Tensor, "B H N N"]:
-        """Computes softmax(Q K^T / √d) of every head."""
+        """Computes softmax(Q K^T / √d + added) of every head."""
         tokens = self.norm1(tokens) if self.norm_first else tokens
         queries = split_heads(self.query(tokens), self.heads).float()
         keys = split_heads(self.key(tokens), self.heads).float()
-        return shares(queries @ keys.transpose(2, 3) / math.sqrt(queries.shape[3]), allowed)
+        scores = queries @ keys.transpose(2, 3) / math.sqrt(queries.shape[3])
+        return shares(scores if added is None else scores + added.float(), allowed)
 
     def forward(
         self, tokens: Float[Tensor, "B N C"], weights: Float[Tensor, "B H N N"]
@@ -83,8 +88,9 @@ class TransformerEncoder(PairwiseMechanism):
         blocks: Number of encoder blocks.
         heads: Number of heads, a divisor of the channels.
         feedforward: Units between the two layers of the feed-forward network.
-        positions: "sine" adds sines and cosines of row and column (section 3.5, each in one half of
-            the channels), "none" leaves them out.
+        positions: "sine" adds sines and cosines of row and column to the tokens (section 3.5, each
+            in one half of the channels), "near" relative positions to each head's scores, by which
+            heads look near by at first (`Nearness`), "none" leaves them out.
         norm_first: Whether layers are normalised before each half instead of after.
 
     Raises:
@@ -113,6 +119,7 @@ class TransformerEncoder(PairwiseMechanism):
             raise ValueError(f"expected positions of {POSITIONS}, got '{positions}'")
         self.positions = positions
         self.heads, self.n_heads = heads, blocks * heads
+        self.near = nn.ModuleList(Nearness(heads) for _ in range(blocks * (positions == "near")))
         self.blocks = nn.ModuleList(
             EncoderBlock(channels, heads, feedforward, norm_first) for _ in range(blocks)
         )
@@ -120,12 +127,12 @@ class TransformerEncoder(PairwiseMechanism):
     def forward(self, features: Float[Tensor, "B C h w"]) -> Attention:
         """Computes all shares, maps of [B, 1, blocks * heads * h * w, h * w]."""
         tokens, allowed = self._tokens(features), self.allowed(features)
-        *others, last = self.encoder_blocks
         weights: list[Tensor] = []
-        for block in others:
-            weights.append(block.weights(tokens, allowed))
-            tokens = block(tokens, weights[-1])
-        weights.append(last.weights(tokens, allowed))
+        for i, block in enumerate(self.encoder_blocks):
+            if weights:
+                tokens = self.encoder_blocks[i - 1](tokens, weights[-1])
+            added = self.near[i](*features.shape[2:]) if self.near else None
+            weights.append(block.weights(tokens, allowed, added))
         return no_answer(features, self.as_map(torch.cat(weights, dim=1)))
 
     def gate(

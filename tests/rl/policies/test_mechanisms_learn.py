@@ -13,7 +13,10 @@ from tests.rl.conftest import BesideSignal, make_algorithm, make_probe
 from tests.rl.policies.test_memory import Cue, mean_reward_by_heart
 
 pytestmark = pytest.mark.full
-OPTIONS = {"augmented_convolution": {"attention_channels": 8, "heads": 2}}
+OPTIONS = {
+    "augmented_convolution": {"attention_channels": 8, "heads": 2},
+    "transformer": {"positions": "near"},
+}
 REMEMBERING = [name for name in MECHANISMS if MECHANISMS[name].abilities.remembers]
 
 
@@ -33,7 +36,9 @@ def accuracy_beside(mechanism: str) -> float:
     return float(np.mean(right))
 
 
-@pytest.mark.parametrize("mechanism", ["highway", "hourglass", "augmented_convolution"])
+@pytest.mark.parametrize(
+    "mechanism", ["highway", "hourglass", "augmented_convolution", "transformer"]
+)
 def test_what_reaches_beyond_a_location_finds_what_lies_beside_a_moving_marker(
     mechanism: str,
 ) -> None:

@@ -79,7 +79,7 @@ export class Gallery {
       const values = valuesOf(layer, arrays);
       const shares = sharesOf(values, scaleOf(layer, values, arrays, meta, scale));
       const context = canvas.getContext("2d");
-      if (layer.form === "bars") {
+      if (layer.form === "bars" || layer.form === "steps") {
         context.clearRect(0, 0, canvas.width, canvas.height);
         drawBars(context, shares, canvas.width, canvas.height, colour("--track"), colour("--warm"));
         continue;

@@ -13,6 +13,7 @@ export const KEYS = [
   ["o", "overlay on or off"],
   ["f", "fixed scale or one for each frame"],
   ["l", "lines around objects"],
+  ["p", "pairwise maps: arrows choose the place that looks"],
   ["w", "what if: edit the map at this step"],
   ["1 … 4", "while editing: add, remove, move, box"],
   ["i u", "while editing: invert, flatten"],

@@ -4,10 +4,12 @@ import { colour, h, say, sharpCanvas } from "./dom.js";
 import { mapValue, words } from "./format.js";
 import { gridOf, rowOf, valuesOf } from "./layers.js";
 import { barAt, drawBars } from "./bars.js";
+import { agoText, Film, filmBoxes, stepAt } from "./film.js";
 import { Legend } from "./legend.js";
 import { lit } from "./light.js";
 import { drawOutlines, objectsIn } from "./outlines.js";
 import { boxOf, cellAt, Picture } from "./picture.js";
+import { Pointing } from "./pointing.js";
 import { rangeText, scaleOf, sharesOf } from "./scale.js";
 
 export class MapView {
@@ -37,12 +39,8 @@ export class MapView {
       (context, zoom) => this.drawMarks(context, zoom),
     );
     this.bars = h("canvas.lines.bars", { role: "img", "aria-label": "Map as bars" });
-    this.paintBars = sharpCanvas(
-      this.bars,
-      (context, width, height) =>
-        this.shares &&
-        drawBars(context, this.shares, width, height, colour("--track"), colour("--warm")),
-    );
+    this.film = new Film(episode, () => this.paintBars());
+    this.paintBars = sharpCanvas(this.bars, (...room) => this.shares && this.drawBars(...room));
     this.legend = new Legend();
     this.caption = h(
       "figcaption",
@@ -56,10 +54,11 @@ export class MapView {
     if (this.layer) this.picture.below.append(this.legend.element);
     this.picture.below.append(this.readout);
     this.element = h("figure.mapview", {}, this.caption, this.picture.element);
-    if (layers.some(({ form }) => form === "pairwise")) this.place = Math.floor(layers[0].rows / 2);
-    this.picture.canvas.addEventListener("pointermove", (event) =>
-      this.point(this.picture.pointAt(event)),
-    );
+    const pairwise = layers.find(({ form }) => form === "pairwise");
+    if (pairwise) this.place = Math.floor(pairwise.rows / 2);
+    this.pointing = new Pointing(this);
+    for (const type of ["pointermove", "pointerdown"])
+      this.picture.canvas.addEventListener(type, (event) => this.point(this.picture.pointAt(event)));
     this.picture.canvas.addEventListener("pointerleave", () => this.point(null));
     this.bars.addEventListener("pointermove", (event) => this.pointBar(event));
     this.bars.addEventListener("pointerleave", () => say(this.readout, this.hint));
@@ -67,11 +66,15 @@ export class MapView {
   }
 
   get isBars() {
-    return this.layer?.form === "bars";
+    return this.layer?.form === "bars" || this.layer?.form === "steps";
   }
 
   get grid() {
     return gridOf(this.layer, this.episode.meta);
+  }
+
+  get aspect() {
+    return this.episode.width / this.episode.height;
   }
 
   get room() {
@@ -99,14 +102,16 @@ export class MapView {
     }
     const all = this.valuesInstead(layer) ?? valuesOf(layer, arrays);
     this.values = layer.form === "pairwise" ? rowOf(layer, all, this.place) : all;
+    if (!this.isEdited) this.pointing.offer(layer.form === "pairwise");
     const scale = scaleOf(layer, this.values, arrays, episode.meta, settings.scale);
     this.shares = sharesOf(this.values, scale);
     this.unit = episode.meta.map_scale === "even" && layer.kind === "map" ? " × even" : "";
-    say(this.title, layer.label);
-    say(this.range, rangeText(this.values, this.unit));
+    say(this.title, this.label);
+    say(this.range, layer.form === "pairwise" ? "" : rangeText(this.values, this.unit));
     this.legend.update(scale);
     this.legend.element.classList.toggle("unused", !settings.isLit && !this.isBars);
     if (this.isBars) {
+      this.bars.setAttribute("aria-label", this.barsLabel);
       this.paintBars();
       this.picture.canvas.dataset.step = step;
     } else if (settings.isLit) {
@@ -117,6 +122,53 @@ export class MapView {
     }
     this.picture.canvas.dataset.layer = layer.id;
     if (this.pointed) this.point(this.pointed);
+  }
+
+  /** What the picture shows: of a pairwise map, the place that looks. */
+  get label() {
+    const { layer, place } = this;
+    if (layer.form !== "pairwise") return layer.label;
+    const columns = this.grid[1];
+    const from = `from this place (${Math.floor(place / columns)}, ${place % columns})`;
+    return layer.isStored ? from.replace("from", "From") : `${layer.label} ${from}`;
+  }
+
+  get barsLabel() {
+    if (this.layer.form !== "steps") return "Map as bars";
+    const { length: n } = this.values;
+    const most = this.values.indexOf(Math.max(...this.values));
+    return `The last ${n} steps with what each gets of the attention; the most gets ${agoText(most, n)}`;
+  }
+
+  /** While it is edited, keys on the picture are the painter's. */
+  get isEdited() {
+    return this.marksAbove !== null;
+  }
+
+  /** Shows what a place [row, column] of a pairwise map looks at, and says it. */
+  lookFrom([row, column]) {
+    const [rows, columns] = this.grid;
+    this.place = row * columns + column;
+    const [left, top, wide, tall] = boxOf([row, column], [rows, columns], this.room);
+    this.refresh();
+    this.point([left + wide / 2, top + tall / 2]);
+    this.onplace?.();
+  }
+
+  drawBars(context, width, height) {
+    const { shares, layer, shown, values, unit } = this;
+    if (layer.form !== "steps")
+      return drawBars(context, shares, width, height, colour("--track"), colour("--warm"));
+    let places = null;
+    if (layer.placesAt) {
+      const { nSummed, from, rows, factor } = layer;
+      const stored = shown.arrays.maps.subarray(from, from + rows * nSummed);
+      const all = stored.map((value) => value * factor);
+      const { meta } = this.episode;
+      const scale = scaleOf({ ...layer, form: "spatial" }, all, shown.arrays, meta, this.settings.scale);
+      places = { shares: sharesOf(all, scale), grid: layer.placesAt };
+    }
+    return this.film.draw(context, width, height, { step: shown.step, values, shares, unit, places });
   }
 
   choose(layer) {
@@ -169,6 +221,7 @@ export class MapView {
       if (this.layer.form === "pairwise" && place !== this.place) {
         this.place = place;
         this.refresh();
+        this.onplace?.();
         return undefined;
       }
       parts.push(
@@ -188,11 +241,12 @@ export class MapView {
 
   pointBar(event) {
     const { clientWidth, clientHeight } = this.bars;
-    const i = barAt(this.values.length, clientWidth, clientHeight, event.offsetX, event.offsetY);
-    const name =
-      this.episode.meta.map_kind === "temporal"
-        ? `step ${this.values.length - i} before`
-        : `channel ${i}`;
+    const { length: n } = this.values;
+    const isSteps = this.layer.form === "steps";
+    const i = isSteps
+      ? stepAt(filmBoxes(n, clientWidth, clientHeight, this.aspect), event.offsetX, event.offsetY)
+      : barAt(n, clientWidth, clientHeight, event.offsetX, event.offsetY);
+    const name = isSteps ? `step ${this.shown.step - n + 1 + i}, ${agoText(i, n)}` : `channel ${i}`;
     say(
       this.readout,
       i < 0 ? this.hint : `${name} · value ${mapValue(this.values[i])}${this.unit}`,

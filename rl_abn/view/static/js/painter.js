@@ -19,7 +19,7 @@ const TOOLS = [
  * @param hasBox Whether there is a game in which the agent can be kept from looking in a box.
  */
 export function toolsFor(form, hasBox) {
-  if (form === "bars") return [];
+  if (form === "bars" || form === "steps") return [];
   return form === "spatial" && hasBox ? TOOLS : TOOLS.slice(0, 3);
 }
 
@@ -64,6 +64,7 @@ export class Painter {
       );
       surface.removeAttribute("aria-hidden");
     } else {
+      this.map.pointing.isOffered = false;
       surface.removeAttribute("tabindex");
       surface.removeAttribute("role");
       surface.removeAttribute("aria-label");
@@ -99,7 +100,7 @@ export class Painter {
   }
 
   down(event) {
-    if (!this.isOn || event.button !== 0) return;
+    if (!this.isOn || !this.map.layer.isStored || event.button !== 0) return;
     event.preventDefault();
     const { map, tool, edit } = this;
     const target = event.currentTarget;
@@ -203,7 +204,8 @@ export class Painter {
   }
 
   key(event) {
-    if (!this.isOn || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (!this.isOn || !this.map.layer.isStored) return;
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
     const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
     const by = moves[event.key];
     const [rows, columns] = this.map.grid;

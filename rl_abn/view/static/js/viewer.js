@@ -34,11 +34,12 @@ export class Viewer {
       (context, zoom) => this.drawObjects(context, zoom),
     );
     this.map = new MapView(episode, this.layers, this.settings, "map");
+    this.map.onplace = () => this.updateGallery();
     this.gallery =
       this.layers.length > 1
         ? new Gallery(episode, this.layers, (layer) => this.choose(layer))
         : null;
-    const canAsk = meta.can_ask && this.layers.some(({ kind }) => kind === "map");
+    const canAsk = meta.can_ask && this.layers.some((layer) => layer.kind === "map" && layer.isStored);
     this.side = new Side(episode, canAsk && !meta.kind ? (box) => this.measure(box) : null);
     const lanes = lanesOf(episode.curves);
     const unit = meta.kind ? "Picture" : "Step";
@@ -136,6 +137,7 @@ export class Viewer {
       f: () => settings.toggleScale(),
       l: () => settings.toggleLines(),
       w: () => this.whatIf && this.toggleWhatIf(),
+      p: () => this.map.pointing.isOffered && this.map.picture.lines.focus(),
       "?": showHelp,
       "/": showHelp,
       Escape: () => closeMenus() || (this.whatIf?.isOpen && this.toggleWhatIf()),
@@ -185,6 +187,10 @@ export class Viewer {
       : null;
     this.game.drawLines();
     this.map.show(this.shown);
+    this.updateGallery();
+  }
+
+  updateGallery() {
     this.gallery?.update(
       this.game.canvas,
       this.shown,

@@ -15,7 +15,7 @@ export class WhatIf {
     const { episode, map } = viewer;
     Object.assign(this, { viewer, episode, map, isOpen: false, intervention: null });
     this.kept = new Map(); // edits by step
-    this.layers = viewer.layers.filter(({ kind }) => kind === "map");
+    this.layers = viewer.layers.filter(({ kind, isStored }) => kind === "map" && isStored);
     this.panel = new EditPanel(this, this.layers);
     this.painter = this.panel.painter;
     this.answers = new AnswerPanel(episode.meta);
@@ -36,7 +36,7 @@ export class WhatIf {
     const tool = (number) => whenOpen(() => this.panel.chooseNumber(number));
     return {
       ...{ 1: tool(1), 2: tool(2), 3: tool(3), 4: tool(4) },
-      p: whenOpen(() => this.painter.surface.focus()),
+      p: () => (this.isOpen || this.map.pointing.isOffered) && this.painter.surface.focus(),
       i: whenOpen(() => this.whole("invert")),
       u: whenOpen(() => this.whole("flatten")),
       "Control+z": whenOpen(() => this.undo()),
@@ -52,7 +52,7 @@ export class WhatIf {
     this.painter.turn(this.isOpen);
     this.map.hint = this.hint();
     if (this.isOpen) {
-      if (this.map.layer.kind !== "map") this.viewer.choose(this.layers[0]);
+      if (!this.layers.includes(this.map.layer)) this.viewer.choose(this.layers[0]);
       this.moveTo(this.viewer.shown);
       this.element.querySelector("input")?.focus({ preventScroll: true });
     }
@@ -87,7 +87,7 @@ export class WhatIf {
 
   /** What the large picture shows of a layer: the edited map. */
   valuesOf(layer) {
-    if (!this.isOpen || layer.kind !== "map" || !this.edit) return null;
+    if (!this.isOpen || !this.layers.includes(layer) || !this.edit) return null;
     return this.editedMap(layer).map((value) => value * layer.factor);
   }
 
