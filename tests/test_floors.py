@@ -74,7 +74,7 @@ FLOORS: dict[str, set[str]] = {
         "seeds",
         "stop_signal",
     },
-    "bench": {"compute", "errors", "process_memory", "recipes", "runs", "rl", "seeds"},
+    "bench": {"compute", "errors", "process_memory", "recipes", "record", "runs", "rl", "seeds"},
     "sweep": {
         "aggregates",
         "compute",
