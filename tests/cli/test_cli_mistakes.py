@@ -43,8 +43,8 @@ def _nothing_is_created(folder: Path, request: pytest.FixtureRequest) -> Iterato
         (
             ("zzz",),
             "unknown command 'zzz': choose one of: "
-            "bench, compare, eval, explain, export, import, recipes, record, sweep, train, view, "
-            "vision, watch",
+            "bench, campaign, compare, eval, explain, export, import, recipes, record, sweep, "
+            "train, view, vision, watch",
         ),
         ((), "the following arguments are required: COMMAND; see rl-abn --help"),
     ],

@@ -104,6 +104,8 @@ OPTIONS = {
         "--states",
         "--max-steps",
         "--over-training",
+        "--gaze",
+        "--map",
         "--checkpoint",
         "--seed",
         "--device",
