@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 
-from rl_abn.explain.certificate import QUESTIONS
+from rl_abn.explain.certificate import ONLY_WHEN_ASKED, QUESTIONS
 from rl_abn.files.text import write_output
 from rl_abn.record import Episode
 from rl_abn.rl.evaluation.replay import player_of
@@ -43,12 +43,13 @@ def test_a_run_page_has_settings_curves_and_what_there_is(tmp_path):
     assert (page["can_record"], page["best"], page["teacher"]) == (True, None, None)
 
 
-def explained(run, name, verdict):
-    """Puts a certificate into a run, as `explain` leaves it."""
+def explained(run, name, verdict, more=()):
+    """Puts a certificate into a run, as `explain` leaves it; `more` are questions asked besides."""
     line = {"verdict": verdict, "text": f"{name} says."}
+    asked = [q for q in QUESTIONS if q in more or q not in ONLY_WHEN_ASKED]
     write_output(
         run.path / "explanations" / name / "certificate.json",
-        {"title": name, "certificate": [{"question": q, **line} for q in QUESTIONS]},
+        {"title": name, "certificate": [{"question": q, **line} for q in asked]},
     )
     return run.path / "explanations" / name
 
@@ -72,6 +73,9 @@ def test_a_run_page_has_the_certificate_of_the_newest_explanation(tmp_path):
         answer = client.get(path + "/explanation")
         assert answer.body == b"<!doctype html>report"
         assert answer.headers["content-disposition"].startswith("attachment")
+        explained(run, "new", "yes", more=["gaze"])
+        lines = client.get(path).json["certificate"]["lines"]
+        assert [line["question"] for line in lines] == list(QUESTIONS)
         # What is damaged is passed over; what a link brings in from outside is not served.
         (new / "certificate.json").write_text('{"certificate": [1]}')
         assert client.get(path).json["certificate"]["title"] == "old"
