@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import uvicorn
 
-from rl_abn.explain.certificate import QUESTIONS
+from rl_abn.explain.certificate import ONLY_WHEN_ASKED, QUESTIONS
 from rl_abn.files.text import write_output
 from rl_abn.view.app import make_app
 from rl_abn.view.library import Library
@@ -29,12 +29,13 @@ def painted(name, value=0.0, corner=0.0):
     return dict.fromkeys(names, rows)
 
 
-def explained(run, name, verdict):
-    """Puts a certificate into a run, as `explain` leaves it; returns its folder."""
+def explained(run, name, verdict, more=()):
+    """Puts a certificate into a run, as `explain` leaves it; `more` are questions asked besides."""
     line = {"verdict": verdict, "text": f"{name} says."}
+    asked = [q for q in QUESTIONS if q in more or q not in ONLY_WHEN_ASKED]
     write_output(
         run.path / "explanations" / name / "certificate.json",
-        {"title": name, "certificate": [{"question": q, **line} for q in QUESTIONS]},
+        {"title": name, "certificate": [{"question": q, **line} for q in asked]},
     )
     return run.path / "explanations" / name
 

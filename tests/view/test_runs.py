@@ -60,6 +60,9 @@ def test_a_run_page_has_the_certificate_of_the_newest_explanation(tmp_path):
         answer = client.get(path + "/explanation")
         assert answer.body == b"<!doctype html>report"
         assert answer.headers["content-disposition"].startswith("attachment")
+        explained(run, "new", "yes", more=["gaze"])
+        lines = client.get(path).json["certificate"]["lines"]
+        assert [line["question"] for line in lines] == list(QUESTIONS)
         # What is damaged is passed over; what a link brings in from outside is not served.
         (new / "certificate.json").write_text('{"certificate": [1]}')
         assert client.get(path).json["certificate"]["title"] == "old"
