@@ -8,6 +8,7 @@ import os
 import numpy as np
 import pytest
 
+from rl_abn.explain.certificate import QUESTIONS
 from rl_abn.record import Episode
 from rl_abn.rl.evaluation.replay import player_of
 from rl_abn.runs import shipped
