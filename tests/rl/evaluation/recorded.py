@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
+import torch
+
 from rl_abn.recipes import make_run_recipe
 from rl_abn.record import Episode
 from rl_abn.rl.evaluation.record import record_run
@@ -27,7 +29,9 @@ def untrained_weights(agent, game, settings, seed):
 
     Maps and memories differ from step to step: an untrained agent's are nearly constant.
     """
-    policy = make_policy(make_run_recipe(game, agent, seed, settings))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)  # the same games whatever ran before
+        policy = make_policy(make_run_recipe(game, agent, seed, settings))
     return {name: 3 * w for name, w in policy.state_dict().items()}
 
 
