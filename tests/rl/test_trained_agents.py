@@ -16,7 +16,9 @@ EVERY_AGENT = pytest.mark.parametrize("name", list_shipped())
 
 
 def test_there_are_some() -> None:
-    assert {"breakout/ppo_abn", "ms_pacman/ppo_abn_taught"} <= set(list_shipped())
+    assert {"breakout/ppo_abn", "ms_pacman/ppo_abn_taught", "space_invaders/ppo_abn"} <= set(
+        list_shipped()
+    )
 
 
 @EVERY_AGENT

@@ -156,7 +156,7 @@ def _origin(run: Run, step: int, teacher: dict[str, Any] | None) -> list[_Line]:
     hours = meta.get("wall_time_s")
     known = {
         "command": meta.get("command") and f"`{meta['command']}`",
-        "seed": run.recipe.seed,
+        "seed": str(run.recipe.seed),
         "steps": f"{step:,}",
         "teacher": teacher and taught_by(teacher),
         "hours": f"{hours / 3600:.1f}" if isinstance(hours, float) and hours else None,

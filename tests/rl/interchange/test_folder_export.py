@@ -94,6 +94,7 @@ def test_evaluations_of_its_checkpoint_come_along_and_the_card_tells_them(
         "It fears green ghosts.",
     ):
         assert text in card, text
+    assert "\n| seed | 0 |\n" in card
     assert "when blind" not in card  # its interval excludes 0
     assert "](picture.png)" not in card
 
