@@ -87,8 +87,9 @@ def _list_or_show(what: str | None) -> None:
                 print(f"  {'module:EnvId-v0':24}{EVERY_ENVIRONMENT}")
         if what in (None, TRAINED):
             print("trained agents, for every command that takes a run:")
+            width = max(map(len, trained), default=0) + 2
             for name in trained:
-                print(f"  {name:28}{summary_of(name)}")
+                print(f"  {name:{width}}{summary_of(name)}")
         print("next: rl-abn recipes NAME shows one; copy it, change it, and pass its path")
         return
     if what in trained:
