@@ -29,6 +29,14 @@ class Estimate(NamedTuple):
         ends = (None if end is None else function(end) for end in (self.low, self.high))
         return Estimate(function(self.value), *ends)
 
+    def is_above(self, number: float) -> bool:
+        """Whether its interval, if there is one, lies above a number."""
+        return self.low is not None and self.low > number
+
+    def is_below(self, number: float) -> bool:
+        """Whether its interval, if there is one, lies below a number."""
+        return self.high is not None and self.high < number
+
     def __format__(self, form: str) -> str:
         if self.low is None or self.high is None:
             return format(self.value, form)

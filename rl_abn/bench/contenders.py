@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from rl_abn.bench.spec import Record, Spec
+from rl_abn.bench.spec import OUR_KINDS, Kind, Record, Spec
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.recipes import list_recipes
 
@@ -32,8 +32,6 @@ _VARIANTS = {
 # The forms of agents that are measured first, then the others; and agents with rows of their own.
 _FIRST_FORMS = ("cnn", "cnn_split", "abn", "mask", "se")
 _OWN_ROWS = ("ppo_abn_fast",)
-# Kinds of measurements that take settings of our recipes.
-_OURS = ("ours", "run", "play", "record", "read")
 MOST_ENVS = 256
 
 
@@ -79,7 +77,7 @@ class Setting:
     settings: tuple[str, ...] = ()
     cores: int = os.cpu_count() or 1
 
-    def spec(self, kind: str, **fields: Any) -> Spec:
+    def spec(self, kind: Kind, **fields: Any) -> Spec:
         """Returns a measurement in this setting."""
         common = {
             "env": self.env,
@@ -87,7 +85,7 @@ class Setting:
             "torch_threads": self.torch_threads,
             "seconds": self.seconds,
         }
-        if kind in _OURS:
+        if kind in OUR_KINDS:
             fields["settings"] = (*self.settings, *fields.get("settings", ()))
         return Spec.model_validate({"kind": kind, **common, **fields})
 
@@ -141,7 +139,8 @@ def ladder(most: int, start: int = 1) -> list[int]:
 
 def _emulators(setting: Setting) -> Iterator[Contender]:
     n_envs = max(8, setting.cores)
-    for kind, title in (("ale", "ALE's vector environment"), ("ale_vec_env", "AleVecEnv")):
+    titles: dict[Kind, str] = {"ale": "ALE's vector environment", "ale_vec_env": "AleVecEnv"}
+    for kind, title in titles.items():
         for n in ladder(setting.cores):
             yield Contender(
                 name=f"{kind}_{n}",
@@ -220,30 +219,32 @@ def _algorithm(setting: Setting, name: str) -> Iterator[Contender]:
 
 
 def _logging(setting: Setting) -> Iterator[Contender]:
-    rows = (
+    return _kinds_of_ppo_abn(
+        setting,
+        "logging",
         ("ours", "ppo_abn_bare", "ppo_abn without a run folder"),
         ("run", "ppo_abn_run", "ppo_abn, a whole training: metrics, maps, probes, checkpoints"),
     )
-    for kind, name, text in rows:
-        yield Contender(
-            name=name,
-            group="logging",
-            text=text,
-            baselines=(rows[0][1],),
-            spec=setting.spec(kind, agent="ppo_abn"),
-        )
 
 
 def _games(setting: Setting) -> Iterator[Contender]:
-    rows = (
+    return _kinds_of_ppo_abn(
+        setting,
+        "games",
         ("play", "game_played", "ppo_abn plays"),
         ("record", "game_recorded", "ppo_abn plays and is recorded: rl-abn record"),
         ("read", "recording_read", "any step of the recording: its screen, maps and numbers"),
     )
+
+
+def _kinds_of_ppo_abn(
+    setting: Setting, group: str, *rows: tuple[Kind, str, str]
+) -> Iterator[Contender]:
+    """Yields rows of kind, name and text, compared with the first of them."""
     for kind, name, text in rows:
         yield Contender(
             name=name,
-            group="games",
+            group=group,
             text=text,
             baselines=(rows[0][1],),
             spec=setting.spec(kind, agent="ppo_abn"),

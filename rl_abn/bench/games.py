@@ -17,7 +17,7 @@ from rl_abn.record import Episode
 from rl_abn.rl.envs.make import make_single_env
 from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.evaluation.record import record_policy
-from rl_abn.rl.evaluation.single_game import Observer, Step, play_game
+from rl_abn.rl.evaluation.single_game import play_game
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.training.auto_settings import resolve_auto
 from rl_abn.rl.training.build import make_policy, training_protocol
@@ -36,12 +36,13 @@ def time_game(spec: Spec) -> Stopwatch:
 @contextmanager
 def _untrained(spec: Spec) -> Iterator[tuple[Run, AttentionPolicy]]:
     """A run without a checkpoint, in a temporary folder, and its agent as it begins."""
-    recipe = make_run_recipe(spec.env, spec.agent, spec.seed, spec.settings)
     device = device_of(spec.device)
+    recipe = make_run_recipe(spec.env, spec.agent, spec.seed, spec.settings)
+    recipe = resolve_auto(recipe, device)  # as a training would be that is watched
     policy = make_policy(recipe).to(device)
     policy.set_training_mode(False)
     with tempfile.TemporaryDirectory(prefix="rl-abn-bench-") as folder:
-        yield Run.create(Path(folder, "run"), resolve_auto(recipe, device), spec.device), policy
+        yield Run.create(Path(folder, "run"), recipe, spec.device), policy
 
 
 def _games(spec: Spec, play: Callable[[int], int]) -> Stopwatch:
@@ -56,12 +57,10 @@ def _games(spec: Spec, play: Callable[[int], int]) -> Stopwatch:
 
 def _play(spec: Spec, run: Run, policy: AttentionPolicy) -> Stopwatch:
     env = make_single_env(run.recipe.env, training_protocol(run.recipe))
-    nobody: list[Observer] = []
 
     def play(game: int) -> int:
         player = AgentPlayer(run.recipe.agent_name, policy, greedy=False, seed=game)
-        last: Step = play_game(player, env, game, nobody, STEPS_A_GAME)
-        return last.t + 1
+        return play_game(player, env, game, [], STEPS_A_GAME).t + 1
 
     return _games(spec, play)
 
@@ -93,4 +92,3 @@ def _recorded(run: Run, policy: AttentionPolicy, game: int) -> Episode:
 
 
 _TIMES = {"play": _play, "record": _record, "read": _read}
-GAME_KINDS = tuple(_TIMES)

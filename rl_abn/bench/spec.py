@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 Kind = Literal[
     "ale", "ale_vec_env", "envpool", "sb3_vec_env", "sb3", "ours", "run", "play", "record", "read"
 ]
+GAME_KINDS: tuple[Kind, ...] = ("play", "record", "read")
+"""One game at a time, of an untrained agent of ours."""
+OUR_KINDS: tuple[Kind, ...] = ("ours", "run", *GAME_KINDS)
+"""What takes settings of our recipes."""
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
 

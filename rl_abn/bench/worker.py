@@ -10,7 +10,7 @@ import json
 import os
 import sys
 
-from rl_abn.bench.spec import Measured, Spec
+from rl_abn.bench.spec import GAME_KINDS, OUR_KINDS, Measured, Spec
 from rl_abn.errors import RlAbnError
 from rl_abn.process_memory import keep_freed_memory, peak_rss_mib
 
@@ -24,11 +24,11 @@ def measure(spec: Spec) -> Measured:
     import torch
 
     from rl_abn.bench.emulators import MAKERS, time_emulator
-    from rl_abn.bench.games import GAME_KINDS, time_game
+    from rl_abn.bench.games import time_game
     from rl_abn.bench.trainings import time_ours, time_run, time_sb3
 
     load = os.getloadavg()[0]
-    if spec.kind in ("ours", "run", *GAME_KINDS):
+    if spec.kind in OUR_KINDS:
         keep_freed_memory()  # as the command line does
     if spec.torch_threads:
         torch.set_num_threads(spec.torch_threads)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rl_abn.cli.next_command import command
-from rl_abn.cli.parser import Subparsers, number, whole_number
-from rl_abn.cli.sweep import MORE_TO_DO
+from rl_abn.cli.parser import Subparsers, add_minutes, number, whole_number
+from rl_abn.cli.sweep import FAILED, MORE_TO_DO
 from rl_abn.errors import RlAbnError
 
 if TYPE_CHECKING:
     from rl_abn.campaign.campaign import Campaign, Done
-
-_FAILED = 1  # exit code: the rest is done, and some of it failed
 
 
 def add(commands: Subparsers) -> None:
@@ -29,12 +26,7 @@ def add(commands: Subparsers) -> None:
         f"stopped. Exit code 0 is all done,\n{MORE_TO_DO} more to do, 1 done but for what failed.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the campaign's TOML file")
-    parser.add_argument(
-        "--minutes",
-        type=number(0, above=True),
-        metavar="N",
-        help="stop after this time with everything saved (default: when all is done)",
-    )
+    add_minutes(parser, "stop after this time with everything saved (default: when all is done)")
     parser.add_argument(
         "--work",
         type=Path,
@@ -99,8 +91,8 @@ def run(arguments: argparse.Namespace) -> None:
     if unpack(out, work):
         print(f"going on from the pack in {command(out)}")
     print(f"campaign folder: {command(work)}", flush=True)
-    seconds = math.inf if arguments.minutes is None else 60 * arguments.minutes
-    _print(campaign, campaign.run(out, seconds, arguments.pack_mb), out, arguments)
+    done = campaign.run(out, 60 * arguments.minutes, arguments.pack_mb)
+    _print(campaign, done, out, arguments)
 
 
 def _check_gpu(device: str, arguments: argparse.Namespace) -> None:
@@ -143,7 +135,7 @@ def _print(campaign: Campaign, done: Done, out: Path, arguments: argparse.Namesp
     if done.is_all:
         print(f"all done; reports are in {command(campaign.work / 'reports')}, agents in {agents}")
         if done.failed:
-            sys.exit(_FAILED)
+            sys.exit(FAILED)
         return
     left = next(piece for piece in done.pieces if piece.done < piece.total)
     line = f"more to do: next {left.name}; {done.steps_left:,} steps to train"
@@ -155,4 +147,4 @@ def _print(campaign: Campaign, done: Done, out: Path, arguments: argparse.Namesp
     print(command("rl-abn", *arguments.words))
     if done.signal is not None:
         sys.exit(128 + done.signal)
-    sys.exit(_FAILED if done.failed and not done.time_up else MORE_TO_DO)
+    sys.exit(FAILED if done.failed and not done.time_up else MORE_TO_DO)

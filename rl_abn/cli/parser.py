@@ -111,6 +111,13 @@ def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
     return parse
 
 
+def add_minutes(parser: argparse.ArgumentParser, help_text: str) -> None:
+    """Adds --minutes, as `minutes`: infinite where it is not given."""
+    parser.add_argument(
+        "--minutes", type=number(0, above=True), default=math.inf, metavar="N", help=help_text
+    )
+
+
 RUN_OR_SHIPPED = "run folder, or an agent that ships with the package (see 'rl-abn recipes')"
 
 

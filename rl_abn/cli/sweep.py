@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rl_abn.cli.next_command import command
-from rl_abn.cli.parser import Subparsers, number, one_of, whole_number
+from rl_abn.cli.parser import Subparsers, add_minutes, one_of, whole_number
 
 if TYPE_CHECKING:
     from rl_abn.sweep.drive import Outcome
     from rl_abn.sweep.plan import Plan
 
-_FAILED = 1  # exit code: the sweep went through, and some of it failed
+FAILED = 1  # exit code: all is through, and some of it failed
 MORE_TO_DO = 75  # exit code: the time was up; the same command goes on
 
 
@@ -46,11 +45,8 @@ def add(commands: Subparsers) -> None:
         metavar="N",
         help="trainings at a time (default: machine.workers, else as many as there are cores for)",
     )
-    parser.add_argument(
-        "--minutes",
-        type=number(0, above=True),
-        metavar="N",
-        help=f"stop after this time as by Ctrl-C; exit code {MORE_TO_DO} says that more is to do",
+    add_minutes(
+        parser, f"stop after this time as by Ctrl-C; exit code {MORE_TO_DO} says that more is to do"
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="list what would be trained, and train nothing"
@@ -89,7 +85,7 @@ def _train(arguments: argparse.Namespace, plan: Plan) -> None:
         plan,
         lambda: make_engine(arguments.engine, plan, arguments.workers),
         Board(plan.name, plan.units),
-        math.inf if arguments.minutes is None else 60 * arguments.minutes,
+        60 * arguments.minutes,
     )
     _print_outcome(arguments, plan, outcome)
 
@@ -115,7 +111,7 @@ def _print_outcome(arguments: argparse.Namespace, plan: Plan, outcome: Outcome) 
     if outcome.failed or outcome.left:
         print(f"try again what is left: {command('rl-abn', *arguments.words)}")
         print(f"next: {report}")
-        sys.exit(_FAILED)
+        sys.exit(FAILED)
     print(f"next: {report}")
 
 

@@ -135,7 +135,7 @@ def used_line(
             counts += "" if swap.share.high < 0 else "is not shown to count"
             shown = _negative(swap.share) if is_error else swap.share
             moment = f" With another moment's map it is {signed_percent(shown)}: {counts}."
-        hardly = costs.high is not None and costs.high < HARDLY_SHARE
+        hardly = costs.is_below(HARDLY_SHARE)
         does = f"adds {percent(costs)} to" if is_error else f"costs {percent(costs)} of"
         used = "it is hardly used" if hardly else "it is used"
         text = f"Flattening the map {does} the {what}{nats}: {used}.{moment}{blind}"
@@ -245,11 +245,7 @@ def objects_line(lifts: Mapping[str, tuple[Estimate, Estimate]]) -> Line:
     """
     if not lifts:
         return Line("objects", "not asked", "No objects are known in these pictures.")
-    above = {
-        name: (own, gap)
-        for name, (own, gap) in lifts.items()
-        if own.low is not None and own.low > 1
-    }
+    above = {name: (own, gap) for name, (own, gap) in lifts.items() if own.is_above(1)}
     if not above:
         most, (lift, _) = max(lifts.items(), key=lambda item: item[1][0].value)
         text = f"On no object more than an even map; most on {_words(most)}: {lift:.1f} times."
@@ -260,7 +256,7 @@ def objects_line(lifts: Mapping[str, tuple[Estimate, Estimate]]) -> Line:
     follows = [
         f"{_words(name)} (by {gap:+.1f})"
         for name, (own, gap) in above.items()
-        if gap.low is not None and gap.low > 0 and gap.value > LITTLE_REACH * (own.value - 1)
+        if gap.is_above(0) and gap.value > LITTLE_REACH * (own.value - 1)
     ]
     moves = (
         f"more than another moment's map: {', '.join(follows[:4])}"
@@ -287,7 +283,7 @@ def gaze_line(
         people: NSS of people's average gaze.
         of: Over what, such as "96 moments of 2 trials".
     """
-    above = [name for name, each in differences.items() if _is_above(each["nss"])]
+    above = [name for name, each in differences.items() if each["nss"].is_above(0)]
     rest = [name for name in differences if name not in above]
     auc = scores["shuffled_auc"]
     text = (
@@ -301,17 +297,13 @@ def gaze_line(
     moment = differences["another moment"]
     if not rest and auc.low > 0.5:
         return Line("gaze", "yes", text)
-    follows = any(map(_is_above, moment.values()))
+    follows = any(score.is_above(0) for score in moment.values())
     text += "" if follows else " It does not follow the gaze from moment to moment."
-    return Line("gaze", "partly" if follows and _is_above(scores["nss"]) else "no", text)
-
-
-def _is_above(estimate: Estimate) -> bool:
-    return estimate.low is not None and estimate.low > 0
+    return Line("gaze", "partly" if follows and scores["nss"].is_above(0) else "no", text)
 
 
 def _is_better_in_all(each: Beside) -> bool:
-    return all(d.low is not None and d.low > 0 for d in each.differences.values())
+    return all(d.is_above(0) for d in each.differences.values())
 
 
 def _names(beside: Sequence[Beside]) -> str:

@@ -33,8 +33,8 @@ class Beside(NamedTuple):
     @property
     def verdict(self) -> str:
         """Returns "better", "worse", "alike" or "mixed", by the intervals of the differences."""
-        up = any(d.low is not None and d.low > 0 for d in self.differences.values())
-        down = any(d.high is not None and d.high < 0 for d in self.differences.values())
+        up = any(d.is_above(0) for d in self.differences.values())
+        down = any(d.is_below(0) for d in self.differences.values())
         if up and down:
             return "mixed"
         return "better" if up else "worse" if down else "alike"
