@@ -21,6 +21,12 @@ from rl_abn.sweep.plan import make_plan
 from rl_abn.sweep.status import Status, read_status, write_status
 
 
+@pytest.fixture
+def terminal(monkeypatch):
+    """A terminal that can move its cursor, whatever the tests are run in."""
+    monkeypatch.setenv("TERM", "xterm")
+
+
 class ScriptedEngine:
     """Works on units in no time: each ends as the script says, "done" where it says nothing."""
 
@@ -277,6 +283,7 @@ def test_plain_lines_where_there_is_no_terminal(plan):
     ]
 
 
+@pytest.mark.usefixtures("terminal")
 def test_a_live_table_on_a_terminal(plan, monkeypatch):
     clock = iter([0.0, 0.0, 10.0, 20.0, 30.0])
     monkeypatch.setattr("rl_abn.sweep.board.time.monotonic", lambda: next(clock))
@@ -294,6 +301,7 @@ def test_a_live_table_on_a_terminal(plan, monkeypatch):
     assert "106/192 steps  1 SPS  ETA 0:01:26" in shown
 
 
+@pytest.mark.usefixtures("terminal")
 def test_a_row_is_a_line(plan):
     console = Console(file=io.StringIO(), width=80, height=30, force_terminal=True)
     name = plan.units[1].name
@@ -305,6 +313,7 @@ def test_a_row_is_a_line(plan):
     assert "…" in row
 
 
+@pytest.mark.usefixtures("terminal")
 def test_a_table_fits_its_terminal(sweep_file, tmp_path):
     plan = make_plan(sweep_file(seeds=40), tmp_path / "out")
     console = Console(file=io.StringIO(), width=110, height=20, force_terminal=True)

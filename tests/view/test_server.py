@@ -34,6 +34,8 @@ def test_a_signal_ends_it_with_one_line(tmp_path, number):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Tests that a shell runs in the background would hand on that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     try:
         line = process.stdout.readline()
