@@ -328,7 +328,7 @@ def add_map(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
         options["dest"] = "maps"
     parser.add_argument(
         "--map",
-        help="show this map in place of the agent's own: grad_cam, evidence, "
+        help="show this map in place of the agent's own: grad_cam, evidence, attention_gradient, "
         "integrated_gradients, occlusion, rise, sarfa, greydanus or motion"
         + ("; several are shown side by side, own is the agent's" if several else ""),
         **options,

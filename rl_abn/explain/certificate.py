@@ -172,6 +172,9 @@ def right_line(found: Findings) -> Line:
         f"{deletion[found.primary]:.2f} {_unit(found)}; the best, {_words(best)}, "
         f"{deletion[best].value:.2f}, random cells {chance.value:.2f}."
     )
+    refined = next((each for each in found.beside if each.name == "attention_gradient"), None)
+    if refined is not None and refined.verdict == "worse":
+        text += f" Times its gradient it marks more: {deletion[refined.name].value:.2f}."
     moment = next(each for each in controls if each.name == "another moment")
     reach = max(deletion[best].value - chance.value, 1e-9)
     gained = min(gap.value for gap in moment.differences.values())

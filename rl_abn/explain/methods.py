@@ -11,6 +11,7 @@ from torch import Tensor
 from rl_abn.explain.cells import to_cells
 from rl_abn.explain.responses import chosen
 from rl_abn.explain.rivals.gradient import (
+    attention_gradient,
     expected_gradients,
     grad_cam,
     integrated_gradients,
@@ -72,7 +73,8 @@ class Method(NamedTuple):
     Attributes:
         make: Makes it, [N, h, w] of the grid; higher is more important.
         says: What it is, in a line.
-        needs: "choices", "evidence", "cam", "features" or "previous": what the subject has to have.
+        needs: What the subject has to have, of "choices", "evidence", "cam", "features", "maps" and
+            "previous".
     """
 
     make: Callable[[Request], Tensor]
@@ -136,6 +138,11 @@ METHODS: dict[str, Method] = {
         "Grad-CAM at the features where attention attaches",
         frozenset({"features"}),
     ),
+    "attention_gradient": Method(
+        lambda r: attention_gradient(r.subject, r.choice),
+        "the attention map times the gradient to it: what each cell's gate adds",
+        frozenset({"features", "maps"}),
+    ),
     "integrated_gradients": Method(_integrated, "gradients along a path from the substrate"),
     "expected_gradients": Method(_expected, "gradients along paths from other pictures"),
     "occlusion": Method(
@@ -175,6 +182,8 @@ def has(subject: Subject, own: Answer) -> set[str]:
         found.add("evidence")
     if subject.features is not None and subject.ask_features is not None:
         found.add("features")
+    if subject.ask_maps is not None and own.maps is not None:
+        found.add("maps")
     if subject.cam is not None:
         found.add("cam")
     if subject.previous is not None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from rl_abn.explain.controls import INVERSE, controls_of
 from rl_abn.explain.fidelity import BATCH as FIDELITY_BATCH
 from rl_abn.explain.fidelity import FineTuning, fidelity, fine_tuned, split
-from rl_abn.explain.methods import Effort, Request, make_maps, possible
+from rl_abn.explain.methods import METHODS, Effort, Request, make_maps, possible
 from rl_abn.explain.parts import Part, Parts
 from rl_abn.explain.randomisation import MakeMap, Randomisation, parameter_randomisation
 from rl_abn.explain.removal import fractions_of, removal
@@ -73,7 +73,7 @@ class Study(NamedTuple):
     Attributes:
         primary: Name of the map that the study is of.
         maps: All maps by name, float32 [N, h, w].
-        groups: By map: "own", "control", "inverse" or "rival".
+        groups: By map: "own" (of the subject, or made of its map), "control", "inverse" or "rival".
         numbers: By (map, metric, substrate, response), each picture's number, float64 [N]; the
             metric is "deletion", "insertion", "f-fidelity" or "sensitivity", and of the last the
             substrate is `HIDDEN_BY`. F-Fidelity has those of the pictures that were held out.
@@ -249,7 +249,8 @@ def _maps(
     names = possible(subject, answer)
     share = subject.n * (2 * subject.grid[0] * subject.grid[1] + how.effort.masks) // len(names)
     for name, made in make_maps(request, names, lambda name: tell(name, share)).items():
-        maps[name], groups[name] = made, "rival"
+        maps[name] = made
+        groups[name] = "own" if "maps" in METHODS[name].needs else "rival"
     primary = next(iter(own), "grad_cam" if "grad_cam" in maps else "integrated_gradients")
     for name, made in controls_of(maps[primary], seed).items():
         maps[name], groups[name] = made, "inverse" if name == INVERSE else "control"

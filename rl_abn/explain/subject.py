@@ -32,6 +32,8 @@ class Answer(NamedTuple):
     evidence: Tensor | None = None
 
 
+AskMaps = Callable[[Tensor, Tensor, Tensor], Answer]
+"""From maps to act on [B, m, h, w], features and numbers, to the answer."""
 Ask = Callable[[Tensor, Tensor], Answer]
 """From pictures [B, C, H, W] and which of the N they stand for, int64 [B], to the answer.
 
@@ -55,6 +57,7 @@ class Subject:
         cam: From pictures and numbers to class activation maps, [B, K, h', w'], where the choices
             are a linear layer of averaged features; None where they are not.
         previous: The pictures a moment before, [N, C, H, W], for motion; None where there are none.
+        ask_maps: The answer when it acts on other maps than its own; None where it cannot.
     """
 
     images: Tensor
@@ -66,6 +69,7 @@ class Subject:
     rebuilt: Callable[[nn.Module], Subject] | None = None
     cam: Callable[[Tensor, Tensor], Tensor] | None = None
     previous: Tensor | None = None
+    ask_maps: AskMaps | None = None
 
     @property
     def n(self) -> int:
@@ -89,7 +93,7 @@ class Subject:
             which: Their numbers, int64 [n].
         """
         which = which.to(self.device)
-        rebuilt = self.rebuilt
+        rebuilt, ask_maps = self.rebuilt, self.ask_maps
         return Subject(
             self.images[which],
             lambda pixels, numbers: self.ask(pixels, which[numbers]),
@@ -100,6 +104,7 @@ class Subject:
             None if rebuilt is None else lambda module: rebuilt(module).part(which),
             _of_part(self.cam, which),
             None if self.previous is None else self.previous[which],
+            None if ask_maps is None else lambda maps, f, n: ask_maps(maps, f, which[n]),
         )
 
     @torch.no_grad()

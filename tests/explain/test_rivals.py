@@ -5,7 +5,12 @@ import torch
 
 from rl_abn.explain.methods import METHODS, Effort, Request, make_maps, possible
 from rl_abn.explain.responses import chosen, objective
-from rl_abn.explain.rivals.gradient import expected_gradients, grad_cam, integrated_gradients
+from rl_abn.explain.rivals.gradient import (
+    attention_gradient,
+    expected_gradients,
+    grad_cam,
+    integrated_gradients,
+)
 from rl_abn.explain.rivals.perturbation import cell_answers, occlusion
 from rl_abn.explain.subject import Answer, Subject
 from rl_abn.explain.substrates import make_substrate
@@ -20,7 +25,8 @@ def request_of(subject: Subject) -> Request:
 
 
 def test_what_can_be_made(subject: Subject) -> None:
-    assert set(possible(subject, subject.answers())) == set(METHODS) - {"evidence", "cam"}
+    missing = {"evidence", "cam", "attention_gradient"}
+    assert set(possible(subject, subject.answers())) == set(METHODS) - missing
     only_value = Answer(None, torch.zeros(subject.n))
     assert "sarfa" not in possible(subject, only_value)
 
@@ -43,6 +49,39 @@ def test_occlusion_by_hand(subject: Subject) -> None:
     choice = chosen(own)
     expected = objective(own, choice) - objective(subject.answers(changed), choice)
     torch.testing.assert_close(made[:, 2, 5], expected)
+
+
+def test_attention_gradient_by_hand() -> None:
+    """Of a gated sum it is each cell's own addend, also where that speaks against the choice."""
+    generator = torch.Generator().manual_seed(0)
+    images, weights = torch.rand(3, 2, 4, 4, generator=generator), torch.randn(2, 4, 4)
+
+    def ask_maps(maps: torch.Tensor, features: torch.Tensor, numbers: torch.Tensor) -> Answer:
+        # The second map is the value's, on which the choice does not hang.
+        logits = (weights * features * maps[:, :1]).sum(dim=(1, 2, 3))[:, None]
+        return Answer(logits, (features * maps[:, 1:]).sum(dim=(1, 2, 3)), maps)
+
+    def ask(features: torch.Tensor, numbers: torch.Tensor) -> Answer:
+        maps = torch.stack([features.mean(dim=1), features.amax(dim=1)], dim=1)
+        return ask_maps(maps, features, numbers)
+
+    subject = Subject(
+        images,
+        ask,
+        torch.nn.Identity(),
+        (4, 4),
+        features=lambda pixels, numbers: pixels,
+        ask_features=ask,
+        ask_maps=ask_maps,
+    )
+    assert "attention_gradient" in possible(subject, subject.answers())
+    addends = (weights * images * images.mean(dim=1, keepdim=True)).sum(dim=1)
+    some = torch.tensor([2, 0])
+    for of, expected in ((subject, addends), (subject.part(some), addends[some])):
+        choice = torch.zeros(of.n, dtype=torch.int64)
+        torch.testing.assert_close(attention_gradient(of, choice), expected)
+    of_value = attention_gradient(subject, None)
+    torch.testing.assert_close(of_value, images.sum(dim=1) * images.amax(dim=1))
 
 
 def test_integrated_gradients_are_complete(subject: Subject) -> None:

@@ -1,4 +1,4 @@
-"""Maps by gradients: Grad-CAM, integrated gradients, expected gradients."""
+"""Maps by gradients: Grad-CAM, the attention gradient, integrated and expected gradients."""
 
 from __future__ import annotations
 
@@ -36,6 +36,38 @@ def grad_cam(subject: Subject, choice: Tensor | None) -> Tensor:
         weights = gradient.mean(dim=(2, 3), keepdim=True)
         maps.append((weights * features.detach()).sum(dim=1).clamp_min(0.0))
     return to_cells(torch.cat(maps), subject.grid)
+
+
+def attention_gradient(subject: Subject, choice: Tensor | None) -> Tensor:
+    """Computes the subject's maps times the gradient to them: what each cell's gate adds.
+
+    A map says how much of a cell passes, not whether that speaks for the choice or against it. This
+    is its share in the first-order change of the choice (after Chefer et al., ICCV 2021, who keep
+    what is above 0 of it), of the map that the choice hangs on.
+
+    Args:
+        subject: What is explained; it has features and maps that can be replaced.
+        choice: As in `grad_cam`.
+
+    Returns:
+        [N, h, w] of the grid; below 0 where the gate speaks against the choice.
+    """
+    assert subject.features is not None
+    assert subject.ask_features is not None
+    assert subject.ask_maps is not None
+    found = []
+    for images, numbers in subject.batches(_BATCH):
+        with torch.no_grad():
+            features = subject.features(images, numbers)
+            own = subject.ask_features(features, numbers).maps
+        assert own is not None
+        maps = own.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            answer = subject.ask_maps(maps, features, numbers)
+            target = objective(answer, None if choice is None else choice[numbers])
+            (gradient,) = torch.autograd.grad(target.sum(), maps)
+        found.append((own * gradient).sum(dim=1))
+    return to_cells(torch.cat(found), subject.grid)
 
 
 def integrated_gradients(

@@ -71,6 +71,10 @@ def _subject(
     def ask_features(extracted: Tensor, numbers: Tensor) -> Answer:
         return answer_of(policy, policy.attend_features(extracted, state_at(numbers))[0])
 
+    def ask_maps(maps: Tensor, extracted: Tensor, numbers: Tensor) -> Answer:
+        output, _ = policy.attend_features(extracted, state_at(numbers), maps)
+        return answer_of(policy, output)
+
     def rebuilt(module: nn.Module) -> Subject:
         assert isinstance(module, AttentionPolicy)
         return _subject(module, images, previous, memory)
@@ -90,6 +94,8 @@ def _subject(
         ask_features=ask_features,
         rebuilt=rebuilt,
         previous=previous,
+        # A sampled glimpse has no gradient.
+        ask_maps=None if policy.settings.abilities.samples else ask_maps,
     )
 
 

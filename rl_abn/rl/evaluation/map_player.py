@@ -26,6 +26,7 @@ OWN = "own"
 LIVE_MAPS = tuple(
     name for name in METHODS if name not in ("cam", "expected_gradients", "centre", "random")
 )
+_NEEDED = {"evidence": "states evidence", "attention_gradient": "acts on maps of places"}
 _EFFORT = Effort(path_steps=8, samples=0, masks=64)
 
 
@@ -116,8 +117,8 @@ class MapPlayer(AgentPlayer):
         subject = observation_subject(self._explained, nothing, self.policy.initial_state(1))
         if self.map_names[0] not in ("motion", *possible(subject, subject.answers())):
             raise RlAbnError(
-                f"expected an agent that states evidence for --map {self.map_names[0]}, "
-                f"got '{self.name}', which has none"
+                f"expected an agent that {_NEEDED[self.map_names[0]]} for --map "
+                f"{self.map_names[0]}, got '{self.name}', which does not"
             )
 
 

@@ -69,6 +69,10 @@ def _subject(
         seen = None if speed is None else speed[numbers]
         return answer(network.attend_features(features, seen), numbers)
 
+    def ask_maps(maps: Tensor, features: Tensor, numbers: Tensor) -> Answer:
+        seen = None if speed is None else speed[numbers]
+        return answer(network.attend_features(features, seen, maps), numbers)
+
     def rebuilt(module: nn.Module) -> Subject:
         assert isinstance(module, VisionNetwork)
         return _subject(module, images, speed, surest, grid)
@@ -82,6 +86,8 @@ def _subject(
         ask_features=ask_features,
         rebuilt=rebuilt,
         cam=_class_activations(network, speed),
+        # A sampled glimpse has no gradient.
+        ask_maps=None if network.abilities.samples else ask_maps,
     )
 
 

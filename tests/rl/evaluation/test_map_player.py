@@ -42,7 +42,7 @@ def test_an_agent_plays_as_it_does_without(tmp_path, agent):
     assert shown.map_size == tuple(mapped.map.shape[2:])
 
 
-QUICK = ("evidence", "grad_cam", "motion")
+QUICK = ("attention_gradient", "evidence", "grad_cam", "motion")
 
 
 @pytest.mark.parametrize(
@@ -64,11 +64,19 @@ def test_every_map_can_be_shown(tmp_path, name):
         torch.testing.assert_close(again.map, torch.full((1, 1, 9, 9), 1 / 81))
 
 
-def test_a_map_of_evidence_needs_evidence(tmp_path):
-    run = make_run(tmp_path / "run", "ppo_cnn")
+@pytest.mark.parametrize(
+    ("agent", "name", "needed"),
+    [
+        ("ppo_cnn", "evidence", "states evidence"),
+        ("ppo_cnn", "attention_gradient", "acts on maps of places"),
+        ("ppo_se", "attention_gradient", "acts on maps of places"),
+    ],
+)
+def test_a_map_needs_what_it_is_made_of(tmp_path, agent, name, needed):
+    run = make_run(tmp_path / "run", agent)
     policy = load_policy(run, run.checkpoint(None), CPU)
-    with pytest.raises(RlAbnError, match="expected an agent that states evidence for --map evid"):
-        MapPlayer("ppo_cnn", policy, "evidence", newest=1, greedy=True, seed=0)
+    with pytest.raises(RlAbnError, match=f"expected an agent that {needed} for --map {name}, got"):
+        MapPlayer(agent, policy, name, newest=1, greedy=True, seed=0)
 
 
 def test_names() -> None:
