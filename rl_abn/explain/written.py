@@ -53,6 +53,7 @@ def write_explanation(folder: Path, explanation: Explanation) -> Written:
     write_output(shown, page(explanation))
     lines = {
         "title": explanation.title,
+        "subtitle": explanation.subtitle,
         "lines": [str(line) for line in explanation.certificate.lines],
         "certificate": explanation.certificate.as_json(),
     }

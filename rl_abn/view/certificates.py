@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from rl_abn.errors import RlAbnError
-from rl_abn.explain.certificate import ONLY_WHEN_ASKED, QUESTIONS
+from rl_abn.explain.certificate import QUESTIONS
+from rl_abn.explain.stored import StoredCertificate, read_certificate
 from rl_abn.explain.written import CERTIFICATE, EXPLANATIONS, PAGE
-from rl_abn.files.text import read_json
 from rl_abn.view.library import FoundRun, Library
 
 MOST_EXPLANATIONS = 200
-MOST_TEXT = 2000
-_VERDICTS = {"yes", "no", "partly", "unclear", "not asked"}
 
 
 def certificate_of_run(found: FoundRun, library: Library) -> dict[str, Any] | None:
@@ -25,11 +23,14 @@ def certificate_of_run(found: FoundRun, library: Library) -> dict[str, Any] | No
     newest = _newest(found, library)
     if newest is None:
         return None
-    folder, title, lines = newest
+    folder, stored = newest
     return {
-        "title": title,
+        "title": stored.title,
         "explanation": folder.name,
-        "lines": lines,
+        "lines": [
+            {**line._asdict(), "asks": QUESTIONS[line.question]}
+            for line in stored.certificate.lines
+        ],
         "page": _page_in(folder, library) is not None,
     }
 
@@ -40,15 +41,15 @@ def explanation_page(found: FoundRun, library: Library) -> Path | None:
     return None if newest is None else _page_in(newest[0], library)
 
 
-def _newest(found: FoundRun, library: Library) -> tuple[Path, str, list[dict[str, str]]] | None:
-    """Returns folder, title and lines of the newest explanation with a whole certificate."""
-    for folder in _newest_first(found.run.path / EXPLANATIONS, library):
-        with suppress(RlAbnError, KeyError, TypeError):
-            data = read_json(folder / CERTIFICATE)
-            lines = [_line(line) for line in data["certificate"]]
-            asked = [line["question"] for line in lines]
-            if asked == [q for q in QUESTIONS if q in asked or q not in ONLY_WHEN_ASKED]:
-                return folder, str(data["title"])[:MOST_TEXT], lines
+def _newest(found: FoundRun, library: Library) -> tuple[Path, StoredCertificate] | None:
+    """Returns the folder of the newest explanation with a whole certificate, and that.
+
+    Without one it is the certificate that an agent was handed on with, in the run folder itself.
+    """
+    handed_on = [found.run.path] if library.is_inside(found.run.path / CERTIFICATE) else []
+    for folder in _newest_first(found.run.path / EXPLANATIONS, library) + handed_on:
+        with suppress(RlAbnError):
+            return folder, read_certificate(folder / CERTIFICATE)
     return None
 
 
@@ -67,10 +68,3 @@ def _newest_first(folder: Path, library: Library) -> list[Path]:
     except OSError:
         return []
     return [path for _, path in sorted(found, reverse=True)]
-
-
-def _line(line: dict[str, Any]) -> dict[str, str]:
-    verdict = line["verdict"] if line["verdict"] in _VERDICTS else "unclear"
-    asks = QUESTIONS[line["question"]]
-    text = str(line["text"])[:MOST_TEXT]
-    return {"question": line["question"], "asks": asks, "verdict": verdict, "text": text}

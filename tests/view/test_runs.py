@@ -49,6 +49,9 @@ def test_a_run_page_has_the_certificate_of_the_newest_explanation(tmp_path):
         path = f"/api/runs/{listed['id']}"
         assert client.get(path).json["certificate"] is None
         assert client.ask("GET", path + "/explanation").status == 404
+        handed_on = explained(run, "handed on", "partly") / "certificate.json"
+        handed_on.rename(run.path / "certificate.json")
+        assert client.get(path).json["certificate"]["title"] == "handed on"
         old = explained(run, "old", "no")
         os.utime(old / "certificate.json", (1, 1))
         new = explained(run, "new", "yes")

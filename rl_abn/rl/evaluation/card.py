@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict
 
 from rl_abn.errors import RlAbnError, printable
 from rl_abn.estimates import Estimate
+from rl_abn.explain.certificate import QUESTIONS
+from rl_abn.explain.stored import StoredCertificate, certificate_of_checkpoint, read_certificate
 from rl_abn.files.text import read_json
 from rl_abn.recipes.overrides import validate
 from rl_abn.rl.evaluation.scores import Difference
@@ -111,15 +113,31 @@ def card_of(run: Run, step: int, notes: str = "") -> str:
         lines += ["Not evaluated; `rl-abn eval` says what it scores.", ""]
     for evaluation in evaluations:
         lines += [*_scores(evaluation), ""]
-    weak = weaknesses(evaluations)
+    stored = stored_certificate(run, step)
+    if stored is not None:
+        lines += ["## Where it looks", "", *_looks(stored), ""]
+    weak = weaknesses(evaluations, stored)
     lines += ["## Weaknesses", "", *(f"- {what}" for what in weak), ""]
     if notes.strip():
         lines += ["## Notes", "", notes.strip(), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def weaknesses(evaluations: Sequence[StoredEvaluation]) -> list[str]:
-    """Returns what the evaluations do not show, a sentence each, beside that one seed is one."""
+def stored_certificate(run: Run, step: int) -> StoredCertificate | None:
+    """Returns the certificate of a run's checkpoint, the one that tells most; None without."""
+    found = certificate_of_checkpoint(run.path, step)
+    return None if found is None else read_certificate(found)
+
+
+def weaknesses(
+    evaluations: Sequence[StoredEvaluation], stored: StoredCertificate | None = None
+) -> list[str]:
+    """Returns what was tested and not found, a sentence each, beside that one seed is one.
+
+    Args:
+        evaluations: Of the agent.
+        stored: The certificate of its map; None where there is none.
+    """
     said = ["One training from one seed: another seed may learn otherwise."]
     for evaluation in evaluations:
         intact = evaluation.intact
@@ -138,6 +156,9 @@ def weaknesses(evaluations: Sequence[StoredEvaluation]) -> list[str]:
         if intact.human_normalised is not None and intact.human_normalised < 1:
             share = f"{intact.human_normalised:.0%}"
             said.append(f"Below a person: {share} of the way from a random player in {how}.")
+    verdicts = {} if stored is None else {q: v for q, v, _ in stored.certificate.lines}
+    if verdicts.get("right") == "no" and verdicts.get("used") != "not asked":
+        said.append("Its map does not mark what decides: do not read it as an action's reason.")
     return list(dict.fromkeys(said))
 
 
@@ -190,6 +211,15 @@ def _scores(evaluation: StoredEvaluation) -> list[str]:
             "",
             f"Map reliance, KL in nats of the policy from itself with other maps: {nats}.",
         ]
+    return lines
+
+
+def _looks(stored: StoredCertificate) -> list[str]:
+    lines = ["`rl-abn explain`" + (f", {stored.subtitle}" if stored.subtitle else "") + ":", ""]
+    lines += ["| | | |", "|---|---|---|"]
+    for line in stored.certificate.lines:
+        text = printable(line.text).replace("|", r"\|")
+        lines.append(f"| {QUESTIONS[line.question]} | **{line.verdict}** | {text} |")
     return lines
 
 

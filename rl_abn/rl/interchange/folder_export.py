@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from rl_abn.errors import RlAbnError
+from rl_abn.explain.stored import certificate_of_checkpoint
+from rl_abn.explain.written import CERTIFICATE
 from rl_abn.files.text import write_output
 from rl_abn.rl.evaluation.card import PICTURE, RUN_KIND, card_of, evaluations_of
 from rl_abn.rl.training.build import make_policy
@@ -40,8 +42,8 @@ def export_folder(
     """Writes one checkpoint as a run folder that every command takes and no training goes on from.
 
     Weights are stored in 16 bits (where that is finite) and the optimizer is left out, so that it
-    is a sixth of the size. Evaluations of this checkpoint come along and are told by the card,
-    which shows a moment of the run's video of it, if there is one.
+    is a sixth of the size. Evaluations of this checkpoint and its explanation's certificate come
+    along and are told by the card, which shows a moment of the run's video of it, if there is one.
 
     Args:
         run: The run.
@@ -73,6 +75,9 @@ def export_folder(
             for path in evaluations_of(run, found.step):
                 (folder / path.parent.name).mkdir(exist_ok=True)
                 shutil.copyfile(path, folder / path.parent.name / path.name)
+            certificate = certificate_of_checkpoint(run.path, found.step)
+            if certificate is not None:
+                shutil.copyfile(certificate, folder / CERTIFICATE)
         except OSError as error:
             raise RlAbnError(f"{folder}: cannot be written: {error.strerror}") from None
         if (moment := _moment(run, found.step)) is not None:

@@ -10,6 +10,9 @@ import pytest
 import torch
 
 from rl_abn.cli import main
+from rl_abn.explain.certificate import QUESTIONS
+from rl_abn.explain.stored import read_certificate
+from rl_abn.files.text import write_output
 from rl_abn.render import VideoWriter
 from rl_abn.rl.evaluation.card import card_of, read_evaluation, weaknesses
 from rl_abn.rl.interchange.folder_export import export_folder, halved
@@ -105,6 +108,25 @@ def test_a_weakness_is_what_the_interval_does_not_exclude(tmp_path: Path) -> Non
     said = weaknesses([read_evaluation(path)])
     assert len(said) == 3
     assert "do not tell it from itself when blind (frozen)" in said[1]
+
+
+def test_its_certificate_comes_along_and_the_card_tells_it(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    for name, verdict in (("full-1", "no"), ("quick-0", "yes"), ("full-0", "partly")):
+        lines = [{"question": q, "verdict": verdict, "text": f"{name} | says."} for q in QUESTIONS]
+        path = run.path / "explanations" / f"step-{STEP}-{name}" / "certificate.json"
+        write_output(path, {"title": name, "subtitle": "8 games", "certificate": lines})
+    (run.path / f"explanations/step-{STEP}-full-0/certificate.json").write_text("{")
+    export_folder(run, tmp_path / "agent")
+    stored = read_certificate(tmp_path / "agent" / "certificate.json")
+    assert (stored.title, stored.subtitle) == ("full-1", "8 games")
+    card = (tmp_path / "agent" / "CARD.md").read_text()
+    assert "## Where it looks\n\n`rl-abn explain`, 8 games:\n" in card
+    assert "| Is the map used? | **no** | full-1 \\| says. |" in card
+    assert "- Its map does not mark what decides" in card
+    # What was handed on is handed on again.
+    export_folder(Run.open(tmp_path / "agent"), tmp_path / "again")
+    assert (tmp_path / "again" / "CARD.md").read_text() == card
 
 
 def test_its_video_gives_the_card_a_picture(tmp_path: Path) -> None:
