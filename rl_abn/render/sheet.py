@@ -105,6 +105,7 @@ def draw_cells(
     *,
     scale: Scale,
     labels: tuple[str, str] = ("Right", "Wrong"),
+    with_maps: bool | None = None,
 ) -> draw.Canvas:
     """Lays examples out under a title: correct ones first, wrong ones below, headed by `labels`.
 
@@ -115,8 +116,10 @@ def draw_cells(
         title: Text at the top.
         scale: The maps' scale, for the legend.
         labels: Headings of the correct and of the wrong examples.
+        with_maps: Whether the legend has the maps' scale; None asks the first example.
     """
-    with_maps = len(examples[0].maps) > 0
+    if with_maps is None:
+        with_maps = len(examples[0].maps) > 0
     blocks = [
         (label, [example for example in examples if example.is_right is right])
         for label, right in zip(labels, (True, False), strict=True)

@@ -94,8 +94,6 @@ def run(arguments: argparse.Namespace) -> None:
     has_maps = run.recipe.agent.attention.has_maps
     if has_maps and not interventions:
         words = ["eval", str(run.path), "--intervention", "all"]
-    elif is_detector:
-        words = ["eval", str(run.path), "--split", "held_out"]
     else:
         words = ["record", str(run.path)]
     print(f"next: {command('rl-abn', 'vision', *words)}")

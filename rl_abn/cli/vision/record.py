@@ -26,7 +26,8 @@ def add(commands: Subparsers) -> None:
         "record",
         help="record where a network looks, or draw a sheet of pictures with their maps",
         description="Record the held-out stretch of a drive beside the maps, or draw a sheet of "
-        "pictures with their maps, half of them with a wrong answer where there are so many.",
+        "pictures with their maps, half of them with a wrong answer where there are so many. A "
+        "detector's have their boxes, and the map of each object that was found.",
     )
     add_run(parser)
     add_data(parser)
@@ -78,11 +79,15 @@ def run(arguments: argparse.Namespace) -> None:
     from rl_abn.progress import ProgressReport
     from rl_abn.recipes import VisionRunRecipe
     from rl_abn.runs import Run
+    from rl_abn.vision.visualize.detections import record_detector
     from rl_abn.vision.visualize.watch import Wanted, record_run
 
     run = Run.open(arguments.path, VisionRunRecipe)
-    with ProgressReport("recording", arguments.frames, "frames") as report:
-        recorded = record_run(
+    is_detector = run.recipe.env.kind == "boxes"
+    record = record_detector if is_detector else record_run
+    unit = "pictures" if is_detector else "frames"
+    with ProgressReport("recording", arguments.frames, unit) as report:
+        recorded = record(
             run,
             data=arguments.data,
             out=arguments.out,
@@ -102,6 +107,11 @@ def run(arguments: argparse.Namespace) -> None:
             f"{recorded.n:,} pictures, {recorded.n_wrong:,} of them with a wrong answer, "
             f"{shown:,} of {of:,} tasks: {command(recorded.path)}"
         )
+    elif is_detector:
+        print(
+            f"{recorded.n:,} pictures, {recorded.n_wrong:,} of them with mistakes: "
+            f"{command(recorded.path)}"
+        )
     elif recorded.seconds is None:
         print(
             f"{recorded.n:,} pictures, {recorded.n_wrong:,} of them wrong: {command(recorded.path)}"
@@ -110,4 +120,6 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"{recorded.n:,} frames, {recorded.seconds:.0f} s: {command(recorded.path)}")
     has_maps = run.recipe.agent.attention.has_maps
     words = ["edit", str(run.path), "--list"] if has_maps else ["eval", str(run.path)]
+    if is_detector:
+        words = ["explain", str(run.path)]
     print(f"next: {command('rl-abn', 'vision', *words)}")

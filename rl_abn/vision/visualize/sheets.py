@@ -22,7 +22,8 @@ from rl_abn.vision.models.modes import evaluating
 from rl_abn.vision.models.network import VisionAttention, VisionNetwork
 from rl_abn.vision.visualize.look import BATCH, Prepare, look, pixels_of
 
-_LOOKED_AT = 2_000
+LOOKED_AT = 2_000
+"""So many pictures are looked at, at most, to find as many wrong ones as a sheet shows."""
 S = TypeVar("S", bound=Shown)
 
 
@@ -71,7 +72,7 @@ def picture_sheet(
     task, abilities = network.task, network.abilities
     scale = scale_of(scale, sums_to_one=abilities.sums_to_one)
     with evaluating(network):
-        chosen = _choose(
+        chosen = choose(
             (
                 example
                 for numbers, images, attention in _looks(network, pictures, seed, prepare, compute)
@@ -86,7 +87,7 @@ def picture_sheet(
             ),
             n,
         )
-    _write_png(path, task.draw(chosen, title, scale))
+    write_png(path, task.draw(chosen, title, scale))
     return sum(not example.is_right for example in chosen)
 
 
@@ -99,13 +100,13 @@ def _looks(
 ) -> Iterator[tuple[Int64[Tensor, " B"], UInt8[Tensor, "B 3 H W"], VisionAttention]]:
     """Yields batches in a random order: their numbers, the pictures, and what is said of them."""
     generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(pictures), generator=generator)[:_LOOKED_AT]
+    order = torch.randperm(len(pictures), generator=generator)[:LOOKED_AT]
     for numbers in order.split(BATCH):
         images = pictures.read(numbers)
         yield numbers, images, look(network, images, prepare=prepare, compute=compute)
 
 
-def _choose(examples: Iterable[S], n: int) -> list[S]:
+def choose(examples: Iterable[S], n: int) -> list[S]:
     """Returns the first n, half of them wrong ones where there are so many; right ones first."""
     right: list[S] = []
     wrong: list[S] = []
@@ -136,6 +137,7 @@ def _check(
         raise RlAbnError(f"expected a path for the sheet that ends in .png, got {path}")
 
 
-def _write_png(path: Path, picture: UInt8[np.ndarray, "H W 3"]) -> None:
+def write_png(path: Path, picture: UInt8[np.ndarray, "H W 3"]) -> None:
+    """Writes a picture; RlAbnError says why it cannot be."""
     _, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     write_output(path, data.tobytes())

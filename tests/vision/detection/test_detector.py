@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-
 import pytest
 import torch
 from torch import nn
 
-from rl_abn.recipes import VisionRunRecipe, make_vision_recipe
-from rl_abn.runs import Run
+from rl_abn.recipes import make_vision_recipe
 from rl_abn.vision.detection.proposals import attend_proposals, make_branch
 from rl_abn.vision.detection.shapes import write_shapes
 from rl_abn.vision.training.kinds import kind_of
-from rl_abn.vision.training.prepare import prepare_run
-from rl_abn.vision.training.train import train
 from tests.complaints import complaint
-
-
-def works(package):
-    try:
-        importlib.import_module(package)
-    except Exception:  # one made for another torch raises more than ImportError
-        return False
-    return True
-
-
-needs_torchvision = pytest.mark.skipif(
-    not (works("torchvision") and works("pycocotools")),
-    reason="torchvision or pycocotools, which detectors need, is missing or of another torch",
-)
+from tests.vision.detection.small_detectors import SMALL, needs_torchvision, small_run
 
 
 class Heads(nn.Module):
@@ -104,32 +86,6 @@ def test_detectors_want_boxes_and_boxes_want_detectors():
     ):
         recipe = make_vision_recipe(env, agent, 0, [])
         assert words in complaint(lambda recipe=recipe: kind_of(recipe))
-
-
-SMALL = [
-    "network.channels=8",
-    "network.hidden=8",
-    "network.sampled=8",
-    "network.proposals=8",
-    "boxes.short_side=64",
-    "boxes.long_side=64",
-    "train.batch_size=2",
-]
-
-
-def small_run(folder, data, epochs, agent="fasterrcnn_small_abn", **more):
-    run, opened, resume = prepare_run(
-        env="shapes_detection",
-        agent=agent,
-        seed=0,
-        data=data,
-        settings=[*SMALL, f"train.epochs={epochs}", "optimizer.schedule.kind=constant"],
-        folder=folder,
-        device="cpu",
-        **more,
-    )
-    train(run, opened, resume=resume, device="cpu")
-    return Run.open(folder, VisionRunRecipe)
 
 
 @needs_torchvision
