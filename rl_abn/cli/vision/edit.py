@@ -84,9 +84,11 @@ def run(arguments: argparse.Namespace) -> None:
     """Fine-tunes and prints the table, or writes what there is to edit."""
     from rl_abn.recipes import VisionRunRecipe
     from rl_abn.runs import Run
+    from rl_abn.vision.training.build import refuse_detector
 
     _check(arguments)
     run = Run.open(arguments.path, VisionRunRecipe)
+    refuse_detector(run)
     if arguments.edits is None:
         _list(arguments, run)
     else:

@@ -52,6 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
     from rl_abn.progress import ProgressReport
     from rl_abn.recipes import VisionRunRecipe
     from rl_abn.runs import Run
+    from rl_abn.vision.detection.explanation import explain_detector
     from rl_abn.vision.evaluation.explanation import explain_network
     from rl_abn.vision.evaluation.explanation_extent import FULL_EXTENT, QUICK_EXTENT
 
@@ -59,8 +60,9 @@ def run(arguments: argparse.Namespace) -> None:
     extent = QUICK_EXTENT if arguments.quick else FULL_EXTENT
     if arguments.pictures is not None:
         extent = extent._replace(pictures=arguments.pictures)
+    explain = explain_detector if run.recipe.env.kind == "boxes" else explain_network
     with ProgressReport("explaining", SHARES, "of the work") as report:
-        written = explain_network(
+        written = explain(
             run,
             extent,
             data=arguments.data,

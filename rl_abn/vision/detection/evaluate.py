@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from rl_abn.attention import MapOverride
 from rl_abn.compute.device import device_of
 from rl_abn.errors import RlAbnError
 from rl_abn.estimates import Estimate
-from rl_abn.explain.rivals.gradient import grad_cam
-from rl_abn.explain.subject import Answer, Subject
 from rl_abn.progress import ProgressReport
 from rl_abn.vision.detection.average_precision import AveragePrecisions, average_precisions
-from rl_abn.vision.detection.build import TrainedDetector, boxes_of, load_detector
+from rl_abn.vision.detection.build import boxes_of, load_detector
 from rl_abn.vision.detection.data import BoxedExamples, open_split
-from rl_abn.vision.detection.detector import resized
 from rl_abn.vision.detection.found import Found
-from rl_abn.vision.detection.map_mass import VisibleMass, visible_mass
 from rl_abn.vision.detection.miss_rate import miss_rates, subsets
-from rl_abn.vision.detection.predict import BATCH, detect_all
-from rl_abn.vision.detection.proposals import POOLED
+from rl_abn.vision.detection.predict import detect_all
+from rl_abn.vision.detection.visible_parts import masses_on_visible
 from rl_abn.vision.evaluation.evaluate import VisionEvaluation, override_named
 from rl_abn.vision.evaluation.splits import SplitName
 from rl_abn.vision.tasks.scores import Row
@@ -57,22 +52,22 @@ def evaluate_detector(
     path = data or data_of(run)
     name, examples = open_split(run.recipe, trained.categories, path, split, trained.device)
     scored = _Scored(run, examples, seed)
-    found = detect_all(trained.detector, examples, report=report)
+    found = detect_all(trained.detector, examples, tick=_telling(report, 0))
     own = scored.precisions(found)
     rows = [scored.row("perception branch", found, own)]
     done = len(examples)
     if trained.detector.abilities.answers:
         by_branch = detect_all(
-            trained.detector, examples, by_branch=True, report=report, done_before=done
+            trained.detector, examples, by_branch=True, tick=_telling(report, done)
         )
         rows.append(scored.row("attention branch", by_branch, scored.precisions(by_branch)))
         done += len(examples)
     for change in interventions:
         override: MapOverride = override_named(change, seed, trained.device)
-        changed = detect_all(trained.detector, examples, override, report=report, done_before=done)
+        changed = detect_all(trained.detector, examples, override, tick=_telling(report, done))
         precisions = scored.precisions(changed)
         row = scored.row(f"maps {change}", changed, precisions)
-        rows.append(row._replace(intervention=change, difference=_difference(precisions, own)))
+        rows.append(row._replace(intervention=change, difference=ap_difference(precisions, own)))
         done += len(examples)
     masses = masses_on_visible(trained, examples)
     return VisionEvaluation(
@@ -94,9 +89,7 @@ class _Scored:
 
     def __init__(self, run: VisionRun, examples: BoxedExamples, seed: int) -> None:
         self.boxed = examples.boxed
-        n = len(examples)
-        rng = np.random.default_rng(seed)
-        self.draws = rng.integers(n, size=(N_DRAWS if n > 1 else 0, n))
+        self.draws = draws_of(len(examples), seed)
         table = boxes_of(run.recipe)
         self.subsets = subsets(table.least_height, table.small_height)
 
@@ -111,7 +104,13 @@ class _Scored:
         return Row(name, {**precisions.estimates, **missed})
 
 
-def _difference(changed: AveragePrecisions, own: AveragePrecisions) -> Estimate:
+def draws_of(n: int, seed: int) -> np.ndarray:
+    """Returns n pictures drawn again and again with replacement, [R, n]; none of a single one."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(n, size=(N_DRAWS if n > 1 else 0, n))
+
+
+def ap_difference(changed: AveragePrecisions, own: AveragePrecisions) -> Estimate:
     """Returns what a change does to ap, with an interval over the same draws of both."""
     value = changed.values["ap"] - own.values["ap"]
     differences = changed.drawn - own.drawn
@@ -121,48 +120,6 @@ def _difference(changed: AveragePrecisions, own: AveragePrecisions) -> Estimate:
     return Estimate(value, float(low), float(high))
 
 
-def masses_on_visible(trained: TrainedDetector, examples: BoxedExamples) -> dict[str, VisibleMass]:
-    """Estimates how much of the maps lies on the visible parts of occluded objects.
-
-    Objects' own boxes are asked about, so that the map and what is visible share a frame.
-
-    Args:
-        trained: The detector.
-        examples: Pictures with their objects.
-
-    Returns:
-        By map: "map" of the branch, where it has one a location, and "grad_cam" of the right
-        category at the same features; none where no object is occluded.
-    """
-    detector = trained.detector
-    pooled = []
-    for numbers, images in examples.in_order(BATCH):
-        pictures = [examples.boxed.pictures[number] for number in numbers]
-        with torch.no_grad():
-            shown = detector.look(images)
-            boxes = [
-                resized(torch.from_numpy(picture.boxes).to(trained.device), before, after)
-                for picture, before, after in zip(
-                    pictures, shown.original, shown.sizes, strict=True
-                )
-            ]
-            pooled.append(detector.pool(shown, boxes))
-    features = torch.cat(pooled)
-    of_all = examples.boxed.pictures
-    labels = torch.from_numpy(np.concatenate([p.labels for p in of_all])).to(trained.device)
-    boxes_all = np.concatenate([picture.boxes for picture in of_all])
-    visible = np.concatenate([picture.visible for picture in of_all])
-
-    def ask(some: torch.Tensor, numbers: torch.Tensor) -> Answer:
-        del numbers
-        return Answer(detector.attend_pooled(some).logits, None)
-
-    grid = (POOLED, POOLED)
-    subject = Subject(features, ask, detector, grid, lambda some, _: some, ask)
-    maps = {"grad_cam": grad_cam(subject, labels).cpu().numpy()}
-    if detector.abilities.maps == "spatial":
-        with torch.no_grad():
-            own = detector.attend_pooled(features).map[:, 0]
-        maps = {"map": own.cpu().numpy(), **maps}
-    found = {name: visible_mass(array, boxes_all, visible) for name, array in maps.items()}
-    return {name: mass for name, mass in found.items() if mass is not None}
+def _telling(report: ProgressReport | None, done: int) -> Callable[[int], None] | None:
+    """Returns what tells a report of pictures beside those that it counts already."""
+    return None if report is None else lambda n: report.update(done + n)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 
-from rl_abn.estimates import Estimate, mean
+from rl_abn.estimates import Estimate, clustered_mean
 from rl_abn.vision.detection.boxes import areas, shares_of_cells
 
 OCCLUDED_BELOW = 0.9
@@ -62,15 +62,18 @@ def mass_on_visible(
 
 
 def visible_mass(
-    maps: Float[np.ndarray, "n h w"],
-    boxes: Float[np.ndarray, "n 4"],
-    visible: Float[np.ndarray, "n 4"],
-) -> VisibleMass | None:
-    """Estimates the share over the occluded ones among objects; None where there are none."""
-    chosen = is_occluded(boxes, visible)
-    if not chosen.any():
-        return None
-    maps, boxes, visible = maps[chosen], boxes[chosen], visible[chosen]
-    share = mass_on_visible(maps, boxes, visible)
-    even = mass_on_visible(np.ones_like(maps), boxes, visible)
-    return VisibleMass(len(share), mean(share), mean(even), mean(share - even))
+    share: Float[np.ndarray, " n"], even: Float[np.ndarray, " n"], pictures: Int64[np.ndarray, " n"]
+) -> VisibleMass:
+    """Estimates the share over n occluded objects, with intervals over their pictures.
+
+    Args:
+        share: Of each map's mass on the visible part.
+        even: Of an even map's.
+        pictures: The number of each object's picture.
+    """
+    return VisibleMass(
+        len(share),
+        clustered_mean(share, pictures),
+        clustered_mean(even, pictures),
+        clustered_mean(share - even, pictures),
+    )

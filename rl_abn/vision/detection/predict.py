@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rl_abn.attention import MapOverride
-from rl_abn.progress import ProgressReport
 from rl_abn.vision.detection.data import BoxedExamples
 from rl_abn.vision.detection.detector import Detector
 from rl_abn.vision.detection.found import Found
@@ -18,8 +19,7 @@ def detect_all(
     map_override: MapOverride | None = None,
     *,
     by_branch: bool = False,
-    report: ProgressReport | None = None,
-    done_before: int = 0,
+    tick: Callable[[int], None] | None = None,
 ) -> list[Found]:
     """Asks a detector about all pictures, in order.
 
@@ -28,12 +28,11 @@ def detect_all(
         examples: The pictures.
         map_override: Maps to act on instead of its own, or a function of them.
         by_branch: Whether the attention branch says the categories.
-        report: Shows how far it is, in pictures.
-        done_before: Pictures that the report counts already.
+        tick: Told how many pictures are done.
     """
     found: list[Found] = []
     for _, images in examples.in_order(BATCH):
         found += detector.detect(images, map_override, by_branch=by_branch)
-        if report is not None:
-            report.update(done_before + len(found))
+        if tick is not None:
+            tick(len(found))
     return found

@@ -26,6 +26,8 @@ class ProposalAttention(NamedTuple):
         branch_logits: The attention branch's own, [P, 1 + K]; None for the no-attention baseline.
         map: The maps the heads acted on, [P, m, h, w]; m is 0 for the no-attention baseline.
         own_loss: What the mechanism adds to the loss, [P]; None is nothing.
+        evidence: What speaks for each of the branch's answers where, [P, 1 + K, h, w]; None for the
+            no-attention baseline.
     """
 
     logits: Tensor
@@ -33,6 +35,7 @@ class ProposalAttention(NamedTuple):
     branch_logits: Tensor | None
     map: Tensor
     own_loss: Tensor | None = None
+    evidence: Tensor | None = None
 
 
 def make_branch(
@@ -107,6 +110,7 @@ def attend_proposals(
         attention.logits.float() if branch.abilities.answers else None,
         maps.float(),
         attention.own_loss,
+        attention.evidence.float() if branch.abilities.answers else None,
     )
 
 

@@ -97,7 +97,7 @@ def network_explanation(
             found, lost, kl=changes if response == "kl" else None, what=what, is_error=is_error
         ),
         sections=[
-            ("Is it used?", _used_blocks(what, own, scores, lost, changes, response)),
+            ("Is it used?", used_blocks(what, own, scores, lost, changes, response)),
             ("Does it mark what matters?", map_tables(tested, found)),
             ("Is it sane?", sanity_blocks(tested, found)),
             ("Pictures", [_examples(asked, shown)]),
@@ -124,7 +124,7 @@ def network_explanation(
     )
 
 
-def _used_blocks(
+def used_blocks(
     what: str,
     own: Estimate,
     scores: Mapping[str, Any],
@@ -132,6 +132,16 @@ def _used_blocks(
     changes: Mapping[str, Estimate],
     response: str,
 ) -> list[Block]:
+    """Returns the table of scores with replaced maps, and the chart of changed answers.
+
+    Args:
+        what: The score's name.
+        own: The intact one.
+        scores: As `replaced_scores` returns them.
+        lost: Under each intervention.
+        changes: Of answers to fixed pictures, by intervention.
+        response: What they are of: "kl" or "value".
+    """
     rows: list[tuple[str, list[Estimate | float | str | None]]] = [("intact", [own, None, None])]
     shares = {each.name: each.share.each(lambda s: 100 * s) for each in lost}
     for name, row in scores["rows"].items():
@@ -143,7 +153,7 @@ def _used_blocks(
         )
     blocks: list[Block] = [
         Table(
-            f"{what} with the map replaced".capitalize(),
+            f"{what[:1].upper()}{what[1:]} with the map replaced",
             f"Over all {scores['n']:,} pictures; the difference is taken picture by picture. In "
             "the last column less than 0 is worse.",
             ("map", what, "difference", "change, %"),

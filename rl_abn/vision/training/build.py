@@ -129,11 +129,7 @@ def load_network(
     Raises:
         RlAbnError: If there is no such checkpoint, or it is damaged or not this network's.
     """
-    if run.recipe.env.kind == "boxes":
-        raise RlAbnError(
-            f"{run.path}: expected a network that classifies or drives, got a detector, which "
-            "'rl-abn vision eval' scores"
-        )
+    refuse_detector(run)
     device = torch.device(device)
     checkpoint = run.checkpoint(step)
     outputs = Outputs.load(run.path)
@@ -141,6 +137,19 @@ def load_network(
     network.load_state_dict(run.weights(checkpoint, network.state_dict()))
     batches = make_batches(run.recipe, outputs)
     return Trained(network.eval(), outputs, batches, device, checkpoint)
+
+
+def refuse_detector(run: VisionRun) -> None:
+    """Refuses a run of a detector, where only networks for whole pictures will do.
+
+    Raises:
+        RlAbnError: With the commands that show detectors.
+    """
+    if run.recipe.env.kind == "boxes":
+        raise RlAbnError(
+            f"{run.path}: expected a network that classifies or drives, got a detector, which "
+            "'rl-abn vision record' and 'rl-abn vision explain' show"
+        )
 
 
 def make_batches(recipe: VisionRunRecipe, outputs: Outputs) -> Batches:

@@ -8,7 +8,7 @@ import pytest
 from rl_abn.vision.detection.annotations import EVERY_CATEGORY, Picture
 from rl_abn.vision.detection.average_precision import average_precisions
 from rl_abn.vision.detection.found import Found
-from rl_abn.vision.detection.map_mass import mass_on_visible, visible_mass
+from rl_abn.vision.detection.map_mass import is_occluded, mass_on_visible, visible_mass
 from rl_abn.vision.detection.miss_rate import Subset, log_average, match, miss_rates, subsets
 
 ANY = Subset((0.0, float("inf")), (0.0, 1.0))
@@ -107,11 +107,20 @@ def test_mass_of_a_map_on_the_visible_half():
     middle[0, 0, 3] = 1.0  # its cell is half visible
     assert mass_on_visible(middle, whole, left) == pytest.approx([0.5])
     assert mass_on_visible(np.zeros((1, 7, 7)), whole, left) == pytest.approx([0.5])
-    mass = visible_mass(
-        np.concatenate([corner, even]), np.repeat(whole, 2, 0), boxes(left[0], whole[0])
-    )
-    assert mass.n == 1
-    assert mass.above_even.value == pytest.approx(0.5)
+    assert is_occluded(np.repeat(whole, 2, 0), boxes(left[0], whole[0])).tolist() == [True, False]
+
+
+def test_shares_of_one_picture_count_together():
+    """Three objects of each of six pictures are alike: only the pictures are resampled."""
+    pictures = np.repeat(np.arange(6), 3)
+    share = 0.5 + 0.1 * pictures
+    mass = visible_mass(share, np.full(18, 0.5), pictures)
+    alone = visible_mass(share, np.full(18, 0.5), np.arange(18))
+    assert mass.n == 18
+    assert mass.above_even.value == pytest.approx(0.25)
+    wide, narrow = (m.above_even.high - m.above_even.low for m in (mass, alone))
+    assert wide > 1.4 * narrow
+    assert visible_mass(share[:2], share[:2], pictures[:2]).share.low is None
 
 
 def test_average_precision_is_cocos():
