@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 from html import escape
+from urllib.parse import quote
 
 from rl_abn.estimates import Estimate
-from rl_abn.explain.certificate import QUESTIONS, Line
+from rl_abn.explain.certificate import QUESTIONS, Certificate, Line
 from rl_abn.explain.charts import COLOURS, curve_chart, interval_chart, number
-from rl_abn.explain.report import Block, Chart, Curves, Explanation, Picture, Table
+from rl_abn.explain.report import Block, Chart, Curves, Explanation, Picture, Table, Text, Verdicts
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -64,17 +65,21 @@ def page(explanation: Explanation) -> bytes:
         for title, blocks in explanation.sections
         if blocks
     )
-    lines = "".join(map(_line, explanation.certificate.lines))
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         f"<title>{escape(explanation.title)}</title><style>{_STYLE}</style></head><body>"
         f"<h1>{escape(explanation.title)}</h1><p class='sub'>{escape(explanation.subtitle)}</p>"
-        f"<dl class='certificate'>{lines}</dl>{sections}"
+        f"{_certificate(explanation.certificate)}{sections}"
         f"<section><h2>What was asked</h2><div class='wide'><table>{asked}</table></div></section>"
         f"<section><h2>Methods</h2><ul>{methods}</ul></section>"
         f"<section><h2>What this does not show</h2><ul>{caveats}</ul></section></body></html>\n"
     ).encode()
+
+
+def _certificate(certificate: Certificate) -> str:
+    lines = "".join(map(_line, certificate.lines))
+    return f"<dl class='certificate'>{lines}</dl>" if lines else ""
 
 
 def _line(line: Line) -> str:
@@ -99,6 +104,12 @@ def _block(block: Block) -> str:
         return head + (f"<p class='key'>{key}</p>" if key else "") + interval_chart(block)
     if isinstance(block, Curves):
         return head + curve_chart(block)
+    if isinstance(block, Text):
+        target = escape(quote(block.link), quote=True)
+        more = f"<p><a href='{target}'>{escape(block.link_text)}</a></p>" if block.link else ""
+        return f"<h3>{escape(block.title)}</h3><p>{escape(block.says)}</p>{more}"
+    if isinstance(block, Verdicts):
+        return head + _certificate(block.certificate)
     assert isinstance(block, Picture)
     data = base64.b64encode(block.png).decode()
     return f"{head}<img alt='{escape(block.title)}' src='data:image/png;base64,{data}'>"

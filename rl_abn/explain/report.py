@@ -89,7 +89,37 @@ class Picture(NamedTuple):
     png: bytes
 
 
-Block = Table | Chart | Curves | Picture
+class Text(NamedTuple):
+    """A paragraph of a report.
+
+    Attributes:
+        title: What stands above.
+        says: The paragraph.
+        link: Where its last line leads, relative to the page; "" is nowhere.
+        link_text: That line.
+    """
+
+    title: str
+    says: str
+    link: str = ""
+    link_text: str = ""
+
+
+class Verdicts(NamedTuple):
+    """A certificate within a report.
+
+    Attributes:
+        title: What stands above.
+        says: How to read it.
+        certificate: Its lines.
+    """
+
+    title: str
+    says: str
+    certificate: Certificate
+
+
+Block = Table | Chart | Curves | Picture | Text | Verdicts
 
 
 class Explanation(NamedTuple):
@@ -98,7 +128,7 @@ class Explanation(NamedTuple):
     Attributes:
         title: What it is of.
         subtitle: How it was made, in a line.
-        certificate: The five lines.
+        certificate: The five lines, at the top; of a report whose sections come first it has none.
         sections: Title, and what stands in it.
         asked: What was asked for, by name.
         methods: A line on each method.

@@ -7,6 +7,7 @@ from rl_abn.cli.vision import drive as vision_drive
 from rl_abn.cli.vision import edit as vision_edit
 from rl_abn.cli.vision import eval as vision_eval
 from rl_abn.cli.vision import explain as vision_explain
+from rl_abn.cli.vision import fit as vision_fit
 from rl_abn.cli.vision import record as vision_record
 from rl_abn.cli.vision import shapes as vision_shapes
 from rl_abn.cli.vision import train as vision_train
@@ -16,6 +17,7 @@ COMMANDS = (
     vision_train,
     vision_eval,
     vision_drive,
+    vision_fit,
     vision_record,
     vision_edit,
     vision_explain,

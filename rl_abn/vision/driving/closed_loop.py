@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from rl_abn.compute.device import device_of
 from rl_abn.errors import RlAbnError
@@ -50,6 +51,10 @@ class Contender:
     step: int | None = None
     intervention: str | None = None
     five_actions: bool = False
+
+
+Keep: TypeAlias = Callable[[Contender, int, Callable[[], TrackResult]], TrackResult]
+"""Who drives, which track, and what does it; returns the drive."""
 
 
 class Driven(NamedTuple):
@@ -167,6 +172,7 @@ def drive_all(
     observers: Sequence[Observer] = (),
     simulator: Simulator | None = None,
     report: ProgressReport | None = None,
+    keep: Keep | None = None,
 ) -> ClosedLoop:
     """Lets everyone drive one track, then the next. A Ctrl-C ends it after the last whole one.
 
@@ -177,6 +183,7 @@ def drive_all(
         observers: Who watches the first driver on the first track, large pictures too.
         simulator: Which car; None is a new one.
         report: Shows how far it is, in drives.
+        keep: Returns a drive that was done before, or lets it be done; None does all of them.
 
     Raises:
         RlAbnError: If Box2D is missing or there is no such track.
@@ -190,7 +197,8 @@ def drive_all(
             driven: list[TrackResult] = []
             for contender in contenders:
                 watching = () if results or driven else observers
-                driven.append(_drive(contender, track, rules, watching, simulator))
+                go = partial(_drive, contender, track, rules, watching, simulator)
+                driven.append(go() if keep is None else keep(contender, track, go))
                 if report is not None:
                     done = len(results) * len(contenders) + len(driven)
                     report.update(done, track=track, driver=contender.name)
@@ -213,7 +221,7 @@ def what_was_learned(run: VisionRun, tracks: Sequence[int]) -> str | None:
     None where its log shows other tracks.
     """
     try:
-        learned = tracks_driven(data_of(run), _track_of)
+        learned = tracks_driven(data_of(run), track_of)
     except RlAbnError:
         return f"{run.path}: its log is not there any more: it may show the tracks that are driven"
     both = sorted(learned & set(tracks))
@@ -242,7 +250,8 @@ def _drive(
     )[0]
 
 
-def _track_of(image: str) -> int | None:
+def track_of(image: str) -> int | None:
+    """Returns the track that a log's picture shows, by its name; None where it says nothing."""
     name = parse_frame_name(image)
     return None if name is None else name.track
 

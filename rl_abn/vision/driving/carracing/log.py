@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rl_abn.errors import RlAbnError
+from rl_abn.files.text import write_output
 from rl_abn.vision.driving.carracing.controls import Controls
 
 LOG_NAME = "driving_log.csv"
@@ -51,6 +52,39 @@ def parse_frame_name(image: str) -> FrameName | None:
     return None if match is None else FrameName(*map(int, match.groups()))
 
 
+def keep_whole_drives(folder: Path) -> list[int]:
+    """Takes the last drive out of a log that was cut off: nobody knows whether it is whole.
+
+    Args:
+        folder: The log's; there may be none in it.
+
+    Returns:
+        The tracks of the drives that are left, in order.
+
+    Raises:
+        RlAbnError: If the log cannot be read or written.
+    """
+    path = folder / LOG_NAME
+    if not path.is_file():
+        return []
+    try:
+        head, *lines = path.read_text("utf-8").splitlines(keepends=True) or [""]
+    except (OSError, UnicodeDecodeError) as error:
+        raise RlAbnError(f"{path}: cannot be read: {error}") from None
+    expected = ",".join(COLUMNS) + "\n"
+    if head != expected:
+        if not expected.startswith(head):
+            raise RlAbnError(f"{path}: expected a log of CarRacing to go on with, got another")
+        path.unlink()  # cut off in its first line
+        return []
+    rows = [(line, parse_frame_name(line.partition(",")[0])) for line in lines]
+    whole = [(line, name) for line, name in rows if name is not None and line.endswith("\n")]
+    last = whole[-1][1].track if whole else None
+    kept = [(line, name.track) for line, name in whole if name.track != last]
+    write_output(path, (head + "".join(line for line, _ in kept)).encode())
+    return list(dict.fromkeys(track for _, track in kept))
+
+
 class LogWriter:
     """Writes a driving log: `driving_log.csv` and the pictures it names. A context manager.
 
@@ -60,17 +94,21 @@ class LogWriter:
 
     Args:
         folder: Where; made if it is not there.
+        onto: Whether rows are added to a log that is there.
 
     Raises:
-        RlAbnError: If there is a log in it already, or it cannot be written.
+        RlAbnError: If there is a log in it already and nothing is to be added to it, or it cannot
+            be written.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, onto: bool = False) -> None:
         self.n_frames = 0
         self._folder = folder
+        goes_on = onto and (folder / LOG_NAME).is_file()
         try:
             (folder / _IMAGES).mkdir(parents=True, exist_ok=True)
-            self._file = (folder / LOG_NAME).open("x", encoding="utf-8", newline="")
+            mode = "a" if goes_on else "x"
+            self._file = (folder / LOG_NAME).open(mode, encoding="utf-8", newline="")
         except FileExistsError:
             raise RlAbnError(
                 f"{folder}: expected a folder without a driving log, got one with "
@@ -79,7 +117,8 @@ class LogWriter:
         except OSError as error:
             raise self._refused(error) from None
         self._rows = csv.writer(self._file, lineterminator="\n")
-        self._write_row(COLUMNS)
+        if not goes_on:
+            self._write_row(COLUMNS)
 
     def write(
         self,

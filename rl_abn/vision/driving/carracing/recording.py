@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,16 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from rl_abn.errors import RlAbnError
-from rl_abn.files.text import write_output
+from rl_abn.files.text import read_json, write_output
 from rl_abn.progress import ProgressReport
 from rl_abn.vision.driving.carracing.controls import nearest_action
 from rl_abn.vision.driving.carracing.disturbances import Disturbances, Disturber
 from rl_abn.vision.driving.carracing.expert import Expert
-from rl_abn.vision.driving.carracing.log import FrameName, LogWriter
+from rl_abn.vision.driving.carracing.log import FrameName, LogWriter, keep_whole_drives
 from rl_abn.vision.driving.carracing.looks import PLAIN, look_named
 from rl_abn.vision.driving.carracing.simulator import FPS, Simulator
 
 ABOUT_NAME = "about.json"
+WHOLE = "whole"
+"""The key of `about.json` that says that the last track was driven, too."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ def record_log(
     tracks: Sequence[int],
     recording: Recording = Recording(),
     *,
+    go_on: bool = False,
     simulator: Simulator | None = None,
     report: ProgressReport | None = None,
 ) -> list[RecordedDrive]:
@@ -83,12 +87,16 @@ def record_log(
         folder: Where the log goes.
         tracks: Which tracks, by Gymnasium's seeds.
         recording: How.
+        go_on: Whether a log that was cut off is gone on with; it ends with the same bytes.
         simulator: Which car; None is a new one.
         report: Shows how far it is, in tracks.
 
+    Returns:
+        The drives that were recorded now.
+
     Raises:
-        RlAbnError: If a number makes no sense, Box2D is missing, there is a log already, or it
-            cannot be written.
+        RlAbnError: If a number makes no sense, Box2D is missing, there is a log already that is
+            not to be gone on with or was recorded otherwise, or it cannot be written.
     """
     look_named(recording.look)  # says that there is none
     if recording.every < 1 or recording.max_steps < 1:
@@ -98,15 +106,44 @@ def record_log(
         )
     if len(set(tracks)) < len(tracks):
         raise RlAbnError("expected every track once, got one twice: its pictures' names are taken")
+    if go_on and is_recorded(folder, tracks, recording):
+        return []
     simulator = simulator or Simulator()
     drives: list[RecordedDrive] = []
-    with LogWriter(folder) as log:
+    there = keep_whole_drives(folder) if go_on else []
+    with LogWriter(folder, onto=go_on) as log:
         write_output(folder / ABOUT_NAME, _about(tracks, recording))
-        for done, track in enumerate(tracks):
+        left = [track for track in tracks if track not in there]
+        for done, track in enumerate(left, len(there)):
             drives.append(_record_drive(simulator, track, recording, log))
             if report is not None:
                 report.update(done + 1, frames=f"{log.n_frames:,}")
+    write_output(folder / ABOUT_NAME, {**_about(tracks, recording), WHOLE: True})
     return drives
+
+
+def is_recorded(folder: Path, tracks: Sequence[int], recording: Recording = Recording()) -> bool:
+    """Says whether a whole log of these tracks is there; False where it was cut off, or none is.
+
+    Args:
+        folder: Where the log would be.
+        tracks: Which tracks.
+        recording: How it would have been recorded.
+
+    Raises:
+        RlAbnError: If a log is there that was recorded otherwise.
+    """
+    path = folder / ABOUT_NAME
+    if not path.is_file():
+        return False
+    about = read_json(path)
+    whole = about.pop(WHOLE, False)
+    if about != json.loads(json.dumps(_about(tracks, recording))):
+        raise RlAbnError(
+            f"{folder}: expected a log of {len(tracks):,} tracks from {tracks[0]:,} on, got one of "
+            "others or that was recorded otherwise; choose another folder"
+        )
+    return whole is True
 
 
 def _record_drive(

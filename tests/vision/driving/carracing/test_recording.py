@@ -14,7 +14,7 @@ from rl_abn.vision.driving.carracing.controls import Controls
 from rl_abn.vision.driving.carracing.disturbances import Disturbances
 from rl_abn.vision.driving.carracing.expert import Expert
 from rl_abn.vision.driving.carracing.log import FrameName, LogWriter, parse_frame_name
-from rl_abn.vision.driving.carracing.recording import Recording, record_log
+from rl_abn.vision.driving.carracing.recording import Recording, is_recorded, record_log
 
 UNDISTURBED = Disturbances(
     start_offset=0.0, start_turned=0.0, strength=(0.0, 0.0), pedals_strength=(0.0, 0.0)
@@ -162,3 +162,49 @@ def test_numbers_that_make_no_sense_are_refused(tmp_path, circle_car):
     with pytest.raises(RlAbnError, match="every track once"):
         record_log(tmp_path, [0, 1, 0], simulator=circle_car)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_log_that_was_cut_off_goes_on_to_the_same_bytes(tmp_path, circle_car):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    recording = Recording(max_steps=60)
+    record_log(whole, [3, 4, 5], recording, simulator=circle_car)
+
+    def stop_on_5(controls):
+        if circle_car.track == 5 and circle_car.steps == 30:
+            raise KeyboardInterrupt
+        return type(circle_car).step(circle_car, controls)
+
+    circle_car.step = stop_on_5
+    with pytest.raises(KeyboardInterrupt):
+        record_log(cut, [3, 4, 5], recording, simulator=circle_car)
+    del circle_car.step
+    assert not is_recorded(cut, [3, 4, 5], recording)
+    with (cut / "driving_log.csv").open("a") as log:
+        log.write("images/track-0000")  # a row that was being written
+    drives = record_log(cut, [3, 4, 5], recording, go_on=True, simulator=circle_car)
+    assert [drive.track for drive in drives] == [5]
+    files = {path.relative_to(whole) for path in whole.rglob("*")}
+    assert {path.relative_to(cut) for path in cut.rglob("*")} == files
+    for path in files:
+        if (whole / path).is_file():
+            assert (cut / path).read_bytes() == (whole / path).read_bytes()
+    assert is_recorded(cut, [3, 4, 5], recording)
+    assert record_log(cut, [3, 4, 5], recording, go_on=True, simulator=circle_car) == []
+    for tracks, how in (([3, 4], recording), ([3, 4, 5], Recording())):
+        with pytest.raises(RlAbnError, match="recorded otherwise; choose another folder"):
+            record_log(cut, tracks, how, go_on=True, simulator=circle_car)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("", None), ("image,steer", None), ("center,steering\n", "a log of CarRacing to go on with")],
+)
+def test_a_log_without_a_row_begins_anew_and_anothers_is_left(tmp_path, circle_car, text, said):
+    (tmp_path / "driving_log.csv").write_text(text)
+    if said is None:
+        record_log(tmp_path, [0], Recording(max_steps=10), go_on=True, simulator=circle_car)
+        assert len(rows_of(tmp_path)) == 2
+    else:
+        with pytest.raises(RlAbnError, match=said):
+            record_log(tmp_path, [0], go_on=True, simulator=circle_car)
+        assert (tmp_path / "driving_log.csv").read_text() == text

@@ -1,0 +1,271 @@
+"""`rl-abn vision fit`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rl_abn.cli.next_command import command
+from rl_abn.cli.parser import (
+    Subparsers,
+    add_device,
+    add_interventions,
+    add_out,
+    add_quick,
+    add_seed,
+    add_settings,
+    whole_number,
+)
+
+if TYPE_CHECKING:
+    from rl_abn.explain.written import Written
+    from rl_abn.vision.driving.closed_loop import ClosedLoop
+    from rl_abn.vision.driving.fit.drives import Drives
+    from rl_abn.vision.driving.fit.networks import Fitted
+    from rl_abn.vision.driving.fit.report import Report
+    from rl_abn.vision.driving.fit.request import FitRequest
+
+_MOST_TRACKS = 1000
+
+_DESCRIPTION = """\
+Train a network to drive, let it drive tracks it has never seen, test its map, and write one page.
+
+Without --data the expert drives CarRacing-v3 first, and its log is what is learned. With the log of
+another vehicle nothing is driven: the page has errors on held-out frames and the explanation.
+What is finished is kept: the same command goes on after a Ctrl-C."""
+
+
+def add(commands: Subparsers) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "fit", help="train a driver, let it drive and write one report", description=_DESCRIPTION
+    )
+    parser.add_argument(
+        "--agent",
+        required=True,
+        metavar="RECIPE",
+        help="network: a name of 'rl-abn recipes vision', or a path",
+    )
+    parser.add_argument(
+        "--env",
+        default="car_racing",
+        metavar="RECIPE",
+        help="kind of driving log: a name of 'rl-abn recipes vision', or a path",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="PATH",
+        help="driving log: a folder, a .zip or a .csv (default: the expert's, which is recorded)",
+    )
+    parser.add_argument(
+        "--beside",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="RECIPE",
+        help="train these networks on the same log, such as the no-attention baseline, and let "
+        "them drive the same tracks",
+    )
+    parser.add_argument(
+        "--epochs",
+        type=whole_number(1),
+        metavar="N",
+        help="passes over the log (default: the recipe's train.epochs, quick: at most 6)",
+    )
+    parser.add_argument(
+        "--tracks",
+        type=whole_number(1, _MOST_TRACKS),
+        metavar="N",
+        help="tracks that are driven (default: 20, quick: 3)",
+    )
+    parser.add_argument(
+        "--log-tracks",
+        type=whole_number(1, _MOST_TRACKS),
+        metavar="N",
+        help="tracks that the expert is recorded on (default: 50, quick: 12)",
+    )
+    add_interventions(
+        parser,
+        "let the network drive with changed maps too (default, where it has maps: uniform, "
+        "shuffled and zero, quick: uniform)",
+    )
+    parser.add_argument(
+        "--max-steps",
+        type=whole_number(1),
+        metavar="N",
+        help="end drives after N steps, 50 a second (default: 1000; the expert's log: 1500)",
+    )
+    add_quick(parser, "a short log, few epochs and few tracks: a first look")
+    add_out(parser, "folder of it all (default: runs/ENV/AGENT/fit-seed-S, quick: …-quick)")
+    add_seed(parser, "everything random")
+    add_settings(parser)
+    add_device(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Takes every step that is not done yet, and names the page."""
+    from rl_abn.vision.driving.fit.request import make_request, take_folder
+
+    request = make_request(
+        env=arguments.env,
+        agents=[arguments.agent, *arguments.beside],
+        seed=arguments.seed,
+        data=arguments.data,
+        settings=arguments.settings,
+        log_tracks=arguments.log_tracks,
+        tracks=arguments.tracks,
+        interventions=arguments.interventions,
+        epochs=arguments.epochs,
+        max_steps=arguments.max_steps,
+        quick=arguments.quick,
+        folder=arguments.out,
+        device=arguments.device,
+    )
+    _check_can_begin(request)
+    go_on = f"everything finished is kept. Go on with:\n{command('rl-abn', *arguments.words)}"
+    goes_on = take_folder(request)
+    print(f"{'going on in' if goes_on else 'folder'}: {command(request.folder)}", flush=True)
+    try:
+        report = _fit(request)
+    except KeyboardInterrupt:
+        print(f"stopped; {go_on}")
+        raise
+    if report is None:
+        print(f"stopped; {go_on}")
+        sys.exit(130)
+    print(f"numbers: {command(report.data)}")
+    print(f"page: {command(report.page)}")
+    print(f"next: {command('rl-abn', 'vision', *_next(request))}")
+
+
+def _check_can_begin(request: FitRequest) -> None:
+    """Says what is missing before a folder is made."""
+    from rl_abn.vision.data.driving import list_driving_log
+    from rl_abn.vision.driving.carracing.simulator import Simulator
+    from rl_abn.vision.driving.fit.log import has_log
+
+    if request.data is not None:
+        list_driving_log(request.data)
+    elif not has_log(request):
+        Simulator()
+
+
+def _fit(request: FitRequest) -> Report | None:
+    """Returns what was written; None where it was stopped on the way."""
+    from rl_abn.errors import RlAbnError, warn
+    from rl_abn.explain.parts import Parts
+    from rl_abn.vision.driving.closed_loop import what_was_learned
+    from rl_abn.vision.driving.fit.drives import Drives
+    from rl_abn.vision.driving.fit.frames import driven_frames, held_out_frames
+    from rl_abn.vision.driving.fit.held_out import held_out_scores
+    from rl_abn.vision.driving.fit.report import Found, write_report
+    from rl_abn.vision.driving.fit.request import PARTS
+
+    _record(request)
+    networks = []
+    for number in range(len(request.agents)):
+        fitted = _train(request, number)
+        if fitted is None:
+            return None
+        networks.append(fitted)
+    parts = Parts(request.folder / PARTS, {"seed": request.seed})
+    held_out = held_out_scores(parts, networks, request.device)
+    result, shown, why_not, notes = None, None, "", []
+    try:
+        drives = Drives(request, networks, parts)
+    except RlAbnError as error:
+        why_not = str(error)
+        warn(f"nothing is driven: {why_not}")
+    else:
+        notes = [said for f in networks if (said := what_was_learned(f.run, drives.tracks))]
+        for note in notes:
+            warn(note)
+        result = _drive(drives)
+        if result.interrupted:
+            return None
+        shown = driven_frames(parts, drives, networks[0])
+    found = Found(
+        networks=networks,
+        held_out=held_out,
+        drives=result,
+        why_not=why_not,
+        notes=notes,
+        explanation=_explain(request, networks[0]),
+        log_frames=held_out_frames(parts, networks[0]),
+        drive_frames=shown,
+    )
+    return write_report(request, found)
+
+
+def _record(request: FitRequest) -> None:
+    from rl_abn.progress import ProgressReport
+    from rl_abn.vision.driving.fit.log import has_log, record
+
+    if not has_log(request):
+        with ProgressReport("recording the expert", request.log_tracks, "tracks") as report:
+            record(request, report)
+    print(f"log: {command(request.log)}", flush=True)
+
+
+def _train(request: FitRequest, number: int) -> Fitted | None:
+    from rl_abn.errors import warn
+    from rl_abn.progress import ProgressReport
+    from rl_abn.vision.driving.fit.networks import fitted, prepare
+    from rl_abn.vision.training.prepare import n_batches
+    from rl_abn.vision.training.train import train
+
+    run, data, resume = prepare(request, number)
+    for note in data.notes:
+        warn(note)
+    total, epochs = n_batches(run, data), run.recipe.agent.train.epochs
+    done = run.checkpoints[-1].step if resume and run.checkpoints else 0
+    label = f"training {run.recipe.agent_name}"
+    with ProgressReport(label, total, "batches", start=total // epochs * done) as report:
+        outcome = train(run, data, resume=resume, device=request.device, report=report)
+    if outcome.interrupted and outcome.step < epochs:
+        return None
+    print(f"{run.recipe.agent_name}: {command(run.path)}, epoch {outcome.step:,}", flush=True)
+    return fitted(request, run)
+
+
+def _drive(drives: Drives) -> ClosedLoop:
+    from rich.console import Console
+
+    from rl_abn.cli.vision.drive_table import drive_table
+    from rl_abn.progress import ProgressReport
+
+    with ProgressReport("driving", drives.n_drives, "drives", start=drives.n_kept) as report:
+        result = drives.drive(report)
+    if not result.interrupted:
+        Console(highlight=False).print(drive_table(result))
+    return result
+
+
+def _explain(request: FitRequest, first: Fitted) -> Written:
+    from rl_abn.explain.work import SHARES
+    from rl_abn.progress import ProgressReport
+    from rl_abn.vision.evaluation.explanation import explain_network
+    from rl_abn.vision.evaluation.explanation_extent import QUICK_EXTENT
+
+    with ProgressReport("explaining", SHARES, "of the work") as report:
+        written = explain_network(
+            first.run,
+            QUICK_EXTENT,
+            data=first.log,
+            seed=request.seed,
+            device=request.device,
+            report=report,
+        )
+    print(written.explanation.certificate, flush=True)
+    return written
+
+
+def _next(request: FitRequest) -> list[str]:
+    run = str(request.run_folder(request.names[0]))
+    if request.data is None:
+        return ["drive", run, "--tracks", "1", "--video", "drive.mp4"]
+    return ["record", run]
