@@ -108,6 +108,7 @@ def add(commands: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Takes every step that is not done yet, and names the page."""
+    from rl_abn.runs.holding import held
     from rl_abn.vision.driving.fit.request import make_request, take_folder
 
     request = make_request(
@@ -130,7 +131,8 @@ def run(arguments: argparse.Namespace) -> None:
     goes_on = take_folder(request)
     print(f"{'going on in' if goes_on else 'folder'}: {command(request.folder)}", flush=True)
     try:
-        report = _fit(request)
+        with held(request.folder):  # two at once would write one log
+            report = _fit(request)
     except KeyboardInterrupt:
         print(f"stopped; {go_on}")
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,10 +66,10 @@ def car(monkeypatch: pytest.MonkeyPatch) -> CircleCar:
 
 
 @pytest.fixture
-def fit(
+def vision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Result]:
-    """Runs `rl-abn vision fit` in an empty folder."""
+    """Runs a command of the vision track in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "110")
 
@@ -76,9 +77,15 @@ def fit(
         capsys.readouterr()
         code = 0
         try:
-            main(["vision", "fit", "--device", "cpu", *map(str, words)])
+            main(["vision", *map(str, words)])
         except SystemExit as exit_:
             code = exit_.code if isinstance(exit_.code, int) else 1
         return Result(code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def fit(vision: Callable[..., Result]) -> Callable[..., Result]:
+    """Runs `rl-abn vision fit` there."""
+    return partial(vision, "fit", "--device", "cpu")
