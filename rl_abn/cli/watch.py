@@ -137,9 +137,10 @@ def _watch_game(run: Run, arguments: argparse.Namespace) -> None:
         f"score {video.score:.0f}, {video.n_frames:,} frames, {video.seconds:.0f} s: "
         f"{command(video.path)}"
     )
-    # Imported weights come without the maps of their training.
-    if not run.recipe.agent.attention.has_maps or run.is_imported:
+    if not run.recipe.agent.attention.has_maps:
         print(f"next: {command('rl-abn', 'eval', run.path, '--greedy')}")
+    elif run.is_imported:  # weights that come without the maps of their training
+        print(f"next: {command('rl-abn', 'explain', run.path, '--quick')}")
     else:
         print(f"next: {command('rl-abn', 'watch', run.path, '--over-training')}")
 

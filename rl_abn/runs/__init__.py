@@ -15,10 +15,11 @@ from rl_abn.runs.checkpoints import (
 from rl_abn.runs.folders import OnExists, check_free, default_folder, free_folder, is_taken
 from rl_abn.runs.maps import PROBES, MapLog, open_or_create
 from rl_abn.runs.provenance import provenance
-from rl_abn.runs.run import META, METRICS, RECIPE, Run, write_recipe
+from rl_abn.runs.run import EXPORTED, META, METRICS, RECIPE, Run, write_recipe
 from rl_abn.runs.tensors import bytes_of, check_weights, load_tensors, save_tensors
 
 __all__ = [
+    "EXPORTED",
     "META",
     "METRICS",
     "PROBES",

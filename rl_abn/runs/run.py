@@ -27,6 +27,8 @@ from rl_abn.runs.provenance import provenance
 from rl_abn.runs.replacing import remove_replaced, settle
 
 RECIPE, META, METRICS = "recipe.toml", "meta.json", "metrics.jsonl"
+EXPORTED = "run"
+"""What `meta.json` calls an import of a run that was exported to be handed on."""
 _OLD_S = 3600.0  # what was being made an hour ago is what a kill left
 
 
@@ -141,12 +143,22 @@ class Run(Generic[RecipeT]):
 
     @property
     def is_imported(self) -> bool:
-        """Whether the weights were trained elsewhere and came without an optimizer.
+        """Whether the weights came from another program or an export, without an optimizer.
 
         Raises:
             RlAbnError: If `meta.json` is damaged.
         """
         return "imported" in read_json(self.path / META)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether another program trained the weights.
+
+        Raises:
+            RlAbnError: If `meta.json` is damaged.
+        """
+        imported = read_json(self.path / META).get("imported")
+        return isinstance(imported, dict) and imported.get("kind") != EXPORTED
 
     def checkpoint(self, step: CheckpointChoice = None) -> Checkpoint:
         """Returns the newest checkpoint, the one of a step, or the "best".

@@ -19,8 +19,6 @@ from rl_abn.rl.evaluation.scores import Difference
 from rl_abn.rl.training.teacher import taught_by, teacher_record
 from rl_abn.runs import META, Run
 
-RUN_KIND = "run"
-"""What `meta.json` calls an import of a run of ours."""
 PICTURE = "picture.png"
 
 
@@ -164,9 +162,7 @@ def weaknesses(
 
 def _summary(run: Run, step: int, *, taught: bool) -> str:
     algorithm = run.recipe.agent.algorithm.name.upper()
-    imported = read_json(run.path / META).get("imported")
-    is_ours = not isinstance(imported, dict) or imported.get("kind") == RUN_KIND
-    learnt = "from a teacher" if taught else "from reward alone" if is_ours else "elsewhere"
+    learnt = "from a teacher" if taught else "elsewhere" if run.is_foreign else "from reward alone"
     maps = "with attention maps" if run.recipe.agent.attention.has_maps else "without attention"
     return f"{algorithm} {maps}, {step:,} agent steps (four frames each), learnt {learnt}."
 

@@ -113,7 +113,7 @@ def agent_explanation(
         if each.follows is not None
     }
     agent = run.recipe.agent_name
-    trained = how_trained(step, run.is_imported)
+    trained = how_trained(step, run.is_foreign)
     record = teacher_record(run)
     teacher = "" if record is None else f"; {taught_by(record)}"
     own = mean(np.array(intact, np.float64), seed)

@@ -225,7 +225,7 @@ def episode_meta(
                 "name": recipe.agent_name,
                 "run": str(run.path.resolve()),
                 "step": step,
-                "trained": how_trained(step, run.is_imported),
+                "trained": how_trained(step, run.is_foreign),
                 "sha256": hash_of(policy.state_dict()),
                 **player,
             },

@@ -24,7 +24,7 @@ def title_of(
     changed = f" ({', '.join(said)})" if said else ""
     return (
         f"{run.recipe.agent_name}{changed} on {run.recipe.env.game.title}, "
-        + how_trained(step, run.is_imported)
+        + how_trained(step, run.is_foreign)
         + ("" if map_name is not None else how_it_relied(run, step))
     )
 
@@ -41,8 +41,8 @@ def how_it_relied(run: Run, step: int) -> str:
     return f", map reliance {found[-1]:.3f} nats" if found else ""
 
 
-def how_trained(step: int, is_imported: bool) -> str:
-    """Returns the training steps as written in a title; of imported weights they may be unknown."""
-    if not is_imported:
+def how_trained(step: int, is_foreign: bool) -> str:
+    """Returns the training steps as written in a title; another program's may be unknown."""
+    if not is_foreign:
         return f"{step:,} steps trained"
     return f"{step:,} steps trained elsewhere" if step else "trained elsewhere"

@@ -15,9 +15,10 @@ from rl_abn.errors import RlAbnError
 from rl_abn.explain.stored import certificate_of_checkpoint
 from rl_abn.explain.written import CERTIFICATE
 from rl_abn.files.text import write_output
-from rl_abn.rl.evaluation.card import PICTURE, RUN_KIND, card_of, evaluations_of
+from rl_abn.rl.evaluation.card import PICTURE, card_of, evaluations_of
 from rl_abn.rl.training.build import make_policy
 from rl_abn.runs import (
+    EXPORTED,
     META,
     METRICS,
     Checkpoint,
@@ -61,7 +62,7 @@ def export_folder(
     found = run.checkpoint(step)
     weights = run.weights(found, make_policy(run.recipe).state_dict())
     meta = read_json(run.path / META)
-    imported = {"kind": RUN_KIND, "file": run.path.name, "steps": found.step}
+    imported = {"kind": EXPORTED, "file": run.path.name, "steps": found.step}
     meta |= {"status": "imported", "imported": meta.get("imported", imported)}
     folder = free_folder(folder, on_exists, "new or overwrite")
     with let_go_on_failure(folder):

@@ -145,7 +145,8 @@ def test_its_video_gives_the_card_a_picture(tmp_path: Path) -> None:
 
 def test_it_is_no_run_to_train_on(run: Run, tmp_path: Path) -> None:
     export_folder(run, tmp_path / "agent")
-    assert Run.open(tmp_path / "agent").is_imported
+    exported = Run.open(tmp_path / "agent")
+    assert (exported.is_imported, exported.is_foreign) == (True, False)
     meta = read_json(tmp_path / "agent" / META)
     assert meta["imported"] == {"kind": "run", "file": "seed-0", "steps": STEP}
     assert meta["command"] == "rl-abn train | tee"

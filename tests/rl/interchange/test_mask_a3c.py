@@ -177,7 +177,7 @@ def test_from_the_command_line_to_a_score_a_video_and_a_zip(place, capsys, monke
     monkeypatch.setattr(watch, "GameScene", lambda **kw: title.append(kw["title"]) or scene(**kw))
     main(["watch", *words, "--max-steps", "2"])
     assert title == ["a2c_mask_a3c on Ms. Pac-Man, 110,000,000 steps trained elsewhere"]
-    assert capsys.readouterr().out.splitlines()[-1] == f"next: rl-abn eval {run.path} --greedy"
+    assert capsys.readouterr().out.splitlines()[-1] == f"next: rl-abn explain {run.path} --quick"
     main(["export", str(run.path), "agent.zip"])
     words = ["import", "sb3", "agent.zip", "--trust-pickle", "--env", "ms_pacman"]
     main([*words, "--agent", "a2c_mask_a3c", "--out", "again"])
@@ -188,7 +188,7 @@ def test_from_the_command_line_to_a_score_a_video_and_a_zip(place, capsys, monke
 
 
 @pytest.mark.parametrize(
-    ("step", "is_imported", "trained"),
+    ("step", "is_foreign", "trained"),
     [
         (0, False, "0 steps trained"),
         (1_000, False, "1,000 steps trained"),
@@ -196,8 +196,8 @@ def test_from_the_command_line_to_a_score_a_video_and_a_zip(place, capsys, monke
         (0, True, "trained elsewhere"),  # nobody knows for how long
     ],
 )
-def test_how_far_an_agent_is_said_to_be_trained(step, is_imported, trained):
-    assert how_trained(step, is_imported) == trained
+def test_how_far_an_agent_is_said_to_be_trained(step, is_foreign, trained):
+    assert how_trained(step, is_foreign) == trained
 
 
 # What is refused
