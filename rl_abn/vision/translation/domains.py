@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from rl_abn.errors import RlAbnError
-from rl_abn.files.images import Framing
+from rl_abn.files.images import Framing, is_picture
 from rl_abn.files.store import FolderStore, Store, join, open_store
 from rl_abn.files.text import kind_of, read_json
 from rl_abn.recipes.overrides import validate
@@ -96,7 +96,7 @@ class KnownDomains(Table):
 
 
 def layout_of(path: Path) -> Layout:
-    """Lists a driving log, picture folders, or pictures with a table of attributes.
+    """Lists a driving log, picture folders, pictures with a table of attributes, or pictures alone.
 
     Raises:
         RlAbnError: If there is no such set, it is empty, or its pictures are no files.
@@ -104,8 +104,16 @@ def layout_of(path: Path) -> Layout:
     if _is_log(path):
         store, table, _, names, notes = list_driving_log(path)
         return Layout(store, tuple(dict.fromkeys(names)), (table,), notes)
-    source = recognise(path)
-    listings = [source.listing(split) for split in source.splits()]
+    try:
+        source = recognise(path)
+        listings = [source.listing(split) for split in source.splits()]
+    except RlAbnError:
+        # Labels are not looked at, so pictures that have none will do.
+        store = open_store(path)
+        pictures = tuple(name for name in store.below("") if is_picture(name))
+        if not pictures:
+            raise
+        return Layout(store, pictures, ())
     if any(listing.pixels is not None for listing in listings):
         raise RlAbnError(
             f"{source.place}: expected a driving log or folders of pictures, got CIFAR's binary "
@@ -123,7 +131,7 @@ def open_domain(path: Path, size: tuple[int, int], device: torch.device) -> Doma
     """Opens one domain.
 
     Args:
-        path: A driving log, picture folders, or pictures with a table of attributes.
+        path: A driving log, picture folders, pictures with a table of attributes, or pictures.
         size: Height and width that whole pictures are resized to.
         device: Where pictures go.
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from rl_abn.vision.training.train import train as train_network
+from tests.vision.tiny_sets import small_run
 from tests.vision.translation.tiny_domains import TINY, write_domains, write_network
 
 Command = Callable[..., Any]
@@ -90,7 +92,9 @@ def test_from_two_domains_to_a_translated_set(
     assert result.code == 0, result.err
 
 
-def test_mistakes_are_one_line(mistake: Mistake, domains: tuple[Path, Path], network: Path) -> None:
+def test_mistakes_are_one_line(
+    mistake: Mistake, folder: Path, domains: tuple[Path, Path], network: Path
+) -> None:
     train = ("vision", "translate", "train", *SETTINGS)
     source, target = ("--source", str(domains[0])), ("--target", str(domains[1]))
     assert "expected --source PATH" in mistake(*train, *target)
@@ -101,6 +105,20 @@ def test_mistakes_are_one_line(mistake: Mistake, domains: tuple[Path, Path], net
     assert "expected a run folder, got 'nowhere'" in mistake(
         *train, *source, *target, "--network", "nowhere"
     )
+    (folder / "empty").mkdir()
+    for empty in (("--source", "empty", *target), (*source, "--target", "empty")):
+        assert "expected folders of pictures" in mistake(*train, *empty, "--consistency", "0")
+    assert "expected pictures of 24 pixels a side or more" in mistake(
+        *train, *source, *target, "--network", str(network), "--set", "discriminator.layers=3"
+    )
+    baseline, data, _ = small_run(
+        folder / "baseline", domains[0], "train.epochs=1", agent="resnet20"
+    )
+    train_network(baseline, data, resume=False, device="cpu")
+    assert "attention maps, got 'resnet20', which has none" in mistake(
+        *train, *source, *target, "--network", "baseline"
+    )
+    assert not (folder / "runs").exists()
     apply = ("vision", "translate", "apply", str(network), "--data", str(domains[0]))
     assert "expected a translator's run, got the vision track's" in mistake(*apply, "--out", "new")
     assert "unknown choice 'source': did you mean 'to_source'" in mistake(

@@ -14,7 +14,7 @@ from rl_abn.runs import WEIGHTS, read_json
 from rl_abn.vision.data.driving import open_driving_log
 from rl_abn.vision.data.labelled import open_labelled
 from rl_abn.vision.translation.apply import load_generator, translate
-from rl_abn.vision.translation.domains import to_pixels, to_unit
+from rl_abn.vision.translation.domains import layout_of, to_pixels, to_unit
 from rl_abn.vision.translation.prepare import TranslationRun
 from rl_abn.vision.translation.train import train
 from tests.complaints import complaint
@@ -87,6 +87,19 @@ def test_pictures_with_attributes_keep_their_table(tmp_path: Path, run: Translat
     old, new = open_labelled(faces), open_labelled(made.folder)
     assert torch.equal(new.targets, old.targets)
     assert new.names == old.names
+
+
+def test_pictures_without_any_label_will_do(tmp_path: Path, run: TranslationRun) -> None:
+    photos = tmp_path / "photos"
+    (photos / "more").mkdir(parents=True)
+    for name in ("b.png", "a.jpg", "more/c.png"):
+        cv2.imwrite(str(photos / name), np.full((12, 12, 3), 99, np.uint8))
+    (photos / "notes.txt").write_text("mine")
+    assert layout_of(photos)[1:] == (("a.jpg", "b.png", "more/c.png"), (), ())
+    made = translate(run, photos, tmp_path / "new", device="cpu")
+    assert below(made.folder) == {"a.jpg", "b.png", "more/c.png", "about.json"}
+    material = tiny_run(tmp_path / "run", (photos, photos), None, "loss.consistency=0")[1]
+    assert (material.source.known.n, material.target.stored) == (3, (12, 12))
 
 
 def test_mistakes_are_one_line_and_leave_nothing(
