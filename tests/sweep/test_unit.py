@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import signal
 
 import pytest
 
+from rl_abn.cli import main
 from rl_abn.rl.training import train as training
 from rl_abn.rl.training.callbacks import StopCallback
-from rl_abn.runs import STATE, TRAINING, WEIGHTS, Run, name_of
+from rl_abn.runs import META, STATE, TRAINING, WEIGHTS, Run, name_of, read_json
 from rl_abn.sweep.exact import barriers, exact_checkpoints, keep_exact_checkpoints
 from rl_abn.sweep.plan import make_plan
 from rl_abn.sweep.status import read_status
@@ -56,6 +58,15 @@ def stop_at(monkeypatch):
 def weights(folder):
     checkpoint = folder / "checkpoints" / name_of(STEPS)
     return [(checkpoint / kind).read_bytes() for kind in (WEIGHTS, TRAINING)]
+
+
+def test_its_run_names_a_command_that_trains_the_same(whole, tmp_path):
+    _, folder = whole
+    name, *words = shlex.split(read_json(folder / META)["command"])
+    assert (name, words[0]) == ("rl-abn", "train")
+    main([*words, "--out", str(tmp_path / "alone"), "--device", "cpu"])
+    assert Run.open(tmp_path / "alone").recipe == Run.open(folder).recipe
+    assert weights(tmp_path / "alone") == weights(folder)
 
 
 def test_barriers(unit):
