@@ -11,6 +11,7 @@ from threading import RLock
 from typing import Any, NamedTuple
 
 from rl_abn.errors import RlAbnError, did_you_mean
+from rl_abn.files.stamp import file_stamp
 from rl_abn.files.text import kind_of
 from rl_abn.recipes import RunRecipe, VisionRunRecipe
 from rl_abn.record import Episode, EpisodeMeta, is_episode
@@ -262,15 +263,9 @@ def card_of(path: Path) -> EpisodeCard:
     return EpisodeCard(meta, episode.n_steps, episode.cut)
 
 
-def stamp_of(path: Path) -> tuple[float, float]:
+def stamp_of(path: Path) -> tuple[tuple[int, int] | None, ...]:
     """Returns what changes when an episode grows or is replaced."""
-    stamps = []
-    for part in (path / META, path / "trace"):
-        try:
-            stamps.append(part.stat().st_mtime)
-        except OSError:
-            stamps.append(0.0)
-    return stamps[0], stamps[1]
+    return tuple(file_stamp(path / part) for part in (META, "trace"))
 
 
 def folders_or_default(folders: Sequence[Path]) -> list[Path]:

@@ -12,7 +12,6 @@ import hashlib
 import re
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ import numpy as np
 
 from rl_abn.errors import RlAbnError, printable
 from rl_abn.files.images import decode
+from rl_abn.files.stamp import file_stamp
 from rl_abn.files.store import FolderStore, nearest
 from rl_abn.files.text import brief, kind_of, read_text
 from rl_abn.recipes.ale_games import list_games
@@ -185,9 +185,8 @@ def stamp_of(trial: Trial) -> str:
     whole = kind_of(trial.source) == "a file"
     files = [trial.source] if whole else [trial.source / f"{f.name}.png" for f in trial.frames]
     for file in files:
-        with suppress(OSError):
-            status = file.stat()
-            found.update(repr((file.name, status.st_size, status.st_mtime_ns)).encode())
+        if (stamp := file_stamp(file)) is not None:
+            found.update(repr((file.name, *stamp)).encode())
     return found.hexdigest()
 
 

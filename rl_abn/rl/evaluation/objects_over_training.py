@@ -15,6 +15,7 @@ from rl_abn.explain.parts import Part
 from rl_abn.explain.report import Block, Curves, Table
 from rl_abn.explain.responses import chosen
 from rl_abn.explain.rivals.gradient import grad_cam
+from rl_abn.files.stamp import file_stamp
 from rl_abn.rl.evaluation.explained_policy import own_maps, policy_subject
 from rl_abn.rl.evaluation.explained_states import ExplainedStates
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
@@ -32,12 +33,8 @@ def checkpoints_shown(run: Run, last: int) -> list[Checkpoint]:
 
 
 def stamp_of(point: Checkpoint) -> list[int]:
-    """Returns what tells that a checkpoint's weights are others: step, size and time, or step."""
-    try:
-        status = (point.path / WEIGHTS).stat()
-    except OSError:
-        return [point.step]
-    return [point.step, status.st_size, status.st_mtime_ns]
+    """Returns what tells that a checkpoint's weights are others: its step and the file's stamp."""
+    return [point.step, *(file_stamp(point.path / WEIGHTS) or ())]
 
 
 def objects_over_training(
