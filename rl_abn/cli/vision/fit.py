@@ -129,9 +129,10 @@ def run(arguments: argparse.Namespace) -> None:
     _check_can_begin(request)
     go_on = f"everything finished is kept. Go on with:\n{command('rl-abn', *arguments.words)}"
     goes_on = take_folder(request)
-    print(f"{'going on in' if goes_on else 'folder'}: {command(request.folder)}", flush=True)
     try:
         with held(request.folder):  # two at once would write one log
+            where = "going on in" if goes_on else "folder"
+            print(f"{where}: {command(request.folder)}", flush=True)
             report = _fit(request)
     except KeyboardInterrupt:
         print(f"stopped; {go_on}")
@@ -141,7 +142,9 @@ def run(arguments: argparse.Namespace) -> None:
         sys.exit(130)
     print(f"numbers: {command(report.data)}")
     print(f"page: {command(report.page)}")
-    print(f"next: {command('rl-abn', 'vision', *_next(request))}")
+    run = str(request.run_folder(request.names[0]))
+    drive = ["drive", run, "--tracks", "1", "--video", "drive.mp4"]
+    print(f"next: {command('rl-abn', 'vision', *(drive if report.driven else ['record', run]))}")
 
 
 def _check_can_begin(request: FitRequest) -> None:
@@ -264,10 +267,3 @@ def _explain(request: FitRequest, first: Fitted) -> Written:
         )
     print(written.explanation.certificate, flush=True)
     return written
-
-
-def _next(request: FitRequest) -> list[str]:
-    run = str(request.run_folder(request.names[0]))
-    if request.data is None:
-        return ["drive", run, "--tracks", "1", "--video", "drive.mp4"]
-    return ["record", run]

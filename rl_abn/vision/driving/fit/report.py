@@ -52,10 +52,12 @@ class Report(NamedTuple):
     Attributes:
         page: The HTML file.
         data: The JSON file.
+        driven: Whether anything was driven.
     """
 
     page: Path
     data: Path
+    driven: bool
 
 
 def write_report(request: FitRequest, found: Found) -> Report:
@@ -68,7 +70,7 @@ def write_report(request: FitRequest, found: Found) -> Report:
     shown, data = request.folder / PAGE, request.folder / DATA
     write_output(data, report.as_json())
     write_output(shown, page(report))
-    return Report(shown, data)
+    return Report(shown, data, found.drives is not None)
 
 
 def driver_report(request: FitRequest, found: Found) -> Explanation:
@@ -80,20 +82,22 @@ def driver_report(request: FitRequest, found: Found) -> Explanation:
     """
     first = found.networks[0]
     env, epoch = first.run.recipe.env, first.trained.checkpoint.step
-    does = "drives" if found.drives is not None else "follows the driver of"
+    drives = found.drives is not None
+    does = f"drives {env.title}" if drives else f"follows the driver ({env.title})"
     where = ", and where it looks" if first.has_map else ""
+    sections: list[tuple[str, list[Block]]] = [
+        ("On tracks it has never seen", _drive_section(found)),
+        ("On held-out frames of the log", [_errors(found.held_out)]),
+        ("Where it looks", _look_section(request, found)),
+    ]
     return Explanation(
-        title=f"How well {first.name} {does} {env.title}{where}",
+        title=f"How well {first.name} {does}{where}",
         subtitle=(
             f"{_in_brief(found)}; one training of {epoch} epochs; 95% bootstrap intervals; "
             f"rl-abn {__version__}"
         ),
         certificate=Certificate(()),  # its lines stand in the last section: driving comes first
-        sections=[
-            ("On tracks it has never seen", _drive_section(found)),
-            ("On held-out frames of the log", [_errors(found.held_out)]),
-            ("Where it looks", _look_section(request, found)),
-        ],
+        sections=sections if drives else [*sections[1:], sections[0]],
         asked=_asked(request, found),
         methods=methods_said(found.drives),
         caveats=caveats_said(request, found.notes, has_map=first.has_map),

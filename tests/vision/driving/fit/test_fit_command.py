@@ -192,7 +192,7 @@ def test_another_log_is_learned_and_nothing_is_driven(fit: Fit, tmp_path: Path) 
     assert "nothing is driven: " in result.err
     assert result.out.splitlines()[-1] == "next: rl-abn vision record f/driving_abn"
     page, data = pages()
-    assert "How well driving_abn follows the driver of Driving log, and where it looks" in page
+    assert "How well driving_abn follows the driver (Driving log), and where it looks" in page
     assert "Nothing was driven" in page
     assert "shows no track of CarRacing-v3, the only simulator there is here" in page
     assert page.count("data:image/png;base64,") == 1
@@ -259,6 +259,20 @@ def test_mistakes_are_one_line(fit: Fit, tmp_path: Path) -> None:
         assert said in result.err
         assert len(result.err.splitlines()) == 1, result.err
         assert not Path("f").exists()
+
+
+@pytest.mark.usefixtures("car")
+def test_a_folder_that_another_process_works_in_is_left(
+    fit: Fit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken(folder: Path) -> None:
+        raise RlAbnError(f"{folder}: expected a run that nobody trains or edits now")
+
+    monkeypatch.setattr("rl_abn.runs.holding.RunLock", taken)
+    result = fit(*ABN)
+    assert (result.code, result.out) == (2, "")
+    assert "f: expected a run that nobody trains" in result.err
+    assert not LOG.exists()
 
 
 @pytest.mark.usefixtures("car", "explained")
