@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import cv2
@@ -13,7 +13,16 @@ from rl_abn.estimates import Estimate
 from rl_abn.explain.certificate import Certificate, Line, Lost
 from rl_abn.explain.examples import example_sheet
 from rl_abn.explain.findings import findings, mean_changes
-from rl_abn.explain.report import Explanation, Picture, map_tables, methods_said, sanity_blocks
+from rl_abn.explain.report import (
+    Block,
+    Chart,
+    Explanation,
+    Picture,
+    Table,
+    map_tables,
+    methods_said,
+    sanity_blocks,
+)
 from rl_abn.explain.statements import (
     asked_of,
     certificate_of,
@@ -101,7 +110,7 @@ def detector_explanation(
         ),
         certificate=certificate,
         sections=[
-            ("Is it used?", used_blocks("AP", own, scores, lost, changes, "kl")),
+            ("Is it used?", _used_blocks(own, scores, lost, changes)),
             ("Does it mark what matters?", map_tables(tested, found)),
             ("What does it lie on?", visible_blocks(visible, found.primary)),
             ("Is it sane?", sanity_blocks(tested, found)),
@@ -136,6 +145,31 @@ def detector_explanation(
             "maps": found.as_json(),
         },
     )
+
+
+def _used_blocks(
+    own: Estimate,
+    scores: Mapping[str, Any],
+    lost: Sequence[Lost],
+    changes: Mapping[str, Estimate],
+) -> list[Block]:
+    """Returns the blocks of all networks, as they are said of boxes."""
+    blocks: list[Block] = []
+    for block in used_blocks("AP", own, scores, lost, changes, "kl"):
+        if isinstance(block, Table):
+            says = (
+                f"Over all {scores['n']:,} pictures, with the maps of all proposals replaced; "
+                "differences are of the same draws of pictures. In the last column less than 0 is "
+                "worse."
+            )
+            blocks.append(block._replace(says=says))
+        elif isinstance(block, Chart):
+            title = "Change of the answers to fixed objects"
+            says = "KL of the box head's own answers from those with the map replaced."
+            blocks.append(block._replace(title=title, says=says))
+        else:
+            blocks.append(block)
+    return blocks
 
 
 def _of_objects(line: Line) -> Line:
