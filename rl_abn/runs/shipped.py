@@ -38,13 +38,13 @@ def is_shipped(path: Path) -> bool:
 def find_run(run: str | Path) -> Path:
     """Returns the run folder of a path, or of a name of `list_shipped`, to read from.
 
-    A folder that is there goes before an agent of the same name.
+    A run that is there goes before an agent of the same name; a folder that is no run does not.
 
     Raises:
         RlAbnError: If there is neither, with the nearest run or name.
     """
     path, names = Path(run).expanduser(), list_shipped()
-    if kind_of(path) is None and str(run) in names:
+    if str(run) in names and kind_of(path / RECIPE) != "a file":
         return AGENTS / str(run)
     check_is_run(path, names=names)
     return path

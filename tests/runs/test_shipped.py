@@ -56,6 +56,11 @@ def test_another_version_of_the_agent_gets_another_copy(agents: Path) -> None:
     assert shipped.own_run(Path(NAME)) == second
 
 
+def test_a_folder_of_that_path_that_is_no_run_does_not_hide_it(agents: Path) -> None:
+    (Path(NAME) / "explanations").mkdir(parents=True)
+    assert shipped.find_run(NAME) == agents / NAME
+
+
 def test_a_run_of_that_path_goes_first(agents: Path) -> None:
     mine = make_run(Path(NAME))
     assert shipped.find_run(NAME) == mine.path
