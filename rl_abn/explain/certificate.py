@@ -148,7 +148,15 @@ def used_line(
     changes = f"Flattening the map changes the {what} by {signed_percent(shown)}{nats}"
     small = divergence is not None and (divergence.high or divergence.value) < LITTLE_NATS
     if flat.low > -LITTLE_SHARE or small:
-        text = f"{changes}, which cannot be told from 0: this map is decoration.{blind}"
+        swap = by_name.get("swap")
+        useless = "this map is decoration."
+        if swap is not None and swap.share.is_below(0):
+            other = percent(_negative(swap.share))
+            useless = (
+                f"an even map would do. Another moment's map {'adds' if is_error else 'costs'} "
+                f"{other}: a wrong map does harm, its own brings nothing."
+            )
+        text = f"{changes}, which cannot be told from 0: {useless}{blind}"
         return Line("used", "no", text)
     text = f"{changes}, which cannot be told from 0, nor from a large loss: play more games.{blind}"
     return Line("used", "unclear", text)

@@ -171,6 +171,17 @@ def test_the_line_on_use(
     assert said in line.text
 
 
+def test_a_map_that_only_harms_when_it_is_wrong_brings_nothing() -> None:
+    flat = lost("uniform", -0.01, -0.03, 0.01)
+    line = used_line([flat, lost("swap", -0.02, -0.04, -0.01)])
+    assert line.verdict == "no"
+    assert line.text.endswith(
+        "an even map would do. Another moment's map costs 2.0% [1.0, 4.0]: a wrong map does harm, "
+        "its own brings nothing."
+    )
+    assert "decoration" in used_line([flat, lost("swap", -0.02, -0.04, 0.01)]).text
+
+
 def test_the_line_on_use_of_an_error() -> None:
     used = used_line([lost("uniform", -0.5, -0.6, -0.4)], what="steering mae", is_error=True)
     assert used.text.startswith("Flattening the map adds 50% [40, 60] to the steering mae")
