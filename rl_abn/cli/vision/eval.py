@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Evaluates, prints the table and keeps the result."""
     from rich.console import Console
 
-    from rl_abn.cli.vision.tables import vision_table
+    from rl_abn.cli.vision.tables import captions_of, vision_tables
     from rl_abn.progress import ProgressReport
     from rl_abn.recipes import VisionRunRecipe
     from rl_abn.runs import Run, write_output
@@ -85,7 +85,9 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json is not None:
         write_output(arguments.json, result.as_json())
     run.mend_status()
-    Console(highlight=False).print(vision_table(result))
+    console = Console(highlight=False)
+    console.print(*vision_tables(result, console), sep="")
+    console.print(*captions_of(result), sep="\n", markup=False)
     for line in what_is_known(result):
         print(line)
     print(f"kept in {command(written)}")

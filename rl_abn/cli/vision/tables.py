@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -10,34 +13,63 @@ from rl_abn.estimates import Estimate
 from rl_abn.vision.evaluation.evaluate import VisionEvaluation
 from rl_abn.vision.tasks import column_of
 
+_UNBOUNDED = 10_000  # characters
 
-def vision_table(result: VisionEvaluation) -> Table:
-    """Lays an evaluation out: a line a branch, an ablated network or a baseline."""
+
+class _Column(NamedTuple):
+    heading: str
+    cells: list[str]
+
+
+def vision_tables(result: VisionEvaluation, console: Console) -> list[Table]:
+    """Lays an evaluation out: a line a branch, an ablated network or a baseline.
+
+    Columns that do not fit beside the others stand in a table below.
+
+    Args:
+        result: The evaluation.
+        console: Where it is printed.
+    """
+    groups: list[list[_Column]] = [[]]
+    unbounded = console.options.update(width=_UNBOUNDED)
+    for column in _columns(result):
+        wider = _table(result, [*groups[-1], column])
+        if groups[-1] and console.measure(wider, options=unbounded).maximum > console.width:
+            groups.append([])
+        groups[-1].append(column)
+    tables = [_table(result, group) for group in groups]
     split = result.split.replace("_", " ")
+    tables[0].title = f"{result.title}, {split}, {result.n:,} pictures, epoch {result.step}"
+    return tables
+
+
+def _columns(result: VisionEvaluation) -> list[_Column]:
+    rows = result.rows
+    names = list(dict.fromkeys(name for row in rows for name in row.numbers))
+    columns = [
+        _Column(column_of(name).heading, [shown(name, row.numbers.get(name)) for row in rows])
+        for name in names
+    ]
+    if any(row.difference is not None for row in rows):
+        cells = [shown(names[0], row.difference, signed=True) for row in rows]
+        columns.insert(1, _Column("difference", cells))
+    if any(row.stayed is not None for row in rows):
+        cells = ["" if row.stayed is None else f"{row.stayed:.1%}" for row in rows]
+        columns.append(_Column("stayed", cells))
+    return columns
+
+
+def _table(result: VisionEvaluation, columns: list[_Column]) -> Table:
     table = Table(
-        title=f"{result.title}, {split}, {result.n:,} pictures, epoch {result.step}",
-        caption="\n".join(_captions(result)),
         box=box.SIMPLE_HEAD,
         title_justify="left",
-        caption_justify="left",
         padding=(0, 1, 0, 0),
     )
-    names = list(dict.fromkeys(name for row in result.rows for name in row.numbers))
-    changed = any(row.difference is not None for row in result.rows)
-    stayed = any(row.stayed is not None for row in result.rows)
     table.add_column("answers of", no_wrap=True)
-    for name in names:
-        table.add_column(column_of(name).heading, justify="right", overflow="fold")
-    for there, title in ((changed, "difference"), (stayed, "stayed")):
-        if there:
-            table.add_column(title, justify="right", overflow="fold")
-    for row in result.rows:
-        cells = [shown(name, row.numbers.get(name)) for name in names]
-        if changed:
-            cells.append(shown(names[0], row.difference, signed=True))
-        if stayed:
-            cells.append("" if row.stayed is None else f"{row.stayed:.1%}")
-        table.add_row(row.name, *map(Text, cells))
+    for column in columns:
+        table.add_column(column.heading, justify="right", overflow="fold")
+    for i, row in enumerate(result.rows):
+        table.add_row(row.name, *(Text(column.cells[i]) for column in columns))
     return table
 
 
@@ -51,7 +83,8 @@ def shown(name: str, number: Estimate | None, *, signed: bool = False) -> str:
     return f"{number:{sign}.4f}"
 
 
-def _captions(result: VisionEvaluation) -> list[str]:
+def captions_of(result: VisionEvaluation) -> list[str]:
+    """Returns the lines that stand below an evaluation's tables."""
     columns = [column_of(name) for row in result.rows for name in row.numbers]
     captions = ["the perception branch's answer is the network's"]
     if any(column.along_drive for column in columns):

@@ -11,11 +11,12 @@ from typing import ClassVar
 import cv2
 import pytest
 import torch
+from rich.console import Console
 from torch import Tensor
 from torch.nn import functional as F
 
 import rl_abn
-from rl_abn.cli.vision.tables import vision_table
+from rl_abn.cli.vision.tables import vision_tables
 from rl_abn.estimates import Estimate
 from rl_abn.recipes import VisionRunRecipe, make_vision_recipe
 from rl_abn.recipes.vision import VisionNetworkTable
@@ -237,7 +238,12 @@ def test_a_task_of_ones_own_is_trained_scored_and_shown(
         "attention branch",
         "maps zero",
     ]
-    assert "near, %" in [column.header for column in vision_table(result).columns]
+    for width, n_tables in ((200, 1), (30, 2)):
+        tables = vision_tables(result, Console(width=width))
+        headings = [str(column.header) for table in tables for column in table.columns]
+        assert len(tables) == n_tables, headings
+        assert headings.count("answers of") == n_tables
+        assert "near, %" in headings
     assert "reliability" not in result.extra
     assert "--samples, got one of levels" in complaint(
         lambda: evaluate_run(run, device="cpu", samples=2)
