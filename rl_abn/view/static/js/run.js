@@ -173,7 +173,7 @@ function certificate(id, found) {
       "dl",
       {},
       found.lines.map(({ asks, verdict, text }) => [
-        h("dt", {}, `${asks} ${verdict}`),
+        h("dt", {}, `${asks} `, h(`span.verdict.${verdict.replace(" ", "-")}`, {}, verdict)),
         h("dd", {}, text),
       ]),
     ),
