@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rl_abn.rl.agent import Agent
     from rl_abn.runs import CheckpointChoice
+    from rl_abn.vision.detection.model import DetectorModel
     from rl_abn.vision.model import Model
 
 
 def load(
     run: str | Path, *, step: CheckpointChoice = None, device: str = "auto", seed: int = 0
-) -> Agent | Model:
-    """Loads a trained agent, or a trained model of the vision track.
+) -> Agent | Model | DetectorModel:
+    """Loads a trained agent, or a trained model or detector of the vision track.
 
     Args:
         run: A run folder of either track, or a name of `list_agents`.
@@ -46,9 +47,14 @@ def load(
         return Agent(Run.open(folder), step=step, device=device, seed=seed)
     if step == "best":
         raise RlAbnError(f"{folder}: expected an epoch, got 'best', which agents alone have")
+    opened = Run.open(folder, VisionRunRecipe)
+    if opened.recipe.env.kind == "boxes":
+        from rl_abn.vision.detection.model import DetectorModel
+
+        return DetectorModel(opened, step=step, device=device, seed=seed)
     from rl_abn.vision.model import Model
 
-    return Model(Run.open(folder, VisionRunRecipe), step=step, device=device, seed=seed)
+    return Model(opened, step=step, device=device, seed=seed)
 
 
 def list_agents() -> list[str]:
