@@ -133,7 +133,15 @@ def test_the_units_stop_when_the_time_is_up(plan, monkeypatch):
     assert not again.time_up
 
 
-def test_jobs_of_a_cluster_outlive_a_closed_terminal(plan, monkeypatch):
+@pytest.fixture
+def hang_up():
+    """Has a closed terminal end the process as usual, also where the tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_jobs_of_a_cluster_outlive_a_closed_terminal(plan, monkeypatch, hang_up):
     engine = ScriptedEngine(plan, {})
     engine.outlives = True
     monkeypatch.setattr(engine, "poll", lambda: signal.raise_signal(signal.SIGHUP) or set())
