@@ -84,6 +84,29 @@ def test_attention_gradient_by_hand() -> None:
     torch.testing.assert_close(of_value, images.sum(dim=1) * images.amax(dim=1))
 
 
+@pytest.mark.parametrize("learned", [True, False])
+def test_a_map_that_is_ignored_has_no_gradient(learned: bool) -> None:
+    """Such as one that is shown for its looks: its gradient is 0, and no error."""
+    images, weight = torch.rand(3, 2, 4, 4), torch.ones((), requires_grad=learned)
+
+    def ask(features: torch.Tensor, numbers: torch.Tensor) -> Answer:
+        logits = torch.stack([weight * features.sum(dim=(1, 2, 3)), torch.zeros(len(features))], 1)
+        return Answer(logits, None, features.mean(dim=1, keepdim=True))
+
+    subject = Subject(
+        images,
+        ask,
+        torch.nn.Identity(),
+        (4, 4),
+        features=lambda pixels, numbers: pixels,
+        ask_features=ask,
+        ask_maps=lambda maps, features, numbers: ask(features, numbers),
+    )
+    made = attention_gradient(subject, chosen(subject.answers()))
+    assert made.shape == (3, 4, 4)
+    assert not made.any()
+
+
 def test_integrated_gradients_are_complete(subject: Subject) -> None:
     """They sum up to the difference of what is explained."""
     choice, baseline = chosen(subject.answers()), torch.zeros_like(subject.images)

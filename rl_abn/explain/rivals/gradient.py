@@ -7,7 +7,7 @@ from torch import Tensor
 
 from rl_abn.explain.cells import to_cells
 from rl_abn.explain.responses import objective
-from rl_abn.explain.subject import Subject
+from rl_abn.explain.subject import Answer, Ask, Subject
 
 _BATCH = 64
 
@@ -28,13 +28,10 @@ def grad_cam(subject: Subject, choice: Tensor | None) -> Tensor:
     for images, numbers in subject.batches(_BATCH):
         with torch.no_grad():
             features = subject.features(images, numbers)
-        features = features.detach().float().requires_grad_()
-        with torch.enable_grad():
-            answer = subject.ask_features(features, numbers)
-            target = objective(answer, None if choice is None else choice[numbers])
-            (gradient,) = torch.autograd.grad(target.sum(), features)
+        features = features.detach().float()
+        gradient = _gradient_to(features, numbers, subject.ask_features, choice)
         weights = gradient.mean(dim=(2, 3), keepdim=True)
-        maps.append((weights * features.detach()).sum(dim=1).clamp_min(0.0))
+        maps.append((weights * features).sum(dim=1).clamp_min(0.0))
     return to_cells(torch.cat(maps), subject.grid)
 
 
@@ -55,17 +52,18 @@ def attention_gradient(subject: Subject, choice: Tensor | None) -> Tensor:
     assert subject.features is not None
     assert subject.ask_features is not None
     assert subject.ask_maps is not None
+    ask_maps = subject.ask_maps
     found = []
     for images, numbers in subject.batches(_BATCH):
         with torch.no_grad():
             features = subject.features(images, numbers)
             own = subject.ask_features(features, numbers).maps
         assert own is not None
-        maps = own.detach().clone().requires_grad_()
-        with torch.enable_grad():
-            answer = subject.ask_maps(maps, features, numbers)
-            target = objective(answer, None if choice is None else choice[numbers])
-            (gradient,) = torch.autograd.grad(target.sum(), maps)
+
+        def act_on(maps: Tensor, numbers: Tensor, features: Tensor = features) -> Answer:
+            return ask_maps(maps, features, numbers)
+
+        gradient = _gradient_to(own, numbers, act_on, choice)
         found.append((own * gradient).sum(dim=1))
     return to_cells(torch.cat(found), subject.grid)
 
@@ -124,10 +122,26 @@ def _gradient(subject: Subject, images: Tensor, choice: Tensor | None) -> Tensor
     gradients = []
     numbers = torch.arange(subject.n, device=subject.device)
     for part, which in zip(images.split(_BATCH), numbers.split(_BATCH), strict=True):
-        at = part.detach().clone().requires_grad_()
-        with torch.enable_grad():
-            answer = subject.ask(at, which)
-            target = objective(answer, None if choice is None else choice[which])
-            (gradient,) = torch.autograd.grad(target.sum(), at)
-        gradients.append(gradient)
+        gradients.append(_gradient_to(part, which, subject.ask, choice))
     return torch.cat(gradients)
+
+
+def _gradient_to(at: Tensor, numbers: Tensor, ask: Ask, choice: Tensor | None) -> Tensor:
+    """Returns the gradient of what is explained to what is asked about, of its shape.
+
+    It is 0 where the answer does not hang on it, such as on a map that is shown and ignored.
+
+    Args:
+        at: Pictures, features or maps, [B, ...].
+        numbers: Which of the N pictures they are of, int64 [B].
+        ask: From both to the answer.
+        choice: As in `grad_cam`, of all N.
+    """
+    at = at.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        answer = ask(at, numbers)
+        target = objective(answer, None if choice is None else choice[numbers]).sum()
+    if not target.requires_grad:
+        return torch.zeros_like(at)
+    (gradient,) = torch.autograd.grad(target, at, materialize_grads=True)
+    return gradient
