@@ -119,7 +119,7 @@ def used_line(
     by_name = {each.name: each for each in lost}
     if "uniform" not in by_name:
         return Line("used", "not asked", "There is no map of its own that could be flattened.")
-    flat = by_name["uniform"].share
+    flat, swap = by_name["uniform"].share, by_name.get("swap")
     if flat.low is None or flat.high is None:
         text = f"One game has no interval: flattening the map changes it by {percent(flat)}."
         return Line("used", "unclear", text)
@@ -128,7 +128,6 @@ def used_line(
     blind = "" if sees is not False else " The agent plays no better than blind."
     if flat.high < 0:
         costs = _negative(flat)
-        swap = by_name.get("swap")
         moment = ""
         if swap is not None and swap.share.high is not None:
             counts = "that it is of now counts" if swap.share.high < 0 else "that it is of now "
@@ -148,7 +147,6 @@ def used_line(
     changes = f"Flattening the map changes the {what} by {signed_percent(shown)}{nats}"
     small = divergence is not None and (divergence.high or divergence.value) < LITTLE_NATS
     if flat.low > -LITTLE_SHARE or small:
-        swap = by_name.get("swap")
         useless = "this map is decoration."
         if swap is not None and swap.share.is_below(0):
             other = percent(_negative(swap.share))

@@ -19,11 +19,13 @@ class StoredCertificate(NamedTuple):
     """A certificate as its file has it.
 
     Attributes:
+        path: The file.
         title: Of the explanation.
         subtitle: What it was made of; empty in files of older versions.
         certificate: The lines.
     """
 
+    path: Path
     title: str
     subtitle: str
     certificate: Certificate
@@ -44,10 +46,11 @@ def read_certificate(path: Path) -> StoredCertificate:
     asked = [line.question for line in lines]
     if asked != [q for q in QUESTIONS if q in asked or q not in ONLY_WHEN_ASKED]:
         raise RlAbnError(f"{path}: expected the lines of a certificate, got {asked}")
-    return StoredCertificate(title, str(data.get("subtitle", ""))[:MOST_TEXT], Certificate(lines))
+    subtitle = str(data.get("subtitle", ""))[:MOST_TEXT]
+    return StoredCertificate(path, title, subtitle, Certificate(lines))
 
 
-def certificate_of_checkpoint(run: Path, step: int) -> Path | None:
+def certificate_of_checkpoint(run: Path, step: int) -> StoredCertificate | None:
     """Returns the certificate that tells most of a checkpoint; None where none can be read.
 
     A full explanation's comes before a quick one's, a newer one before an older; last comes the one
@@ -57,14 +60,14 @@ def certificate_of_checkpoint(run: Path, step: int) -> Path | None:
         run: The run folder.
         step: Of the checkpoint.
     """
-    found: list[tuple[int, float, Path]] = []
+    found: list[tuple[int, float, StoredCertificate]] = []
     explained = (run / EXPLANATIONS).glob(f"step-{step}-*/{CERTIFICATE}")
     for path in [run / CERTIFICATE, *explained]:
         with suppress(RlAbnError, OSError):
-            read_certificate(path)
+            stored = read_certificate(path)
             kind = path.parent.name.removeprefix(f"step-{step}-").partition("-")[0]
             rank = 0 if path.parent == run else 2 if kind == "full" else 1
-            found.append((rank, path.stat().st_mtime, path))
+            found.append((rank, path.stat().st_mtime, stored))
     return max(found)[2] if found else None
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from rl_abn.errors import RlAbnError, printable
 from rl_abn.estimates import Estimate
 from rl_abn.explain.certificate import QUESTIONS
-from rl_abn.explain.stored import StoredCertificate, certificate_of_checkpoint, read_certificate
+from rl_abn.explain.stored import StoredCertificate, certificate_of_checkpoint
 from rl_abn.files.text import read_json
 from rl_abn.recipes.overrides import validate
 from rl_abn.rl.evaluation.scores import Difference
@@ -111,7 +111,7 @@ def card_of(run: Run, step: int, notes: str = "") -> str:
         lines += ["Not evaluated; `rl-abn eval` says what it scores.", ""]
     for evaluation in evaluations:
         lines += [*_scores(evaluation), ""]
-    stored = stored_certificate(run, step)
+    stored = certificate_of_checkpoint(run.path, step)
     if stored is not None:
         lines += ["## Where it looks", "", *_looks(stored), ""]
     weak = weaknesses(evaluations, stored)
@@ -119,12 +119,6 @@ def card_of(run: Run, step: int, notes: str = "") -> str:
     if notes.strip():
         lines += ["## Notes", "", notes.strip(), ""]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def stored_certificate(run: Run, step: int) -> StoredCertificate | None:
-    """Returns the certificate of a run's checkpoint, the one that tells most; None without."""
-    found = certificate_of_checkpoint(run.path, step)
-    return None if found is None else read_certificate(found)
 
 
 def weaknesses(

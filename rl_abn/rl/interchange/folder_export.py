@@ -78,7 +78,7 @@ def export_folder(
                 shutil.copyfile(path, folder / path.parent.name / path.name)
             certificate = certificate_of_checkpoint(run.path, found.step)
             if certificate is not None:
-                shutil.copyfile(certificate, folder / CERTIFICATE)
+                shutil.copyfile(certificate.path, folder / CERTIFICATE)
         except OSError as error:
             raise RlAbnError(f"{folder}: cannot be written: {error.strerror}") from None
         if (moment := _moment(run, found.step)) is not None:
