@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,19 +10,15 @@ from rl_abn.attention import Intervention, MapOverride
 from rl_abn.attention.override import as_override
 from rl_abn.compute.device import device_of
 from rl_abn.errors import RlAbnError
-from rl_abn.recipes import VisionRunRecipe
 from rl_abn.vision.driving.control_targets import speed_seen
-from rl_abn.vision.evaluation.evaluate import VisionEvaluation, evaluate_run
-from rl_abn.vision.evaluation.interventions import ON_PICTURES, read_interventions
+from rl_abn.vision.evaluation.evaluate import evaluate_run
+from rl_abn.vision.loaded import Loaded, Override
 from rl_abn.vision.models.network import VisionAttention, VisionNetwork
 from rl_abn.vision.training.build import VisionRun, load_network
 from rl_abn.vision.visualize.look import BATCH
 
-Override = str | np.ndarray | Tensor | Callable[[Tensor], Tensor]
-"""Maps to act on instead, a function of the network's own, or the name of an intervention."""
 
-
-class Model:
+class Model(Loaded):
     """A vision run's network at one of its checkpoints; `rl_abn.load` makes it.
 
     Args:
@@ -49,17 +41,16 @@ class Model:
     def __init__(
         self, run: VisionRun, *, step: int | None = None, device: str = "auto", seed: int = 0
     ) -> None:
-        self.run = run
         self._trained = load_network(run, step=step, device=device_of(device))
+        super().__init__(
+            run,
+            step=self._trained.checkpoint.step,
+            seed=seed,
+            device=self._trained.device,
+            score=evaluate_run,
+        )
         self.network: VisionNetwork = self._trained.network
-        self.step = self._trained.checkpoint.step
-        self.seed = seed
         self.output_names = self._trained.outputs.names
-
-    @property
-    def recipe(self) -> VisionRunRecipe:
-        """The resolved recipe of the run."""
-        return self.run.recipe
 
     @property
     def map_names(self) -> tuple[str, ...]:
@@ -123,36 +114,6 @@ class Model:
             *(None if values[0] is None else torch.cat(values).cpu() for values in fields)  # type: ignore[arg-type]
         )
 
-    def evaluate(
-        self,
-        *,
-        data: str | Path | None = None,
-        interventions: str | Sequence[str] = (),
-        seed: int | None = None,
-        **options: Any,
-    ) -> VisionEvaluation:
-        """Scores the checkpoint's network, as `rl-abn vision eval` does.
-
-        Args:
-            data: Where the data lies; None is where it lay in training.
-            interventions: Names, such as "zero" or "all".
-            seed: Of shuffled maps and of samples; None is the model's.
-            options: More of `evaluate_run`: split, samples, report.
-
-        Raises:
-            RlAbnError: If the data will not do, or there is no such intervention.
-        """
-        labels = [interventions] if isinstance(interventions, str) else interventions
-        return evaluate_run(
-            self.run,
-            data=None if data is None else Path(data),
-            interventions=read_interventions(labels, self.run, ON_PICTURES),
-            step=self.step,
-            seed=self.seed if seed is None else seed,
-            device=str(self._trained.device),
-            **options,
-        )
-
     def __repr__(self) -> str:
         recipe, outputs = self.recipe, len(self.output_names)
         return (
@@ -187,11 +148,8 @@ class Model:
     def _override(self, override: Override | None, n: int) -> MapOverride | None:
         """Returns an override for batches of n images; a tensor has n first, to be cut."""
         if isinstance(override, str):
-            names = read_interventions([override], self.run, ON_PICTURES)
-            if len(names) != 1:
-                raise RlAbnError(f"expected one intervention, got '{override}'")
-            device = self._trained.device
-            rule = Intervention(names[0], generator=torch.Generator(device).manual_seed(self.seed))
+            device, name = self._trained.device, self._intervention(override)
+            rule = Intervention(name, generator=torch.Generator(device).manual_seed(self.seed))
             return lambda maps: rule(maps, torch.ones(len(maps), dtype=torch.bool, device=device))
         if override is None:
             return None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -14,21 +12,17 @@ from rl_abn.attention import MapOverride
 from rl_abn.attention.override import as_override
 from rl_abn.compute.device import device_of
 from rl_abn.errors import RlAbnError
-from rl_abn.recipes import VisionRunRecipe
 from rl_abn.vision.detection.build import load_detector
 from rl_abn.vision.detection.detector import Detector
 from rl_abn.vision.detection.evaluate import evaluate_detector
 from rl_abn.vision.detection.found import Found
 from rl_abn.vision.detection.predict import BATCH
-from rl_abn.vision.evaluation.evaluate import VisionEvaluation, override_named
-from rl_abn.vision.evaluation.interventions import ON_PICTURES, read_interventions
+from rl_abn.vision.evaluation.evaluate import override_named
+from rl_abn.vision.loaded import Loaded, Override
 from rl_abn.vision.training.build import VisionRun
 
-Override = str | np.ndarray | Tensor | Callable[[Tensor], Tensor]
-"""Maps of proposals to act on, a function of the detector's own, or an intervention's name."""
 
-
-class DetectorModel:
+class DetectorModel(Loaded):
     """A vision run's detector at one of its checkpoints; `rl_abn.load` makes it.
 
     Args:
@@ -51,17 +45,16 @@ class DetectorModel:
     def __init__(
         self, run: VisionRun, *, step: int | None = None, device: str = "auto", seed: int = 0
     ) -> None:
-        self.run = run
         self._trained = load_detector(run, step=step, device=device_of(device))
+        super().__init__(
+            run,
+            step=self._trained.checkpoint.step,
+            seed=seed,
+            device=self._trained.device,
+            score=evaluate_detector,
+        )
         self.detector: Detector = self._trained.detector
-        self.step = self._trained.checkpoint.step
-        self.seed = seed
         self.category_names = self._trained.categories.names
-
-    @property
-    def recipe(self) -> VisionRunRecipe:
-        """The resolved recipe of the run."""
-        return self.run.recipe
 
     def detect(
         self, images: np.ndarray | Sequence[np.ndarray], map_override: Override | None = None
@@ -90,36 +83,6 @@ class DetectorModel:
             raise RlAbnError(f"map_override: {error}") from None
         return found
 
-    def evaluate(
-        self,
-        *,
-        data: str | Path | None = None,
-        interventions: str | Sequence[str] = (),
-        seed: int | None = None,
-        **options: Any,
-    ) -> VisionEvaluation:
-        """Scores the checkpoint's detector, as `rl-abn vision eval` does.
-
-        Args:
-            data: Where the data lies; None is where it lay in training.
-            interventions: Names, such as "zero" or "all".
-            seed: Of shuffled maps and of draws; None is the model's.
-            options: More of `evaluate_detector`: split, report.
-
-        Raises:
-            RlAbnError: If the data will not do, or there is no such intervention.
-        """
-        labels = [interventions] if isinstance(interventions, str) else interventions
-        return evaluate_detector(
-            self.run,
-            data=None if data is None else Path(data),
-            interventions=read_interventions(labels, self.run, ON_PICTURES),
-            step=self.step,
-            seed=self.seed if seed is None else seed,
-            device=str(self._trained.device),
-            **options,
-        )
-
     def __repr__(self) -> str:
         recipe = self.recipe
         return (
@@ -138,14 +101,12 @@ class DetectorModel:
 
     def _override(self, override: Override | None) -> MapOverride | None:
         if isinstance(override, str):
-            names = read_interventions([override], self.run, ON_PICTURES)
-            if len(names) != 1:
-                raise RlAbnError(f"expected one intervention, got '{override}'")
-            return override_named(names[0], self.seed, self._trained.device)
+            return override_named(self._intervention(override), self.seed, self._trained.device)
         return None if override is None else as_override(override)
 
 
 def _listed(images: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:
-    if isinstance(images, np.ndarray) and images.ndim == 3:
-        return [images]
-    return list(images)
+    if isinstance(images, list | tuple):
+        return list(images)
+    pixels = np.asarray(images)
+    return list(pixels) if pixels.ndim == 4 else [pixels]

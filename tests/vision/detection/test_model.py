@@ -69,6 +69,7 @@ def test_what_is_refused(model):
     floats = np.zeros((1, 64, 64, 3), np.float32)
     assert "got float32 [64, 64, 3]" in complaint(lambda: model.detect(floats))
     image = pictures((64, 64))
+    assert "got int64 []" in complaint(lambda: model.detect(5))
     assert "map_override: " in complaint(lambda: model.detect(image, np.zeros((1, 1, 5, 5))))
     assert "did you mean 'uniform'?" in complaint(lambda: model.detect(image, "unifrom"))
     assert "expected one intervention" in complaint(lambda: model.detect(image, "all"))
