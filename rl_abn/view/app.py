@@ -29,6 +29,7 @@ from rl_abn.view.library_page import library_page
 from rl_abn.view.page_files import page_route
 from rl_abn.view.pictures import Gallery
 from rl_abn.view.run_page import run_page
+from rl_abn.view.sheets import sheet_file
 
 Answer = Callable[[Request], Any]
 Answered = Callable[[Request, dict[str, Any]], Any]
@@ -90,6 +91,12 @@ def routes(library: Library, asking: Asking) -> list[Route]:
             page, media_type="text/html", filename=page.name, content_disposition_type="attachment"
         )
 
+    def sheet(request: Request) -> Response:
+        found = library.run(_id(request))
+        return FileResponse(
+            sheet_file(found, str(request.path_params["name"]), library), media_type="image/png"
+        )
+
     def gallery_page(request: Request) -> Any:
         first = request.query_params.get("from", "0")
         if not (first.isascii() and first.isdigit() and len(first) < 10):
@@ -100,6 +107,7 @@ def routes(library: Library, asking: Asking) -> list[Route]:
         _get("/api/library", lambda request: library_page(library)),
         _get(run, lambda request: run_page(library.run(_id(request)), library)),
         _get(run + "/explanation", explanation),
+        _get(run + "/sheets/{name}", sheet),
         _post(run + "/record", lambda request, body: asking.record(_id(request), body)),
         _get(episode, lambda request: asking.meta(_id(request))),
         _get(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.files.stamp import file_stamp
 from rl_abn.files.text import kind_of
-from rl_abn.recipes import RunRecipe, VisionRunRecipe
+from rl_abn.recipes import RunRecipe, TranslationRunRecipe, VisionRunRecipe
 from rl_abn.record import Episode, EpisodeMeta, is_episode
 from rl_abn.record.meta import META
 from rl_abn.rl.evaluation.record import EPISODES
@@ -37,7 +37,7 @@ class FoundRun(NamedTuple):
         id: What requests call it.
         run: The run.
         label: Its path as it is shown.
-        track: "rl" or "vision".
+        track: "rl", "vision" or "translation".
     """
 
     id: str
@@ -49,6 +49,11 @@ class FoundRun(NamedTuple):
     def is_shipped(self) -> bool:
         """Whether it ships with the package, and is not to be written to."""
         return shipped.is_shipped(self.run.path)
+
+    @property
+    def is_detector(self) -> bool:
+        """Whether it finds boxes in pictures."""
+        return self.track == "vision" and self.run.recipe.env.kind == "boxes"
 
 
 class FoundEpisode(NamedTuple):
@@ -308,7 +313,11 @@ def _is_run(folder: Path) -> bool:
 
 
 def _opened(path: Path, name: str, label: str) -> FoundRun | None:
-    for track, recipe in (("rl", RunRecipe), ("vision", VisionRunRecipe)):
+    for track, recipe in (
+        ("rl", RunRecipe),
+        ("vision", VisionRunRecipe),
+        ("translation", TranslationRunRecipe),
+    ):
         try:
             return FoundRun(name, Run.open(path, recipe), label, track)
         except RlAbnError:

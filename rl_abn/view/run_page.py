@@ -17,6 +17,7 @@ from rl_abn.runs.metrics import read_metrics
 from rl_abn.view.certificates import certificate_of_run
 from rl_abn.view.library import FoundRun, Library
 from rl_abn.view.painted import intervention_labels
+from rl_abn.view.sheets import list_sheets
 
 MOST_POINTS = 500
 MOST_BYTES = 2**28
@@ -50,7 +51,9 @@ def run_page(found: FoundRun, library: Library) -> dict[str, Any]:
         "episodes": library.episodes_of(found.id),
         "evaluation": _evaluation(found),
         "certificate": certificate_of_run(found, library),
+        "sheets": list_sheets(found, library),
         "teacher": str(teacher.get("name") or teacher) if isinstance(teacher, dict) else None,
+        "has_pictures": found.track == "vision" and not found.is_detector,
         "can_record": found.track == "rl" and bool(run.checkpoints or run.recoveries),
         "interventions": intervention_labels(_map_names(found)),
         "is_shipped": found.is_shipped,

@@ -7,8 +7,11 @@ import pytest
 
 import rl_abn
 from rl_abn.map_editing.edit_files import read_edits
+from rl_abn.recipes import make_vision_recipe
 from rl_abn.render import overlay
+from rl_abn.runs import Run
 from rl_abn.vision.training.train import train
+from rl_abn.vision.visualize.sheets import write_png
 from tests.view.browser.test_pages import audit, fits
 from tests.vision.tiny_sets import small_run, write_classes
 
@@ -20,7 +23,7 @@ def seen(served, tmp_path_factory):
     run, pictures, _ = small_run(served.folder / "pictures", data, "train.epochs=1")
     train(run, pictures, resume=False, device="cpu")
     served.library.refresh()
-    found = next(f for f in served.library.runs.values() if f.track == "vision")
+    found = next(f for f in served.library.runs.values() if f.run.path == run.path)
     return found.id, run, pictures
 
 
@@ -74,3 +77,25 @@ def test_a_map_of_a_picture_is_painted_and_kept(served, seen, open_page):
     page.at_step(0)
     page.ask()
     assert page.raw.locator("#save-edit").count() == 0
+
+
+def test_a_detectors_sheets_are_shown_and_chosen(served, open_page):
+    from playwright.sync_api import expect
+
+    recipe = make_vision_recipe("shapes_detection", "fasterrcnn_small_abn", 0, [])
+    run = Run.create(served.folder / "detector", recipe, "cpu")
+    served.library.refresh()
+    name = next(f.id for f in served.library.runs.values() if f.run.path == run.path)
+    page = open_page(f"{served.address}#r={name}")
+    assert page.text("#sheets code").startswith("rl-abn vision record ")
+    sides = {"epoch-2-held-out": 30, "epoch-10-held-out": 50}
+    for sheet, side in sides.items():
+        write_png(run.path / "sheets" / f"{sheet}.png", np.zeros((side, side, 3), np.uint8))
+    page = open_page(f"{served.address}#r={name}")
+    shown = expect(page.raw.locator("#sheets img"))
+    shown.to_have_js_property("naturalWidth", 50)
+    page.raw.select_option("#sheets select", "epoch-2-held-out.png")
+    shown.to_have_js_property("naturalWidth", 30)
+    assert page.raw.locator(".pictures").count() == 0
+    assert fits(page)[0] == 0
+    assert audit(page) == []

@@ -38,7 +38,9 @@ export class RunPage {
       h("p.path", {}, facts),
       evaluationNote(run.evaluation),
       certificate(id, run.certificate),
-      run.track === "vision" ? picturesOf(id) : this.games(episodes),
+      sheets(id, run),
+      run.has_pictures ? picturesOf(id) : null,
+      run.track === "rl" ? this.games(episodes) : null,
       h("section", {}, h("h2", {}, "Curves of the training"), metricCharts(run.curves)),
       h(
         "section",
@@ -155,6 +157,34 @@ export class RunPage {
   leave() {
     this.stopKeys();
   }
+}
+
+/** The sheets that were drawn, the newest first; a detector without one says how to draw it. */
+function sheets(id, { track, has_pictures: hasPictures, sheets: names = [], label }) {
+  const section = (...content) =>
+    h("section", { id: "sheets" }, h("h2", {}, "Sheets of pictures"), content);
+  if (!names.length) {
+    if (track !== "vision" || hasPictures) return null;
+    const record = h("code", {}, `rl-abn vision record ${label}`);
+    return section(h("p.note", {}, "No sheet is drawn yet: ", record));
+  }
+  const path = (name) => `api/runs/${encodeURIComponent(id)}/sheets/${encodeURIComponent(name)}`;
+  const picture = h("img", {});
+  const whole = h("a.sheet-picture", { title: "The sheet alone, as large as it is" }, picture);
+  const show = (name) => {
+    picture.src = whole.href = path(name);
+    picture.alt = `Sheet ${name}`;
+  };
+  const newestFirst = [...names].reverse();
+  const options = newestFirst.map((name) =>
+    h("option", { value: name }, name.replace(/\.png$/, "")),
+  );
+  const choose = h("select", { onchange: ({ target }) => show(target.value) }, options);
+  show(newestFirst[0]);
+  return section(
+    names.length > 1 ? h("label.field", {}, "Sheet", choose) : null,
+    whole,
+  );
 }
 
 function picturesOf(id) {
