@@ -85,6 +85,15 @@ class ProgressReport(LiveDisplay[Progress]):
             line = f"{self._label}: {done:,}{of} {self._unit}  {shown}  {self._eta(done, now)}"
             self.print_line(line.rstrip())
 
+    def skip(self, units: int, done: int) -> None:
+        """Shows `done` units, the last `units` of which were done before this process."""
+        self._start += units
+        if self.live is not None:  # its speed is measured anew
+            self.live.reset(self._task, total=self._total, completed=done, numbers="")
+        else:
+            of = "" if self._total is None else f"/{self._total:,}"
+            self.print_line(f"{self._label}: {done:,}{of} {self._unit}, {units:,} of them before")
+
     def _eta(self, done: int, now: float) -> str:
         if self._total is None or done <= self._start:
             return ""

@@ -16,8 +16,8 @@ import rl_abn
 from rl_abn.recipes import VisionRunRecipe
 from rl_abn.rl.agent import Agent
 from rl_abn.rl.envs.ale_vec_env import AleVecEnv
-from rl_abn.rl.evaluation.evaluate import evaluate_run
 from rl_abn.rl.evaluation.interventions import read_interventions
+from rl_abn.rl.evaluation.run_evaluation import evaluate_run
 from rl_abn.rl.training.train import prepare_run, train
 from rl_abn.runs import Run, shipped
 from rl_abn.vision.evaluation.evaluate import evaluate_run as evaluate_vision

@@ -103,6 +103,17 @@ def test_what_was_done_before_does_not_count_towards_the_eta(
     assert screen.getvalue().endswith("ETA 0:15:00\n")
 
 
+def test_units_that_turn_out_to_be_done_do_not_count_towards_the_eta(
+    plain: Report, clock: Clock, screen: io.StringIO
+) -> None:
+    report = plain("playing", 100, "games")
+    report.skip(50, 50)
+    assert screen.getvalue() == "playing: 50/100 games, 50 of them before\n"
+    clock.now += 100
+    report.update(60)  # 10 in 100 s, 40 to go: 400 s
+    assert screen.getvalue().endswith("ETA 0:06:40\n")
+
+
 def test_there_is_no_eta_before_anything_is_done(
     plain: Report, clock: Clock, screen: io.StringIO
 ) -> None:
@@ -161,6 +172,13 @@ def test_a_resumed_job_starts_where_it_was_on_a_terminal(screen: io.StringIO) ->
     console = Console(file=screen, force_terminal=True, width=120, color_system=None)
     with ProgressReport("training", 200, "steps", start=150, console=console):
         pass
+    assert " 75% " in screen.getvalue()
+
+
+def test_units_that_were_done_before_move_the_live_line(screen: io.StringIO) -> None:
+    console = Console(file=screen, force_terminal=True, width=120, color_system=None)
+    with ProgressReport("playing", 200, "games", console=console) as report:
+        report.skip(150, 150)
     assert " 75% " in screen.getvalue()
 
 

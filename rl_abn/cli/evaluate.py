@@ -24,7 +24,7 @@ from rl_abn.cli.parser import (
 from rl_abn.protocols import BLIND_CONTROLS, PROTOCOLS, blindnesses
 
 if TYPE_CHECKING:
-    from rl_abn.rl.evaluation.evaluate import RunEvaluation
+    from rl_abn.rl.evaluation.results import RunEvaluation
     from rl_abn.rl.training.teacher import Teacher
     from rl_abn.runs import Run
 
@@ -89,8 +89,9 @@ def run(arguments: argparse.Namespace) -> None:
 
     from rl_abn.cli.tables import evaluation_table
     from rl_abn.progress import ProgressReport
-    from rl_abn.rl.evaluation.evaluate import evaluate_run
     from rl_abn.rl.evaluation.interventions import read_interventions
+    from rl_abn.rl.evaluation.kept_games import KeptGames
+    from rl_abn.rl.evaluation.run_evaluation import evaluate_run
     from rl_abn.runs import Run, write_output
     from rl_abn.runs.shipped import own_run
 
@@ -100,26 +101,35 @@ def run(arguments: argparse.Namespace) -> None:
     )
     teacher = teacher_of(run, arguments.teacher)
     blind = blindnesses(arguments.blind)
+    kept = KeptGames(run)
     n_players = 1 + len(interventions) + len(blind) + arguments.random + (teacher is not None)
-    with ProgressReport("playing", arguments.episodes * n_players, "games") as report:
-        result = evaluate_run(
-            run,
-            n_games=arguments.episodes,
-            protocol=arguments.protocol,
-            greedy=arguments.greedy,
-            interventions=interventions,
-            blind=blind,
-            with_random=arguments.random,
-            max_steps=arguments.max_steps,
-            step=arguments.checkpoint,
-            seed=arguments.seed,
-            device=arguments.device,
-            teacher=teacher,
-            record=arguments.record,
-            report=report,
-        )
+    try:
+        with ProgressReport("playing", arguments.episodes * n_players, "games") as report:
+            result = evaluate_run(
+                run,
+                n_games=arguments.episodes,
+                protocol=arguments.protocol,
+                greedy=arguments.greedy,
+                interventions=interventions,
+                blind=blind,
+                with_random=arguments.random,
+                max_steps=arguments.max_steps,
+                step=arguments.checkpoint,
+                seed=arguments.seed,
+                device=arguments.device,
+                teacher=teacher,
+                record=arguments.record,
+                kept=kept,
+                report=report,
+            )
+    except KeyboardInterrupt:
+        if kept.n_players:
+            of = f"{kept.n_players} of {n_players} players"
+            print(f"stopped; the games of {of} are kept, and the same command goes on")
+        raise
     # Kept before anything is printed: nobody may be reading.
     written = result.save(run)
+    kept.forget()
     if arguments.json is not None:
         write_output(arguments.json, result.as_json())
     run.mend_status()

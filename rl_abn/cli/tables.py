@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rl_abn.bench.sheets import Sheet
-from rl_abn.rl.evaluation.evaluate import Evaluation, RunEvaluation
+from rl_abn.rl.evaluation.results import Evaluation, RunEvaluation
 from rl_abn.rl.training.teacher import taught_by
 
 

@@ -14,7 +14,6 @@ from rl_abn.explain.controls import INVERSE, controls_of
 from rl_abn.explain.fidelity import BATCH as FIDELITY_BATCH
 from rl_abn.explain.fidelity import FineTuning, fidelity, fine_tuned, split
 from rl_abn.explain.methods import METHODS, Effort, Request, make_maps, possible
-from rl_abn.explain.parts import Part, Parts
 from rl_abn.explain.randomisation import MakeMap, Randomisation, parameter_randomisation
 from rl_abn.explain.removal import fractions_of, removal
 from rl_abn.explain.responses import chosen
@@ -23,6 +22,7 @@ from rl_abn.explain.sensitivity import sensitivity_n
 from rl_abn.explain.stability import stability
 from rl_abn.explain.subject import Subject
 from rl_abn.explain.substrates import make_substrate
+from rl_abn.files.parts import Part, Parts
 
 SENSITIVITY, FIDELITY = "sensitivity", "f-fidelity"
 Tick = Callable[[str, int], None]

@@ -17,17 +17,13 @@ from rl_abn.errors import RlAbnError
 from rl_abn.networks import forget
 from rl_abn.recipes import RunRecipe
 from rl_abn.rl.envs.make import AnyVecEnv, make_vec_env
-from rl_abn.rl.evaluation.evaluate import (
-    RunEvaluation,
-    check_observations,
-    described,
-    evaluate_run,
-    protocol_of,
-)
+from rl_abn.rl.evaluation.evaluate import check_observations, described, protocol_of
 from rl_abn.rl.evaluation.interventions import read_interventions
 from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.evaluation.record import record_run
 from rl_abn.rl.evaluation.recording import RecordedGame
+from rl_abn.rl.evaluation.results import RunEvaluation
+from rl_abn.rl.evaluation.run_evaluation import evaluate_run
 from rl_abn.rl.evaluation.watch import Video, watch_game
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.policies.outputs import PolicyOutput

@@ -16,8 +16,9 @@ from rl_abn.compute.device import device_of
 from rl_abn.files.text import read_json, write_output
 from rl_abn.protocols import blindnesses
 from rl_abn.recipes import RunRecipe
-from rl_abn.rl.evaluation.evaluate import evaluate_run
 from rl_abn.rl.evaluation.interventions import read_interventions
+from rl_abn.rl.evaluation.kept_games import KeptGames
+from rl_abn.rl.evaluation.run_evaluation import evaluate_run
 from rl_abn.rl.training.train import prepare_run, train
 from rl_abn.runs import META, RECIPE, OnExists, Run
 from rl_abn.sweep.exact import exact_checkpoints, keep_exact_checkpoints
@@ -137,11 +138,13 @@ def _for_this_machine(unit: Unit, recipe: RunRecipe, device: str) -> list[str]:
 
 
 def _evaluate(eval_: EvalTable, folder: Path, device: str) -> None:
+    """Evaluates a trained unit; cut off, it goes on with the player whose games were not over."""
     run = Run.open(folder)
     agent = run.recipe.agent
     labels = eval_.interventions if agent.attention.has_maps else ()
     interventions = read_interventions(labels, run.recipe.agent_name, agent)
     blind = blindnesses(eval_.blind)
+    kept = KeptGames(run)
     n_games = eval_.episodes * (1 + len(interventions) + len(blind) + eval_.random)
     with StatusReport(folder, EVALUATING, n_games, "games") as report:
         result = evaluate_run(
@@ -155,6 +158,8 @@ def _evaluate(eval_: EvalTable, folder: Path, device: str) -> None:
             max_steps=eval_.max_steps,
             seed=eval_.seed,
             device=device,
+            kept=kept,
             report=report,
         )
     write_output(evaluation_file(eval_, folder), result.as_json())
+    kept.forget()

@@ -12,9 +12,11 @@ import pytest
 import torch
 
 from rl_abn.attention import INTERVENTIONS
+from rl_abn.progress import ProgressReport
 from rl_abn.recipes import make_run_recipe
 from rl_abn.rl.training.build import make_policy
 from rl_abn.runs import Run
+from tests.rl.evaluation.recorded import make_run
 
 Command = Callable[..., Any]
 
@@ -89,3 +91,27 @@ def test_the_blind_control_by_choice(rl_abn: Command, mistake: Callable[..., str
     assert "blind" not in rl_abn(*words, "--episodes", "2", "--blind", "none").out
     said = mistake(*words, "--episodes", "1", "--blind", "swapped")
     assert said == "expected 2 games or more to swap their screens, got 1"
+
+
+def test_ctrl_c_keeps_the_games_of_players_that_are_through(
+    rl_abn: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(Path("run"))
+    words = ["eval", str(run.path), "--episodes", "2", "--max-steps", "6", "--device", "cpu"]
+    whole = rl_abn(*words)
+    (file,) = (run.path / "evaluations").glob("*.json")
+    kept = file.read_bytes()
+    file.unlink()
+
+    def stop(report: ProgressReport, done: int, **numbers: object) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ProgressReport, "update", stop)
+        code, out, err = rl_abn(*words)
+    assert (code, err) == (130, "rl-abn: interrupted\n")
+    assert out == "stopped; the games of 1 of 2 players are kept, and the same command goes on\n"
+    assert rl_abn(*words)[1] == whole[1]
+    assert file.read_bytes() == kept
+    assert not (run.path / "evaluations" / "unfinished").exists()

@@ -11,7 +11,8 @@ from rich.console import Console
 from rl_abn.cli.evaluate import what_differs
 from rl_abn.cli.tables import evaluation_table
 from rl_abn.estimates import Estimate
-from rl_abn.rl.evaluation.evaluate import Evaluation, GameResult, RunEvaluation
+from rl_abn.rl.evaluation.episodes import GameResult
+from rl_abn.rl.evaluation.results import Evaluation, RunEvaluation
 from rl_abn.rl.evaluation.scores import Difference
 
 INTACT = Evaluation(

@@ -18,11 +18,11 @@ from rl_abn.explain.fidelity import (
 )
 from rl_abn.explain.findings import findings
 from rl_abn.explain.methods import Effort
-from rl_abn.explain.parts import Parts
 from rl_abn.explain.removal import removal
 from rl_abn.explain.report import map_tables
 from rl_abn.explain.study import FIDELITY, Thoroughness, study
 from rl_abn.explain.subject import Answer, Subject
+from rl_abn.files.parts import Parts
 
 N, SIDE = 64, 4
 

@@ -18,11 +18,11 @@ from rl_abn.explain.certificate import (
 )
 from rl_abn.explain.findings import findings
 from rl_abn.explain.methods import Effort
-from rl_abn.explain.parts import Parts
 from rl_abn.explain.randomisation import draw_anew, layers_of, rank_correlation
 from rl_abn.explain.stability import shift
 from rl_abn.explain.study import Study, Thoroughness, study
 from rl_abn.explain.subject import Subject
+from rl_abn.files.parts import Parts
 
 HOW = Thoroughness(("blur", "mean"), 3, 24, Effort(4, 4, 32), 8, 2, 4)
 

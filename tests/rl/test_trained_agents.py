@@ -8,7 +8,7 @@ import pytest
 import rl_abn
 from rl_abn.rl.agent import Agent
 from rl_abn.rl.evaluation.card import evaluations_of, read_evaluation
-from rl_abn.rl.evaluation.evaluate import evaluate_run
+from rl_abn.rl.evaluation.run_evaluation import evaluate_run
 from rl_abn.runs import Run
 from rl_abn.runs.shipped import AGENTS, CARD, list_shipped
 

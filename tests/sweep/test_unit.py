@@ -149,3 +149,31 @@ def test_an_inexact_unit_goes_on_from_its_newest_checkpoint(unit, tmp_path, stop
     assert work(unit, tmp_path / "seed-1", "cpu")
     steps = [checkpoint.step for checkpoint in Run.open(tmp_path / "seed-1").checkpoints]
     assert steps == [64, 96, 128, 192]
+
+
+def test_an_evaluation_that_is_cut_goes_on_with_the_next_player(whole, tmp_path, monkeypatch):
+    unit, folder = whole
+    shutil.copytree(folder, tmp_path / "seed-1")
+    asked = unit.eval.model_copy(update={"blind": "frozen", "random": True, "seed": 1})
+    unit = unit.model_copy(update={"eval": asked})
+
+    def stop(self, done, **numbers):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("rl_abn.sweep.status.StatusReport.update", stop)
+    with pytest.raises(KeyboardInterrupt):
+        work(unit, tmp_path / "seed-1", "cpu")
+    assert not is_done(unit, tmp_path / "seed-1")
+    played = []
+    monkeypatch.setattr(
+        "rl_abn.sweep.status.StatusReport.update", lambda self, done, **_: played.append(done)
+    )
+    assert work(unit, tmp_path / "seed-1", "cpu")
+    assert played == [3, 4, 5, 6]
+    assert not (tmp_path / "seed-1" / "evaluations" / "unfinished").exists()
+    # Nothing tells how often it was cut.
+    assert work(unit, folder, "cpu")
+    path = evaluation_file(asked, folder)
+    cut = (tmp_path / "seed-1" / "evaluations" / path.name).read_text()
+    assert cut.replace(str(tmp_path / "seed-1"), str(folder)) == path.read_text()

@@ -162,7 +162,7 @@ def _check_can_begin(request: FitRequest) -> None:
 def _fit(request: FitRequest) -> Report | None:
     """Returns what was written; None where it was stopped on the way."""
     from rl_abn.errors import RlAbnError, warn
-    from rl_abn.explain.parts import Parts
+    from rl_abn.files.parts import Parts
     from rl_abn.vision.driving.closed_loop import what_was_learned
     from rl_abn.vision.driving.fit.drives import Drives
     from rl_abn.vision.driving.fit.frames import driven_frames, held_out_frames

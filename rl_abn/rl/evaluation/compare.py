@@ -32,9 +32,10 @@ from rl_abn.progress import ProgressReport
 from rl_abn.render.learning_curves import draw_learning_curves
 from rl_abn.render.profiles import Profile, draw_profiles
 from rl_abn.rl.evaluation import scores as score_statistics
-from rl_abn.rl.evaluation.evaluate import evaluate_run
 from rl_abn.rl.evaluation.explained_policy import in_fp32, own_maps, policy_subject
 from rl_abn.rl.evaluation.explained_states import ExplainedStates, collect_states
+from rl_abn.rl.evaluation.kept_games import KeptGames
+from rl_abn.rl.evaluation.run_evaluation import evaluate_run
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.training.build import load_policy, training_protocol
 from rl_abn.runs import METRICS, Run
@@ -264,8 +265,10 @@ def _scored(label: str, run: Run, episodes: int, seed: int, device: str) -> Comp
     scores = kept_scores(run)
     if scores is not None:
         return Compared(label, run, step, scores, played=False)
-    found = evaluate_run(run, n_games=episodes, seed=seed, device=device)
+    kept = KeptGames(run)
+    found = evaluate_run(run, n_games=episodes, seed=seed, device=device, kept=kept)
     found.save(run)
+    kept.forget()
     return Compared(label, run, step, found.intact.scores, played=True)
 
 

@@ -26,10 +26,10 @@ from rl_abn.explain.gaze_findings import (
     stretches_of,
 )
 from rl_abn.explain.methods import Effort, Request, make_maps, possible
-from rl_abn.explain.parts import Part, Parts
 from rl_abn.explain.report import Explanation, Picture
 from rl_abn.explain.statements import examples
 from rl_abn.explain.substrates import make_substrate
+from rl_abn.files.parts import Part, Parts
 from rl_abn.recipes import EnvRecipe, Protocol
 from rl_abn.rl.evaluation.atari_head import (
     SCREEN,

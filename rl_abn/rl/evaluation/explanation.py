@@ -13,13 +13,13 @@ from rl_abn.compute.device import device_of
 from rl_abn.errors import warn
 from rl_abn.explain.controls import CONTROLS
 from rl_abn.explain.methods import METHODS
-from rl_abn.explain.parts import Part, Parts
 from rl_abn.explain.randomisation import layers_of
 from rl_abn.explain.report import Explanation
 from rl_abn.explain.study import study
 from rl_abn.explain.study import work_of as study_work
 from rl_abn.explain.work import Work
 from rl_abn.explain.written import PARTS, Written, folder_of, write_explanation
+from rl_abn.files.parts import Part, Parts
 from rl_abn.progress import ProgressReport
 from rl_abn.rl.evaluation.explained_gaze import (
     GazeAsked,

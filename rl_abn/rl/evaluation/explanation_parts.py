@@ -16,16 +16,17 @@ from rl_abn.estimates import Estimate, bootstrap, mean
 from rl_abn.explain.certificate import Lost
 from rl_abn.explain.controls import CONTROLS
 from rl_abn.explain.objects import under_map
-from rl_abn.explain.parts import Part
 from rl_abn.explain.responses import chosen, losses
 from rl_abn.explain.subject import Subject
+from rl_abn.files.parts import Part
 from rl_abn.progress import ProgressReport
 from rl_abn.rl.evaluation.blind import BlindPlayer
-from rl_abn.rl.evaluation.evaluate import evaluate, has_all_actions
+from rl_abn.rl.evaluation.evaluate import evaluate
 from rl_abn.rl.evaluation.explained_policy import answers_with
 from rl_abn.rl.evaluation.explained_states import ExplainedStates, memory_of
 from rl_abn.rl.evaluation.interventions import InterventionSpec
 from rl_abn.rl.evaluation.players import AgentPlayer, Player
+from rl_abn.rl.evaluation.run_evaluation import has_all_actions
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.runs import Run
 

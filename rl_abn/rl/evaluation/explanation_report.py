@@ -12,7 +12,6 @@ from rl_abn.estimates import Estimate, mean
 from rl_abn.explain.certificate import Lost
 from rl_abn.explain.examples import example_sheet
 from rl_abn.explain.findings import findings, mean_changes
-from rl_abn.explain.parts import Part
 from rl_abn.explain.report import (
     Block,
     Chart,
@@ -33,6 +32,7 @@ from rl_abn.explain.statements import (
 )
 from rl_abn.explain.study import Study
 from rl_abn.explain.subject import Subject
+from rl_abn.files.parts import Part
 from rl_abn.rl.envs.make import action_names
 from rl_abn.rl.evaluation.explained_states import ExplainedStates
 from rl_abn.rl.evaluation.explanation_extent import Extent

@@ -11,10 +11,10 @@ import numpy as np
 from rl_abn.errors import RlAbnError
 from rl_abn.estimates import Estimate, mean
 from rl_abn.explain.objects import under_map
-from rl_abn.explain.parts import Part
 from rl_abn.explain.report import Block, Curves, Table
 from rl_abn.explain.responses import chosen
 from rl_abn.explain.rivals.gradient import grad_cam
+from rl_abn.files.parts import Part
 from rl_abn.files.stamp import file_stamp
 from rl_abn.rl.evaluation.explained_policy import own_maps, policy_subject
 from rl_abn.rl.evaluation.explained_states import ExplainedStates

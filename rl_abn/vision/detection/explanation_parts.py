@@ -12,12 +12,12 @@ from torch import Tensor
 
 from rl_abn.attention import Intervention
 from rl_abn.errors import RlAbnError
-from rl_abn.explain.parts import Part
 from rl_abn.explain.randomisation import MakeMap, rank_correlation
 from rl_abn.explain.responses import chosen, losses
 from rl_abn.explain.rivals.gradient import grad_cam
 from rl_abn.explain.stability import NOISE, shift
 from rl_abn.explain.subject import Answer, Subject
+from rl_abn.files.parts import Part
 from rl_abn.vision.detection.average_precision import AveragePrecisions, average_precisions
 from rl_abn.vision.detection.build import TrainedDetector
 from rl_abn.vision.detection.data import BoxedExamples

@@ -9,12 +9,12 @@ import numpy as np
 from rl_abn.compute.device import device_of
 from rl_abn.explain.controls import CONTROLS
 from rl_abn.explain.methods import possible
-from rl_abn.explain.parts import Parts
 from rl_abn.explain.randomisation import layers_of
 from rl_abn.explain.study import study
 from rl_abn.explain.study import work_of as study_work
 from rl_abn.explain.work import Work
 from rl_abn.explain.written import PARTS, Written, folder_of, write_explanation
+from rl_abn.files.parts import Parts
 from rl_abn.progress import ProgressReport
 from rl_abn.runs.tensors import hash_of
 from rl_abn.vision.evaluation.explained_network import network_subject, own_maps

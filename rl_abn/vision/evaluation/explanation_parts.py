@@ -14,9 +14,9 @@ from torch import Tensor
 
 from rl_abn.attention import Intervention
 from rl_abn.estimates import Estimate
-from rl_abn.explain.parts import Part
 from rl_abn.explain.responses import chosen, losses
 from rl_abn.explain.subject import Answer, Subject
+from rl_abn.files.parts import Part
 from rl_abn.vision.evaluation.evaluate import evaluate_run
 from rl_abn.vision.evaluation.splits import SplitName, open_split
 from rl_abn.vision.models.network import VisionNetwork

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from rl_abn.recipes import make_run_recipe
-from rl_abn.rl.evaluation.evaluate import evaluate_run
 from rl_abn.rl.evaluation.faithfulness import WatchedPlayer
 from rl_abn.rl.evaluation.players import AgentPlayer
+from rl_abn.rl.evaluation.run_evaluation import evaluate_run
 from rl_abn.rl.policies.distributions import divergence
 from rl_abn.rl.training.build import make_policy
 from rl_abn.rl.training.teacher import FOLDER, find_teacher, keep_teacher

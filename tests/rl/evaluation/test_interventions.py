@@ -16,9 +16,9 @@ from rl_abn.recipes import load_agent, make_run_recipe
 from rl_abn.rl import AttentionPolicy
 from rl_abn.rl.envs.single_env import SingleEnv
 from rl_abn.rl.evaluation.episodes import play_games
-from rl_abn.rl.evaluation.evaluate import evaluate_run
 from rl_abn.rl.evaluation.interventions import InterventionSpec, read_interventions
 from rl_abn.rl.evaluation.players import AgentPlayer
+from rl_abn.rl.evaluation.run_evaluation import evaluate_run
 from rl_abn.rl.evaluation.single_game import play_game
 from rl_abn.rl.training.build import make_policy
 from rl_abn.runs import Run

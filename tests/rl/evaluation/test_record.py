@@ -8,10 +8,10 @@ import rl_abn
 from rl_abn.errors import RlAbnError
 from rl_abn.record import Episode
 from rl_abn.render import read_video
-from rl_abn.rl.evaluation.evaluate import evaluate_run
 from rl_abn.rl.evaluation.record import check_free_episode, free_episode, record_policy, record_run
 from rl_abn.rl.evaluation.recording import MOST_EVIDENCE_BYTES
 from rl_abn.rl.evaluation.replay import Replay, player_of
+from rl_abn.rl.evaluation.run_evaluation import evaluate_run
 from rl_abn.rl.evaluation.watch import watch_game
 from rl_abn.rl.training.build import load_policy
 from rl_abn.runs.contents import check_only_run

@@ -13,8 +13,9 @@ from rl_abn.recipes import load_agent, load_env
 from rl_abn.render import read_video
 from rl_abn.rl import AleVecEnv, AttentionPolicy
 from rl_abn.rl.algorithms.rollout_buffer import AttentionRolloutBuffer
-from rl_abn.rl.evaluation.evaluate import evaluate, evaluate_run
+from rl_abn.rl.evaluation.evaluate import evaluate
 from rl_abn.rl.evaluation.players import AgentPlayer
+from rl_abn.rl.evaluation.run_evaluation import evaluate_run
 from rl_abn.rl.evaluation.watch import watch_game, watch_training
 from rl_abn.rl.policies import distributions
 from rl_abn.rl.training.build import make_model, make_training_env, policy_settings

@@ -6,7 +6,7 @@ import torch
 
 import rl_abn
 from rl_abn.errors import RlAbnError
-from rl_abn.rl.evaluation.evaluate import evaluate_run
+from rl_abn.rl.evaluation.run_evaluation import evaluate_run
 from rl_abn.rl.evaluation.watch import watch_game
 from rl_abn.rl.interchange.sb3_export import export_sb3
 from rl_abn.rl.training import periodic_evaluation

@@ -10,7 +10,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from rl_abn.errors import RlAbnError
 from rl_abn.recipes import list_recipes, load_agent
 from rl_abn.render import read_video
-from rl_abn.rl.evaluation.evaluate import evaluate_run
+from rl_abn.rl.evaluation.run_evaluation import evaluate_run
 from rl_abn.rl.evaluation.watch import watch_game, watch_training
 from rl_abn.rl.training import callbacks
 from rl_abn.rl.training.build import load_policy

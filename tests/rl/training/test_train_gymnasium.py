@@ -12,7 +12,7 @@ from rl_abn.recipes import RunRecipe
 from rl_abn.render import read_video
 from rl_abn.rl.agent import Agent
 from rl_abn.rl.algorithms.ppo import AttentionPPO
-from rl_abn.rl.evaluation.evaluate import evaluate_run
+from rl_abn.rl.evaluation.run_evaluation import evaluate_run
 from rl_abn.rl.evaluation.watch import watch_game, watch_training
 from rl_abn.rl.interchange.sb3_export import export_sb3
 from rl_abn.rl.training.probes import ProbeLog

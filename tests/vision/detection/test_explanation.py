@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from rl_abn.explain.methods import Effort, possible
-from rl_abn.explain.parts import Part, Parts
 from rl_abn.explain.study import Thoroughness, study
+from rl_abn.files.parts import Part, Parts
 from rl_abn.vision.detection.data import BoxedExamples
 from rl_abn.vision.detection.explanation_parts import (
     OWN,

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from hashlib import sha256
 
 from rl_abn.errors import RlAbnError
-from rl_abn.explain.parts import Part, Parts
+from rl_abn.files.parts import Part, Parts
 from rl_abn.progress import ProgressReport
 from rl_abn.vision.data import tracks_driven
 from rl_abn.vision.driving.carracing.drive import Rules

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from rl_abn.explain.parts import Part, Parts
+from rl_abn.files.parts import Part, Parts
 from rl_abn.vision.driving.carracing.camera import CameraDriver
 from rl_abn.vision.driving.carracing.drive import DriveStep, drive
 from rl_abn.vision.driving.carracing.simulator import FPS

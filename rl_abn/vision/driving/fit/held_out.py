@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from rl_abn.estimates import Estimate
-from rl_abn.explain.parts import Part, Parts
+from rl_abn.files.parts import Part, Parts
 from rl_abn.vision.driving.fit.networks import Fitted
 from rl_abn.vision.evaluation.evaluate import evaluate_run
 
