@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from rl_abn.estimates import Estimate
@@ -14,17 +16,16 @@ from rl_abn.rl.evaluation.run_evaluation import evaluate_run
 from tests.rl.evaluation.recorded import make_run
 
 HOW = {
-    "n_games": 2,
-    "max_steps": 6,
-    "interventions": [InterventionSpec("zero"), InterventionSpec("swap")],
-    "blind": ["frozen"],
+    "n_games": 1,
+    "max_steps": 4,
+    "interventions": [InterventionSpec("zero")],
     "with_random": True,
     "device": "cpu",
 }
 
 
 class Report:
-    """Remembers which games were played, and stops before one of them."""
+    """Remembers which games were played, and stops at one of them."""
 
     def __init__(self, stop_at=None):
         self.stop_at, self.played, self.skipped = stop_at, [], []
@@ -43,60 +44,44 @@ def run(tmp_path_factory):
     return make_run(tmp_path_factory.mktemp("kept") / "run")
 
 
-@pytest.fixture(scope="module")
-def whole(run):
-    """An evaluation that nothing cut off."""
-    return evaluate_run(run, **HOW).as_json()
-
-
-def cut(run, stop_at, **changes):
-    """Evaluates until Ctrl-C during a game."""
+def test_it_goes_on_where_it_was_cut_off_and_comes_to_the_same(run):
     with pytest.raises(KeyboardInterrupt):
-        evaluate_run(run, **HOW | changes, kept=KeptGames(run), report=Report(stop_at))
-
-
-def go_on(run, **changes):
-    """Evaluates to the end, and returns the JSON and which games were played."""
+        evaluate_run(run, **HOW, kept=KeptGames(run), report=Report(2))
     kept, report = KeptGames(run), Report()
-    found = evaluate_run(run, **HOW | changes, kept=kept, report=report)
+    found = evaluate_run(run, **HOW, kept=kept, report=report)
+    assert (report.skipped, report.played, kept.n_players) == ([(1, 1)], [2, 3], 3)
+    assert found.map_reliance["uniform"].value > 0
+    assert found == evaluate_run(run, **HOW)
+    # A player more, and a game that is to be recorded: these are played.
+    report = Report()
+    more = [InterventionSpec("uniform"), *HOW["interventions"]]
+    evaluate_run(run, **HOW | {"interventions": more}, kept=kept, record=1, report=report)
+    assert (report.skipped, report.played) == ([(1, 3), (1, 4)], [1, 2])
+    assert len(list((run.path / "episodes").iterdir())) == 1
     kept.forget()
-    return found.as_json(), report
-
-
-def test_it_goes_on_where_it_was_cut_off_and_comes_to_the_same(run, whole):
-    cut(run, 4)  # in the second player's second game
-    cut(run, 6)
-    found, report = go_on(run)
-    assert found == whole
-    assert found["map_reliance"]["uniform"]["value"] > 0
-    assert report.skipped == [(2, 2), (2, 4)]
-    assert report.played == [5, 6, 7, 8, 9, 10]
     assert not (run.path / "evaluations" / UNFINISHED).exists()
 
 
-def test_players_that_are_added_are_all_that_is_played(run, whole):
-    cut(run, 5, interventions=[HOW["interventions"][1]])
-    found, report = go_on(run)
-    assert found == whole
-    assert report.skipped == [(2, 2), (2, 6)]
+class Asked(Exception):
+    """Says what games depend on, before any is played."""
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"greedy": True}, {"max_steps": 5}])
-def test_games_of_another_evaluation_are_not_taken(run, change):
-    cut(run, 4)
-    found, report = go_on(run, **change)
-    assert found == evaluate_run(run, **HOW | change).as_json()
-    assert report.skipped == []
-    # What was cut off is still there, and goes on.
-    assert go_on(run)[1].skipped == [(2, 2)]
+def test_games_of_another_evaluation_are_not_taken(run):
+    class Asking(KeptGames):
+        def open(self, inputs):
+            raise Asked(json.dumps(inputs, sort_keys=True))
 
+    def inputs(run, **changes):
+        with pytest.raises(Asked) as asked:
+            evaluate_run(run, **HOW | changes, kept=Asking(run))
+        return str(asked.value)
 
-def test_games_that_are_to_be_recorded_are_played(run, whole):
-    cut(run, 4)
-    found, report = go_on(run, record=1)
-    assert found == whole
-    assert report.skipped == []
-    assert len(list((run.path / "episodes").iterdir())) == 1
+    other = make_run(run.path.parent / "other", seed=1)  # other weights
+    changes = [{}, {"seed": 1}, {"greedy": True}, {"max_steps": 5}, {"n_games": 2}]
+    changes.append({"protocol": "machado2018"})
+    found = [inputs(run, **change) for change in changes] + [inputs(other)]
+    assert len(set(found)) == len(found)
+    assert inputs(run, interventions=[], with_random=False) == found[0]
 
 
 def test_everything_that_came_of_the_games_is_kept(tmp_path):
@@ -110,3 +95,8 @@ def test_everything_that_came_of_the_games_is_kept(tmp_path):
             kept = KeptGames(run)
             kept.open({"weights": str(played)})
             assert kept.do("agent", lambda played=played: played) == (played, was_kept)
+    other = KeptGames(run)
+    other.open({"weights": "others"})
+    assert other.do("agent", lambda: nothing) == (nothing, False)
+    other.forget()
+    assert kept.do("agent", lambda: everything) == (nothing, True)  # the others' are left alone
