@@ -62,17 +62,17 @@ def test_it_goes_on_where_it_was_cut_off_and_comes_to_the_same(run):
     assert not (run.path / "evaluations" / UNFINISHED).exists()
 
 
-class Asked(Exception):
+class AskedError(Exception):
     """Says what games depend on, before any is played."""
 
 
 def test_games_of_another_evaluation_are_not_taken(run):
     class Asking(KeptGames):
         def open(self, inputs):
-            raise Asked(json.dumps(inputs, sort_keys=True))
+            raise AskedError(json.dumps(inputs, sort_keys=True))
 
     def inputs(run, **changes):
-        with pytest.raises(Asked) as asked:
+        with pytest.raises(AskedError) as asked:
             evaluate_run(run, **HOW | changes, kept=Asking(run))
         return str(asked.value)
 
