@@ -13,11 +13,12 @@ from torch import Tensor
 
 from rl_abn.attention import MapOverride
 from rl_abn.errors import RlAbnError
+from rl_abn.record import Episode
 from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.evaluation.replay import CONTINUES, Replay, game_of, player_of
 from rl_abn.rl.policies.outputs import PolicyOutput, PolicyState
 from rl_abn.runs import Run
-from rl_abn.view.episodes import OpenEpisode
+from rl_abn.view.episodes import OpenEpisode, steps_looked_back
 from rl_abn.view.library import Library
 from rl_abn.view.painted import Maps
 
@@ -64,7 +65,7 @@ class Asked:
         self.opened = opened
         self.agent = player_of(opened.episode, run)
         self.lock = RLock()
-        self.maps = maps_of(opened.episode.meta.arrays, self.agent)
+        self.maps = maps_of(opened.episode, self.agent)
         has_memory = self.agent.policy.settings.has_memory
         # Without a memory there is nothing to learn on the way: the emulator alone is faster.
         self.replay = Replay(opened.episode, self.agent if has_memory else None)
@@ -127,12 +128,6 @@ class Agents:
             raise RlAbnError("expected a game of ALE, got an environment that keeps no states")
         if not opened.episode.meta.map_names:
             raise RlAbnError("expected an agent with attention maps, got one without")
-        maps, places = opened.episode.meta.arrays["maps"], opened.episode.meta.map_places
-        if places is not None and maps.shape[1] != maps.shape[2]:
-            raise RlAbnError(
-                f"expected one map of the frame to paint on, got {maps.shape[1]}: one for each "
-                "channel, past step, or place of several heads"
-            )
         if agent.get("intervention") is not None:
             raise RlAbnError(
                 "expected a recording with the agent's own maps, got one whose maps were "
@@ -208,7 +203,10 @@ def attend(
     return output
 
 
-def maps_of(arrays: Any, agent: AgentPlayer) -> Maps:
-    """Returns what an agent's maps are, by the arrays of its recording."""
-    _, rows, columns = arrays["maps"].shape
-    return Maps(agent.map_names, (rows, columns), agent.policy.settings.abilities)
+def maps_of(episode: Episode, agent: AgentPlayer) -> Maps:
+    """Returns what an agent's maps are, by a recording of them."""
+    _, rows, columns = episode.meta.arrays["maps"].shape
+    abilities = agent.policy.settings.abilities
+    length = steps_looked_back(episode) if abilities.maps == "temporal" else None
+    parts = 1 if length is None else rows // length
+    return Maps(agent.map_names, (rows, columns), abilities, parts)

@@ -201,17 +201,24 @@ def map_kind_of(episode: Episode) -> str | None:
     return recipe.agent.attention.abilities.maps
 
 
-def _steps_of(episode: Episode) -> dict[str, Any]:
-    """Returns how many steps a temporal map looks back to, with the step itself, for JSON.
+def steps_looked_back(episode: Episode) -> int | None:
+    """Returns how many steps the temporal maps of an episode look back to, with the step itself.
 
-    Its rows are those of several heads or hops below each other: what they are is said, too.
+    None where they are not of whole heads or hops of so many steps.
     """
     attention = game_of(episode)[0].agent.attention
-    options = {**mechanism_options(attention.mechanism), **attention.options}
-    rows, length = episode.meta.arrays["maps"].shape[1], options.get("length")
-    if not isinstance(length, int) or length < 1 or rows % length:
+    length = {**mechanism_options(attention.mechanism), **attention.options}.get("length")
+    rows = episode.meta.arrays["maps"].shape[1]
+    return length if isinstance(length, int) and length > 0 and rows % length == 0 else None
+
+
+def _steps_of(episode: Episode) -> dict[str, Any]:
+    """Returns that for JSON, and what its rows below each other are: of several heads or hops."""
+    length = steps_looked_back(episode)
+    if length is None:
         return {}
-    return {"map_steps": length, "map_part": "Hop" if "hops" in options else "Head"}
+    has_hops = "hops" in mechanism_options(game_of(episode)[0].agent.attention.mechanism)
+    return {"map_steps": length, "map_part": "Hop" if has_hops else "Head"}
 
 
 def _grid_of(shape: tuple[int, ...], kind: str | None) -> list[int] | None:

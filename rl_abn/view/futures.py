@@ -121,7 +121,7 @@ def play_futures(
     lost_life, is_start = replay.lost_life, replay.is_start
     meta = _meta(episode, question)
     seeds = derive_seeds(question.seed, _SEED_PATH, count=question.n_futures)
-    maps = maps_of(episode.meta.arrays, recorded)
+    maps = maps_of(episode, recorded)
     found: dict[str, list[Future]] = {OWN: [], EDITED: []}
     made = 0
     with suppress(StoppedError):  # the pairs so far are an answer, too

@@ -27,11 +27,14 @@ class Maps(NamedTuple):
         names: Of its m maps.
         size: Rows and columns of each.
         abilities: Of its mechanism.
+        parts: How many heads, hops or glimpses lie below each other in a map of past steps; each
+            has an equal share of its sum. 1 for other maps.
     """
 
     names: tuple[str, ...]
     size: tuple[int, int]
     abilities: Abilities
+    parts: int = 1
 
 
 def intervention_labels(names: Sequence[str]) -> tuple[str, ...]:
@@ -63,7 +66,8 @@ def read_painted(data: Any, maps: Maps) -> Painted:
     """Reads painted maps, {name: rows}.
 
     Values are kept within 0..1. Maps that share out a sum of 1 are divided by their sum, of
-    pairwise maps each row is: an agent's own never are otherwise.
+    pairwise maps each row is, of heads, hops and glimpses each one to its share: an agent's own
+    never are otherwise.
 
     Raises:
         RlAbnError: If a name or a size is wrong.
@@ -75,9 +79,11 @@ def read_painted(data: Any, maps: Maps) -> Painted:
     for name, rows in body.data.items():
         values = np.clip(read_grid(rows, maps.size, f"map '{name}'"), 0.0, 1.0)
         if maps.abilities.sums_to_one:
-            axis = 1 if maps.abilities.maps == "pairwise" else None
-            total = values.sum(axis=axis, keepdims=True)
-            values = np.where(total > _LEAST, values / np.maximum(total, _LEAST), values)
+            is_pairwise = maps.abilities.maps == "pairwise"
+            groups = values.reshape(maps.size[0] if is_pairwise else maps.parts, -1)
+            total = groups.sum(axis=1, keepdims=True) * (1 if is_pairwise else maps.parts)
+            shares = np.where(total > _LEAST, groups / np.maximum(total, _LEAST), groups)
+            values = shares.reshape(maps.size)
         found[name] = values.astype(np.float32)
     return Painted(found, maps.names)
 

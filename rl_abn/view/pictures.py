@@ -178,7 +178,9 @@ class Looked:
         called = ("shared",) if n_maps == 1 else tuple(names)
         if n_maps not in (1, len(names)):
             called = tuple(map(str, range(n_maps)))
-        return Maps(called, (rows, columns), network.abilities)
+        # Of past glimpses there is a row each.
+        parts = rows if network.abilities.maps == "temporal" else 1
+        return Maps(called, (rows, columns), network.abilities, parts)
 
     def _part(self, name: str) -> Examples:
         if name not in self.parts:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from rl_abn.attention import Abilities
 from rl_abn.record import Episode
 from rl_abn.rl.evaluation.replay import Replay, player_of
+from rl_abn.view.painted import Maps, read_painted
 from tests.view.served import MAPS, painted
 
 AGENTS = ("plain", "memory", "hard")
@@ -73,6 +75,22 @@ def test_values_are_kept_within_0_and_1(viewer):
 def test_maps_that_share_out_a_sum_are_divided_by_it(viewer):
     found = ask(viewer, "hard", step=1, map=painted("hard", 1.0, 1.0))
     assert np.allclose(found["maps"]["shared"], 1 / 49, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts", "expected"),
+    [
+        ("spatial", 1, [[0.1, 0.1], [0.0, 0.2], [0.4, 0.2]]),
+        ("pairwise", 1, [[0.5, 0.5], [0.0, 1.0], [2 / 3, 1 / 3]]),
+        ("temporal", 3, [[1 / 6, 1 / 6], [0.0, 1 / 3], [2 / 9, 1 / 9]]),
+    ],
+)
+def test_what_shares_out_a_sum_is_brought_to_it(kind, parts, expected):
+    maps = Maps(("shared",), (3, 2), Abilities(maps=kind, sums_to_one=True), parts)
+    rows = [[0.25, 0.25], [0.0, 0.5], [1.0, 0.5]]
+    assert read_painted({"shared": rows}, maps).maps["shared"] == pytest.approx(np.array(expected))
+    nothing = np.zeros((3, 2))
+    assert (read_painted({"shared": nothing.tolist()}, maps).maps["shared"] == nothing).all()
 
 
 @pytest.mark.parametrize("label", ["zero", "uniform", "inverted", "shifted"])

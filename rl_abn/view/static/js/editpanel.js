@@ -7,26 +7,31 @@ import { Painter, toolsFor } from "./painter.js";
 export class EditPanel {
   /**
    * @param whatIf The WhatIf that this belongs to; its methods are what the buttons do.
-   * @param layers The maps that can be edited.
+   * @param layers The maps that can be edited; where there are none, they can be replaced whole.
    */
   constructor(whatIf, layers) {
     Object.assign(this, { whatIf, layers, tool: { name: "add", size: 3, strength: 1 } });
-    this.toolNames = toolsFor(layers[0].form, !whatIf.episode.meta.kind);
+    this.toolNames = layers.length ? toolsFor(layers[0].form, !whatIf.episode.meta.kind) : [];
     this.tools = choice("Tool", this.toolNames, this.tool.name, (name) => this.choose(name));
     this.painter = new Painter(whatIf.map, this.tool, (isBox) => whatIf.painted(isBox));
     this.instead = this.insteadField();
+    const { meta } = whatIf.episode;
+    const buttons = this.buttons();
+    const canSave = layers.length && (meta.map_kind ?? "spatial") === "spatial";
     this.element = h(
       "div.panel.edit",
       {},
-      h("h2", {}, "1 · Edit the map"),
-      this.mapField(),
-      this.toolFields(),
-      this.buttons(),
+      h("h2", {}, layers.length ? "1 · Edit the map" : "1 · Replace the map"),
+      layers.length ? [this.mapField(), this.toolFields(), buttons] : null,
       this.instead && h("label.field", {}, "Act on", this.instead),
-      h("h2", {}, "Keep this edit"),
-      whatIf.episode.meta.can_save === false
-        ? h("p.note", {}, "Held-out pictures are not trained on: edit those it learned from.")
-        : this.saving(),
+      canSave
+        ? [
+            h("h2", {}, "Keep this edit"),
+            meta.can_save === false
+              ? h("p.note", {}, "Held-out pictures are not trained on: edit those it learned from.")
+              : this.saving(),
+          ]
+        : null,
     );
   }
 
@@ -47,7 +52,10 @@ export class EditPanel {
   }
 
   toolFields() {
-    if (!this.toolNames.length) return h("p.note", {}, "Drag the bars to their new heights.");
+    if (!this.toolNames.length) {
+      const bars = this.layers[0].form === "steps" ? "lengths" : "heights";
+      return h("p.note", {}, `Drag the bars to their new ${bars}.`);
+    }
     const { tool } = this;
     const redraw = () => this.whatIf.map.picture.drawLines();
     const size = slider("brush-size", "Size", [1, 7, 1], tool.size, (value) => {
@@ -86,7 +94,7 @@ export class EditPanel {
     const select = h(
       "select",
       { id: "instead", onchange: () => this.whatIf.replaceBy(select.value || null) },
-      h("option", { value: "" }, "the painted map"),
+      h("option", { value: "" }, this.layers.length ? "the painted map" : "its own map"),
       interventions.map((name) => h("option", { value: name }, words(name).replace(":", ": "))),
     );
     return select;

@@ -5,11 +5,11 @@ const MOST_UNDONE = 200;
 export class MapEdit {
   /**
    * @param maps By name, {rows, columns, values}: the agent's own, as they are stored.
-   * @param sumsToOne Whether each map shares out a sum of 1 (of pairwise maps, each row).
-   * @param isPairwise Whether rows of a map are maps of their own.
+   * @param shared What shares out a sum: {size, sum}, so many values after each other share that
+   *     one; null for maps that do not.
    */
-  constructor(maps, sumsToOne, isPairwise) {
-    Object.assign(this, { maps, sumsToOne, isPairwise, past: [], future: [] });
+  constructor(maps, shared) {
+    Object.assign(this, { maps, shared, past: [], future: [] });
     this.now = copy(
       Object.fromEntries(Object.entries(maps).map(([name, { values }]) => [name, values])),
     );
@@ -54,31 +54,28 @@ export class MapEdit {
     );
   }
 
-  /** Replaces a map's values, or those of one of its rows, by a function of (value, place). */
-  each(name, change, row = null) {
-    const { columns } = this.maps[name];
-    const isMeant = (i) => row === null || Math.floor(i / columns) === row;
+  /** Replaces the values [from, end) of a map by a function of (value, place in the map). */
+  each(name, change, [from, end]) {
     this.put(
       name,
-      this.now[name].map((value, i) => (isMeant(i) ? change(value, i) : value)),
+      this.now[name].map((value, i) => (i >= from && i < end ? change(value, i) : value)),
     );
   }
 
   /** 1 - M; of maps that share out a sum, what is far from their highest value gets the most. */
-  invert(name, row) {
+  invert(name, range) {
     this.begin();
-    const most = this.sumsToOne ? this.now[name].reduce((a, b) => Math.max(a, b), 0) : 1;
-    this.each(name, (value) => most - value, row);
+    const values = this.now[name].subarray(...range);
+    const most = this.shared ? values.reduce((a, b) => Math.max(a, b), 0) : 1;
+    this.each(name, (value) => most - value, range);
   }
 
   /** The mean in every place. */
-  flatten(name, row) {
+  flatten(name, range) {
     this.begin();
-    const { columns } = this.maps[name];
-    const values =
-      row === null ? this.now[name] : this.now[name].subarray(row * columns, (row + 1) * columns);
+    const values = this.now[name].subarray(...range);
     const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-    this.each(name, () => mean, row);
+    this.each(name, () => mean, range);
   }
 
   /** Moves a map of [rows, columns] by places, around the edges, from what it was when this began. */
@@ -102,16 +99,17 @@ export class MapEdit {
 
   put(name, values) {
     const kept = values.map((value) => Math.min(Math.max(value, 0), 1));
-    this.now[name] = this.sumsToOne ? this.shared(kept, this.maps[name].columns) : kept;
+    this.now[name] = this.sharedOut(kept);
   }
 
-  /** Divides by the sum, which the agent's own maps always have at 1. */
-  shared(values, columns) {
-    const n = this.isPairwise ? columns : values.length;
+  /** Brings what shares out a sum to that sum, which the agent's own maps always have. */
+  sharedOut(values) {
+    if (!this.shared) return values;
+    const { size, sum } = this.shared;
     const out = values.slice();
-    for (let from = 0; from < values.length; from += n) {
-      const total = values.subarray(from, from + n).reduce((sum, value) => sum + value, 0);
-      if (total > 1e-12) for (let i = from; i < from + n; i++) out[i] = values[i] / total;
+    for (let from = 0; from < values.length; from += size) {
+      const total = values.subarray(from, from + size).reduce((a, b) => a + b, 0) / sum;
+      if (total > 1e-12) for (let i = from; i < from + size; i++) out[i] = values[i] / total;
     }
     return out;
   }
@@ -121,7 +119,7 @@ export class MapEdit {
     const { columns, values } = this.maps[name];
     const isIn = (row, column) => row >= top && row < bottom && column >= left && column < right;
     const kept = values.map((value, i) => (isIn(Math.floor(i / columns), i % columns) ? 0 : value));
-    return this.sumsToOne ? this.shared(kept, columns) : kept;
+    return this.sharedOut(kept);
   }
 
   undo() {

@@ -36,7 +36,7 @@ export class Futures {
         },
       },
       h("option", { value: "map" }, "the edited map"),
-      whatIf.layers[0].form === "spatial"
+      whatIf.layers[0]?.form === "spatial"
         ? h("option", { value: "box" }, "never look in the box")
         : null,
     );
@@ -106,7 +106,9 @@ export class Futures {
         : "Draw a box on the map first, with the tool Box."
       : this.isReady
         ? ""
-        : "Edit the map first.";
+        : this.whatIf.layers.length
+          ? "Edit the map first."
+          : "Choose what it acts on first.";
     say(this.whatNote, note);
     this.go.disabled = !this.running && !this.isReady;
   }

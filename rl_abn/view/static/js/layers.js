@@ -7,7 +7,8 @@ import { words } from "./format.js";
  *
  * The form is how it is drawn: "spatial", "bars" (weights of channels), "pairwise" (rows are places that
  * look, columns places that are looked at) or "steps" (one value a step of the past, the oldest first).
- * `isStored` says that its values are a stored map as it is, which can be edited.
+ * `isStored` says that its values are stored as they are, and can be edited: those of a map from its
+ * value `offset` on.
  */
 export function layersOf(meta) {
   const { maps, evidence } = meta.arrays;
@@ -51,13 +52,18 @@ function layersOfMap(meta, name, index) {
     from: first,
     isStored: false,
     ...parts,
+    offset: (parts.from ?? first) - first,
   });
   const [height, width] = meta.map_places ?? placesOf(columns);
   const onScreen = { form: "spatial", rows: height, columns: width, nAveraged: rows };
   if (meta.map_kind === "pairwise" && rows % columns === 0) {
     const n = rows / columns;
     const pairs = { form: "pairwise", rows: columns, columns };
-    const heads = parts(n, "Head", (i) => ({ ...pairs, from: first + i * columns * columns }));
+    const heads = parts(n, "Head", (i) => ({
+      ...pairs,
+      from: first + i * columns * columns,
+      isStored: true,
+    }));
     return [
       layer("", {
         ...pairs,
@@ -77,7 +83,11 @@ function layersOfMap(meta, name, index) {
     const steps = { form: "steps", rows: length, columns: 1 };
     const last = `last ${length} steps`;
     const all = n > 1 ? `All ${meta.map_part.toLowerCase()}s` : "Steps";
-    const heads = parts(n, meta.map_part, (i) => ({ ...steps, from: first + i * length }));
+    const heads = parts(n, meta.map_part, (i) => ({
+      ...steps,
+      from: first + i * length,
+      isStored: true,
+    }));
     return [
       layer("", { ...steps, nAveraged: n, isStored: n === 1, short: all, label: `${all}, ${last}` }),
       ...heads.map(([id, own]) => layer(id, { ...own, label: `${own.label}, ${last}` })),
@@ -91,7 +101,7 @@ function layersOfMap(meta, name, index) {
     ];
   }
   if (isTemporal) {
-    const one = { ...onScreen, nAveraged: 1 };
+    const one = { ...onScreen, nAveraged: 1, isStored: height * width === columns };
     const glimpses = parts(rows, "Glimpse", (i) => ({ ...one, from: first + i * columns }));
     return [layer("", { ...onScreen, short: "All" }), ...glimpses.map(([id, own]) => layer(id, own))];
   }

@@ -29,8 +29,8 @@ export class MapView {
       place: 0,
       marksAbove: null,
     });
-    /** Gives other values of a layer to show, such as edited ones, or null. */
-    this.valuesInstead = () => null;
+    /** Gives other maps to show, such as edited ones, as an episode's arrays have them, or null. */
+    this.mapsInstead = () => null;
     this.picture = new Picture(
       id,
       "Screen of the game with the map on it",
@@ -92,7 +92,9 @@ export class MapView {
   refresh() {
     const { shown, layer, settings, episode } = this;
     if (!shown) return;
-    const { frame, arrays, step } = shown;
+    const { frame, step } = shown;
+    const maps = this.mapsInstead();
+    const arrays = (this.arrays = maps ? { ...shown.arrays, maps } : shown.arrays);
     this.objects = settings.hasLines ? objectsIn(frame, settings.objects) : null;
     this.element.classList.toggle("as-bars", this.isBars);
     if (!layer) {
@@ -100,7 +102,7 @@ export class MapView {
       this.picture.show(frame, step);
       return;
     }
-    const all = this.valuesInstead(layer) ?? valuesOf(layer, arrays);
+    const all = valuesOf(layer, arrays);
     this.values = layer.form === "pairwise" ? rowOf(layer, all, this.place) : all;
     if (!this.isEdited) this.pointing.offer(layer.form === "pairwise");
     const scale = scaleOf(layer, this.values, arrays, episode.meta, settings.scale);
@@ -130,7 +132,7 @@ export class MapView {
     if (layer.form !== "pairwise") return layer.label;
     const columns = this.grid[1];
     const from = `from this place (${Math.floor(place / columns)}, ${place % columns})`;
-    return layer.isStored ? from.replace("from", "From") : `${layer.label} ${from}`;
+    return layer.nAveraged === 1 ? from.replace("from", "From") : `${layer.label} ${from}`;
   }
 
   get barsLabel() {
@@ -156,16 +158,16 @@ export class MapView {
   }
 
   drawBars(context, width, height) {
-    const { shares, layer, shown, values, unit } = this;
+    const { shares, layer, shown, arrays, values, unit } = this;
     if (layer.form !== "steps")
       return drawBars(context, shares, width, height, colour("--track"), colour("--warm"));
     let places = null;
     if (layer.placesAt) {
       const { nSummed, from, rows, factor } = layer;
-      const stored = shown.arrays.maps.subarray(from, from + rows * nSummed);
+      const stored = arrays.maps.subarray(from, from + rows * nSummed);
       const all = stored.map((value) => value * factor);
       const { meta } = this.episode;
-      const scale = scaleOf({ ...layer, form: "spatial" }, all, shown.arrays, meta, this.settings.scale);
+      const scale = scaleOf({ ...layer, form: "spatial" }, all, arrays, meta, this.settings.scale);
       places = { shares: sharesOf(all, scale), grid: layer.placesAt };
     }
     return this.film.draw(context, width, height, { step: shown.step, values, shares, unit, places });
@@ -218,7 +220,7 @@ export class MapView {
     if (cell) {
       const [row, column] = cell;
       const place = row * this.grid[1] + column;
-      if (this.layer.form === "pairwise" && place !== this.place) {
+      if (this.layer.form === "pairwise" && place !== this.place && !this.isEdited) {
         this.place = place;
         this.refresh();
         this.onplace?.();
@@ -239,13 +241,20 @@ export class MapView {
     return say(this.readout, parts.join(" · "));
   }
 
-  pointBar(event) {
-    const { clientWidth, clientHeight } = this.bars;
+  /** The bar under an event, or -1, and how far along it the event is, 0..1. */
+  barUnder({ offsetX: x, offsetY: y }) {
+    const { clientWidth: width, clientHeight: height } = this.bars;
     const { length: n } = this.values;
+    if (this.layer.form !== "steps") return [barAt(n, width, height, x, y), 1 - y / height];
+    const boxes = filmBoxes(n, width, height, this.aspect);
+    const i = stepAt(boxes, x, y);
+    return [i, i < 0 ? 0 : (x - boxes[i][0]) / boxes[i][2]];
+  }
+
+  pointBar(event) {
+    const { length: n } = this.values;
+    const [i] = this.barUnder(event);
     const isSteps = this.layer.form === "steps";
-    const i = isSteps
-      ? stepAt(filmBoxes(n, clientWidth, clientHeight, this.aspect), event.offsetX, event.offsetY)
-      : barAt(n, clientWidth, clientHeight, event.offsetX, event.offsetY);
     const name = isSteps ? `step ${this.shown.step - n + 1 + i}, ${agoText(i, n)}` : `channel ${i}`;
     say(
       this.readout,

@@ -1,6 +1,5 @@
 // Pointer and keys on the large map while it is edited.
 
-import { barAt } from "./bars.js";
 import { dab } from "./edits.js";
 import { MOST_TIMES_EVEN } from "./scale.js";
 import { drawEditMarks } from "./paintmarks.js";
@@ -74,16 +73,28 @@ export class Painter {
     this.map.marksAbove = isOn ? (context, zoom) => this.draw(context, zoom) : null;
   }
 
+  /** Where in its map what is shown begins: of a pairwise map, the row of the place that looks. */
   get offset() {
     const { layer, place } = this.map;
-    return layer.form === "pairwise" ? place * layer.columns : 0;
+    return layer.offset + (layer.form === "pairwise" ? place * layer.columns : 0);
+  }
+
+  /** What is shown of its map, [from, end). */
+  get range() {
+    const { layer } = this.map;
+    const n = layer.form === "pairwise" ? layer.columns : layer.rows * layer.columns;
+    return [this.offset, this.offset + n];
+  }
+
+  /** The value at the end of the fixed scale, in stored units. */
+  get whole() {
+    const { factor } = this.map.layer;
+    return factor === 1 ? 1 : MOST_TIMES_EVEN / factor;
   }
 
   /** The amount that one full dab adds, in stored units. */
   get amount() {
-    const { factor } = this.map.layer;
-    const whole = factor === 1 ? 1 : MOST_TIMES_EVEN / factor;
-    return (this.tool.name === "remove" ? -1 : 1) * this.tool.strength * whole;
+    return (this.tool.name === "remove" ? -1 : 1) * this.tool.strength * this.whole;
   }
 
   /** The place under an event in map cells, [row, column] with fractions; clamped to the map. */
@@ -103,6 +114,10 @@ export class Painter {
     if (!this.isOn || !this.map.layer.isStored || event.button !== 0) return;
     event.preventDefault();
     const { map, tool, edit } = this;
+    if (map.layer.form === "pairwise" && event.shiftKey) {
+      map.lookFrom(this.cellOf(event).map(Math.floor));
+      return;
+    }
     const target = event.currentTarget;
     target.setPointerCapture(event.pointerId);
     if (target === this.surface) this.surface.focus({ focusVisible: false });
@@ -162,17 +177,15 @@ export class Painter {
     };
   }
 
-  /** Bars are set to the height of the pointer. */
+  /** Bars are set to where the pointer is: channels' stand, those of past steps lie. */
   setBars() {
     const { map, edit } = this;
-    const { name, rows } = map.layer;
     edit.begin();
     return (event) => {
-      const { clientWidth, clientHeight } = map.bars;
-      const i = barAt(rows, clientWidth, clientHeight, event.offsetX, event.offsetY);
+      const [i, share] = map.barUnder(event);
       if (i < 0) return;
-      const share = 1 - event.offsetY / clientHeight;
-      edit.each(name, (value, k) => (k === i ? share : value));
+      const at = this.offset + i;
+      edit.each(map.layer.name, () => share * this.whole, [at, at + 1]);
       this.onchange();
     };
   }

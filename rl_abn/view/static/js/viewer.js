@@ -39,7 +39,7 @@ export class Viewer {
       this.layers.length > 1
         ? new Gallery(episode, this.layers, (layer) => this.choose(layer))
         : null;
-    const canAsk = meta.can_ask && this.layers.some((layer) => layer.kind === "map" && layer.isStored);
+    const canAsk = meta.can_ask && this.layers.some((layer) => layer.kind === "map");
     this.side = new Side(episode, canAsk && !meta.kind ? (box) => this.measure(box) : null);
     const lanes = lanesOf(episode.curves);
     const unit = meta.kind ? "Picture" : "Step";

@@ -28,7 +28,7 @@ export class WhatIf {
       this.futures?.element,
     );
     this.painter.isBoxed = () => this.isBoxed;
-    map.valuesInstead = (layer) => this.valuesOf(layer);
+    map.mapsInstead = () => this.editedMaps();
   }
 
   keys() {
@@ -49,10 +49,11 @@ export class WhatIf {
   toggle() {
     this.isOpen = !this.isOpen;
     this.element.hidden = !this.isOpen;
-    this.painter.turn(this.isOpen);
+    if (this.layers.length) this.painter.turn(this.isOpen);
     this.map.hint = this.hint();
     if (this.isOpen) {
-      if (!this.layers.includes(this.map.layer)) this.viewer.choose(this.layers[0]);
+      const [first] = this.layers;
+      if (first && !this.layers.includes(this.map.layer)) this.viewer.choose(first);
       this.moveTo(this.viewer.shown);
       this.element.querySelector("input")?.focus({ preventScroll: true });
     }
@@ -61,8 +62,11 @@ export class WhatIf {
   }
 
   hint() {
-    if (!this.isOpen) return "Point at the picture for values.";
-    return this.map.isBars ? "Drag the bars." : "Paint, or press p and use arrows and Space.";
+    if (!this.isOpen || !this.layers.length) return "Point at the picture for values.";
+    if (this.map.isBars) return "Drag the bars.";
+    return this.map.layer.form === "pairwise"
+      ? "Paint where the outlined place looks; with Shift a click chooses another place."
+      : "Paint, or press p and use arrows and Space.";
   }
 
   /** Goes to a step; edits that were made there before are found again. */
@@ -77,26 +81,36 @@ export class WhatIf {
 
   begin(arrays) {
     const { meta } = this.episode;
+    const [, rows, columns] = meta.arrays.maps.shape;
+    const size = rows * columns;
     const maps = {};
-    for (const { name, rows, columns, index } of this.layers) {
-      const size = rows * columns;
-      maps[name] = { rows, columns, values: arrays.maps.slice(index * size, (index + 1) * size) };
-    }
-    return new MapEdit(maps, meta.map_factor !== 1, meta.map_kind === "pairwise");
+    meta.map_names.forEach((name, i) => {
+      maps[name] = { rows, columns, values: arrays.maps.slice(i * size, (i + 1) * size) };
+    });
+    return new MapEdit(maps, meta.map_factor === 1 ? null : this.sharedBy(size, columns));
   }
 
-  /** What the large picture shows of a layer: the edited map. */
-  valuesOf(layer) {
-    if (!this.isOpen || !this.layers.includes(layer) || !this.edit) return null;
-    return this.editedMap(layer).map((value) => value * layer.factor);
+  /** What shares out a sum in a map: each place of a pairwise one, each head, hop or glimpse. */
+  sharedBy(size, columns) {
+    if (this.episode.meta.map_kind === "pairwise") return { size: columns, sum: 1 };
+    const [first] = this.layers;
+    const n = first ? size / (first.rows * first.columns) : 1;
+    return { size: size / n, sum: 1 / n };
   }
 
-  editedMap(layer) {
-    const acted = this.intervention && this.answer?.maps?.[layer.name];
+  /** All maps as they are edited, as an episode's arrays have them; null where nothing is. */
+  editedMaps() {
+    if (!this.isOpen || !this.edit) return null;
+    const all = Float32Array.from(this.shown.arrays.maps);
+    const names = this.episode.meta.map_names;
+    names.forEach((name, i) => all.set(this.editedMap(name), (i * all.length) / names.length));
+    return all;
+  }
+
+  editedMap(name) {
+    const acted = this.intervention && this.answer?.maps?.[name];
     if (acted) return Float32Array.from(acted.flat());
-    return this.isBoxed
-      ? this.edit.withoutBox(layer.name, this.painter.box)
-      : this.edit.now[layer.name];
+    return this.isBoxed ? this.edit.withoutBox(name, this.painter.box) : this.edit.now[name];
   }
 
   /** Whether it is asked what a box does in which the agent never looks. */
@@ -112,8 +126,7 @@ export class WhatIf {
 
   /** Changes the whole map: "invert" or "flatten". */
   whole(change) {
-    const { layer, place } = this.map;
-    this.edit[change](layer.name, layer.form === "pairwise" ? place : null);
+    this.edit[change](this.map.layer.name, this.painter.range);
     this.edited();
     this.map.refresh();
   }
@@ -165,8 +178,9 @@ export class WhatIf {
     if (this.intervention) return { intervention: this.intervention };
     if (this.isBoxed) {
       const { box } = this.painter;
-      const rows = ({ name, columns }) => rowsOf(this.edit.withoutBox(name, box), columns);
-      return { map: Object.fromEntries(this.layers.map((layer) => [layer.name, rows(layer)])) };
+      const { map_names: names, arrays } = this.episode.meta;
+      const rows = (name) => rowsOf(this.edit.withoutBox(name, box), arrays.maps.shape[2]);
+      return { map: Object.fromEntries(names.map((name) => [name, rows(name)])) };
     }
     const { painted } = this.edit;
     return painted ? { map: painted } : {};
