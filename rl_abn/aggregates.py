@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from scipy import stats
 
 from rl_abn import estimates
 from rl_abn.estimates import Estimate
@@ -145,6 +144,8 @@ def _stratified(samples: Sequence[np.ndarray], statistic: _Statistic) -> Estimat
 
 
 def _iqm(*games: np.ndarray, axis: int = -1) -> np.ndarray:
+    from scipy import stats
+
     trimmed: np.ndarray = stats.trim_mean(np.concatenate(games, axis=axis), 0.25, axis=axis)
     return trimmed
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 N_RESAMPLES = 10_000
 
@@ -95,6 +94,8 @@ def bootstrap(
         seed: Of the resampling.
         options: Further arguments of `scipy.stats.bootstrap`, such as `paired`.
     """
+    from scipy import stats  # a second of every start of a command that needs no interval
+
     interval = stats.bootstrap(
         samples,
         statistic,

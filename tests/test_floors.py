@@ -338,6 +338,7 @@ def test_an_agents_command_reaches_no_vision(command: str) -> None:
         ("render", ["torch", "stable_baselines3", "gymnasium", "ale_py"]),
         ("record", ["torch", "stable_baselines3", "gymnasium", "ale_py", "rl_abn.rl"]),
         ("progress", ["torch", "numpy", "rl_abn.errors"]),
+        ("estimates", ["torch", "scipy"]),
         ("runs", ["stable_baselines3", "gymnasium", "ale_py", "rl_abn.rl", "rl_abn.render"]),
         ("map_editing.edit_files", ["rl_abn.rl", "rl_abn.vision", "stable_baselines3"]),
     ],

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from rl_abn.estimates import Estimate, bootstrap, estimate
 from rl_abn.recipes.env import Scores
@@ -61,6 +60,8 @@ def human_normalised(score: float, scores: Scores) -> float:
 
 
 def _iqm(scores: np.ndarray, axis: int = -1) -> np.ndarray:
+    from scipy import stats
+
     trimmed: np.ndarray = stats.trim_mean(scores, 0.25, axis=axis)
     return trimmed
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
-from scipy import stats
 from torch import Tensor
 
 from rl_abn.errors import RlAbnError
@@ -79,6 +78,8 @@ def accuracy(correct: Bool[Tensor, " N"]) -> Estimate:
     if not len(correct):
         raise RlAbnError("expected predictions to count, got none")
     right, total = int(correct.sum()), len(correct)
+    from scipy import stats
+
     interval = stats.binomtest(right, total).proportion_ci(0.95, method="wilson")
     return Estimate(right / total, float(interval.low), float(interval.high))
 
