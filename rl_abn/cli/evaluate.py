@@ -126,6 +126,8 @@ def run(arguments: argparse.Namespace) -> None:
         if kept.n_players:
             of = f"{kept.n_players} of {n_players} players"
             print(f"stopped; the games of {of} are kept, and the same command goes on")
+        else:
+            kept.forget()
         raise
     # Kept before anything is printed: nobody may be reading.
     written = result.save(run)

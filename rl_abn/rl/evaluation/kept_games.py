@@ -57,6 +57,11 @@ class Played(NamedTuple):
         )
 
 
+def name_of(player: str) -> str:
+    """Returns the name of a player's part."""
+    return sha256(player.encode()).hexdigest()[:16]
+
+
 class KeptGames:
     """Keeps the games of each player in the run folder until the evaluation is saved.
 
@@ -93,9 +98,11 @@ class KeptGames:
             RlAbnError: If they cannot be kept.
         """
         assert self._parts is not None, "open it first"
-        name = sha256(player.encode()).hexdigest()[:16]
-        found = self._parts.do(name, lambda: Part(play().as_json(), {}))
-        return Played.of_json(found.result), self._was_kept
+        found = self._parts.do(name_of(player), lambda: Part(play().as_json(), {}))
+        try:
+            return Played.of_json(found.result), self._was_kept
+        except (KeyError, TypeError, ValueError, IndexError):  # a run may come from anyone
+            return play(), False
 
     def forget(self) -> None:
         """Removes what was kept, once the evaluation is saved."""

@@ -82,13 +82,13 @@ def evaluate_run(
         raise RlAbnError(f"expected 2 games or more to swap their screens, got {n_games}")
     recipe = run.recipe
     name = protocol or recipe.protocol_name
+    under = protocol_of(recipe.env, name, has_all_actions(recipe), max_steps)
     checkpoint = run.checkpoint(step)
     policy = load_policy(run, checkpoint, device_of(device))
     agent = partial(AgentPlayer, policy=policy, greedy=greedy, seed=seed)
     own: Player = agent(recipe.agent_name)
     episodes: EpisodeRecordingPlayer | None = None
     if record:
-        under = protocol_of(recipe.env, name, has_all_actions(recipe), max_steps)
         stem = name_of_games(
             checkpoint.step, name, n_games, seed, greedy=greedy, max_steps=max_steps
         )

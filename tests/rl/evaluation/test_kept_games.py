@@ -6,12 +6,14 @@ import json
 
 import pytest
 
+from rl_abn.errors import RlAbnError
 from rl_abn.estimates import Estimate
+from rl_abn.files.parts import Part
 from rl_abn.rl.evaluation.episodes import GameResult
 from rl_abn.rl.evaluation.evaluate import PlayedGames
 from rl_abn.rl.evaluation.faithfulness import Faithfulness
 from rl_abn.rl.evaluation.interventions import InterventionSpec
-from rl_abn.rl.evaluation.kept_games import UNFINISHED, KeptGames, Played
+from rl_abn.rl.evaluation.kept_games import UNFINISHED, KeptGames, Played, name_of
 from rl_abn.rl.evaluation.run_evaluation import evaluate_run
 from tests.rl.evaluation.recorded import make_run
 
@@ -82,6 +84,23 @@ def test_games_of_another_evaluation_are_not_taken(run):
     found = [inputs(run, **change) for change in changes] + [inputs(other)]
     assert len(set(found)) == len(found)
     assert inputs(run, interventions=[], with_random=False) == found[0]
+
+
+def test_games_that_cannot_be_read_are_played(tmp_path):
+    run = make_run(tmp_path / "run")
+    good = Played(PlayedGames([GameResult(1.0, 2, False)], 6, 100), {}, None)
+    for broken in ({}, {"games": 1}, {**good.as_json(), "games": [[1]]}, [1]):
+        kept = KeptGames(run)
+        kept.open({"weights": "some"})
+        kept._parts.do(name_of("agent"), lambda broken=broken: Part(broken, {}))
+        assert kept.do("agent", lambda: good) == (good, False)
+        kept.forget()
+
+
+def test_a_mistake_leaves_nothing(run):
+    with pytest.raises(RlAbnError, match="expected a protocol of the game's recipe"):
+        evaluate_run(run, **HOW, protocol="legasy", kept=KeptGames(run))
+    assert not (run.path / "evaluations" / UNFINISHED).exists()
 
 
 def test_everything_that_came_of_the_games_is_kept(tmp_path):
