@@ -184,7 +184,7 @@ def _drive(arguments: argparse.Namespace) -> None:
 
     from rich.console import Console
 
-    from rl_abn.cli.vision.drive_table import drive_table
+    from rl_abn.cli.vision.drive_table import captions_of, drive_tables
     from rl_abn.errors import warn
     from rl_abn.progress import ProgressReport
     from rl_abn.recipes import VisionRunRecipe
@@ -238,7 +238,9 @@ def _drive(arguments: argparse.Namespace) -> None:
         if runs:
             written = result.keep(runs[0])
             runs[0].mend_status()
-    Console(highlight=False).print(drive_table(result))
+    console = Console(highlight=False)
+    console.print(*drive_tables(result, console), sep="")
+    console.print(*captions_of(result), sep="\n", markup=False)
     if arguments.video is not None:
         print(f"track {tracks[0]}: {command(arguments.video)}")
     if result.interrupted:

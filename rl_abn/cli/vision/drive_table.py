@@ -2,63 +2,66 @@
 
 from __future__ import annotations
 
-from rich import box
+from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from rl_abn.cli.stacked import Column, stacked
 from rl_abn.vision.driving.carracing.looks import PLAIN
 from rl_abn.vision.driving.closed_loop import ClosedLoop
 
-_HEADINGS = ("driver", "score", "completed, %", "autonomy, %", "put back", "laps", "difference")
 
+def drive_tables(result: ClosedLoop, console: Console) -> list[Table]:
+    """Lays drives out, a line a driver; no autonomy where nobody is put back.
 
-def drive_table(result: ClosedLoop) -> Table:
-    """Lays drives out, a line a driver; no autonomy where nobody is put back."""
+    Args:
+        result: The drives.
+        console: Where they are printed.
+    """
     tracks, rules = result.tracks, result.rules
-    alone, single = rules.off_road_s is None, len(result.drivers) == 1
     which = f"track {tracks[0]}" if len(tracks) == 1 else f"tracks {tracks[0]} to {tracks[-1]}"
     look = "" if rules.look == PLAIN else f" {rules.look}"
-    left_out = {"difference"} if single else set()
-    captions = ["[ ]: 95% interval over the tracks; laps: done in time"]
-    if not single:
-        captions[0] += "; each network is one training's"
-    if alone:
-        left_out |= {"autonomy, %", "put back"}
-        captions.append("nobody is put back on the road: scores are the plain environment's")
+    names = [driven.contender.name for driven in result.drivers]
+    tables = stacked("driver", names, _columns(result), console)
+    tables[0].title = f"CarRacing-v3{look}, {which}, at most {rules.max_steps:,} steps"
+    return tables
+
+
+def captions_of(result: ClosedLoop) -> list[str]:
+    """Returns the lines that stand below the tables of drives."""
+    rules, is_single = result.rules, len(result.drivers) == 1
+    lines = ["[ ]: 95% interval over the tracks; laps: done in time"]
+    if not is_single:
+        lines[0] += "; each network is one training's"
+    if rules.off_road_s is None:
+        lines.append("nobody is put back on the road: scores are the plain environment's")
     else:
-        captions.append(
+        lines.append(
             f"put back: after {rules.off_road_s:g} s off the road; autonomy: share of the time "
             f"driven alone, {rules.penalty_s:g} s"
         )
-        captions.append("for each time put back; scores go on counting after it")
-    if not single:
-        captions.append(f"difference: of the score to {result.drivers[0].contender.name}'s, paired")
-    table = Table(
-        title=f"CarRacing-v3{look}, {which}, at most {rules.max_steps:,} steps",
-        caption="\n".join(captions),
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        caption_justify="left",
-        padding=(0, 1, 0, 0),
-    )
-    headings = [heading for heading in _HEADINGS if heading not in left_out]
-    for heading in headings:
-        table.add_column(
-            heading, justify="left" if heading == "driver" else "right", overflow="fold"
-        )
-    for driven in result.drivers:
-        summary = driven.summary
-        cells = {
-            "driver": driven.contender.name,
-            "score": f"{summary.score:.0f}",
-            "completed, %": f"{summary.completed.each(_per_cent):.1f}",
-            "autonomy, %": f"{summary.autonomy.each(_per_cent):.1f}",
-            "put back": str(summary.n_interventions),
-            "laps": f"{summary.n_finished}/{summary.n_tracks}",
-            "difference": "" if driven.difference is None else f"{driven.difference:+.0f}",
-        }
-        table.add_row(*(Text(cells[heading]) for heading in headings))
-    return table
+        lines.append("for each time put back; scores go on counting after it")
+    if not is_single:
+        lines.append(f"difference: of the score to {result.drivers[0].contender.name}'s, paired")
+    return lines
+
+
+def _columns(result: ClosedLoop) -> list[Column]:
+    said = [driven.summary for driven in result.drivers]
+    columns = [Column("score", [f"{of.score:.0f}" for of in said])]
+    if len(said) > 1:
+        differences = [driven.difference for driven in result.drivers]
+        cells = ["" if of is None else f"{of:+.0f}" for of in differences]
+        columns.append(Column("difference", cells))
+    columns += [
+        Column("laps", [f"{of.n_finished}/{of.n_tracks}" for of in said]),
+        Column("completed, %", [f"{of.completed.each(_per_cent):.1f}" for of in said]),
+    ]
+    if result.rules.off_road_s is not None:
+        columns += [
+            Column("autonomy, %", [f"{of.autonomy.each(_per_cent):.1f}" for of in said]),
+            Column("put back", [str(of.n_interventions) for of in said]),
+        ]
+    return columns
 
 
 def _per_cent(share: float) -> float:

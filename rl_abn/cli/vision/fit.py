@@ -240,13 +240,15 @@ def _train(request: FitRequest, number: int) -> Fitted | None:
 def _drive(drives: Drives) -> ClosedLoop:
     from rich.console import Console
 
-    from rl_abn.cli.vision.drive_table import drive_table
+    from rl_abn.cli.vision.drive_table import captions_of, drive_tables
     from rl_abn.progress import ProgressReport
 
     with ProgressReport("driving", drives.n_drives, "drives", start=drives.n_kept) as report:
         result = drives.drive(report)
     if not result.interrupted:
-        Console(highlight=False).print(drive_table(result))
+        console = Console(highlight=False)
+        console.print(*drive_tables(result, console), sep="")
+        console.print(*captions_of(result), sep="\n", markup=False)
     return result
 
 
