@@ -19,6 +19,7 @@ _PATTERNS = [
     r"attention/(probes|edits)\.safetensors|attention/maps/step-\d+\.safetensors",
     r"tensorboard/events\.out\.tfevents\.[^/]*",
     r"evaluations/[^/]+\.(json|png)|videos/[^/]+\.mp4|sheets/[^/]+\.png",
+    r"evaluations/unfinished/[0-9a-f]+/[0-9a-f]+\.npz",
     r"episodes/[^/]+/(meta\.json|frames/\d+\.png|trace/\d+\.safetensors|states/\d+\.z|[^/]+\.mp4)",
     r"(.*/)?\.[^/]*\.partial(\.[^/]*)?",
     r"(.*/)?(\.DS_Store|Thumbs\.db|\.nfs[0-9a-f]+)",  # what file systems leave

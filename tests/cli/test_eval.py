@@ -97,14 +97,14 @@ def test_ctrl_c_keeps_the_games_of_players_that_are_through(
     rl_abn: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(Path("run"))
-    words = ["eval", str(run.path), "--episodes", "2", "--max-steps", "6", "--device", "cpu"]
+    words = ["eval", str(run.path), "--episodes", "1", "--max-steps", "4", "--device", "cpu"]
     whole = rl_abn(*words)
     (file,) = (run.path / "evaluations").glob("*.json")
     kept = file.read_bytes()
     file.unlink()
 
     def stop(report: ProgressReport, done: int, **numbers: object) -> None:
-        if done == 4:
+        if done == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -15,6 +15,7 @@ from rl_abn.rl.evaluation.faithfulness import Faithfulness
 from rl_abn.rl.evaluation.interventions import InterventionSpec
 from rl_abn.rl.evaluation.kept_games import UNFINISHED, KeptGames, Played, name_of
 from rl_abn.rl.evaluation.run_evaluation import evaluate_run
+from rl_abn.runs.contents import check_only_run
 from tests.rl.evaluation.recorded import make_run
 
 HOW = {
@@ -49,6 +50,7 @@ def run(tmp_path_factory):
 def test_it_goes_on_where_it_was_cut_off_and_comes_to_the_same(run):
     with pytest.raises(KeyboardInterrupt):
         evaluate_run(run, **HOW, kept=KeptGames(run), report=Report(2))
+    check_only_run(run.path)  # may be overwritten
     kept, report = KeptGames(run), Report()
     found = evaluate_run(run, **HOW, kept=kept, report=report)
     assert (report.skipped, report.played, kept.n_players) == ([(1, 1)], [2, 3], 3)
