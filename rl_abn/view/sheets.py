@@ -30,9 +30,10 @@ def sheet_file(found: FoundRun, name: str, library: Library) -> Path:
     Raises:
         UnknownIdError: If the run has none of this name.
     """
-    if name not in list_sheets(found, library):
+    path = found.run.path / SHEETS / name
+    if path.parent.name != SHEETS or path.suffix != ".png" or not _is_sheet(path, library):
         raise UnknownIdError(name)
-    return found.run.path / SHEETS / name
+    return path
 
 
 def _is_sheet(path: Path, library: Library) -> bool:
