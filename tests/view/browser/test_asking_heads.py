@@ -62,6 +62,8 @@ def test_a_place_of_one_head_looks_elsewhere(asked):
     page.press("M", "M")
     assert page.text(".mapview figcaption strong").startswith("All heads")
     assert page.numbers(EDITED) == pytest.approx(answer["probabilities"])
+    answer = page.answered(lambda: page.raw.click("#flatten"))
+    assert np.array(answer["maps"]["shared"]) == pytest.approx(1 / n, abs=1e-4)  # of all heads
     answer = page.answered(lambda: page.raw.select_option("#instead", "uniform"))
     assert np.array(answer["maps"]["shared"]) == pytest.approx(1 / n, abs=1e-4)
     assert answer["kl"] > 0

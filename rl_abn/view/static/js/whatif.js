@@ -126,7 +126,10 @@ export class WhatIf {
 
   /** Changes the whole map: "invert" or "flatten". */
   whole(change) {
-    this.edit[change](this.map.layer.name, this.painter.range);
+    const { kind, name, isStored } = this.map.layer;
+    if (kind !== "map") return;
+    // A mean of several heads is none of them: all are changed.
+    this.edit[change](name, isStored ? this.painter.range : [0, this.edit.now[name].length]);
     this.edited();
     this.map.refresh();
   }
