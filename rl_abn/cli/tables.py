@@ -10,7 +10,7 @@ from rich.text import Text
 
 from rl_abn.bench.sheets import Sheet
 from rl_abn.rl.evaluation.results import Evaluation, RunEvaluation
-from rl_abn.rl.training.teacher import taught_by
+from rl_abn.runs.origin import begun_with, taught_by
 
 
 def plain_table(caption: str) -> Table:
@@ -48,6 +48,8 @@ def evaluation_table(result: RunEvaluation) -> Table:
         )
     if result.taught_by is not None:
         captions.append(taught_by(result.taught_by))
+    if result.begun_with is not None:
+        captions.append(begun_with(result.begun_with))
     headings += ["HNS"] if normalised else []
     table = Table(
         title=title,

@@ -52,6 +52,12 @@ def add(commands: Subparsers) -> None:
         "Mask-Attention A3C (--set teacher.coef=… and more)",
     )
     parser.add_argument(
+        "--init",
+        metavar="RUN|ZIP",
+        help="begin with this agent's weights instead of random ones: a run, an agent that ships, "
+        "or a file as of --teacher, with the same network",
+    )
+    parser.add_argument(
         "--edits",
         type=Path,
         metavar="DIR",
@@ -94,6 +100,8 @@ def run(arguments: argparse.Namespace) -> None:
         settings.append(f"train.keep={arguments.keep}")
     if arguments.teacher is not None:
         settings.append(f"teacher.path={json.dumps(arguments.teacher)}")  # a text in TOML
+    if arguments.init is not None:
+        settings.append(f"init.path={json.dumps(arguments.init)}")
     if arguments.eval_every is not None:
         settings.append(f"train.eval_every={arguments.eval_every}")
     ranks = Ranks.of_environment()

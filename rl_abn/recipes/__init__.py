@@ -4,6 +4,7 @@ from rl_abn.recipes.agent import AgentRecipe, AttentionTable, NetworkTable, Trai
 from rl_abn.recipes.algorithms import A2C, PPO
 from rl_abn.recipes.env import Crop, EnvRecipe, Game, GameObject, Protocol
 from rl_abn.recipes.gymnasium_env import GymnasiumRecipe, Preprocessing
+from rl_abn.recipes.init import InitTable
 from rl_abn.recipes.lookup import (
     Kind,
     list_recipes,
@@ -19,6 +20,7 @@ from rl_abn.recipes.lookup import (
     recipe_path,
     recipe_summary,
 )
+from rl_abn.recipes.other_agent import OtherAgentTable
 from rl_abn.recipes.overrides import override
 from rl_abn.recipes.run import AnyEnvRecipe, RunRecipe
 from rl_abn.recipes.table import LinearSchedule, schedule
@@ -38,11 +40,13 @@ __all__ = [
     "Game",
     "GameObject",
     "GymnasiumRecipe",
+    "InitTable",
     "Kind",
     "LinearSchedule",
     "ModelRecipe",
     "NetworkTable",
     "OptimizerTable",
+    "OtherAgentTable",
     "Preprocessing",
     "Protocol",
     "RunRecipe",

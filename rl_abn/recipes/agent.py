@@ -1,4 +1,4 @@
-"""Schema of an agent's recipe: algorithm, network, attention, training, and teacher."""
+"""Schema of an agent's recipe: algorithm, network, attention, training, teacher, and init."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rl_abn.attention import MECHANISMS, Abilities, AttentionSite, mechanism_opt
 from rl_abn.networks import MEMORIES, NETWORKS, has_memory, trace_shape
 from rl_abn.protocols import ProtocolName
 from rl_abn.recipes.algorithms import A2C, PPO
+from rl_abn.recipes.init import InitTable
 from rl_abn.recipes.options import Option, check_option
 from rl_abn.recipes.table import UNKNOWN_OPTION, Count, Table, check_divides, check_name
 from rl_abn.recipes.teacher import TeacherTable
@@ -198,13 +199,19 @@ class TrainTable(Table):
 
 
 class AgentRecipe(Table):
-    """An agent: algorithm, network, attention, how it is trained, and whom it learns from."""
+    """An agent: algorithm, network, attention, how it is trained, and from whom it has what.
+
+    Attributes:
+        teacher: Whom it learns from; None for nobody.
+        init: Whose weights it begins with; None begins with random ones.
+    """
 
     algorithm: Annotated[PPO | A2C, Field(discriminator="name")]
     network: NetworkTable = NetworkTable()
     attention: AttentionTable = AttentionTable.model_validate({})
     train: TrainTable = TrainTable()
     teacher: TeacherTable | None = None
+    init: InitTable | None = None
 
     @property
     def has_memory(self) -> bool:

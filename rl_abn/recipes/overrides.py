@@ -14,6 +14,7 @@ from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.recipes.agent import AgentRecipe
 from rl_abn.recipes.env import EnvRecipe
 from rl_abn.recipes.gymnasium_env import GymnasiumRecipe
+from rl_abn.recipes.init import InitTable
 from rl_abn.recipes.table import UNKNOWN_OPTION
 from rl_abn.recipes.teacher import TeacherTable
 from rl_abn.recipes.translation import DomainsRecipe, TranslatorRecipe
@@ -22,6 +23,9 @@ from rl_abn.recipes.vision import DataRecipe, ModelRecipe
 RecipeT = TypeVar("RecipeT", bound=BaseModel)
 AgentT = TypeVar("AgentT", AgentRecipe, ModelRecipe, TranslatorRecipe)
 EnvT = TypeVar("EnvT", bound=EnvRecipe | GymnasiumRecipe | DataRecipe | DomainsRecipe)
+
+# Tables that an agent's recipe may be without.
+_MAY_LACK: dict[str, type[BaseModel]] = {"teacher": TeacherTable, "init": InitTable}
 
 
 def validate(model: type[RecipeT], data: Mapping[str, Any], where: str) -> RecipeT:
@@ -44,9 +48,9 @@ def override(agent: AgentT, env: EnvT, settings: Iterable[str]) -> tuple[AgentT,
     """
     data = {"agent": agent.model_dump(mode="json"), "env": env.model_dump(mode="json")}
     settings = list(settings)
-    if "teacher" in data["agent"] and any(s.strip().startswith("teacher.") for s in settings):
-        # The one table that a recipe may be without.
-        data["agent"]["teacher"] = data["agent"]["teacher"] or TeacherTable().model_dump()
+    for name, model in _MAY_LACK.items():
+        if name in data["agent"] and any(s.strip().startswith(f"{name}.") for s in settings):
+            data["agent"][name] = data["agent"][name] or model().model_dump()
     owner = {table: kind for kind in data for table in data[kind]}
     # Tables that may get keys they have not: a screen's objects, options of an
     # environment, mechanism or network.

@@ -27,6 +27,8 @@ def unflatten_state(
     scalars: Mapping[str, Any],
     tensors_path: Path,
     scalars_path: Path,
+    *,
+    updated: bool = True,
 ) -> OptimizerState:
     """Puts an optimizer's state together again; the optimizer is as it was.
 
@@ -38,11 +40,12 @@ def unflatten_state(
         scalars: What it returned second.
         tensors_path: The file to name where tensors do not fit.
         scalars_path: The file to name where numbers do not.
+        updated: Whether it had made an update; before that it has no state.
 
     Raises:
         RlAbnError: If it is not the state of such an optimizer.
     """
-    expected = _state_after_an_update(optimizer)
+    expected = _state_after_an_update(optimizer) if updated else {}
     expected_tensors, expected_scalars = _flatten(expected)
     check_weights(tensors_path, tensors, expected_tensors)
     if scalars.keys() != expected_scalars.keys():

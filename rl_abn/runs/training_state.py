@@ -72,6 +72,8 @@ def read_tensors(
     optimizer: torch.optim.Optimizer,
     scalars: Mapping[str, Any],
     others: Collection[str] = (),
+    *,
+    updated: bool = True,
 ) -> TrainingTensors:
     """Reads a checkpoint's weights and its optimizer's state; model and optimizer stay as they are.
 
@@ -81,6 +83,7 @@ def read_tensors(
         optimizer: The optimizer it is to be of.
         scalars: The optimizer's numbers, as `state.json` has them.
         others: Names of further tensors that may be stored; the caller checks those.
+        updated: Whether the optimizer had made an update; before that it has no state.
 
     Raises:
         RlAbnError: If a file is damaged, or not of this model or optimizer.
@@ -90,7 +93,6 @@ def read_tensors(
     # No optimizer here keeps four times the weights.
     tensors = load_tensors(path, most_bytes=4 * bytes_of(weights.values()) + 2**20)
     found = {name: tensors.pop(name) for name in others if name in tensors}
-    state = unflatten_state(
-        optimizer, tensors, scalars, tensors_path=path, scalars_path=checkpoint.path / STATE
-    )
+    scalars_path = checkpoint.path / STATE
+    state = unflatten_state(optimizer, tensors, scalars, path, scalars_path, updated=updated)
     return TrainingTensors(weights, state, found)

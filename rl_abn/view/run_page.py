@@ -14,6 +14,7 @@ from rl_abn.runs import METRICS
 from rl_abn.runs.best import BEST, EVALUATION
 from rl_abn.runs.checkpoints import list_checkpoints
 from rl_abn.runs.metrics import read_metrics
+from rl_abn.runs.origin import origin_lines
 from rl_abn.view.certificates import certificate_of_run
 from rl_abn.view.library import FoundRun, Library
 from rl_abn.view.painted import intervention_labels
@@ -31,7 +32,6 @@ def run_page(found: FoundRun, library: Library) -> dict[str, Any]:
     agent = recipe.get("agent", {})
     tables = {name: value for name, value in agent.items() if isinstance(value, dict)}
     plain = {name: value for name, value in recipe.items() if not isinstance(value, dict)}
-    teacher = agent.get("teacher")
     status = None
     with suppress(RlAbnError):
         status = run.status
@@ -52,7 +52,7 @@ def run_page(found: FoundRun, library: Library) -> dict[str, Any]:
         "evaluation": _evaluation(found),
         "certificate": certificate_of_run(found, library),
         "sheets": list_sheets(found, library),
-        "teacher": str(teacher.get("name") or teacher) if isinstance(teacher, dict) else None,
+        "origin": origin_lines(run) if found.track == "rl" else [],
         "has_pictures": found.track == "vision" and not found.is_detector,
         "can_record": found.track == "rl" and bool(run.checkpoints or run.recoveries),
         "interventions": intervention_labels(_map_names(found)),

@@ -47,6 +47,7 @@ OPTIONS = {
         "--on-exists",
         "--keep",
         "--teacher",
+        "--init",
         "--edits",
         "--edit-coef",
         "--eval-every",

@@ -39,7 +39,7 @@ def test_a_run_page_has_settings_curves_and_what_there_is(tmp_path):
     assert page["settings"]["algorithm"]["name"] == "ppo"
     assert page["settings"]["attention"]["mechanism"] == "residual"
     assert page["settings"]["run"]["seed"] == 0
-    assert (page["can_record"], page["best"], page["teacher"]) == (True, None, None)
+    assert (page["can_record"], page["best"], page["origin"]) == (True, None, [])
 
 
 def test_a_run_page_has_the_certificate_of_the_newest_explanation(tmp_path):

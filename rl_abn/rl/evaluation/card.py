@@ -16,8 +16,8 @@ from rl_abn.explain.stored import StoredCertificate, certificate_of_checkpoint
 from rl_abn.files.text import read_json
 from rl_abn.recipes.overrides import validate
 from rl_abn.rl.evaluation.scores import Difference
-from rl_abn.rl.training.teacher import taught_by, teacher_record
 from rl_abn.runs import META, Run
+from rl_abn.runs.origin import begun_with, init_record, taught_by, teacher_record, was_taught
 
 PICTURE = "picture.png"
 
@@ -99,13 +99,14 @@ def card_of(run: Run, step: int, notes: str = "") -> str:
         RlAbnError: If `meta.json` is damaged.
     """
     recipe, evaluations = run.recipe, [read_evaluation(p) for p in evaluations_of(run, step)]
-    teacher = teacher_record(run)
+    teacher, init = teacher_record(run), init_record(run)
+    taught = teacher is not None or was_taught(init)
     title = f"# {recipe.agent_name} on {recipe.env.game.title}"
-    lines = [title, "", _summary(run, step, taught=teacher is not None), ""]
+    lines = [title, "", _summary(run, step, taught=taught, more=init is not None), ""]
     if (run.path / PICTURE).is_file():
         lines += [f"![A moment of its game, with its maps where it has any]({PICTURE})", ""]
     lines += ["| | |", "|---|---|"]
-    lines += [f"| {label} | {text} |" for label, text in _origin(run, step, teacher)]
+    lines += [f"| {label} | {text} |" for label, text in _origin(run, step, teacher, init)]
     lines += ["", "## Scores", ""]
     if not evaluations:
         lines += ["Not evaluated; `rl-abn eval` says what it scores.", ""]
@@ -154,14 +155,17 @@ def weaknesses(
     return list(dict.fromkeys(said))
 
 
-def _summary(run: Run, step: int, *, taught: bool) -> str:
+def _summary(run: Run, step: int, *, taught: bool, more: bool) -> str:
     algorithm = run.recipe.agent.algorithm.name.upper()
     learnt = "from a teacher" if taught else "elsewhere" if run.is_foreign else "from reward alone"
     maps = "with attention maps" if run.recipe.agent.attention.has_maps else "without attention"
-    return f"{algorithm} {maps}, {step:,} agent steps (four frames each), learnt {learnt}."
+    steps = f"{step:,} {'more ' if more else ''}agent steps"
+    return f"{algorithm} {maps}, {steps} (four frames each), learnt {learnt}."
 
 
-def _origin(run: Run, step: int, teacher: dict[str, Any] | None) -> list[_Line]:
+def _origin(
+    run: Run, step: int, teacher: dict[str, Any] | None, init: dict[str, Any] | None
+) -> list[_Line]:
     """Returns where the agent comes from, of `meta.json`; what is not known is left out."""
     meta = read_json(run.path / META)
     hours = meta.get("wall_time_s")
@@ -170,6 +174,7 @@ def _origin(run: Run, step: int, teacher: dict[str, Any] | None) -> list[_Line]:
         "seed": str(run.recipe.seed),
         "steps": f"{step:,}",
         "teacher": teacher and taught_by(teacher),
+        "weights": init and begun_with(init),
         "hours": f"{hours / 3600:.1f}" if isinstance(hours, float) and hours else None,
         "machine": f"{meta.get('device')}, {meta.get('cpu_cores')} cores, {meta.get('platform')}",
         "commit": meta.get("commit"),

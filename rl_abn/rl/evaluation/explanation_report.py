@@ -51,8 +51,8 @@ from rl_abn.rl.evaluation.objects_over_training import (
 from rl_abn.rl.evaluation.scores import difference
 from rl_abn.rl.evaluation.title import how_trained
 from rl_abn.rl.training.build import training_protocol
-from rl_abn.rl.training.teacher import taught_by, teacher_record
 from rl_abn.runs import Run
+from rl_abn.runs.origin import origin_lines
 
 SHOWN = ("another moment", "evidence", "grad_cam", "occlusion", "motion", "centre")
 """Maps that are set beside the studied one on objects and in examples."""
@@ -114,8 +114,7 @@ def agent_explanation(
     }
     agent = run.recipe.agent_name
     trained = how_trained(step, run.is_foreign)
-    record = teacher_record(run)
-    teacher = "" if record is None else f"; {taught_by(record)}"
+    origin = "".join(f"; {line}" for line in origin_lines(run))
     own = mean(np.array(intact, np.float64), seed)
     training = None
     if measured.followed is not None:
@@ -140,7 +139,7 @@ def agent_explanation(
         certificate=certificate_of(found, lost, kl=kl, sees=sees, lifts=lifts),
         sections=sections,
         asked={
-            "agent": f"{agent}, {trained}{teacher}",
+            "agent": f"{agent}, {trained}{origin}",
             "run": str(run.path),
             "game": f"{run.recipe.env.game.title}, protocol {run.recipe.protocol_name}",
             "games": f"{extent.episodes} of each player, all lives"

@@ -90,6 +90,7 @@ class RunEvaluation(NamedTuple):
             KL of its own policy to the policy then, in nats, and with another moment's
             observation; empty for an agent without maps.
         taught_by: Who taught the agent, as its run records it; None for nobody.
+        begun_with: The agent whose weights it began with, the same; None for random ones.
         teacher: Whom it was compared with, the same; None for nobody.
         faithfulness: To that one, on "student_games" and "teacher_games"; empty without.
         recorded: Games of the intact agent that were recorded; no part of the JSON.
@@ -102,6 +103,7 @@ class RunEvaluation(NamedTuple):
     max_steps: int | None = None
     map_reliance: dict[str, Estimate] = {}  # noqa: RUF012 - never changed
     taught_by: dict[str, Any] | None = None
+    begun_with: dict[str, Any] | None = None
     teacher: dict[str, Any] | None = None
     faithfulness: dict[str, Faithfulness] = {}  # noqa: RUF012 - never changed
     recorded: tuple[RecordedGame, ...] = ()

@@ -23,8 +23,9 @@ from rl_abn.rl.evaluation.results import Evaluation, RunEvaluation, name_of_game
 from rl_abn.rl.evaluation.state_bank import RecordingPlayer
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.training.build import load_policy, training_protocol
-from rl_abn.rl.training.teacher import Teacher, teacher_record
+from rl_abn.rl.training.teacher import Teacher
 from rl_abn.runs import CheckpointChoice, Run
+from rl_abn.runs.origin import init_record, teacher_record
 from rl_abn.runs.tensors import hash_of
 from rl_abn.seeds import Stream, derive_seeds
 
@@ -139,6 +140,7 @@ def evaluate_run(
         max_steps,
         results[0].map_reliance,
         teacher_record(run),
+        init_record(run),
         None if teacher is None else teacher.record,
         {
             games: found.faithfulness

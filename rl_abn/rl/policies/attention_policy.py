@@ -33,6 +33,8 @@ from rl_abn.rl.policies.sb3_policy import Sb3AttentionPolicy
 from rl_abn.rl.policies.settings import PolicySettings
 from rl_abn.rl.policies.trunk import TrunkExtractor
 
+RETURN_MOMENTS = "reward_moments"  # the buffer's name in checkpoints
+
 
 class _Perceived(NamedTuple):
     """What actor and critic get, one vector each or one for both [B, features], and the maps."""
@@ -131,7 +133,7 @@ class AttentionPolicy(Sb3AttentionPolicy):
     @property
     def return_moments(self) -> Tensor | None:
         """The moments of the returns, [3], where rewards are scaled by them."""
-        return self._buffers.get("reward_moments")
+        return self._buffers.get(RETURN_MOMENTS)
 
     @property
     def mechanism(self) -> Mechanism:
@@ -341,7 +343,7 @@ class AttentionPolicy(Sb3AttentionPolicy):
         if abilities.samples:
             self.register_buffer("place_baseline", torch.zeros(()))
         if settings.keeps_return_moments:
-            self.register_buffer("reward_moments", torch.zeros(3, dtype=torch.float64))
+            self.register_buffer(RETURN_MOMENTS, torch.zeros(3, dtype=torch.float64))
         self.features_dim = settings.memory_size if has_lstm else plan.features_dim
         self.action_net = nn.Linear(self.features_dim, self.n_actions)
         self.value_net = nn.Linear(self.features_dim, 1)

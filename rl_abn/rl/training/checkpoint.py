@@ -151,7 +151,8 @@ def _read(model: Model, checkpoint: Checkpoint) -> _Stored:
     """
     state = read_state(checkpoint, _State, "num_timesteps")
     optimizer, scalars = model.policy.optimizer, state.optimizer.scalars
-    tensors = read_tensors(checkpoint, model.policy, optimizer, scalars, others=_RNG)
+    updated = state.n_updates > 0
+    tensors = read_tensors(checkpoint, model.policy, optimizer, scalars, _RNG, updated=updated)
     _check_rng(checkpoint.path / TRAINING, tensors.others, model.device)
     return _Stored(state, tensors)
 

@@ -8,43 +8,22 @@ of the original.
 from __future__ import annotations
 
 import shutil
-import zipfile
-from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from rl_abn.errors import RlAbnError, printable
-from rl_abn.files.text import read_json
-from rl_abn.recipes import (
-    EnvRecipe,
-    GymnasiumRecipe,
-    Protocol,
-    RunRecipe,
-    TeacherTable,
-    load_agent,
-    override,
-)
-from rl_abn.rl.envs.make import action_names
+from rl_abn.errors import RlAbnError
+from rl_abn.recipes import Protocol, RunRecipe, TeacherTable
 from rl_abn.rl.envs.two_view_vec_env import same_view
-from rl_abn.rl.interchange.imported_run import ImportedAgent
-from rl_abn.rl.interchange.mask_a3c import (
-    AGENT as MASK_A3C,
-)
-from rl_abn.rl.interchange.mask_a3c import mask_a3c_agent, memory_setting, read_mask_a3c
-from rl_abn.rl.interchange.sb3_import import is_cnn_policy, read_sb3, sb3_agent
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
-from rl_abn.rl.training.auto_settings import settle_imported
 from rl_abn.rl.training.build import load_policy, training_protocol
-from rl_abn.runs import META, RECIPE, Run
-from rl_abn.runs.shipped import find_run
+from rl_abn.rl.training.other_agent import read_other_agent
+from rl_abn.runs import RECIPE, Run
+from rl_abn.runs.origin import TEACHER, teacher_record
 from rl_abn.runs.tensors import hash_of
 
 FOLDER = "teacher"
-RECORD = "teacher"  # the entry of meta.json
-_CNN = "ppo_cnn"
 
 
 class Teacher(NamedTuple):
@@ -81,29 +60,9 @@ def find_teacher(table: TeacherTable, student: RunRecipe) -> Teacher:
     """
     if not table.path:
         raise RlAbnError("expected a teacher (--teacher RUN|ZIP, or teacher.path), got none")
-    path = Path(table.path).expanduser()
-    if path.is_file():
-        kind, agent = _read_file(path, table, student)
-        policy = agent.load(path)
-        recipe, steps = agent.recipe, agent.steps
-        _check_game(recipe, student, table.path)
-    else:
-        run = Run.open(_run_folder(table.path))
-        found = run.checkpoint(None if table.checkpoint == "newest" else table.checkpoint)
-        kind, recipe, steps = "run", run.recipe, found.step
-        _check_game(recipe, student, table.path)  # before its network is made
-        policy = load_policy(run, found, torch.device("cpu"))
-    policy.set_training_mode(False)
-    record = {
-        "path": table.path,
-        "kind": kind,
-        "agent": recipe.agent_name,
-        "env": recipe.env_name,
-        "protocol": recipe.protocol_name,
-        "steps": steps,
-        "sha256": hash_of(policy.state_dict()),
-    }
-    return Teacher(recipe, policy, record, _view(recipe, policy, student, table.path))
+    found = read_other_agent(table, student, TEACHER)
+    view = _view(found.recipe, found.policy, student, table.path)
+    return Teacher(found.recipe, found.policy, found.record, view)
 
 
 def keep_teacher(run: Run, teacher: Teacher) -> None:
@@ -116,10 +75,10 @@ def keep_teacher(run: Run, teacher: Teacher) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     record, steps = teacher.record, teacher.record["steps"]
     imported = {"kind": "teacher", "file": record["path"], "steps": steps}
-    more = {"status": "imported", "imported": imported, RECORD: record}
+    more = {"status": "imported", "imported": imported, TEACHER: record}
     copy = Run.create(folder, teacher.recipe, "cpu", **more)
     copy.save_checkpoint(steps, teacher.policy.state_dict(), {}, {"num_timesteps": steps})
-    run.update_meta(**{RECORD: record})
+    run.update_meta(**{TEACHER: record})
 
 
 def kept_teacher(run: Run) -> Teacher | None:
@@ -160,7 +119,7 @@ def secure_teacher(run: Run) -> None:
         kept, why = None, f"got another: {error}"
     if kept is not None:
         if record is None:
-            run.update_meta(**{RECORD: kept.record})
+            run.update_meta(**{TEACHER: kept.record})
         return
     try:
         teacher = find_teacher(table, run.recipe)
@@ -188,110 +147,6 @@ def own_teacher(run: Run) -> Teacher | None:
             found = find_teacher(table, run.recipe)
             return found if found.record["sha256"] == record["sha256"] else None
     return None
-
-
-def teacher_record(run: Run) -> dict[str, Any] | None:
-    """Returns who taught a run, as `meta.json` has it; None for nobody, or where it is damaged."""
-    try:
-        record = read_json(run.path / META).get(RECORD)
-    except RlAbnError:
-        return None
-    texts = ("path", "kind", "agent", "env", "protocol", "sha256")
-    if not isinstance(record, dict) or not all(isinstance(record.get(k), str) for k in texts):
-        return None
-    return record if type(record.get("steps")) is int else None
-
-
-def taught_by(record: Mapping[str, Any]) -> str:
-    """Returns who taught an agent, in a line, of what `teacher_record` returned."""
-    steps = f"{record['steps']:,} steps" if record["steps"] else "steps unknown"
-    return (
-        f"taught by {printable(record['agent'])} on {printable(record['env'])} ({steps}), "
-        f"sha256 {printable(record['sha256'][:12])}, {printable(record['path'])}"
-    )
-
-
-def _run_folder(path: str) -> Path:
-    try:
-        return find_run(path)
-    except RlAbnError as error:
-        raise RlAbnError(f"teacher: {error}") from None
-
-
-def _read_file(path: Path, table: TeacherTable, student: RunRecipe) -> tuple[str, ImportedAgent]:
-    """Reads a zip of stable-baselines3, or published weights of Mask-Attention A3C."""
-    if _is_sb3_zip(path):
-        weights, steps = read_sb3(path)
-        name = table.agent or (_CNN if is_cnn_policy(weights) else "")
-        if not name:
-            raise RlAbnError(
-                f"{path}: expected the agent recipe that it was trained with "
-                "(--set teacher.agent=NAME), got none; the zip does not say"
-            )
-        recipe = _recipe_of_file(name, student, ())
-        return "sb3", sb3_agent(path, recipe, weights, steps)
-    published = read_mask_a3c(path)
-    recipe = _recipe_of_file(table.agent or MASK_A3C, student, [memory_setting(published)])
-    return "mask-a3c", mask_a3c_agent(path, recipe, published, 0)
-
-
-def _is_sb3_zip(path: Path) -> bool:
-    if path.suffix == ".zip":
-        return True
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return "policy.pth" in archive.namelist()
-    except (OSError, ValueError, zipfile.BadZipFile):
-        return False
-
-
-def _recipe_of_file(name: str, student: RunRecipe, settings: Any) -> RunRecipe:
-    """Returns the recipe of an agent that is read from a file, in its student's game.
-
-    The file says neither game nor protocol. It is the student's protocol, unless the recipe's own
-    shows other observations.
-    """
-    agent, _ = override(load_agent(name), student.env, settings)
-    recipe = student.model_copy(update={"agent_name": Path(name).stem, "agent": agent, "seed": 0})
-    if isinstance(student.env, EnvRecipe):
-        own, theirs = training_protocol(recipe), training_protocol(student)
-        assert isinstance(own, Protocol)
-        assert isinstance(theirs, Protocol)
-        if same_view(own, theirs):
-            train = agent.train.model_copy(update={"protocol": student.agent.train.protocol})
-            recipe = recipe.model_copy(update={"agent": agent.model_copy(update={"train": train})})
-    return settle_imported(recipe)
-
-
-def _check_game(teacher: RunRecipe, student: RunRecipe, path: str) -> None:
-    """Checks that two agents play the same game with the same actions.
-
-    Raises:
-        RlAbnError: If not.
-    """
-    if _game_of(teacher) != _game_of(student):
-        raise RlAbnError(
-            f"expected a teacher of {student.env.game.title}, got one of "
-            f"{teacher.env.game.title} ({path})"
-        )
-    theirs, ours = _actions(teacher), _actions(student)
-    if theirs != ours:
-        raise RlAbnError(
-            f"expected a teacher with the student's {len(ours)} actions, got one with "
-            f"{len(theirs)} ({path}); the student's train.protocol is "
-            f"'{student.protocol_name}', the teacher's '{teacher.protocol_name}'"
-        )
-
-
-def _game_of(recipe: RunRecipe) -> Any:
-    env = recipe.env
-    if isinstance(env, GymnasiumRecipe):
-        return env.game.id, env.options
-    return env.game.rom
-
-
-def _actions(recipe: RunRecipe) -> list[str]:
-    return action_names(recipe.env, training_protocol(recipe))
 
 
 def _view(

@@ -29,6 +29,7 @@ from rl_abn.rl.training.callbacks import (
 )
 from rl_abn.rl.training.distributed import Ranks
 from rl_abn.rl.training.edited_maps import edited_maps, has_edits
+from rl_abn.rl.training.init import begin_with, find_initial
 from rl_abn.rl.training.metrics import RunMetrics, make_logger
 from rl_abn.rl.training.probes import open_probes
 from rl_abn.rl.training.reliance_callback import RelianceCallback
@@ -69,8 +70,8 @@ def prepare_run(
         The run, and whether it goes on.
 
     Raises:
-        RlAbnError: If a recipe or setting is wrong, there is no such teacher, or a run is there and
-            `on_exists` does not say what to do.
+        RlAbnError: If a recipe or setting is wrong, there is no such teacher or agent to begin
+            with, or a run is there and `on_exists` does not say what to do.
     """
     recipe = make_run_recipe(env, agent, seed, settings)
     folder = folder or default_folder(recipe)
@@ -79,8 +80,10 @@ def prepare_run(
     found = run_to_resume(folder, recipe, settings, device, on_exists)
     if found is not None:
         return found, True
-    table = recipe.agent.teacher
+    table, init = recipe.agent.teacher, recipe.agent.init
     teacher = None if table is None else find_teacher(table, recipe)
+    if init is not None:
+        find_initial(init, recipe)
     in_turn = teacher is not None and teacher.view is not None
     folder = free_folder(folder, on_exists)
     with let_go_on_failure(folder):
@@ -149,16 +152,18 @@ def _train(
     n_bytes = 3 * bytes_of(model.policy.state_dict().values())  # with the optimizer's two moments
     ranks.broadcast(lambda: check_room(run.path, n_bytes))
 
-    n_checkpoints, rng = 0, None
+    n_checkpoints, rng, newest = 0, None, None
     if resume:
         newest = ranks.broadcast(lambda: checkpoint.newest_whole(model, run))
-        if newest is not None:
-            n_checkpoints, rng = checkpoint.restore(model, newest)
-            checkpoint.seed_games(env, recipe.seed, n_checkpoints, ranks)
         if newest is None:
             ranks.broadcast(lambda: _check_none_was_saved(run))
         elif ranks.is_main and report is not None:
             _say_where(run, newest)
+    if newest is None and recipe.agent.init is not None:
+        newest = ranks.broadcast(lambda: begin_with(run, model))
+    if newest is not None:
+        n_checkpoints, rng = checkpoint.restore(model, newest)
+        checkpoint.seed_games(env, recipe.seed, n_checkpoints, ranks)
     if model.num_timesteps >= settings.steps:
         return Outcome(run, model.num_timesteps, interrupted=False, numbers={})
 

@@ -183,10 +183,10 @@ def test_who_cannot_teach(teachers, tmp_path):
 
     path = teachers["ppo_cnn"].path
     assert refused(path, env="pong").startswith(
-        "expected a teacher of Pong, got one of Space Invaders ("
+        "expected a teacher that plays Pong, got one of Space Invaders ("
     )
     said = refused(path, "train.protocol=machado2018")
-    assert said.startswith("expected a teacher with the student's 18 actions, got one with 6 (")
+    assert said.startswith("expected a teacher that has the run's 18 actions, got one of 6 (")
     said = refused(path, "protocol.legacy.frame_skip=2")
     assert said.startswith("expected a teacher with the student's frame_skip = 2, got 4 (")
     said = refused(teachers["a2c_mask_a3c"].path, "protocol.legacy.life_loss_terminal=false")

@@ -28,7 +28,7 @@ export class RunPage {
   constructor(id, run, episodes, interventions) {
     Object.assign(this, { id, run, interventions });
     this.title = `${run.agent ?? run.name} on ${title(run.env ?? "")}`;
-    const facts = [run.label, run.status, run.teacher ? `taught by ${run.teacher}` : null]
+    const facts = [run.label, run.status, ...run.origin]
       .filter(Boolean)
       .join(" · ");
     this.element = h(
