@@ -1,4 +1,4 @@
-"""The quick set and the full one; and shapes are checked in every test that meets a signature."""
+"""Three sets of tests; and shapes are checked in every test that meets a signature."""
 
 import gc
 import os
@@ -27,7 +27,12 @@ def reasons_of(skipped: list[pytest.TestReport]) -> Counter[str]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--all", action="store_true", help="also run the tests marked `full`")
+    parser.addoption("--more", action="store_true", help="also run the tests marked `more`")
+    parser.addoption(
+        "--all",
+        action="store_true",
+        help="also run those marked `more` and those marked `full`",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,11 +48,12 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what is marked `full`, unless a test is named by its id."""
+    """Leaves out what is marked and not asked for, unless a test is named by its id."""
     if config.option.all or any("::" in argument for argument in config.args):
         return
-    left_out = [item for item in items if item.get_closest_marker("full")]
-    items[:] = [item for item in items if not item.get_closest_marker("full")]
+    marks = ("full",) if config.option.more else ("full", "more")
+    left_out = [item for item in items if any(map(item.get_closest_marker, marks))]
+    items[:] = [item for item in items if not any(map(item.get_closest_marker, marks))]
     config.hook.pytest_deselected(items=left_out)
     config.stash[LEFT_OUT] = len(left_out)
 
@@ -69,5 +75,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{n} skipped: {reason}")
     if n := terminalreporter.config.stash[LEFT_OUT]:
         terminalreporter.write_line(
-            f"{n} tests of the full product were left out; scripts/test --all runs them too"
+            f"{n} tests were left out; scripts/test --more runs long ones too, --all every case"
         )

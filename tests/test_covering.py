@@ -28,6 +28,16 @@ def test_a_product_with_holes_is_covered_too() -> None:
     assert quick([("a", 1), ("b", 1), ("b", 2)]) == [("a", 1), ("b", 2)]
 
 
+def test_some_of_the_chosen_run_with_more_only() -> None:
+    cases = list(product("abc", [1, 2]))
+    marks = [
+        [mark.name for mark in param.marks]
+        for param in covering(cases, lambda case: case[0] == "a")
+    ]
+    chosen = [["more"] if case[0] != "a" else [] for case in quick(cases)]
+    assert [each for each in marks if each != ["full"]] == chosen
+
+
 def test_all_cases_stay_in_their_order() -> None:
     cases = list(product("ab", [1, 2, 3]))
     assert [param.values for param in covering(cases)] == cases

@@ -18,6 +18,7 @@ from rl_abn.rl.training import reliance_callback
 from rl_abn.rl.training.metrics import read_metrics
 from rl_abn.rl.training.train import prepare_run, train
 from rl_abn.vision.training.kinds import check_recipe
+from tests.covering import more
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -87,6 +88,7 @@ def notebook_cells(kind):
     return [cell for cell in notebook["cells"] if cell["cell_type"] == kind]
 
 
+@pytest.mark.more
 def test_the_notebook_runs(tmp_path, monkeypatch, mechanisms):
     monkeypatch.chdir(tmp_path)
     cells = notebook_cells("code")
@@ -124,7 +126,8 @@ def test_the_vision_page_names_every_recipe_of_its_track():
         assert f"`{name}`" in text, name
 
 
-@pytest.mark.parametrize("loss", ["actor_critic", "distillation"])
+@pytest.mark.more
+@pytest.mark.parametrize("loss", ["distillation", *more("actor_critic")])
 def test_every_logged_metric_is_explained(loss, tmp_path, monkeypatch):
     bank = partial(reliance_callback.collect_bank, n_steps=4)  # instead of 512
     monkeypatch.setattr(reliance_callback, "collect_bank", bank)

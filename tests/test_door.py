@@ -202,6 +202,7 @@ def test_an_evaluation_is_shown_by_a_line_a_player(agent: Agent) -> None:
     ]
 
 
+@pytest.mark.more
 def test_its_scores_are_those_of_the_command(agent: Agent, run: Run) -> None:
     specs = read_interventions(["zero"], "a2c_abn", run.recipe.agent)
     expected = evaluate_run(run, n_games=2, interventions=specs, seed=3, device="cpu")

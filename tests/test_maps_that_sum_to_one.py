@@ -67,6 +67,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[float, str]]]:
     assert [mean for mean, _ in seen] == pytest.approx([1.0] * len(seen), abs=1e-2)  # float16 logs
 
 
+@pytest.mark.more
 def test_an_agents(drawn: list[tuple[float, str]], tmp_path: Path) -> None:
     settings = ["train.steps=16", "train.log_every=16", "train.n_probes=2", "train.precision=fp32"]
     settings += ["algorithm.n_envs=2", "algorithm.n_steps=8", "algorithm.batch_size=16"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, ClassVar, Literal, Self
 
 import torch
@@ -198,6 +199,16 @@ class TrainTable(Table):
     emulator_priority: Literal["low", "idle"] = "low"
 
 
+@cache
+def _site_of(extractor: str, attention_at: int) -> AttentionSite:
+    """Returns where attention sits in a network that sees 84x84 observations."""
+    shape = (4, 84, 84)
+    with torch.device("meta"):
+        trunk = NETWORKS[extractor](shape, attention_at).extractor()
+        channels, height, width = trace_shape(trunk, shape)
+    return AttentionSite(channels, query_size=16, map_size=(height, width))
+
+
 class AgentRecipe(Table):
     """An agent: algorithm, network, attention, how it is trained, and from whom it has what.
 
@@ -279,11 +290,8 @@ class AgentRecipe(Table):
     def _mechanism_takes_its_options_here(self) -> Self:
         options, network = self.attention.options, self.network
         if options:  # a trial, on no device: the mechanism itself knows the ranges
-            shape = (4, 84, 84)
+            site = _site_of(network.extractor, network.attention_at)
             with torch.device("meta"):
-                trunk = NETWORKS[network.extractor](shape, network.attention_at).extractor()
-                channels, height, width = trace_shape(trunk, shape)
-                site = AttentionSite(channels, query_size=16, map_size=(height, width))
                 MECHANISMS[self.attention.mechanism](site, **options)
         return self
 

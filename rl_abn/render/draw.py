@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -66,10 +67,9 @@ def fit_text(text: str, width: int, size: int = 14, bold: bool = False) -> str:
     """Returns the text, shortened with an ellipsis if it is wider than `width` pixels."""
     if text_width(text, size, bold) <= width:
         return text
-    kept = text
-    while kept and text_width(kept + "…", size, bold) > width:
-        kept = kept[:-1]
-    return kept.rstrip() + "…" if kept else ""
+    lengths = range(1, len(text) + 1)
+    n_kept = bisect_right(lengths, width, key=lambda n: text_width(text[:n] + "…", size, bold))
+    return text[:n_kept].rstrip() + "…" if n_kept else ""
 
 
 def fit_size(text: str, width: int, size: int = 14, smallest: int = 8) -> int:

@@ -7,6 +7,7 @@ import torch
 
 from rl_abn.bench.agreement import measure_agreement
 from rl_abn.rl.algorithms.on_policy import AttentionOnPolicy
+from tests.covering import more
 
 PPO = ("algorithm.n_envs=2", "algorithm.n_steps=16", "algorithm.batch_size=16")
 
@@ -15,7 +16,7 @@ PPO = ("algorithm.n_envs=2", "algorithm.n_steps=16", "algorithm.batch_size=16")
     ("agent", "settings", "policies"),
     [
         ("ppo_abn", PPO, {"log_prob", "branch_log_prob"}),
-        ("a2c_abn", (), {"log_prob", "branch_log_prob"}),
+        *more(("a2c_abn", (), {"log_prob", "branch_log_prob"})),
         (
             "ppo_abn_convlstm",
             (*PPO, "algorithm.sequence_length=8"),

@@ -10,6 +10,7 @@ from rl_abn.bench.rounds import run_worker
 from rl_abn.bench.spec import Measured, Spec
 from rl_abn.bench.worker import measure
 from rl_abn.rl.training import checkpoint, train
+from tests.covering import more
 
 TINY = ("algorithm.n_envs=2", "algorithm.n_steps=4")
 
@@ -23,6 +24,7 @@ def check_training(found: Measured, steps: int) -> None:
     assert min(found.shares[phase] for phase in ("emulator", "acting", "learning")) > 0
 
 
+@pytest.mark.more
 def test_an_emulator_in_a_process_of_its_own():
     spec = Spec(kind="ale", env="pong", n_envs=2, emulator_threads=1, warm_up=8, steps=31)
     found = run_worker(spec)
@@ -51,6 +53,7 @@ def test_ours():
     check_training(measure(spec), 16)
 
 
+@pytest.mark.more
 def test_a_whole_training_is_timed_from_logging_point_to_logging_point():
     plain = (train.make_model, checkpoint.save)
     settings = (*TINY, "train.log_every=24", "train.n_probes=1")
@@ -62,7 +65,7 @@ def test_a_whole_training_is_timed_from_logging_point_to_logging_point():
     assert (train.make_model, checkpoint.save) == plain
 
 
-@pytest.mark.parametrize("kind", ["play", "record", "read"])
+@pytest.mark.parametrize("kind", ["read", *more("play", "record")])
 def test_one_game_at_a_time(kind, monkeypatch):
     monkeypatch.setattr(games, "STEPS_A_GAME", 12)
     found = measure(Spec(kind=kind, agent="ppo_abn", env="pong", warm_up=12, steps=13))
@@ -71,6 +74,7 @@ def test_one_game_at_a_time(kind, monkeypatch):
     assert found.shares == {}
 
 
+@pytest.mark.more
 def test_a_worker_that_fails_says_why_in_one_line():
     assert run_worker(Spec(kind="ours", agent="ppo_abm", env="pong")) == (
         "unknown agent 'ppo_abm': did you mean 'ppo_abn'?"

@@ -187,6 +187,7 @@ def test_the_plan_of_scripts_gpu_is_whole(tmp_path: Path) -> None:
         assert "ppo_abn_convlstm" in checks.agents
 
 
+@pytest.mark.more
 def test_mistakes(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def said(text: str, *words: str) -> str:
         file.write_text(text)

@@ -80,6 +80,7 @@ def test_an_agent_without_maps(mistake: Callable[..., str]) -> None:
     assert said == "expected an agent with attention maps, got 'ppo_cnn', which has none to change"
 
 
+@pytest.mark.more
 @pytest.mark.usefixtures("folder")
 def test_the_blind_control_by_choice(rl_abn: Command, mistake: Callable[..., str]) -> None:
     run = untrained("ppo_cnn")
@@ -93,6 +94,7 @@ def test_the_blind_control_by_choice(rl_abn: Command, mistake: Callable[..., str
     assert said == "expected 2 games or more to swap their screens, got 1"
 
 
+@pytest.mark.more
 def test_ctrl_c_keeps_the_games_of_players_that_are_through(
     rl_abn: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,6 +42,7 @@ def test_explain_prints_the_certificate_and_where_the_page_is(rl_abn, folder):
     assert "1,000/1,000 of the work" in err
 
 
+@pytest.mark.more
 @pytest.mark.usefixtures("less")
 def test_explain_sets_maps_beside_peoples_gaze(rl_abn, folder):
     make_run(folder / "agent", "ppo_mask_convlstm")

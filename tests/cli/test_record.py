@@ -62,6 +62,7 @@ def test_record_under_an_intervention_elsewhere(rl_abn, agent, folder):
     assert not (agent.path / "episodes").exists()
 
 
+@pytest.mark.more
 def test_eval_records_and_says_where(rl_abn, agent, folder):
     words = ("eval", "agent", "--episodes", "2", "--max-steps", "4", "--blind", "none", *CPU)
     done(rl_abn(*words, "--json", "plain.json"))
@@ -74,6 +75,7 @@ def test_eval_records_and_says_where(rl_abn, agent, folder):
     done(rl_abn(*words))
 
 
+@pytest.mark.more
 def test_interventions_checkpoints_and_runs_are_compared(rl_abn, agent, folder):
     words = ("watch", "agent", "--max-steps", "3", *CPU)
     lines = done(rl_abn(*words, "--intervention", "none", "uniform", "swap"))

@@ -34,6 +34,7 @@ def closed_pipe() -> int:
     return writing
 
 
+@pytest.mark.more
 def test_a_training_whose_reader_has_left_goes_on_to_its_end(folder: Path) -> None:
     pipe = closed_pipe()
     result = subprocess.run(TRAIN, stdout=pipe, stderr=pipe, check=False)
@@ -43,6 +44,7 @@ def test_a_training_whose_reader_has_left_goes_on_to_its_end(folder: Path) -> No
     assert Run.open(Path("run")).status == "finished"
 
 
+@pytest.mark.more
 def test_a_training_with_nowhere_to_print_goes_on_to_its_end(folder: Path) -> None:
     words = " ".join(f"'{word}'" for word in TRAIN)
     result = subprocess.run(f"{words} >&- 2>&-", shell=True, check=False)

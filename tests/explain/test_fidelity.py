@@ -64,6 +64,7 @@ def planted() -> tuple[Subject, dict[str, torch.Tensor], torch.Tensor]:
     return subject_of(Shocked(), images), maps, torch.full_like(images, -1.0)
 
 
+@pytest.mark.more
 def test_the_true_ranking_is_recovered_where_plain_removal_is_fooled() -> None:
     subject, maps, grey = planted()
     plain = removal(subject, maps, {"grey": grey}, [1 / 16]).areas
@@ -83,6 +84,7 @@ def test_the_true_ranking_is_recovered_where_plain_removal_is_fooled() -> None:
     assert how_far.pictures == (N // 2, N // 2)
 
 
+@pytest.mark.more
 def test_it_stops_when_held_out_pictures_gain_no_more_and_keeps_the_best() -> None:
     subject, _, grey = planted()
     _, how_far = fine_tuned(subject, {"grey": grey}, 5000, learning_rate=0.02)

@@ -105,6 +105,7 @@ def test_a_hang_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert runner.run_forked(["eval"], tmp_path / "case") is None
 
 
+@pytest.mark.more
 def test_its_help() -> None:
     done = fuzz("--help")
     assert done.returncode == 0

@@ -97,6 +97,7 @@ def test_a_single_full_bin() -> None:
     assert [bar[3] for bar in bars(below, 0)] == [0, 0, 0, 1]
 
 
+@pytest.mark.more
 def test_the_picture_is_a_png_and_nobodys_settings_matter() -> None:
     png = draw_reliability([PANEL, NOTHING], "costs $5 or $x_")
     picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)

@@ -23,6 +23,7 @@ from rl_abn.runs.holding import held, hold, let_go
 from rl_abn.runs.lock import LOCK, STALE_AFTER_S, Holder, RunLock, holder_of
 from rl_abn.runs.resume import run_to_resume
 from tests.complaints import complaint
+from tests.covering import more
 
 HOLD = """
 import sys, time
@@ -90,7 +91,7 @@ def test_a_second_training_is_told_who_has_the_run(
     assert free_folder(run.path, "new") == run.path.with_name("run-2")
 
 
-@pytest.mark.parametrize("has_flock", [True, False])
+@pytest.mark.parametrize("has_flock", [True, *more(False)])
 def test_the_lock_of_a_killed_training_holds_nobody_up(
     run: Run,
     recipe: RunRecipe,

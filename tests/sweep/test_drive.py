@@ -174,6 +174,7 @@ def test_a_unit_that_somebody_trains_is_waited_for(plan, monkeypatch):
     assert engine.submitted == [unit.name for unit in (*others, first)]
 
 
+@pytest.mark.more
 def test_processes_of_this_machine(sweep_file, tmp_path):
     """One unit is trained, beside one that fails because its recipe was edited."""
     good, bad = make_plan(sweep_file(steps=32), tmp_path / "out").units

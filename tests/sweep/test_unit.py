@@ -60,6 +60,7 @@ def weights(folder):
     return [(checkpoint / kind).read_bytes() for kind in (WEIGHTS, TRAINING)]
 
 
+@pytest.mark.more
 def test_its_run_names_a_command_that_trains_the_same(whole, tmp_path):
     _, folder = whole
     name, *words = shlex.split(read_json(folder / META)["command"])
@@ -99,7 +100,7 @@ def test_only_checkpoints_of_an_uncut_training_stay(whole, tmp_path):
     [
         pytest.param([100, 170], [64, 128], id="twice"),
         # The stop's own checkpoint replaces the one that is due there.
-        pytest.param([70], [None], id="right after a checkpoint"),
+        pytest.param([70], [None], id="right after a checkpoint", marks=pytest.mark.more),
         pytest.param([40], [None], id="before the first", marks=pytest.mark.full),
     ],
 )
@@ -140,6 +141,7 @@ def test_the_machine_settles_what_would_depend_on_its_cores(whole):
     assert train.checkpoint_every_minutes == 0
 
 
+@pytest.mark.more
 def test_an_inexact_unit_goes_on_from_its_newest_checkpoint(unit, tmp_path, stop_at, monkeypatch):
     machine = unit.machine.model_copy(update={"exact": False})
     unit = unit.model_copy(update={"machine": machine, "eval": None})
@@ -151,6 +153,7 @@ def test_an_inexact_unit_goes_on_from_its_newest_checkpoint(unit, tmp_path, stop
     assert steps == [64, 96, 128, 192]
 
 
+@pytest.mark.more
 def test_an_evaluation_that_is_cut_goes_on_with_the_next_player(whole, tmp_path, monkeypatch):
     unit, folder = whole
     shutil.copytree(folder, tmp_path / "seed-1")

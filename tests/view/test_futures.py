@@ -15,6 +15,7 @@ from rl_abn.view.futures import play_futures, read_question
 from rl_abn.view.jobs import Job, StoppedError
 from rl_abn.view.library import Library
 from rl_abn.view.painted import Maps, read_plan
+from tests.covering import more
 from tests.view.served import MAPS, painted, serving
 
 STEP = 70
@@ -41,7 +42,9 @@ def traces(viewer, result, side):
     ]
 
 
-@pytest.mark.parametrize("name", ["plain", "memory", pytest.param("hard", marks=pytest.mark.full)])
+@pytest.mark.parametrize(
+    "name", ["plain", *more("memory"), pytest.param("hard", marks=pytest.mark.full)]
+)
 def test_both_sides_have_the_same_seeds(viewer, name):
     """A rule that changes nothing makes the same games; other draws make others."""
     nothing = {"rule": {"kind": "intervention", "name": "zero"}, "how": "steps", "n": 1}
@@ -55,7 +58,7 @@ def test_both_sides_have_the_same_seeds(viewer, name):
     assert traces(viewer, other, "own") != own
 
 
-@pytest.mark.parametrize("name", ["plain", "memory"])
+@pytest.mark.parametrize("name", ["plain", *more("memory")])
 def test_a_future_begins_where_the_game_was(viewer, name):
     """The emulator's state, and the agent's memory."""
     result = asked(viewer, name, edit={"map": painted(name), "how": "always"})
@@ -92,6 +95,7 @@ def played(runs, tmp_path, name, edit, **question):
     return {side: [Episode(future.path) for future in of] for side, of in futures.items()}
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("name", [pytest.param("plain", marks=pytest.mark.full), "memory"])
 def test_the_frames_of_a_future_equal_a_replay(runs, tmp_path, name):
     futures = played(runs, tmp_path, name, {"map": painted(name), "how": "steps", "n": 3})
@@ -113,6 +117,7 @@ def maps_of(episode):
     return np.concatenate([episode.array("maps", c) for c in range(episode.n_chunks)])
 
 
+@pytest.mark.more
 def test_how_long_an_edit_holds(runs, tmp_path):
     """Once, for some steps, always; and a rule on places at every step."""
     cases = {

@@ -105,6 +105,7 @@ def test_metrics_that_are_no_file_of_the_run_are_not_read(tmp_path):
     assert curves_of_run(found, library) == {"steps": []}
 
 
+@pytest.mark.more
 def test_a_game_is_recorded_from_the_page(tmp_path):
     run = make_run(tmp_path / "runs" / "run")
     with serving(tmp_path / "runs") as client:
@@ -144,6 +145,7 @@ def test_a_mistake_is_one_line(viewer, question, expected):
     assert expected in viewer.client.post(path, question, status=400)["error"]
 
 
+@pytest.mark.more
 def test_a_run_that_ships_is_not_written_to(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "AGENTS", tmp_path)
     run = make_run(tmp_path / "run")

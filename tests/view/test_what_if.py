@@ -10,6 +10,7 @@ from rl_abn.attention import Abilities
 from rl_abn.record import Episode
 from rl_abn.rl.evaluation.replay import Replay, player_of
 from rl_abn.view.painted import Maps, read_painted
+from tests.covering import more
 from tests.view.served import MAPS, painted
 
 AGENTS = ("plain", "memory", "hard")
@@ -32,7 +33,7 @@ def test_its_own_answer_is_the_recorded_one(viewer, name):
         assert np.allclose(maps, recorded["maps"], rtol=2e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", ["memory", *more(*(name for name in AGENTS if name != "memory"))])
 def test_a_painted_map_is_acted_on_with_the_memory_before_the_step(viewer, name):
     """As the agent answers itself that was led to the step and is given the map there."""
     episode = Episode(viewer.folders[name])

@@ -15,6 +15,7 @@ from gymnasium.vector import AutoresetMode
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.recipes import Game, Protocol
 from rl_abn.rl.envs.emulator import FRAMES_PER_SECOND
+from rl_abn.rl.envs.idle_emulators import IDLE, thread_priority
 from rl_abn.rl.envs.observations import make_pipeline
 from rl_abn.rl.envs.screens import Screens
 from rl_abn.rl.envs.seeded_vec_env import Episodes, SeededVecEnv
@@ -76,14 +77,18 @@ class AleVecEnv(SeededVecEnv):
             )
         if life_loss_terminal is None:
             life_loss_terminal = protocol.life_loss_terminal
-        self.ale_env = make_ale(
-            game, protocol, n_envs, life_loss_terminal=life_loss_terminal, n_threads=n_threads
+        threads = n_threads or default_threads(n_envs)
+        self._kind = (game.rom, protocol, n_envs, life_loss_terminal, threads, thread_priority())
+        self._ale: AtariVectorEnv | None = IDLE.take(self._kind) or make_ale(
+            game, protocol, n_envs, life_loss_terminal=life_loss_terminal, n_threads=threads
         )
+        self._in_step = False
         self._pipeline = make_pipeline(protocol, n_envs)
         self._screens = Screens(game, protocol, n_envs) if render_mode else None
         self._actions = np.zeros(n_envs, np.int64)
+        self._action_names = [action.name for action in self.ale_env.ale.get_action_set()]
         self.render_mode = render_mode
-        super().__init__(n_envs, self._pipeline.space, spaces.Discrete(_n_actions(self.ale_env)))
+        super().__init__(n_envs, self._pipeline.space, spaces.Discrete(len(self._action_names)))
         fps = FRAMES_PER_SECOND / protocol.frame_skip
         self.metadata: dict[str, Any] = {**self.metadata, "render_fps": fps}
         self._game_seeds: np.ndarray | None = derive_seeds(seed, count=n_envs)
@@ -91,9 +96,20 @@ class AleVecEnv(SeededVecEnv):
         self._episode_frames = np.zeros(n_envs, dtype=np.int64)
 
     @property
+    def ale_env(self) -> AtariVectorEnv:
+        """ALE's environment.
+
+        Raises:
+            RlAbnError: If this one is closed.
+        """
+        if self._ale is None:
+            raise RlAbnError("expected an open environment, got one that was closed")
+        return self._ale
+
+    @property
     def action_names(self) -> list[str]:
         """Names of the actions, by index."""
-        return [action.name for action in self.ale_env.ale.get_action_set()]
+        return list(self._action_names)
 
     def seed_games(self, seeds: np.ndarray) -> Sequence[int]:
         """Seeds each game of the next reset, int32 [n_envs]."""
@@ -120,6 +136,7 @@ class AleVecEnv(SeededVecEnv):
         """Sends one action to each game, int [n_envs]."""
         if self._screens is not None:
             self._actions = np.array(actions, dtype=np.int64)
+        self._in_step = True
         self.ale_env.send(np.ascontiguousarray(actions, dtype=np.int64))
 
     def step_wait(
@@ -127,6 +144,7 @@ class AleVecEnv(SeededVecEnv):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
         """Returns observations, raw rewards (float32), dones and infos, one per game."""
         frames, rewards, terminated, truncated, info = self.ale_env.recv()
+        self._in_step = False
         rewards = rewards.astype(np.float32)
         self._episodes.add(rewards)
         dones = terminated | truncated
@@ -171,7 +189,10 @@ class AleVecEnv(SeededVecEnv):
             screens.reset(int(i), int(self._episode_frames[i]))
 
     def close(self) -> None:
-        """Does nothing: the emulators' threads end with the object."""
+        """Leaves the emulators to the next who wants such games; these are at their end."""
+        if self._ale is not None and not self._in_step:
+            IDLE.keep(self._kind, self._ale)
+        self._ale = None
 
 
 def make_ale(
@@ -192,7 +213,7 @@ def make_ale(
     return AtariVectorEnv(
         game.rom,
         n_envs,
-        num_threads=n_threads or min(n_envs, os.cpu_count() or 1),
+        num_threads=n_threads or default_threads(n_envs),
         max_num_frames_per_episode=protocol.max_frames,
         repeat_action_probability=protocol.repeat_action_probability,
         full_action_space=protocol.full_action_space,
@@ -225,5 +246,6 @@ def check_game(game: Game) -> None:
         )
 
 
-def _n_actions(env: AtariVectorEnv) -> int:
-    return len(env.ale.get_action_set())
+def default_threads(n_envs: int) -> int:
+    """Returns how many threads run so many games: one a core, at most one a game."""
+    return min(n_envs, os.cpu_count() or 1)

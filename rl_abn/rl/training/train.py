@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,8 +125,8 @@ def train(
             process trains the run, the disk is full, or the loss is no number any more.
     """
     ranks = ranks or Ranks()
-    with held(run.path, writes=ranks.is_main):
-        return _train(run, resume, device, report, ranks, edits, edit_coef)
+    with held(run.path, writes=ranks.is_main), ExitStack() as opened:
+        return _train(run, resume, device, report, ranks, edits, edit_coef, opened)
 
 
 def _train(
@@ -137,6 +137,7 @@ def _train(
     ranks: Ranks,
     edits: Edits | None,
     edit_coef: float,
+    opened: ExitStack,
 ) -> Outcome[RunRecipe]:
     recipe = run.recipe
     settings = recipe.agent.train
@@ -145,6 +146,7 @@ def _train(
     ranks.broadcast(lambda: secure_teacher(run))
     teacher = None if recipe.agent.teacher is None else kept_teacher(run)
     env = make_training_env(recipe, ranks, teacher and teacher.view)
+    opened.enter_context(closing(env))
     where = device_of(device)
     policy = None if teacher is None else teacher.policy.to(where)
     with _naming_memory(recipe):

@@ -23,6 +23,7 @@ from rl_abn.vision.training import edit_run as edit_run_module
 from rl_abn.vision.training.build import load_network
 from rl_abn.vision.training.prepare import prepare_run
 from rl_abn.vision.training.train import train
+from tests.covering import more
 from tests.vision.tiny_sets import SMALL, small_run, write_attributes, write_classes, write_drive
 
 Command = Callable[..., Any]
@@ -69,7 +70,7 @@ def run(place: Path, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["controls", "classes", pytest.param("actions", marks=pytest.mark.full)]
+    "name", ["classes", *more("controls"), pytest.param("actions", marks=pytest.mark.full)]
 )
 def test_a_drive_is_recorded_over_what_was_held_out(
     rl_abn: Command, place: Path, folder: Path, name: str
@@ -220,7 +221,7 @@ def test_from_examples_to_an_edited_run(rl_abn: Command, run: Path, folder: Path
     assert "fine-tuned to edited maps" in rl_abn(*resumed, "--on-exists", "resume", *CPU).err
 
 
-@pytest.mark.parametrize("name", ["tasks", "controls", "classes", "actions"])
+@pytest.mark.parametrize("name", ["tasks", *more("controls", "classes", "actions")])
 def test_other_answers_are_edited_too(
     rl_abn: Command, place: Path, folder: Path, name: str
 ) -> None:

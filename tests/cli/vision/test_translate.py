@@ -33,6 +33,7 @@ def page_commands() -> list[list[str]]:
     return [shlex.split(line)[1:] for block in blocks for line in block.splitlines()]
 
 
+@pytest.mark.more
 def test_the_pages_commands_run(rl_abn: Command, folder: Path) -> None:
     pytest.importorskip("Box2D", reason="Box2D, which CarRacing drives on, is not installed")
     commands = page_commands()
@@ -60,6 +61,7 @@ def network(tmp_path_factory: pytest.TempPathFactory, domains: tuple[Path, Path]
     return write_network(tmp_path_factory.mktemp("network") / "run", domains[0])
 
 
+@pytest.mark.more
 def test_from_two_domains_to_a_translated_set(
     rl_abn: Command, folder: Path, domains: tuple[Path, Path], network: Path
 ) -> None:

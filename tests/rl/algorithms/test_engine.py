@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import numpy as np
 import pytest
 import torch
@@ -18,7 +16,7 @@ from rl_abn.rl.algorithms.minibatch_threads import MinibatchThreads
 from rl_abn.rl.algorithms.rollout_buffer import AttentionRolloutBuffer
 from rl_abn.rl.envs.env_parts import PartitionedVecEnv, env_parts_of
 from rl_abn.rl.policies import distributions
-from tests.covering import covering
+from tests.covering import full, more
 from tests.fixed_memory import FixedMemory
 from tests.rl.conftest import PatchSignal, ProbeGame, make_algorithm, make_probe
 
@@ -49,7 +47,8 @@ def replayed(monkeypatch):
     return recorders
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.more
+@pytest.mark.parametrize("name", ["ppo", *more("a2c")])
 def test_replayed_graphs_learn_the_same_weights(name, replayed):
     models = []
     for graphs in (False, True):
@@ -87,6 +86,7 @@ def test_compiling_keeps_names_and_results(monkeypatch):
     assert same(weights(plain), weights(kernels))
 
 
+@pytest.mark.more
 def test_a_compiled_network_sees_what_a_plain_one_does(monkeypatch):
     """Traced through the compiler, without the minutes of making kernels.
 
@@ -111,7 +111,12 @@ def test_a_compiled_network_sees_what_a_plain_one_does(monkeypatch):
 
 @pytest.mark.skipif(not can_pack(), reason="wants a processor with bfloat16")
 @pytest.mark.parametrize(
-    ("name", "mechanism"), covering(product(ALGORITHMS, ["residual", "soft", "none"]))
+    ("name", "mechanism"),
+    [
+        ("ppo", "residual"),
+        *more(("a2c", "soft"), ("ppo", "none")),
+        *full(("ppo", "soft"), ("a2c", "residual"), ("a2c", "none")),
+    ],
 )
 def test_packed_weights_learn_the_same_weights(name, mechanism, monkeypatch):
     """Every rollout packs those of its own policy, and their bits are the same."""
@@ -155,7 +160,7 @@ def test_learners_find_the_gradients_of_the_whole_minibatch(batch):
         assert parameter.grad.stride() == parameter.stride()
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("name", ["ppo", *more("a2c")])
 def test_learners_end_with_the_same_bytes_every_time(name):
     ends = []
     for _ in range(2):
@@ -186,7 +191,7 @@ class Counting(ProbeGame):
         return 10.0 * self.number + action
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("name", ["ppo", *more("a2c")])
 def test_games_in_parts_learn_the_same_weights(name):
     ends, rollouts = [], []
     for sizes in ((8,), (4, 4), (2, 6)):

@@ -35,6 +35,7 @@ def test_value_of_a_constant_reward(name):
     assert look(model, shade(100)).value.item() == pytest.approx(1.0, abs=0.02)
 
 
+@pytest.mark.more
 @PPO_FIRST
 def test_a_reward_one_step_later_is_worth_gamma(name):
     model = make_algorithm(name, make_probe(DelayedReward), gamma=0.5)
@@ -43,6 +44,7 @@ def test_a_reward_one_step_later_is_worth_gamma(name):
     assert look(model, shade(200)).value.item() == pytest.approx(1.0, abs=0.05)
 
 
+@pytest.mark.more
 @PPO_FIRST
 def test_the_action_depends_on_the_observation(name):
     """And a distilled branch says so too."""
@@ -56,6 +58,7 @@ def test_the_action_depends_on_the_observation(name):
         assert attention.value.item() == pytest.approx(1.0, abs=0.1)
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     ("name", "mechanism", "n_steps"),
     [

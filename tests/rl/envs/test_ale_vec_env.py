@@ -12,6 +12,7 @@ from rl_abn.rl import AleVecEnv
 from rl_abn.rl.envs.single_env import SingleEnv
 from rl_abn.rl.training.build import make_training_env
 from rl_abn.seeds import derive_seeds
+from tests.covering import more
 
 
 def play(env, n_steps, seed=0):
@@ -86,7 +87,7 @@ def test_a_game_cut_off_by_the_frame_cap_says_so(space_invaders):
         assert info["episode"]["l"] == 50
 
 
-@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("n_threads", [2, *more(1)])
 def test_same_seed_same_games(space_invaders, n_threads):
     screens = []
     for threads in (1, n_threads):
@@ -119,6 +120,7 @@ def test_neighbouring_runs_share_no_games():
     assert seeds.min() >= 0
 
 
+@pytest.mark.more
 def test_rewards_are_raw(space_invaders):
     env = AleVecEnv(space_invaders.game, space_invaders.protocol["legacy"], 4, seed=0)
     env.reset()

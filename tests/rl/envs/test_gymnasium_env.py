@@ -112,6 +112,7 @@ def test_games_are_scored_as_ales_are(processes: str) -> None:
     env.close()
 
 
+@pytest.mark.more
 def test_both_kinds_of_processes_play_the_same_games() -> None:
     envs = [vec_env(2, f"processes={processes}", seed=5) for processes in ("sync", "async")]
     assert np.array_equal(*(env.reset() for env in envs))

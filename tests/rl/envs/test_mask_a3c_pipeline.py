@@ -12,6 +12,7 @@ from rl_abn.rl import AleVecEnv
 from rl_abn.rl.envs.ale_vec_env import make_ale
 from rl_abn.rl.envs.env_parts import PartitionedVecEnv
 from rl_abn.rl.envs.observations import MaskA3CPipeline, make_pipeline
+from tests.covering import more
 
 DECAY = 0.9999
 
@@ -126,7 +127,8 @@ def test_the_space_is_one_of_floats(space_invaders):
     assert env.reset().dtype == np.float32
 
 
-@pytest.mark.parametrize("name", ["ms_pacman", "space_invaders"])
+@pytest.mark.more
+@pytest.mark.parametrize("name", ["ms_pacman", *more("space_invaders")])
 def test_the_statistics_go_on_when_a_game_ends(name):
     """Three games a row cut off by the frame cap, and lost lives: every frame counts once."""
     recipe = load_env(name)
@@ -184,6 +186,7 @@ def test_equal_seeds_give_equal_observations_and_unseeded_games_go_on(space_inva
     assert env._pipeline._n_seen.tolist() == [42, 42]
 
 
+@pytest.mark.more
 def test_parts_give_the_observations_of_one_environment(space_invaders):
     protocol = space_invaders.protocol["mask_a3c"]
     whole = AleVecEnv(space_invaders.game, protocol, 4)

@@ -21,6 +21,7 @@ from rl_abn.errors import RlAbnError
 from rl_abn.recipes import load_env
 from rl_abn.rl import AleVecEnv, AttentionPolicy
 from rl_abn.rl.envs.env_parts import PartitionedVecEnv
+from tests.covering import more
 
 gymnasium.register_envs(ale_py)
 
@@ -75,6 +76,7 @@ def provide_moviepy(monkeypatch):
         monkeypatch.setattr(sys.modules[module], "ImageSequenceClip", Clip, raising=False)
 
 
+@pytest.mark.more
 @pytest.mark.filterwarnings("error:Evaluation environment")
 def test_sb3_counts_the_games_that_a_monitor_counts():
     returns, lengths = evaluate_policy(Fire(), make_env(), 1, return_episode_rewards=True)
@@ -114,7 +116,8 @@ def test_sb3_s_eval_callback_counts_games(tmp_path):
     assert callback.evaluations_length == [[75, 75]]
 
 
-@pytest.mark.parametrize("protocol", ["legacy", "machado2018"])
+@pytest.mark.more
+@pytest.mark.parametrize("protocol", ["legacy", *more("machado2018")])
 def test_screens_are_those_of_the_games(space_invaders, protocol):
     short = {"max_pool": False, "max_frames": 400}
     protocol = space_invaders.protocol[protocol].model_copy(update=short)
@@ -134,6 +137,7 @@ def test_screens_are_those_of_the_games(space_invaders, protocol):
     assert env.render().shape == (420, 160, 3)
 
 
+@pytest.mark.more
 def test_parts_show_the_screens_of_all_games():
     env = PartitionedVecEnv([make_env(n_envs=n, render_mode="rgb_array") for n in (1, 2)])
     env.reset()
@@ -142,7 +146,7 @@ def test_parts_show_the_screens_of_all_games():
     assert env.render().ndim == 3
 
 
-@pytest.mark.parametrize("in_parts", [False, True])
+@pytest.mark.parametrize("in_parts", [False, *more(True)])
 def test_sb3_s_recorder_writes_a_video(tmp_path, monkeypatch, in_parts):
     provide_moviepy(monkeypatch)
     env = make_env(n_envs=2, render_mode="rgb_array")

@@ -72,6 +72,7 @@ def test_both_views_are_what_each_would_be_alone() -> None:
     play("as it is", "legacy", "mask_a3c", 110)
 
 
+@pytest.mark.more
 def test_games_that_are_cut_off_look_alike_too() -> None:
     assert "episode" in play("cut off", "mask_a3c", "legacy", 110)
 
@@ -90,6 +91,7 @@ def test_every_game_looks_alike(game: str) -> None:
     compare(recipe, recipe.protocol["legacy"], recipe.protocol["mask_a3c"], 600)
 
 
+@pytest.mark.more
 def test_parts_play_the_games_of_a_whole() -> None:
     recipe = load_game("pong")
     protocols = recipe.protocol["legacy"], recipe.protocol["mask_a3c"]

@@ -42,6 +42,7 @@ def runs(tmp_path):
     return made
 
 
+@pytest.mark.more
 def test_runs_are_compared(runs, tmp_path):
     found = compare_runs(runs, n_states=4, moment_steps=12, device="cpu")
     assert [each.label for each in found.runs] == ["abn/seed-0", "abn/seed-1", "cnn/seed-0"]

@@ -59,6 +59,7 @@ def test_a_game_without_reference_scores_is_not_normalised():
     assert result.as_json()["human_normalised"] is None
 
 
+@pytest.mark.more
 def test_same_seed_same_scores(space_invaders):
     def scores(seed):
         player = RandomPlayer(6, seed=seed)

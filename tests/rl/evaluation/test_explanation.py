@@ -90,6 +90,7 @@ def test_moments_are_those_of_the_game(tmp_path, agent):
         assert not torch.allclose(blank.logits, answer.logits)
 
 
+@pytest.mark.more
 def test_moments_are_seeded_spread_and_kept(tmp_path):
     run = make_run(tmp_path / "run")
     _, states = states_of(run)
@@ -110,6 +111,7 @@ def test_moments_are_seeded_spread_and_kept(tmp_path):
     assert states.labels.shape == (6, 4, 84, 84)
 
 
+@pytest.mark.more
 def test_interventions_at_fixed_moments(tmp_path):
     run = make_run(tmp_path / "run", "ppo_mask", "space_invaders", "attention.maps=split")
     policy, states = states_of(run)
@@ -124,6 +126,7 @@ def test_interventions_at_fixed_moments(tmp_path):
     assert all(np.array_equal(found[name], again[name]) for name in found)
 
 
+@pytest.mark.more
 def test_objects_and_their_removal(tmp_path):
     run = make_run(tmp_path / "run")
     policy, states = states_of(run)
@@ -144,6 +147,7 @@ def test_objects_and_their_removal(tmp_path):
     assert states.objects[1] == "aliens"
 
 
+@pytest.mark.more
 def test_an_explanation_is_written_and_goes_on_where_it_was(tmp_path):
     run = make_run(tmp_path / "run")
     written = explain_run(run, TINY, out=tmp_path / "out", device="cpu")
@@ -173,6 +177,7 @@ def test_an_explanation_is_written_and_goes_on_where_it_was(tmp_path):
     assert again.page.read_text("utf-8") == page
 
 
+@pytest.mark.more
 def test_objects_are_followed_over_the_checkpoints_at_the_same_moments(tmp_path):
     run = make_run(tmp_path / "run")
     policy, states = states_of(run)
@@ -202,6 +207,7 @@ def damage(run, step):
     file.write_bytes(file.read_bytes()[:1000])
 
 
+@pytest.mark.more
 def test_a_checkpoint_that_cannot_be_read_is_skipped_and_said(tmp_path, capsys):
     run = make_run(tmp_path / "run")
     weights = load_policy(run, run.checkpoint(None), CPU).state_dict()
@@ -226,6 +232,7 @@ def test_a_checkpoint_that_cannot_be_read_is_skipped_and_said(tmp_path, capsys):
     assert (found["steps"], found["skipped"]) == ([64, 128, 192], [])
 
 
+@pytest.mark.more
 def test_no_checkpoint_that_can_be_read_is_an_error(tmp_path):
     run = make_run(tmp_path / "run")
     policy, states = states_of(run)

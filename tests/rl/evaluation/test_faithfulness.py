@@ -12,6 +12,7 @@ from rl_abn.rl.policies.distributions import divergence
 from rl_abn.rl.training.build import make_policy
 from rl_abn.rl.training.teacher import FOLDER, find_teacher, keep_teacher
 from rl_abn.runs import Run
+from tests.covering import more
 from tests.rl.training.test_teacher import saved, taught
 
 SHORT = {"n_games": 2, "max_steps": 12, "seed": 3, "device": "cpu"}
@@ -56,7 +57,8 @@ def test_a_watcher_is_asked_at_every_step(teacher_plays):
     assert found.agreement.value == pytest.approx(float(torch.stack(agrees).mean()))
 
 
-@pytest.mark.parametrize("agent", ["ppo_cnn", "a2c_mask_a3c"])
+@pytest.mark.more
+@pytest.mark.parametrize("agent", ["ppo_cnn", *more("a2c_mask_a3c")])
 def test_an_agent_is_faithful_to_itself(agent, tmp_path):
     run = saved(tmp_path / agent, agent)
     result = evaluate_run(run, teacher=teacher_of(run, run), **SHORT)
@@ -70,6 +72,7 @@ def test_an_agent_is_faithful_to_itself(agent, tmp_path):
         assert found.steps == 24
 
 
+@pytest.mark.more
 def test_a_teacher_plays_as_it_does_alone_whatever_its_student_sees(tmp_path):
     """With a view of its own: its games under the student's rules are those of an `eval` of it."""
     student = saved(tmp_path / "student", "ppo_abn_paper")
@@ -84,6 +87,7 @@ def test_a_teacher_plays_as_it_does_alone_whatever_its_student_sees(tmp_path):
     assert with_teacher.faithfulness["teacher_games"].kl.value > 0
 
 
+@pytest.mark.more
 def test_who_taught_an_agent_stands_in_every_evaluation_and_file(tmp_path):
     teacher = saved(tmp_path / "teacher")
     run, _ = taught(tmp_path / "run", teacher.path)

@@ -10,6 +10,7 @@ from rl_abn.rl.evaluation.explained_policy import in_fp32
 from rl_abn.rl.evaluation.gaze_replay import GazeMoments, choose_steps, grey_of, replay, steps_of
 from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.training.build import load_policy, training_protocol
+from tests.covering import more
 from tests.rl.evaluation.gazed import moving_object, write_trial
 from tests.rl.evaluation.recorded import make_run
 
@@ -34,7 +35,7 @@ def played(run, n_steps):
 
 
 @pytest.mark.parametrize(
-    ("agent", "protocol"), [("ppo_mask_convlstm", "legacy"), ("a2c_mask_a3c", "mask_a3c")]
+    ("agent", "protocol"), [("ppo_mask_convlstm", "legacy"), *more(("a2c_mask_a3c", "mask_a3c"))]
 )
 def test_observations_and_memory_are_those_of_the_game(tmp_path, agent, protocol):
     run = make_run(tmp_path / "run", agent, "space_invaders")

@@ -239,6 +239,7 @@ class CountingReport:
         self.players.append(numbers["player"])
 
 
+@pytest.mark.more
 def test_the_intact_agent_plays_as_it_would_alone_and_others_play_beside_it(run):
     interventions = [InterventionSpec("zero"), InterventionSpec("frozen", "policy")]
     report = CountingReport()
@@ -259,6 +260,7 @@ def test_the_intact_agent_plays_as_it_would_alone_and_others_play_beside_it(run)
     assert report.players == [name for name in names for _ in range(2)]
 
 
+@pytest.mark.more
 def test_an_intervention_on_the_value_map_leaves_the_games_the_same(run):
     interventions = [InterventionSpec("zero", "value"), InterventionSpec("shuffled", "value")]
     result = evaluate_run(run, n_games=2, interventions=interventions)

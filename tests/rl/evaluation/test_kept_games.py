@@ -47,6 +47,7 @@ def run(tmp_path_factory):
     return make_run(tmp_path_factory.mktemp("kept") / "run")
 
 
+@pytest.mark.more
 def test_it_goes_on_where_it_was_cut_off_and_comes_to_the_same(run):
     with pytest.raises(KeyboardInterrupt):
         evaluate_run(run, **HOW, kept=KeptGames(run), report=Report(2))

@@ -102,6 +102,7 @@ def test_a_recording_says_which_map_it_shows(tmp_path):
     assert meta.source["agent"]["map"] == "grad_cam"
 
 
+@pytest.mark.more
 def test_own_map_and_grad_cam_side_by_side(tmp_path):
     run = make_run(tmp_path / "run", "ppo_abn_paper")
     shown = read_shown([run.path], maps=["own", "grad_cam"])

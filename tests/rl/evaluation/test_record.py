@@ -56,6 +56,7 @@ def test_who_played_what_is_in_the_episode(tmp_path):
     assert "observation" not in meta.arrays
 
 
+@pytest.mark.more
 def test_evidence_is_kept_where_it_is_small_or_asked_for(tmp_path):
     run = make_run(tmp_path / "run", "ppo_abn_paper", "pong", *IMPALA, "network.attention_at=11")
     assert "evidence" in record(run, max_steps=2).meta.arrays  # 11x11 locations, 6 actions
@@ -66,6 +67,7 @@ def test_evidence_is_kept_where_it_is_small_or_asked_for(tmp_path):
     assert episode.meta.arrays["evidence"].shape == (7, 21, 21)
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     "agent",
     [
@@ -89,6 +91,7 @@ def test_maps_that_share_out_a_sum_are_drawn_as_multiples(tmp_path):
     assert (meta.scale, meta.even_factor) == ("even", 49)
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     ("agent", "n_games"),
     [("a2c_mask_convlstm", 2), pytest.param("ppo_abn_paper", 18, marks=pytest.mark.full)],
@@ -111,6 +114,7 @@ def test_an_evaluation_is_the_same_when_it_is_recorded(tmp_path, agent, n_games)
     check_only_run(run.path)
 
 
+@pytest.mark.more
 def test_an_evaluation_records_over_the_same_one(tmp_path):
     run = make_run(tmp_path / "run", "ppo_abn_paper", "pong")
     paths = [evaluate_run(run, n_games=1, max_steps=5, record=1).recorded[0].path for _ in "ab"]
@@ -119,6 +123,7 @@ def test_an_evaluation_records_over_the_same_one(tmp_path):
     )
 
 
+@pytest.mark.more
 def test_the_games_of_an_evaluation_lose_lives_as_it_says(tmp_path):
     run = make_run(tmp_path / "run", "ppo_abn_paper", "breakout", "protocol.legacy.max_frames=1200")
     result = evaluate_run(run, n_games=2, record=2)
@@ -135,6 +140,7 @@ def test_more_games_than_environments_cannot_be_recorded(tmp_path):
         evaluate_run(run, n_games=2, record=3)
 
 
+@pytest.mark.more
 def test_an_environment_that_does_not_repeat_its_game_is_recorded_up_to_there(
     tmp_path, monkeypatch, capsys
 ):
@@ -166,6 +172,7 @@ def test_a_signal_cuts_a_recording(tmp_path):
     assert Episode(game.path).meta.status == "cut"
 
 
+@pytest.mark.more
 def test_an_episode_that_is_there(tmp_path):
     run = make_run(tmp_path / "run", "ppo_abn_paper", "pong")
     path = record(run, max_steps=2).path
@@ -181,6 +188,7 @@ def test_an_episode_that_is_there(tmp_path):
     assert (path / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.more
 def test_what_is_recorded_takes_no_more_memory_in_a_longer_game(tmp_path):
     import tracemalloc
 
@@ -196,6 +204,7 @@ def test_what_is_recorded_takes_no_more_memory_in_a_longer_game(tmp_path):
     assert peaks[1] < 1.1 * peaks[0]
 
 
+@pytest.mark.more
 def test_the_python_door_records_what_the_command_does(tmp_path):
     run = make_run(tmp_path / "run")
     known = record(run, out=tmp_path / "command", max_steps=5, seed=3)

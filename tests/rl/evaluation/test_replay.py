@@ -15,6 +15,7 @@ from rl_abn.record.chunks import pack_state, read_state
 from rl_abn.rl.evaluation.interventions import InterventionSpec
 from rl_abn.rl.evaluation.recording import arrays_of
 from rl_abn.rl.evaluation.replay import Replay, game_of, player_of
+from tests.covering import more
 from tests.rl.evaluation.recorded import make_run, record
 
 STICKY = "train.protocol=machado2018"
@@ -62,7 +63,7 @@ def same(output, step):
     return all(np.array_equal(found[name], step[name]) for name in found)
 
 
-@pytest.mark.parametrize("player", PLAYERS)
+@pytest.mark.parametrize("player", ["plain", *more(*(name for name in PLAYERS if name != "plain"))])
 def test_frames_observations_and_outputs_are_those_of_the_recording(recorded, player):
     episode = recorded(player)
     assert episode.n_steps == N
@@ -79,7 +80,7 @@ def test_frames_observations_and_outputs_are_those_of_the_recording(recorded, pl
             assert same(replay.advance(), known)
 
 
-@pytest.mark.parametrize("player", ["plain", "memory", "hard attention"])
+@pytest.mark.parametrize("player", ["memory", *more("plain", "hard attention")])
 def test_the_agent_goes_on_from_a_step_as_it_did(recorded, player):
     """Nobody tells it what to do: the draws and the sticky actions are those of the recording."""
     episode = recorded(player)
@@ -104,7 +105,8 @@ def test_another_action_leads_elsewhere(recorded):
     assert np.array_equal(replay.env.frame, episode.frame(120))
 
 
-@pytest.mark.parametrize("intervention", ["uniform", "swap", "time_average"])
+@pytest.mark.more
+@pytest.mark.parametrize("intervention", ["swap", *more("uniform", "time_average")])
 def test_a_game_under_an_intervention(games, tmp_path, intervention):
     """What remembers earlier maps is played from the start."""
     spec = InterventionSpec(intervention)

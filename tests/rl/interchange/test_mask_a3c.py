@@ -160,6 +160,7 @@ def test_the_agent_is_the_shipped_one(place):
     }
 
 
+@pytest.mark.more
 def test_from_the_command_line_to_a_score_a_video_and_a_zip(place, capsys, monkeypatch):
     Path("agent.dat").write_bytes(legacy(published()))
     main([*IMPORT, "--steps", "110e6", "--set", "protocol.mask_a3c.max_frames=80"])
@@ -315,6 +316,7 @@ def test_weights_that_do_not_fit(refused, change, what):
     assert what in refused(legacy(tensors))
 
 
+@pytest.mark.more
 def test_the_weights_of_another_game(refused):
     assert refused(legacy(published(n_actions=6))) == (
         "9 actions of Ms. Pac-Man, got 6; games with 6: pong, qbert, space_invaders"

@@ -22,6 +22,7 @@ from rl_abn.rl.training.build import make_model, make_training_env, policy_setti
 from rl_abn.rl.training.probes import ProbeLog
 from rl_abn.rl.training.train import prepare_run, train
 from rl_abn.runs import WEIGHTS, load_tensors
+from tests.covering import more
 
 FLOATS = spaces.Box(-np.inf, np.inf, (1, 80, 80), np.float32)
 SETTINGS = [
@@ -149,6 +150,7 @@ def make_trained(settings=(), agent="ppo_mask", env="ms_pacman"):
     return make_model(recipe, make_training_env(recipe), "cpu")
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     "settings",
     [
@@ -178,7 +180,7 @@ def test_ppo_ratio_is_1_on_the_first_minibatch_of_every_update(settings):
         torch.testing.assert_close(ratio, torch.ones_like(ratio), atol=atol, rtol=0)
 
 
-@pytest.mark.parametrize("agent", ["ppo_mask", "a2c_mask", "ppo_abn_paper"])
+@pytest.mark.parametrize("agent", ["a2c_mask", *more("ppo_mask", "ppo_abn_paper")])
 def test_every_parameter_gets_a_gradient(agent):
     model = make_trained(agent=agent)
     model._setup_learn(32)
@@ -210,6 +212,7 @@ def test_a_cut_off_game_is_valued_by_its_normalised_last_observation():
         assert 0.5 < obs.std() < 2
 
 
+@pytest.mark.more
 def test_it_trains_evaluates_and_shows_the_rows_it_sees(tmp_path):
     run, _ = start(tmp_path / "run")
     assert train(run, resume=False).step == 96

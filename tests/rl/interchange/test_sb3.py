@@ -123,6 +123,7 @@ def test_an_older_checkpoint_may_be_exported(runs, tmp_path):
         assert torch.equal(state[name], tensor)
 
 
+@pytest.mark.more
 @EVERY_AGENT
 def test_out_and_in_again_is_the_same_agent(agent, runs, tmp_path):
     export_sb3(runs[agent], tmp_path / "agent.zip")

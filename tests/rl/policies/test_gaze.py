@@ -165,6 +165,7 @@ def share_and_accuracy(model, n_games=128):
     return share, right.mean()
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     ("name", "mechanism"),
     [

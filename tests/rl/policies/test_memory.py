@@ -221,6 +221,7 @@ def test_a_truncated_game_is_bootstrapped_with_the_memory_before_it_is_emptied()
     assert abs(value - without) > 1e-4
 
 
+@pytest.mark.more
 def test_ale_says_which_ends_are_lost_lives(space_invaders):
     env = AleVecEnv(space_invaders.game, space_invaders.protocol["legacy"], 2, seed=0)
     env.reset()
@@ -303,6 +304,7 @@ def learn_the_cue(name, memory, seed=0):
     return make_algorithm("a2c", make_probe(Cue, 16), **kwargs).learn(16_000)
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     ("name", "memory"),
     [
@@ -315,6 +317,7 @@ def test_an_agent_with_memory_solves_the_cue(name, memory):
     assert mean_reward_by_heart(learn_the_cue(name, memory)) > 0.95
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("name", ["ppo", pytest.param("a2c", marks=pytest.mark.full)])
 def test_an_agent_without_memory_can_only_guess_the_cue(name):
     assert abs(mean_reward_by_heart(learn_the_cue(name, "none"))) < 0.3

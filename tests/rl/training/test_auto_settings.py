@@ -137,6 +137,7 @@ def test_a_record_from_before_auto_is_what_it_was(machine, tmp_path):
     assert isinstance(make_training_env(run.recipe), AleVecEnv)
 
 
+@pytest.mark.more
 def test_more_ranks_than_before_have_fewer_parts(machine):
     """Two parts of eight games; one game a rank has no parts."""
     recipe = resolve_auto(make_run_recipe("pong", "ppo_abn_paper", 0), CPU)

@@ -230,6 +230,7 @@ def test_resuming_past_damage_ends_as_the_uninterrupted_run(trained, copy, capsy
     assert ProbeLog.open(run).steps == ProbeLog.open(trained).steps
 
 
+@pytest.mark.more
 def test_damage_twice_at_one_step_keeps_both(copy):
     for name in ("damaged-000000000128", "damaged-000000000128-1"):
         cut(copy.checkpoint(128).path / WEIGHTS)
@@ -355,6 +356,7 @@ def test_rows_after_an_unreadable_one_are_kept_and_it_is_named(tmp_path, capsys,
 # Keeping the newest
 
 
+@pytest.mark.more
 def test_only_the_newest_checkpoints_stay(tmp_path):
     run, _ = start(tmp_path / "run", "train.keep=2")
     train(run, resume=False, device="cpu")

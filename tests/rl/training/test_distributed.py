@@ -98,6 +98,7 @@ def distance(one, other):
     return max((one[name] - other[name]).abs().max().item() for name in one)
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     "agent",
     ["ppo_hard", *(pytest.param(a, marks=pytest.mark.full) for a in ("ppo_abn_paper", "a2c_abn"))],

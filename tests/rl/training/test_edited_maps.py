@@ -14,6 +14,7 @@ from rl_abn.rl.algorithms.losses import EditedMaps
 from rl_abn.rl.training.metrics import read_metrics
 from rl_abn.rl.training.train import train
 from rl_abn.runs import METRICS, load_tensors
+from tests.covering import more
 from tests.rl.conftest import SIZE, PatchSignal, make_algorithm, make_probe
 from tests.rl.training.test_train import Kill, KilledError, same, start, weights
 
@@ -73,14 +74,15 @@ def test_the_loss_is_the_algorithms_plus_gamma_times_the_distance(threads, monke
     pull = 2.0 * norms.mean()
     assert both["loss"].item() == pytest.approx(plain["loss"].item() + pull.item(), rel=1e-5)
     pulls = torch.autograd.grad(pull, list(model.policy.parameters()), allow_unused=True)
-    for parameter, alone, more in zip(model.policy.parameters(), gradients, pulls, strict=True):
-        expected = alone if more is None else alone + more
+    for parameter, alone, added in zip(model.policy.parameters(), gradients, pulls, strict=True):
+        expected = alone if added is None else alone + added
         torch.testing.assert_close(parameter.grad, expected, atol=1e-6, rtol=1e-4)
 
 
 EDITS = Edits({f"probe-{i}": Edit(remove=(Box(0, 0, 84, 84),)) for i in range(2)})
 
 
+@pytest.mark.more
 def test_a_run_keeps_its_edited_maps_and_resumes_to_the_same_bytes(tmp_path):
     def begin(name, **more):
         run, resume = start(tmp_path / name, "ppo_mask", steps=128, **more)
@@ -102,13 +104,14 @@ def test_a_run_keeps_its_edited_maps_and_resumes_to_the_same_bytes(tmp_path):
     assert np.isfinite(read_metrics(longer.path / METRICS)[-1]["train/map_loss"])
 
 
-@pytest.mark.parametrize("agent", ["ppo_cnn", "ppo_hard", "ppo_highway"])
+@pytest.mark.parametrize("agent", ["ppo_cnn", *more("ppo_hard", "ppo_highway")])
 def test_an_agent_without_maps_to_edit_is_refused(agent, tmp_path):
     run, _ = start(tmp_path / "run", agent)
     with pytest.raises(RlAbnError, match="whose maps can be edited, got one that has mechanism"):
         train(run, resume=False, edits=EDITS)
 
 
+@pytest.mark.more
 def test_mistakes_on_the_command_line(tmp_path, capsys):
     write_edits(tmp_path / "edits", Edits({"probe-99": Edit(add=(Box(0, 0, 9, 9),))}))
     train_pong = ["train", "--env", "pong", "--agent", "ppo_mask", "--out", str(tmp_path / "run")]

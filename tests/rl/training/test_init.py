@@ -56,6 +56,7 @@ class _KillBeforeTheFirstCheckpoint(Kill):
         raise KilledError
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("kill", [Kill, _KillBeforeTheFirstCheckpoint])
 def test_it_resumes_exactly_and_without_the_agent_it_began_with(kill, first, tmp_path):
     original = shutil.copytree(first.path, tmp_path / "original")
@@ -72,6 +73,7 @@ def test_it_resumes_exactly_and_without_the_agent_it_began_with(kill, first, tmp
     assert same(weights(whole), weights(again))
 
 
+@pytest.mark.more
 def test_what_the_other_agent_came_from_is_told_too(first, tmp_path):
     pupil, _ = taught(tmp_path / "pupil", first.path, agent="ppo_cnn", steps=32)
     train(pupil, resume=False)
@@ -88,6 +90,7 @@ def test_what_the_other_agent_came_from_is_told_too(first, tmp_path):
     assert "taught" not in begun_with({**record, "init": {"path": 1}})
 
 
+@pytest.mark.more
 def test_a_zip_and_agents_with_other_rewards_are_taken(first, tmp_path):
     signs, _ = begun(tmp_path / "signs", first.path, steps=32)
     train(signs, resume=False)
@@ -128,6 +131,7 @@ def test_who_cannot_be_begun_with(first, tmp_path):
     assert said == "expected an agent to begin with (--init RUN|ZIP, or init.path), got none"
 
 
+@pytest.mark.more
 def test_other_weights_than_those_it_began_with_are_refused(first, tmp_path):
     original = shutil.copytree(first.path, tmp_path / "original")
     run, _ = begun(tmp_path / "run", original, steps=32)

@@ -119,6 +119,7 @@ class Training:
         return path.read_bytes().count(b"\n") if path.is_file() else 0
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     ("agent", "keep", "kills", "steps"),
     [

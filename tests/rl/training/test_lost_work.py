@@ -78,6 +78,7 @@ def kill_at(monkeypatch):
 ALWAYS = "train.checkpoint_every_minutes=1e-9"  # after every update
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.full)])
 def test_recovery_checkpoints_change_no_byte_of_a_training(tmp_path, monkeypatch, precision):
     saved = []
@@ -127,6 +128,7 @@ def test_a_killed_run_goes_on_from_its_recovery_checkpoint(tmp_path, kill_at, mo
     assert [row["step"] for row in read_metrics(again.path / METRICS)] == [32, 64, 96, 128, 160]
 
 
+@pytest.mark.more
 def test_a_damaged_recovery_checkpoint_costs_no_more_than_itself(tmp_path, kill_at, monkeypatch):
     run, _ = start(tmp_path / "run", ALWAYS)
     kill_at(110)

@@ -28,6 +28,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     ("agent", "seed", "n_steps"),
     [

@@ -72,6 +72,7 @@ def scores(monkeypatch):
     return wanted
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.full)])
 def test_evaluations_are_logged_and_change_no_byte_of_the_training(tmp_path, precision):
     precision = f"train.precision={precision}"
@@ -94,6 +95,7 @@ def test_evaluations_are_logged_and_change_no_byte_of_the_training(tmp_path, pre
     assert [r["step"] for r in rows[0]] == [r["step"] for r in rows[1]]
 
 
+@pytest.mark.more
 def test_the_best_is_kept_evaluated_watched_loaded_and_exported(tmp_path, scores):
     scores += [3.0, 7.0, 7.0]
     run = start(tmp_path / "run", "train.eval_every=32", "train.keep=1")
@@ -114,6 +116,7 @@ def test_the_best_is_kept_evaluated_watched_loaded_and_exported(tmp_path, scores
     assert export_sb3(run, tmp_path / "best.zip", "best").step == 64
 
 
+@pytest.mark.more
 def test_the_score_is_that_of_games_of_its_own(tmp_path):
     run = start(tmp_path / "run", "train.eval_every=32", "train.steps=32")
     train(run, resume=False)
@@ -129,6 +132,7 @@ def test_the_score_is_that_of_games_of_its_own(tmp_path):
     assert not set(seeds) & set(periodic_evaluation.derive_seeds(recipe.seed, 3, count=3))
 
 
+@pytest.mark.more
 def test_a_resumed_run_evaluates_what_a_signal_kept_it_from(tmp_path, monkeypatch):
     whole = start(tmp_path / "whole", "train.eval_every=32", "train.steps=64")
     train(whole, resume=False)

@@ -36,6 +36,7 @@ def episodes(run):
     return sorted(path.name for path in (run.path / "episodes").glob("*"))
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.full)])
 def test_games_are_recorded_and_change_no_byte_of_the_training(tmp_path, precision):
     precision = f"train.precision={precision}"
@@ -53,6 +54,7 @@ def test_games_are_recorded_and_change_no_byte_of_the_training(tmp_path, precisi
         assert np.array_equal(known.numbers(name), again.numbers(name)), name
 
 
+@pytest.mark.more
 def test_a_resumed_training_records_what_is_missing(tmp_path):
     run = trained(tmp_path / "run", "train.record_every=32", "train.steps=32")
     kept = run.path / "episodes" / "step-32-game-2" / "meta.json"

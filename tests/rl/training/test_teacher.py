@@ -49,6 +49,7 @@ def teachers(tmp_path_factory):
     return {agent: saved(folder / agent, agent) for agent in ("ppo_cnn", "a2c_mask_a3c")}
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     ("agent", "teacher", "parts"),
     [
@@ -78,6 +79,7 @@ def test_a_taught_run_resumes_exactly(agent, teacher, parts, teachers, tmp_path)
     assert 0 <= row["train/teacher_agreement"] <= 1
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     "teacher", [pytest.param("ppo_cnn", marks=pytest.mark.full), "a2c_mask_a3c"]
 )
@@ -92,6 +94,7 @@ def test_the_parts_change_neither_games_nor_lessons(teacher, teachers, tmp_path)
         torch.testing.assert_close(one, trained[1][name], atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.more
 def test_a_teacher_hears_of_games_and_lives_as_when_it_plays(teachers, tmp_path):
     """With memory and a view of its own: what is recorded is what it says by itself."""
     run, _ = taught(
@@ -154,6 +157,7 @@ def test_a_run_says_who_taught_it_and_keeps_the_weights(teachers, tmp_path):
     assert not (again.path / "teacher").exists()
 
 
+@pytest.mark.more
 def test_a_vanished_or_another_teacher_is_one_line(teachers, tmp_path):
     original = shutil.copytree(teachers["ppo_cnn"].path, tmp_path / "original")
     run, _ = taught(tmp_path / "run", original)
@@ -198,6 +202,7 @@ def test_who_cannot_teach(teachers, tmp_path):
     assert said == "expected a teacher (--teacher RUN|ZIP, or teacher.path), got none"
 
 
+@pytest.mark.more
 def test_a_zip_of_stable_baselines3_teaches(teachers, tmp_path):
     run, _ = start(tmp_path / "abn", "ppo_abn_paper", steps=32, settings=QUIET)
     train(run, resume=False)
@@ -214,6 +219,7 @@ def test_a_zip_of_stable_baselines3_teaches(teachers, tmp_path):
     assert found.view is None
 
 
+@pytest.mark.more
 def test_published_weights_teach(tmp_path):
     recipe = make_run_recipe("space_invaders", "a2c_mask_a3c", 0, [])
     policy = make_policy(recipe)
@@ -236,6 +242,7 @@ def test_games_seen_in_two_ways_come_in_parts_too(teachers, tmp_path):
     assert [type(part.env) for part in env.parts] == [TwoViewVecEnv] * 2
 
 
+@pytest.mark.more
 def test_a_teacher_changes_none_of_the_students_random_numbers(teachers, tmp_path):
     """With weight 0 the student ends as without: same games, same actions, same bytes."""
     alone, _ = start(tmp_path / "alone", steps=64, settings=QUIET)
@@ -275,6 +282,7 @@ def test_recipes_of_runs_without_a_teacher_do_not_speak_of_one(tmp_path):
     assert own_teacher(run) is None
 
 
+@pytest.mark.more
 def test_a_teacher_computes_in_its_own_precision(teachers, tmp_path):
     run, _ = taught(tmp_path / "run", teachers["ppo_cnn"].path, "train.precision=bf16", steps=32)
     train(run, resume=False)

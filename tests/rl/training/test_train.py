@@ -18,7 +18,7 @@ from rl_abn.rl.training.metrics import read_metrics
 from rl_abn.rl.training.probes import ProbeLog, collect_probes
 from rl_abn.rl.training.train import prepare_run, train
 from rl_abn.runs import META, METRICS, RECIPE, WEIGHTS, Run, load_tensors, read_json
-from tests.covering import covering
+from tests.covering import covering, more
 
 SMALL = {
     "ppo": [
@@ -68,19 +68,21 @@ def same(first, second):
     return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
 
 
+RECIPES = {agent: load_agent(agent) for agent in list_recipes("agents")}
 FORMS = ("abn", "mask", "cnn", "se", "soft", "hard")
 PAIRS = [
     (agent, env)
-    for agent in list_recipes("agents")
+    for agent, recipe in RECIPES.items()
     for env in list_recipes("envs")
     # Memory makes no difference between games, and no more does a mechanism.
     if env == "pong"
-    or (agent.split("_")[1] in FORMS and load_agent(agent).network.memory == "none")
-    or (env == "ms_pacman" and load_agent(agent).network.memory != "none")
+    or (agent.split("_")[1] in FORMS and recipe.network.memory == "none")
+    or (env == "ms_pacman" and recipe.network.memory != "none")
 ]
 QUICK = {*(f"ppo_{form}" for form in FORMS), "a2c_abn", "a2c_cnn", "ppo_mask_convlstm"}
 QUICK |= {"ppo_cbam", "ppo_nonlocal", "a2c_overtime"}  # one of each further kind of maps
-QUICK_PAIRS = covering([pair for pair in PAIRS if pair[0] in QUICK])
+FIRST = {"ppo_abn", "ppo_mask", "ppo_cnn", "a2c_abn"}
+QUICK_PAIRS = covering([pair for pair in PAIRS if pair[0] in QUICK], lambda pair: pair[0] in FIRST)
 FULL_PAIRS = [pytest.param(*p, marks=pytest.mark.full) for p in PAIRS if p[0] not in QUICK]
 
 
@@ -101,6 +103,7 @@ def test_every_pair_starts_logs_and_evaluates(agent, env, tmp_path):
     assert result.step == 64
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     "agent", ["ppo_abn_paper", pytest.param("a2c_mask", marks=pytest.mark.full)]
 )
@@ -152,6 +155,7 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(agent, tmp_path):
     assert ProbeLog.open(again).steps == ProbeLog.open(whole).steps
 
 
+@pytest.mark.more
 def test_a_finished_run_can_go_on_for_more_steps(tmp_path):
     run, _ = start(tmp_path / "run", steps=64)
     train(run, resume=False)
@@ -191,6 +195,7 @@ def trained(tmp_path_factory):
     return run
 
 
+@pytest.mark.more
 def test_a_run_folder_says_what_it_is_made_of(trained):
     run = trained
     meta = read_json(run.path / META)
@@ -261,7 +266,7 @@ def test_stored_maps_are_the_agents_raw_ones(trained):
     np.testing.assert_allclose(log.maps(96), attention.map.numpy(), atol=1e-3)
 
 
-@pytest.mark.parametrize("agent", ["ppo_abn_paper", "a2c_mask", "ppo_cnn"])
+@pytest.mark.parametrize("agent", ["ppo_abn_paper", *more("a2c_mask", "ppo_cnn")])
 def test_a_watched_game_is_recorded_frame_by_frame(agent, trained, tmp_path):
     run = trained
     if agent != "ppo_abn_paper":
@@ -274,6 +279,7 @@ def test_a_watched_game_is_recorded_frame_by_frame(agent, trained, tmp_path):
     assert watch_game(run, seed=3, max_steps=7, out=tmp_path / "x" / "y.mp4").n_frames == 7
 
 
+@pytest.mark.more
 def test_the_video_over_training_shows_every_logging_point(tmp_path):
     run, _ = start(tmp_path / "run", "ppo_mask")
     train(run, resume=False)

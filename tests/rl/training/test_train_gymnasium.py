@@ -19,6 +19,7 @@ from rl_abn.rl.training.probes import ProbeLog
 from rl_abn.rl.training.train import prepare_run, train
 from rl_abn.runs import WEIGHTS, Run, load_tensors
 from tests.complaints import complaint
+from tests.covering import more
 from tests.rl.envs.catch_games import ID
 
 SMALL = [
@@ -50,7 +51,7 @@ def weights(run: Run[RunRecipe]) -> dict[str, torch.Tensor]:
     return load_tensors(run.checkpoint().path / WEIGHTS)
 
 
-@pytest.mark.parametrize("shown", ["rgb", "minatar", "halves"])
+@pytest.mark.parametrize("shown", ["rgb", *more("minatar", "halves")])
 def test_it_is_trained_evaluated_and_watched(shown: str, tmp_path: Path) -> None:
     run = trained(tmp_path / "run", f"options.shown={shown}")
     assert run.recipe.agent.train.env_parts == 1

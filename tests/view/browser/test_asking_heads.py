@@ -37,6 +37,7 @@ def changed_rows(answer, own):
     return np.flatnonzero(np.abs(map_ - own).max(axis=1) > 2e-3).tolist(), map_
 
 
+@pytest.mark.more
 def test_a_place_of_one_head_looks_elsewhere(asked):
     page, own = asked("ppo_transformer", "-head-2")
     n = own.shape[1]
@@ -71,6 +72,7 @@ def test_a_place_of_one_head_looks_elsewhere(asked):
     assert audit(page) == []
 
 
+@pytest.mark.more
 def test_one_head_looks_at_another_step(asked):
     page, own = asked("ppo_causal", "-head-3")
     assert own.shape == (64, 1)
@@ -89,6 +91,7 @@ def test_one_head_looks_at_another_step(asked):
     assert np.array(answer["maps"]["shared"])[32:48] == pytest.approx(1 / 64, abs=1e-4)
 
 
+@pytest.mark.more
 def test_a_map_that_cannot_be_painted_is_replaced_whole(asked):
     page, own = asked("ppo_ram", "")
     assert page.raw.locator("#undo").count() == 0

@@ -79,6 +79,7 @@ def test_every_head_of_a_pairwise_map_is_seen_from_the_place_that_keys_choose(op
     page.at_step(1)
 
 
+@pytest.mark.more
 def test_a_map_of_past_steps_shows_their_screens_with_what_each_gets(open_kind):
     page, episode = open_kind("hops")
     page.raw.locator("#seek").fill("5")

@@ -204,6 +204,7 @@ def test_the_keyboard_does_everything(watch, episodes):
     assert {"overlay", "opacity", "play", "seek", "step", "what-if", "layer-map-shared"} <= seen
 
 
+@pytest.mark.more
 def test_steps_of_a_chunk_that_is_there_are_drawn_at_once(watch):
     """Without a request, and before the browser does anything else."""
     page = watch(64)

@@ -64,6 +64,7 @@ def test_entropy_is_1_for_all_classes_alike_and_0_for_one(bias, entropy):
     assert sample(made, IMAGES, 3).entropy.tolist() == pytest.approx([entropy] * 3)
 
 
+@pytest.mark.more
 def test_one_batched_pass_is_what_many_would_say():
     """The extractor runs once; samples are the same in law as one pass each."""
     made = network()

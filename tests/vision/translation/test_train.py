@@ -19,6 +19,7 @@ from rl_abn.vision.translation import train as train_module
 from rl_abn.vision.translation.domains import DOMAINS
 from rl_abn.vision.translation.train import train
 from tests.complaints import complaint
+from tests.covering import more
 from tests.vision.tiny_sets import small_run
 from tests.vision.translation.tiny_domains import TINY, tiny_run, write_domains, write_network
 
@@ -63,7 +64,7 @@ def test_a_training_logs_saves_and_draws_pairs(
     assert (known["source"]["n"], known["network"]["epoch"]) == (30, 1)
 
 
-@pytest.mark.parametrize("cut", [3, 4])
+@pytest.mark.parametrize("cut", [3, *more(4)])
 def test_a_run_cut_off_and_resumed_ends_with_the_same_bytes(
     tmp_path: Path,
     domains: tuple[Path, Path],

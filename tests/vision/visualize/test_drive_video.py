@@ -84,6 +84,7 @@ def test_classes_of_steering_are_recorded_too(tmp_path: Path) -> None:
     assert record(tmp_path / "a.mp4", network, classes=SteeringClasses(bins)) == N
 
 
+@pytest.mark.more
 def test_the_frame_rate_is_the_logs_own(tmp_path: Path) -> None:
     names = tuple(f"center_2018_07_16_17_11_43_{50 * i:03}.jpg" for i in range(N))
     assert frame_rate(names) == pytest.approx(20.0)

@@ -30,6 +30,7 @@ def page_commands() -> list[list[str]]:
     return [shlex.split(line)[2:] for block in blocks for line in block.splitlines()]
 
 
+@pytest.mark.more
 @pytest.mark.usefixtures("car", "explained")
 def test_the_pages_commands_run(vision: Callable[..., Any], tmp_path: Path) -> None:
     write_drive(tmp_path / "track.zip", n=20)  # a folder is read as an archive is

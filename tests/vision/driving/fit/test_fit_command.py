@@ -53,6 +53,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, car: CircleCar, when: Callable[[int
     monkeypatch.setattr(car, "begin", begin, raising=False)
 
 
+@pytest.mark.more
 def test_from_nothing_to_a_page_and_nothing_twice(
     fit: Fit, car: CircleCar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +133,7 @@ def files(folder: str) -> dict[str, bytes]:
     return {str(path.relative_to(place)): path.read_bytes() for path in found}
 
 
+@pytest.mark.more
 @pytest.mark.usefixtures("car")
 def test_a_baseline_has_no_map_and_says_so(fit: Fit) -> None:
     result = fit("--agent", "driving_cnn", *SMALL)
