@@ -89,9 +89,10 @@ def export_folder(
 
 
 def _moment(run: Run, step: int) -> bytes | None:
-    """Returns the middle frame of a checkpoint's video as a PNG; None where there is no video.
+    """Returns the middle frame of a checkpoint's video as a PNG; None where there is no picture.
 
-    Videos of replaced maps and unfinished ones have longer names.
+    Videos of replaced maps and unfinished ones have longer names. What was exported before has the
+    picture of its one checkpoint.
     """
     plain = re.compile(rf"step-{step}-game-[0-9]+\.mp4")
     for path in sorted((run.path / "videos").glob("*.mp4")):
@@ -103,7 +104,8 @@ def _moment(run: Run, step: int) -> bytes | None:
         video.release()
         if found:
             return bytes(cv2.imencode(".png", frame)[1])
-    return None
+    picture = run.path / PICTURE
+    return picture.read_bytes() if picture.is_file() else None
 
 
 def halved(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -141,6 +141,9 @@ def test_its_video_gives_the_card_a_picture(tmp_path: Path) -> None:
     export_folder(run, tmp_path / "agent")
     assert (tmp_path / "agent" / "picture.png").read_bytes().startswith(b"\x89PNG")
     assert "](picture.png)" in (tmp_path / "agent" / "CARD.md").read_text()
+    export_folder(Run.open(tmp_path / "agent"), tmp_path / "again")  # the video stayed behind
+    again = tmp_path / "again" / "picture.png"
+    assert again.read_bytes() == (tmp_path / "agent" / "picture.png").read_bytes()
 
 
 def test_it_is_no_run_to_train_on(run: Run, tmp_path: Path) -> None:
