@@ -11,6 +11,8 @@ from stable_baselines3.common.vec_env import VecEnv
 from rl_abn.progress import ProgressReport
 from rl_abn.rl.evaluation.players import Player
 
+LONG = 2_000  # steps of a game after which the report speaks of it
+
 
 class GameResult(NamedTuple):
     """The result of one whole game.
@@ -61,14 +63,21 @@ def play_games(
 ) -> list[GameResult]:
     """Resets the environments and plays whole games, a fixed number in each environment.
 
-    `done_before` are games of other players already counted in the report.
+    `done_before` are games of other players already counted in the report. It also says how long
+    the longest game in play has become: a player that stands still keeps it waiting for the cap.
     """
     quota = split_quota(n_games, env.num_envs)
     results: list[list[GameResult]] = [[] for _ in quota]
+    lengths = np.zeros(env.num_envs, dtype=np.int64)
     done = 0
     steps = play(player, env)
     while done < n_games:
         ended, infos = next(steps)
+        lengths = np.where(ended, 0, lengths + 1)
+        longest = max(lengths[i] for i, games in enumerate(results) if len(games) < quota[i])
+        if report is not None and longest >= LONG and longest % LONG == 0:
+            waiting = f"{longest:,} steps (--max-steps cuts them off)"
+            report.update(done_before + done, player=player.name, in_play=waiting)
         for i in np.flatnonzero(ended):
             if len(results[i]) == quota[i]:
                 continue

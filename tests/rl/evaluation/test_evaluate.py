@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 from rl_abn.errors import RlAbnError
 from rl_abn.recipes import load_env
+from rl_abn.rl.evaluation import episodes
 from rl_abn.rl.evaluation.episodes import play_games, split_quota
 from rl_abn.rl.evaluation.evaluate import evaluate
 from rl_abn.rl.evaluation.players import RandomPlayer
@@ -39,6 +41,27 @@ def test_several_games_at_once_do_not_favour_short_ones():
     assert len(games) == 800
     assert np.mean([game.score for game in games]) == pytest.approx(10, abs=1)
     assert all(game.score == game.length for game in games)
+
+
+class Standing(ShortOrLong):
+    """A game that lasts."""
+
+    def reset(self, *, seed=None, options=None):
+        observation = super().reset(seed=seed)
+        self.length = 25
+        return observation
+
+
+def test_the_report_says_what_it_waits_for(monkeypatch):
+    monkeypatch.setattr(episodes, "LONG", 10)
+    env = VecMonitor(DummyVecEnv([Standing] * 2))
+    env.seed(0)
+    told = []
+    report = SimpleNamespace(update=lambda done, **numbers: told.append((done, numbers)))
+    play_games(RandomPlayer(2, seed=0), env, 2, report, done_before=3)
+    said = [(done, numbers["in_play"]) for done, numbers in told if "in_play" in numbers]
+    assert said == [(3, f"{n} steps (--max-steps cuts them off)") for n in (10, 20)]
+    assert [done for done, numbers in told if "mean" in numbers] == [4, 5]
 
 
 @pytest.mark.full
