@@ -17,7 +17,7 @@ export const KEYS = [
   ["w", "what if: edit the map at this step"],
   ["1 … 4", "while editing: add, remove, move, box"],
   ["i u", "while editing: invert, flatten"],
-  ["p", "while editing: arrows choose a place, Space uses the tool there"],
+  ["p", "while editing: arrows choose a place, Space uses the tool there; of bars, they choose and raise one"],
   ["Ctrl Z, Ctrl Y", "while editing: undo, redo"],
   ["Esc", "close what is open"],
   ["?", "this list"],

@@ -3,7 +3,7 @@
 import { colour, h, say, sharpCanvas } from "./dom.js";
 import { mapValue, words } from "./format.js";
 import { gridOf, rowOf, valuesOf } from "./layers.js";
-import { barAt, drawBars } from "./bars.js";
+import { barAt, barBoxes, drawBars } from "./bars.js";
 import { agoText, Film, filmBoxes, stepAt } from "./film.js";
 import { Legend } from "./legend.js";
 import { lit } from "./light.js";
@@ -28,6 +28,8 @@ export class MapView {
       shown: null,
       place: 0,
       marksAbove: null,
+      chosenBar: null,
+      barsTask: "",
     });
     /** Gives other maps to show, such as edited ones, as an episode's arrays have them, or null. */
     this.mapsInstead = () => null;
@@ -113,7 +115,7 @@ export class MapView {
     this.legend.update(scale);
     this.legend.element.classList.toggle("unused", !settings.isLit && !this.isBars);
     if (this.isBars) {
-      this.bars.setAttribute("aria-label", this.barsLabel);
+      this.bars.setAttribute("aria-label", this.barsTask || this.barsLabel);
       this.paintBars();
       this.picture.canvas.dataset.step = step;
     } else if (settings.isLit) {
@@ -158,6 +160,23 @@ export class MapView {
   }
 
   drawBars(context, width, height) {
+    this.drawAllBars(context, width, height);
+    if (this.chosenBar === null) return;
+    const [left, top, wide, tall] = this.boxesOfBars(width, height)[this.chosenBar];
+    context.strokeStyle = colour("--accent");
+    context.lineWidth = 2;
+    context.strokeRect(left + 1, top + 1, Math.max(wide - 2, 2), tall - 2);
+  }
+
+  /** Where the bars, or the screens of past steps with theirs, lie in a room. */
+  boxesOfBars(width, height) {
+    const { length: n } = this.values;
+    return this.layer.form === "steps"
+      ? filmBoxes(n, width, height, this.aspect)
+      : barBoxes(n, width, height);
+  }
+
+  drawAllBars(context, width, height) {
     const { shares, layer, shown, arrays, values, unit } = this;
     if (layer.form !== "steps")
       return drawBars(context, shares, width, height, colour("--track"), colour("--warm"));
@@ -246,14 +265,18 @@ export class MapView {
     const { clientWidth: width, clientHeight: height } = this.bars;
     const { length: n } = this.values;
     if (this.layer.form !== "steps") return [barAt(n, width, height, x, y), 1 - y / height];
-    const boxes = filmBoxes(n, width, height, this.aspect);
+    const boxes = this.boxesOfBars(width, height);
     const i = stepAt(boxes, x, y);
     return [i, i < 0 ? 0 : (x - boxes[i][0]) / boxes[i][2]];
   }
 
   pointBar(event) {
+    this.sayBar(this.barUnder(event)[0]);
+  }
+
+  /** Says what a bar is worth; -1 is none. */
+  sayBar(i) {
     const { length: n } = this.values;
-    const [i] = this.barUnder(event);
     const isSteps = this.layer.form === "steps";
     const name = isSteps ? `step ${this.shown.step - n + 1 + i}, ${agoText(i, n)}` : `channel ${i}`;
     say(

@@ -1,5 +1,6 @@
 // Pointer and keys on the large map while it is edited.
 
+import { BarKeys } from "./barkeys.js";
 import { dab } from "./edits.js";
 import { MOST_TIMES_EVEN } from "./scale.js";
 import { drawEditMarks } from "./paintmarks.js";
@@ -39,6 +40,7 @@ export class Painter {
       isBoxed: () => false,
     });
     this.surface = map.picture.lines;
+    this.barKeys = new BarKeys(this);
     for (const [type, listener] of Object.entries({
       pointerdown: this.down,
       pointermove: this.hover,
@@ -53,6 +55,7 @@ export class Painter {
 
   turn(isOn) {
     this.isOn = isOn;
+    this.barKeys.turn(isOn);
     const { surface } = this;
     if (isOn) {
       surface.tabIndex = 0;
@@ -120,7 +123,7 @@ export class Painter {
     }
     const target = event.currentTarget;
     target.setPointerCapture(event.pointerId);
-    if (target === this.surface) this.surface.focus({ focusVisible: false });
+    target.focus({ focusVisible: false });
     const drag = map.isBars ? this.setBars() : this.stroke(tool.name, this.cellOf(event), edit);
     const move = (next) => {
       drag(next);
