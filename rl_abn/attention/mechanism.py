@@ -28,7 +28,7 @@ class Abilities:
     Attributes:
         maps: What kind of maps it makes; None for a mechanism without maps.
         answers: Whether it can state an answer of its own (a policy and a value, or classes).
-        splits: Whether it can make two maps, one for the policy and one for the value.
+        splits: Whether actor and critic can have a map each, or the actor alone one.
         queries: Whether its maps answer a query: the state of an LSTM has to be there to ask.
         samples: Whether it samples the location to look at.
         sums_to_one: Whether each map shares out a sum of 1 among its locations; of pairwise maps,
@@ -61,14 +61,14 @@ class Abilities:
         return self.editable and self.maps == "spatial"
 
     def map_names(self, maps: str) -> tuple[str, ...]:
-        """Returns the names of the maps: none, ("shared",) or ("policy", "value").
+        """Returns the names of the maps: none, ("shared",), ("policy", "value") or ("policy",).
 
         Args:
-            maps: "shared" or "split".
+            maps: "shared", "split" or "policy".
         """
         if self.maps is None:
             return ()
-        return ("policy", "value") if maps == "split" else ("shared",)
+        return {"shared": ("shared",), "split": ("policy", "value"), "policy": ("policy",)}[maps]
 
     def lies_flat(self, columns: int) -> bool:
         """Returns whether each row of the maps has all locations, row by row, as its columns."""

@@ -66,14 +66,15 @@ class AttentionTable(Table):
         mechanism: A name in `MECHANISMS`: "residual" (1 + M) · F, "mask" M · F, "se" a weight a
             channel, "soft" and "hard" glimpses that an LSTM asks for, "none" for no attention.
         maps: "shared" gives actor and critic one map, "split" one each, with a perception stage
-            each. Without attention, "split" is the fair baseline of agents with two maps.
+            each, and "policy" the actor alone: the critic, which is there for the training only,
+            sees everything. Without attention, "split" is the fair baseline of both.
     """
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Option]
 
     mechanism: str = "residual"
-    maps: Literal["shared", "split"] = "shared"
+    maps: Literal["shared", "split", "policy"] = "shared"
 
     @property
     def options(self) -> dict[str, Option]:
@@ -310,9 +311,10 @@ class AgentRecipe(Table):
                     f"expected algorithm.{field} = 0 with mechanism '{mechanism}' (no gradient "
                     f"reaches a map), got {getattr(self.algorithm, field)}"
                 )
-        if self.attention.maps == "split" and not abilities.splits:
+        if self.attention.maps != "shared" and not abilities.splits:
             raise ValueError(
-                f"expected attention.maps = 'shared' with mechanism '{mechanism}', got 'split'"
+                f"expected attention.maps = 'shared' with mechanism '{mechanism}', got "
+                f"'{self.attention.maps}'"
             )
         network = NETWORKS[self.network.extractor]
         if not abilities.any_channels and hasattr(network, "gated_channels"):

@@ -270,12 +270,14 @@ class AttentionPolicy(Sb3AttentionPolicy):
             past = remember(self.store, self.attention_branch.write(features))
         attention: Attention = self.attention_branch(features, *past)
         maps = override_map(attention.map, map_override)
-        latents = [
-            perception(gate(before_gate(features), maps[:, i : i + 1], *attention.context))
-            for i, (before_gate, perception) in enumerate(
-                zip(self.before_gates, self.perceptions, strict=True)
-            )
-        ]
+        latents: list[Tensor] = []
+        for i, (before_gate, perception) in enumerate(
+            zip(self.before_gates, self.perceptions, strict=True)
+        ):
+            seen = before_gate(features)
+            if self.settings.is_gated(i):
+                seen = gate(seen, maps[:, i : i + 1], *attention.context)
+            latents.append(perception(seen))
         if self.latent_memories:
             latents = list(map(remember, self.latent_memories, latents))
         return _Perceived(latents, attention._replace(map=maps), tuple(after) or None)
@@ -326,7 +328,7 @@ class AttentionPolicy(Sb3AttentionPolicy):
                     f"expected a mechanism that gates any number of channels with extractor="
                     f"'{settings.extractor}', got '{settings.mechanism}'; the nearest is 'mask'"
                 )
-        n_stages = 0 if abilities.queries else 1 + (settings.maps == "split")
+        n_stages = 0 if abilities.queries else settings.n_stages
         self.before_gates = nn.ModuleList(plan.before_gate(channels) for _ in range(n_stages))
         self.perceptions = nn.ModuleList(plan.perception() for _ in range(n_stages))
         self.feature_memory = Lstm(channels, channels, 3) if settings.memory == "convlstm" else None

@@ -22,7 +22,8 @@ class PolicySettings:
         mechanism: A name in `MECHANISMS`.
         mechanism_options: The mechanism's own options.
         maps: "shared" gives actor and critic one map, "split" one each, and a perception stage
-            each; without attention that is what is left of it.
+            each; without attention that is what is left of it. "policy" is the same with a map for
+            the actor alone: the critic sees the features as they are.
         branch_answers: Whether the mechanism states a policy and a value of its own, if it can.
         memory: A name in `MEMORIES`: "none", "convlstm" on the features, or "lstm" after every
             perception stage. A mechanism that needs a query needs "lstm", which takes the place of
@@ -61,12 +62,12 @@ class PolicySettings:
         """Checks the settings against each other."""
         expect("extractor", self.extractor, NETWORKS)
         expect("mechanism", self.mechanism, MECHANISMS)
-        expect("maps", self.maps, ("shared", "split"))
+        expect("maps", self.maps, ("shared", "split", "policy"))
         expect("memory", self.memory, MEMORIES)
         expect("forget_at", self.forget_at, ("game", "life"))
-        if self.maps == "split" and not self.abilities.splits:
+        if self.maps != "shared" and not self.abilities.splits:
             raise ValueError(
-                f"expected maps='shared' with mechanism='{self.mechanism}', got 'split'"
+                f"expected maps='shared' with mechanism='{self.mechanism}', got '{self.maps}'"
             )
         if self.abilities.pictures_only:
             raise ValueError(f"expected a mechanism for agents, got '{self.mechanism}'")
@@ -79,6 +80,15 @@ class PolicySettings:
     def abilities(self) -> Abilities:
         """What the mechanism can do and needs."""
         return MECHANISMS[self.mechanism].abilities_with(**self.mechanism_options)
+
+    @property
+    def n_stages(self) -> int:
+        """Perception stages after the gates: the actor's, and the critic's where it has its own."""
+        return 1 if self.maps == "shared" else 2
+
+    def is_gated(self, stage: int) -> bool:
+        """Returns whether a perception stage sees the features through a map."""
+        return stage == 0 or self.maps != "policy"
 
     @property
     def has_memory(self) -> bool:

@@ -28,6 +28,7 @@ FORMS_OF_MAPS = [
     ("residual", "shared", ("shared",)),
     ("residual", "split", ("policy", "value")),
     ("mask", "split", ("policy", "value")),
+    ("mask", "policy", ("policy",)),
     ("none", "shared", ()),
 ]
 PLACES = [(name, size) for name, network in NETWORKS.items() for size in network.attention_at]
@@ -79,6 +80,23 @@ def test_policy_and_value_maps_gate_their_own_stage():
         torch.testing.assert_close(getattr(after, untouched), getattr(both, untouched))
         touched = {"value", "action_logits"} - {untouched}
         assert not torch.allclose(getattr(after, *touched), getattr(both, *touched))
+
+
+def test_the_actor_alone_may_have_a_map():
+    """The critic sees the features as they are: as an agent without attention does."""
+    policy, plain = make(mechanism="mask", maps="policy"), make(mechanism="none", maps="split")
+    plain.load_state_dict(
+        {k: v for k, v in policy.state_dict().items() if not k.startswith("attention_branch")}
+    )
+    own, _ = policy.attend(OBS)
+    painted, _ = policy.attend(OBS, map_override=torch.zeros_like(own.map))
+    assert torch.equal(painted.value, own.value)
+    assert torch.equal(plain.attend(OBS)[0].value, own.value)
+    assert not torch.allclose(painted.action_logits, own.action_logits)
+    own.value.sum().backward()
+    assert all(parameter.grad is None for parameter in policy.attention_branch.parameters())
+    with pytest.raises(ValueError, match="expected maps='shared' with mechanism='soft', got 'pol"):
+        make(mechanism="soft", maps="policy", memory="lstm")
 
 
 def test_the_map_that_was_acted_on_is_the_one_returned():
