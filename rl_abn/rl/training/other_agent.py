@@ -110,21 +110,21 @@ def _read_file(
                 f"{path}: expected the agent recipe that it was trained with "
                 f"(--set {role}.agent=NAME), got none; the zip does not say"
             )
-        recipe = _recipe_of_file(name, ours, ())
+        recipe = _like(_recipe_of_file(name, ours, ()), weights)
         return "sb3", sb3_agent(path, recipe, weights, steps)
     published = read_mask_a3c(path)
     recipe = _recipe_of_file(table.agent or MASK_A3C, ours, [memory_setting(published)])
     return "mask-a3c", mask_a3c_agent(path, recipe, published, 0)
 
 
-def _like(ours: RunRecipe, weights: Mapping[str, Tensor]) -> RunRecipe:
-    """Returns a run's own recipe, with the moments of returns where there are such weights."""
-    algorithm, scaled = ours.agent.algorithm, RETURN_MOMENTS in weights
+def _like(recipe: RunRecipe, weights: Mapping[str, Tensor]) -> RunRecipe:
+    """Returns a recipe with the moments of returns where there are such weights, else without."""
+    algorithm, scaled = recipe.agent.algorithm, RETURN_MOMENTS in weights
     if (algorithm.clip_reward == "return_std") != scaled:
         changed = {"clip_reward": "return_std" if scaled else "sign"}
         agent = {"algorithm": algorithm.model_copy(update=changed)}
-        ours = ours.model_copy(update={"agent": ours.agent.model_copy(update=agent)})
-    return settle_imported(ours)
+        recipe = recipe.model_copy(update={"agent": recipe.agent.model_copy(update=agent)})
+    return settle_imported(recipe)
 
 
 def _is_sb3_zip(path: Path) -> bool:

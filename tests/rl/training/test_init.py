@@ -103,6 +103,9 @@ def test_a_zip_and_agents_with_other_rewards_are_taken(first, tmp_path):
     moments = began.pop("reward_moments")
     assert same(began, weights(signs))
     assert torch.equal(moments, torch.zeros(3, dtype=torch.float64))
+    export_sb3(scaled, tmp_path / "scaled.zip")  # whose recipe's own rewards are signs
+    pupil = taught(tmp_path / "pupil", tmp_path / "scaled.zip", "teacher.agent=ppo_cnn")[0]
+    assert "reward_moments" in weights(Run.open(pupil.path / "teacher"))
     plain, _ = begun(tmp_path / "plain", scaled.path, steps=32)
     train(plain, resume=False)
     kept = weights(scaled)
