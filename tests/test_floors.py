@@ -332,6 +332,7 @@ def test_an_agents_command_reaches_no_vision(command: str) -> None:
     assert [name for name in names if name.startswith("rl_abn.vision")] == []
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     ("floor", "absent"),
     [

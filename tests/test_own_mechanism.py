@@ -56,6 +56,7 @@ def train_agent(folder: Path, agent: str):
     return run
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     ("attention", "size"),
     [('mechanism = "brightness"\nsteepness = 3', (9, 9)), *more(('mechanism = "se"', (64, 1)))],

@@ -122,6 +122,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.more
 def test_an_unpacked_wheel_finds_its_recipes(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:

@@ -30,6 +30,7 @@ def recipe_of(row):
     return make_run_recipe(spec.env, spec.agent, 0, spec.settings)
 
 
+@pytest.mark.more
 def test_every_recipe_is_measured_as_a_user_types_it():
     for agent in list_recipes("agents"):
         recipe = recipe_of(agent)

@@ -125,6 +125,7 @@ def test_weights(mistake: Mistake, run: Run, folder: Path, kind: str) -> None:
     assert not (folder / "marker").exists()
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     "content",
     [

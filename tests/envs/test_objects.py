@@ -98,6 +98,7 @@ def seen(name: str) -> tuple[dict[str, int], int]:
     return counts, most
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("name", ATARI)
 def test_every_object_is_on_screen_in_random_play(name: str) -> None:
     counts, _ = seen(name)
@@ -212,6 +213,7 @@ def test_the_agent_moves_the_right_paddle_in_pong() -> None:
     assert tops[-1][0][1] < 96
 
 
+@pytest.mark.more
 def test_rare_objects_show_when_the_game_is_led_to_them() -> None:
     # Bytes of the console's memory: dots eaten, the ball's height.
     game = new_game("ms_pacman")

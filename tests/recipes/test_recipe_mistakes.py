@@ -419,7 +419,7 @@ def test_all_mistakes_are_named_at_once(complaint: Complaint, tmp_path: Path) ->
     assert message == (
         f"{file}: unknown key 'algorithm.gama': did you mean 'gamma'?; "
         "algorithm.n_envs: expected greater than or equal to 1, got 0; "
-        "attention.maps: expected 'shared' or 'split', got 'shred'"
+        "attention.maps: expected 'shared', 'split' or 'policy', got 'shred'"
     )
 
 

@@ -71,6 +71,7 @@ def leave(run: Run, age_s: float = 0.0, **changes: Any) -> None:
     os.utime(path, (time.time() - age_s,) * 2)
 
 
+@pytest.mark.more
 def test_a_second_training_is_told_who_has_the_run(
     run: Run, recipe: RunRecipe, other: subprocess.Popen[str]
 ) -> None:
@@ -91,6 +92,7 @@ def test_a_second_training_is_told_who_has_the_run(
     assert free_folder(run.path, "new") == run.path.with_name("run-2")
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("has_flock", [True, *more(False)])
 def test_the_lock_of_a_killed_training_holds_nobody_up(
     run: Run,

@@ -95,6 +95,7 @@ def test_only_checkpoints_of_an_uncut_training_stay(whole, tmp_path):
     assert [checkpoint.step for checkpoint in exact_checkpoints(run)] == [128, 192]
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     ("stops", "go_on_from"),
     [

@@ -17,6 +17,8 @@ from rl_abn.runs.metrics import read_metrics
 from tests.rl.evaluation.recorded import make_run, record
 from tests.view.served import serving
 
+pytestmark = pytest.mark.more  # the browser's tests paint and save, too
+
 SMALL = (
     "algorithm.n_envs=2",
     "algorithm.n_steps=8",

@@ -42,6 +42,7 @@ def traces(viewer, result, side):
     ]
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     "name", ["plain", *more("memory"), pytest.param("hard", marks=pytest.mark.full)]
 )
@@ -58,6 +59,7 @@ def test_both_sides_have_the_same_seeds(viewer, name):
     assert traces(viewer, other, "own") != own
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("name", ["plain", *more("memory")])
 def test_a_future_begins_where_the_game_was(viewer, name):
     """The emulator's state, and the agent's memory."""
@@ -161,6 +163,7 @@ def test_returns_come_with_intervals(viewer):
     assert len(result["own"]["episodes"]) == 3
 
 
+@pytest.mark.more
 def test_a_stopped_job_keeps_the_pairs_it_has(runs, tmp_path, monkeypatch):
     import rl_abn.view.futures as module
 

@@ -20,6 +20,7 @@ from tests.record.played import play
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.full)]
 )

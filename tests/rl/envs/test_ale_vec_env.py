@@ -87,6 +87,7 @@ def test_a_game_cut_off_by_the_frame_cap_says_so(space_invaders):
         assert info["episode"]["l"] == 50
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("n_threads", [2, *more(1)])
 def test_same_seed_same_games(space_invaders, n_threads):
     screens = []

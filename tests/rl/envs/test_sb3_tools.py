@@ -91,6 +91,7 @@ def test_sb3_counts_the_games_that_a_monitor_counts():
     assert evaluate_policy(Fire(), parts, 2, return_episode_rewards=True)[0] == returns * 2
 
 
+@pytest.mark.more
 def test_a_game_is_what_its_info_says():
     env = make_env()
     env.reset()
@@ -146,6 +147,7 @@ def test_parts_show_the_screens_of_all_games():
     assert env.render().ndim == 3
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("in_parts", [False, *more(True)])
 def test_sb3_s_recorder_writes_a_video(tmp_path, monkeypatch, in_parts):
     provide_moviepy(monkeypatch)

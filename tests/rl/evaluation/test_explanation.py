@@ -62,6 +62,7 @@ def states_of(run, n=6, **options):
     )
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     "agent", [pytest.param("ppo_abn_paper", marks=pytest.mark.full), "ppo_mask_convlstm"]
 )

@@ -22,6 +22,7 @@ SHORT = "protocol.legacy.max_frames=120"
 IMPALA = ["network.extractor=impala"]
 
 
+@pytest.mark.more
 def test_a_recorded_game_is_the_one_that_is_watched(tmp_path):
     run = make_run(tmp_path / "run", "ppo_abn_paper", "space_invaders", SHORT)
     games = list(record_run(run, episodes=2, seed=3))

@@ -80,6 +80,7 @@ def test_frames_observations_and_outputs_are_those_of_the_recording(recorded, pl
             assert same(replay.advance(), known)
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("player", ["memory", *more("plain", "hard attention")])
 def test_the_agent_goes_on_from_a_step_as_it_did(recorded, player):
     """Nobody tells it what to do: the draws and the sticky actions are those of the recording."""

@@ -81,6 +81,7 @@ def runs(tmp_path_factory):
     return Runs()
 
 
+@pytest.mark.more
 @EVERY_AGENT
 def test_an_exported_run_acts_alike_in_stable_baselines3(agent, runs, tmp_path, observations):
     run = runs[agent]

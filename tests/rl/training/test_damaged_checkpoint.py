@@ -211,6 +211,7 @@ def test_a_sound_checkpoint_comes_back_whole(copy):
     assert model.num_timesteps == 128
 
 
+@pytest.mark.more
 def test_resuming_past_damage_ends_as_the_uninterrupted_run(trained, copy, capsys):
     cut(copy.checkpoints[3].path / WEIGHTS)
     nan(copy.checkpoints[2].path / TRAINING, "exp_avg")
@@ -283,6 +284,7 @@ def test_a_run_whose_checkpoints_are_missing_is_not_begun_again(copy, capsys, pr
     assert {path: path.read_bytes() for path in copy.path.glob("*.jsonl")} == before
 
 
+@pytest.mark.more
 def test_a_run_that_never_had_a_checkpoint_starts_from_nothing(copy, capsys):
     shutil.rmtree(copy.path / "checkpoints")
     copy.update_meta(steps=0)
@@ -374,6 +376,7 @@ def test_how_many_stay_may_change_on_the_way(copy):
     assert Run.open(run.path).recipe.agent.train.keep == 1
 
 
+@pytest.mark.more
 def test_a_full_disk_removes_nothing_older(copy, monkeypatch):
     run, resume = start(copy.path, "train.steps=160", "train.keep=1", on_exists="resume")
     before = {path: path.stat().st_mtime_ns for path in (run.path / "checkpoints").rglob("*")}

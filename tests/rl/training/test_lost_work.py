@@ -214,6 +214,7 @@ def everything(run):
     return {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
 
 
+@pytest.mark.more
 @pytest.mark.usefixtures("stopped_at_once")
 def test_a_run_stopped_before_its_first_update_leaves_the_one_it_replaces(old, capsys):
     before = everything(old)
@@ -249,6 +250,7 @@ def test_a_failing_training_leaves_the_run_it_replaces(old, capsys, impossible, 
     assert everything(old) == before
 
 
+@pytest.mark.more
 def test_a_notebook_may_overwrite_again_and_again(old, capsys):
     for _ in range(2):
         run, _ = start(old.path, on_exists="overwrite", steps=64)
@@ -297,6 +299,7 @@ def test_too_large_a_rollout_is_one_line(tmp_path, monkeypatch):
 # Divergence
 
 
+@pytest.mark.more
 def test_a_loss_that_is_no_number_ends_the_training_with_the_last_good_checkpoint(
     tmp_path, monkeypatch
 ):

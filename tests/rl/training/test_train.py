@@ -266,6 +266,7 @@ def test_stored_maps_are_the_agents_raw_ones(trained):
     np.testing.assert_allclose(log.maps(96), attention.map.numpy(), atol=1e-3)
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("agent", ["ppo_abn_paper", *more("a2c_mask", "ppo_cnn")])
 def test_a_watched_game_is_recorded_frame_by_frame(agent, trained, tmp_path):
     run = trained

@@ -70,6 +70,7 @@ def test_it_is_trained_evaluated_and_watched(shown: str, tmp_path: Path) -> None
     assert watch_training(run).n_frames > 0
 
 
+@pytest.mark.more
 def test_a_resumed_training_ends_with_the_same_weights(tmp_path: Path) -> None:
     # Constant, as a schedule over fewer steps would be another.
     settings = ["train.n_probes=0", "algorithm.learning_rate=0.001", "algorithm.clip_range=0.1"]

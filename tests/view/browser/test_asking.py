@@ -101,6 +101,7 @@ def test_edits_stay_with_their_steps_and_are_saved(watch, served):
     assert len(read_edits(folder).of) == 2
 
 
+@pytest.mark.more
 def test_futures_are_played_compared_and_watched(watch, served, episodes):
     page = watch(40)
     page.ask()
@@ -132,6 +133,7 @@ def test_futures_are_played_compared_and_watched(watch, served, episodes):
     assert page.text("#futures-said") == said  # what was played is still there
 
 
+@pytest.mark.more
 def test_a_box_is_never_looked_at(watch, episodes):
     page = watch(30)
     page.ask()

@@ -36,6 +36,7 @@ def fits(page):
     )
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("dark", [False, pytest.param(True, marks=pytest.mark.full)])
 def test_the_viewer_fits_a_small_laptop_and_is_accessible(watch, dark):
     page = watch(40, dark=dark)
@@ -49,6 +50,7 @@ def test_the_viewer_fits_a_small_laptop_and_is_accessible(watch, dark):
     assert audit(page) == []
 
 
+@pytest.mark.more
 def test_the_viewer_fits_a_phone(watch):
     page = watch(40, size=(390, 844))
     assert fits(page)[0] == 0

@@ -57,6 +57,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Run[VisionRunRecipe]:
     return Run.open(made.path, VisionRunRecipe)
 
 
+@pytest.mark.more
 def test_a_classifier_is_explained(classifier: Run[VisionRunRecipe], tmp_path: Path) -> None:
     page, data, explanation = explain_network(classifier, TINY, out=tmp_path, device="cpu")
     assert page.read_text("utf-8").startswith("<!doctype html>")

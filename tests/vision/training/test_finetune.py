@@ -150,6 +150,7 @@ def test_edits_remove_the_patch_and_add_the_shape():
     assert list(shortcut_edits(SET, 5).of) == list(SET.names[:5])
 
 
+@pytest.mark.more
 def test_the_study_has_its_controls():
     result = study_shortcut("mask", 0, n_train=32, n_test=16, epochs=1, tuning_epochs=1)
     arms = (result.unedited, result.edited, result.random)

@@ -209,6 +209,7 @@ def test_a_signal_saves_the_last_whole_epoch(
     assert read_json(run.path / META)["status"] == "interrupted"
 
 
+@pytest.mark.more
 def test_a_drive_is_learnt(tmp_path: Path, drive: Path) -> None:
     run, data, _ = prepare_run(
         env="driving_log",
