@@ -52,7 +52,10 @@ def begun_with(record: Mapping[str, Any]) -> str:
 
 def was_taught(record: Mapping[str, Any] | None) -> bool:
     """Returns whether a teacher taught the agent that a run began with, or one before it."""
-    return record is not None and (TAUGHT_BY in record or was_taught(record.get(INIT)))
+    if record is None:
+        return False
+    teacher, before = _checked(record.get(TAUGHT_BY)), _checked(record.get(INIT))
+    return teacher is not None or was_taught(before)
 
 
 def origin_lines(run: Run) -> list[str]:

@@ -11,7 +11,7 @@ from rl_abn.rl.interchange.sb3_export import export_sb3
 from rl_abn.rl.training.build import make_policy
 from rl_abn.rl.training.train import train
 from rl_abn.runs import META, RECIPE, Run, read_json
-from rl_abn.runs.origin import begun_with, origin_lines
+from rl_abn.runs.origin import begun_with, origin_lines, was_taught
 from rl_abn.runs.tensors import hash_of
 from tests.complaints import complaint
 from tests.rl.training.test_teacher import QUIET, saved, taught
@@ -28,15 +28,10 @@ def first(tmp_path_factory):
     return saved(tmp_path_factory.mktemp("init") / "first")
 
 
-def test_it_begins_with_the_weights_and_says_so(first, tmp_path):
-    run, _ = begun(tmp_path / "run", first.path, steps=64)
-    assert train(run, resume=False).step == 64
-    assert [point.step for point in run.checkpoints] == [0, 32, 64]
-    assert same(weights(run, 0), weights(first))
-    assert not same(weights(run), weights(first))
-    record = read_json(run.path / META)["init"]
-    assert record == {
-        "path": str(first.path),
+def record_of(first, path):
+    """What a run that begins with `first` writes down of it."""
+    return {
+        "path": str(path),
         "kind": "run",
         "agent": "ppo_cnn",
         "env": "space_invaders",
@@ -44,6 +39,16 @@ def test_it_begins_with_the_weights_and_says_so(first, tmp_path):
         "steps": 640,
         "sha256": hash_of(weights(first)),
     }
+
+
+def test_it_begins_with_the_weights_and_says_so(first, tmp_path):
+    run, _ = begun(tmp_path / "run", first.path, steps=64)
+    assert train(run, resume=False).step == 64
+    assert [point.step for point in run.checkpoints] == [0, 32, 64]
+    assert same(weights(run, 0), weights(first))
+    assert not same(weights(run), weights(first))
+    record = read_json(run.path / META)["init"]
+    assert record == record_of(first, first.path)
     said = f"begun with ppo_cnn on space_invaders (640 steps), sha256 {record['sha256'][:12]}, "
     assert origin_lines(run) == [said + str(first.path)]
     card = card_of(run, 64)
@@ -87,7 +92,10 @@ def test_what_the_other_agent_came_from_is_told_too(first, tmp_path):
     assert "learnt from a teacher" in card_of(third, 32)
     # A damaged record of the past is passed over.
     record = read_json(third.path / META)["init"]
-    assert "taught" not in begun_with({**record, "init": {"path": 1}})
+    assert was_taught(record)
+    for damaged in ({"path": 1}, "text", [1], None):
+        assert "taught" not in begun_with({**record, "init": damaged})
+        assert not was_taught({**record, "init": damaged, "taught_by": damaged})
 
 
 @pytest.mark.more
@@ -138,21 +146,9 @@ def test_who_cannot_be_begun_with(first, tmp_path):
 def test_other_weights_than_those_it_began_with_are_refused(first, tmp_path):
     original = shutil.copytree(first.path, tmp_path / "original")
     run, _ = begun(tmp_path / "run", original, steps=32)
-    run.update_meta(init={**saved_record(first, original), "sha256": "0" * 64})
+    run.update_meta(init={**record_of(first, original), "sha256": "0" * 64})
     said = complaint(lambda: train(run, resume=False))
     assert "expected the agent that the run began with, sha256 000" in said
-
-
-def saved_record(first, path):
-    return {
-        "path": str(path),
-        "kind": "run",
-        "agent": "ppo_cnn",
-        "env": "space_invaders",
-        "protocol": "legacy",
-        "steps": 640,
-        "sha256": hash_of(weights(first)),
-    }
 
 
 def test_recipes_of_runs_that_begin_with_random_weights_do_not_speak_of_it(tmp_path):
