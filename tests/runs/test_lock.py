@@ -23,7 +23,6 @@ from rl_abn.runs.holding import held, hold, let_go
 from rl_abn.runs.lock import LOCK, STALE_AFTER_S, Holder, RunLock, holder_of
 from rl_abn.runs.resume import run_to_resume
 from tests.complaints import complaint
-from tests.covering import more
 
 HOLD = """
 import sys, time
@@ -93,7 +92,7 @@ def test_a_second_training_is_told_who_has_the_run(
 
 
 @pytest.mark.more
-@pytest.mark.parametrize("has_flock", [True, *more(False)])
+@pytest.mark.parametrize("has_flock", [True, False])
 def test_the_lock_of_a_killed_training_holds_nobody_up(
     run: Run,
     recipe: RunRecipe,

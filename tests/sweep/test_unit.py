@@ -101,7 +101,7 @@ def test_only_checkpoints_of_an_uncut_training_stay(whole, tmp_path):
     [
         pytest.param([100, 170], [64, 128], id="twice"),
         # The stop's own checkpoint replaces the one that is due there.
-        pytest.param([70], [None], id="right after a checkpoint", marks=pytest.mark.more),
+        pytest.param([70], [None], id="right after a checkpoint"),
         pytest.param([40], [None], id="before the first", marks=pytest.mark.full),
     ],
 )

@@ -48,7 +48,7 @@ def replayed(monkeypatch):
 
 
 @pytest.mark.more
-@pytest.mark.parametrize("name", ["ppo", *more("a2c")])
+@pytest.mark.parametrize("name", ALGORITHMS)
 def test_replayed_graphs_learn_the_same_weights(name, replayed):
     models = []
     for graphs in (False, True):

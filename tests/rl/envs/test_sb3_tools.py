@@ -21,7 +21,6 @@ from rl_abn.errors import RlAbnError
 from rl_abn.recipes import load_env
 from rl_abn.rl import AleVecEnv, AttentionPolicy
 from rl_abn.rl.envs.env_parts import PartitionedVecEnv
-from tests.covering import more
 
 gymnasium.register_envs(ale_py)
 
@@ -118,7 +117,7 @@ def test_sb3_s_eval_callback_counts_games(tmp_path):
 
 
 @pytest.mark.more
-@pytest.mark.parametrize("protocol", ["legacy", *more("machado2018")])
+@pytest.mark.parametrize("protocol", ["legacy", "machado2018"])
 def test_screens_are_those_of_the_games(space_invaders, protocol):
     short = {"max_pool": False, "max_frames": 400}
     protocol = space_invaders.protocol[protocol].model_copy(update=short)
@@ -148,7 +147,7 @@ def test_parts_show_the_screens_of_all_games():
 
 
 @pytest.mark.more
-@pytest.mark.parametrize("in_parts", [False, *more(True)])
+@pytest.mark.parametrize("in_parts", [False, True])
 def test_sb3_s_recorder_writes_a_video(tmp_path, monkeypatch, in_parts):
     provide_moviepy(monkeypatch)
     env = make_env(n_envs=2, render_mode="rgb_array")

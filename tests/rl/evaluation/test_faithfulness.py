@@ -12,7 +12,6 @@ from rl_abn.rl.policies.distributions import divergence
 from rl_abn.rl.training.build import make_policy
 from rl_abn.rl.training.teacher import FOLDER, find_teacher, keep_teacher
 from rl_abn.runs import Run
-from tests.covering import more
 from tests.rl.training.test_teacher import saved, taught
 
 SHORT = {"n_games": 2, "max_steps": 12, "seed": 3, "device": "cpu"}
@@ -58,7 +57,7 @@ def test_a_watcher_is_asked_at_every_step(teacher_plays):
 
 
 @pytest.mark.more
-@pytest.mark.parametrize("agent", ["ppo_cnn", *more("a2c_mask_a3c")])
+@pytest.mark.parametrize("agent", ["ppo_cnn", "a2c_mask_a3c"])
 def test_an_agent_is_faithful_to_itself(agent, tmp_path):
     run = saved(tmp_path / agent, agent)
     result = evaluate_run(run, teacher=teacher_of(run, run), **SHORT)

@@ -18,7 +18,7 @@ from rl_abn.rl.training.metrics import read_metrics
 from rl_abn.rl.training.probes import ProbeLog, collect_probes
 from rl_abn.rl.training.train import prepare_run, train
 from rl_abn.runs import META, METRICS, RECIPE, WEIGHTS, Run, load_tensors, read_json
-from tests.covering import covering, more
+from tests.covering import covering
 
 SMALL = {
     "ppo": [
@@ -267,7 +267,7 @@ def test_stored_maps_are_the_agents_raw_ones(trained):
 
 
 @pytest.mark.more
-@pytest.mark.parametrize("agent", ["ppo_abn_paper", *more("a2c_mask", "ppo_cnn")])
+@pytest.mark.parametrize("agent", ["ppo_abn_paper", "a2c_mask", "ppo_cnn"])
 def test_a_watched_game_is_recorded_frame_by_frame(agent, trained, tmp_path):
     run = trained
     if agent != "ppo_abn_paper":
