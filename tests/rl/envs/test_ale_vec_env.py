@@ -150,8 +150,7 @@ def test_emulators_beside_an_agent_give_way(settings, expected):
         return {int(thread.name) for thread in Path("/proc/self/task").iterdir()}
 
     def priority(thread):
-        niceness = os.getpriority(os.PRIO_PROCESS, thread)
-        return os.sched_getscheduler(thread), niceness - os.getpriority(os.PRIO_PROCESS, 0)
+        return os.sched_getscheduler(thread), os.getpriority(os.PRIO_PROCESS, thread)
 
     before = threads()
     settings = [*settings, "algorithm.n_envs=4", "train.emulator_threads=2"]
@@ -159,6 +158,6 @@ def test_emulators_beside_an_agent_give_way(settings, expected):
     emulators = threads() - before
     assert len(emulators) >= 2
     policy, niceness = expected
-    expected = (getattr(os, policy), niceness)
-    assert {priority(thread) for thread in emulators} == {expected}
+    niceness = min(os.getpriority(os.PRIO_PROCESS, 0) + niceness, 19)  # none is nicer than 19
+    assert {priority(thread) for thread in emulators} == {(getattr(os, policy), niceness)}
     env.close()

@@ -11,7 +11,7 @@ from rl_abn.networks import NETWORKS
 from rl_abn.recipes import list_recipes, load_agent
 from rl_abn.rl import AttentionPolicy, AttentionPPO
 from rl_abn.rl.training.build import make_model, make_training_env, policy_settings
-from tests.covering import covering
+from tests.covering import covering, full, more
 from tests.rl.conftest import ProbeGame
 
 PIXELS = spaces.Box(0, 255, (4, 84, 84), np.uint8)
@@ -190,9 +190,8 @@ FORMS = ("abn", "mask", "cnn", "se", "soft", "hard")
     "name",
     [
         # Of other forms the quick set has one algorithm's: the networks are the same.
-        pytest.param(name, marks=pytest.mark.full)
-        if name.startswith("a2c") and name.split("_")[1] not in FORMS
-        else name
+        # An agent of A2C has the network of its like of PPO.
+        name if name.startswith("ppo") else (more if name.split("_")[1] in FORMS else full)(name)[0]
         for name in list_recipes("agents")
     ],
 )
@@ -225,7 +224,7 @@ def test_recipes_name_what_they_build():
     assert len(policy.perceptions) == 2
 
 
-@pytest.mark.parametrize("algorithm", [PPO, A2C])
+@pytest.mark.parametrize("algorithm", [PPO, *more(A2C)])
 def test_plain_stable_baselines3_trains_saves_loads_and_gives_maps(algorithm, ale_env, tmp_path):
     kwargs = {"n_steps": 8, "policy_kwargs": {"mechanism": "mask", "maps": "split"}, "seed": 0}
     if algorithm is PPO:

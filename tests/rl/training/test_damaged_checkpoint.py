@@ -31,6 +31,7 @@ from rl_abn.runs import (
 )
 from rl_abn.runs import checkpoints as checkpoints_module
 from rl_abn.runs.metrics import MetricsFile
+from tests.covering import full, more
 
 SETTINGS = [
     "algorithm.n_envs=2",
@@ -314,9 +315,8 @@ def test_playing_a_damaged_checkpoint_names_the_newest_whole_one(copy, capsys, w
     "content",
     [
         None,
-        *(pytest.param(content, marks=pytest.mark.full) for content in (b"", b"\xff", b"[]")),
-        b'{"a":' * 100_000,
-        b'{"wall_time_s": "long"}',
+        *more(b'{"a":' * 100_000, b'{"wall_time_s": "long"}'),
+        *full(b"", b"\xff", b"[]"),
     ],
 )
 def test_a_run_goes_on_without_its_meta(copy, capsys, content):

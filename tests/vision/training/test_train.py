@@ -25,6 +25,7 @@ from rl_abn.vision.training.prepare import prepare_run
 from rl_abn.vision.training.probes import PictureProbes
 from rl_abn.vision.training.train import train
 from tests.complaints import complaint
+from tests.covering import more
 from tests.vision.tiny_sets import SMALL, small_run, write_attributes, write_classes, write_drive
 
 
@@ -357,7 +358,7 @@ def test_a_diverging_training_leaves_the_run_it_replaces(
     assert after == before
 
 
-@pytest.mark.parametrize("file", [WEIGHTS, TRAINING, "state.json"])
+@pytest.mark.parametrize("file", [WEIGHTS, *more(TRAINING, "state.json")])
 def test_a_damaged_checkpoint_is_set_aside_and_the_end_is_the_same(
     tmp_path: Path, classes: Path, capsys: pytest.CaptureFixture[str], file: str
 ) -> None:
