@@ -320,6 +320,17 @@ def add_interventions(parser: argparse.ArgumentParser, help_text: str) -> None:
     )
 
 
+def add_look(parser: argparse.ArgumentParser, where: str) -> None:
+    """Adds --look; `where` ends its sentence."""
+    parser.add_argument(
+        "--look",
+        default="plain",
+        metavar="NAME",
+        help="what the camera sees: plain, as the simulator draws, or restyled: other colours, "
+        f"light and noise over the same tracks; {where}",
+    )
+
+
 def add_map(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
     """Adds --map: a map to show in place of the agent's own; of several, a list as `maps`."""
     options: dict[str, Any] = {"metavar": "NAME", "dest": "map_name"}

@@ -14,6 +14,7 @@ from rl_abn.cli.parser import (
     add_epoch,
     add_interventions,
     add_json,
+    add_look,
     whole_number,
 )
 
@@ -85,13 +86,7 @@ def add(commands: Subparsers) -> None:
         action="store_true",
         help="put nobody back on the road: scores are the plain environment's",
     )
-    parser.add_argument(
-        "--look",
-        default="plain",
-        metavar="NAME",
-        help="what the camera sees: plain, as the simulator draws, or restyled: other colours, "
-        "light and noise over the same tracks; with --log too",
-    )
+    add_look(parser, "with --log too")
     parser.add_argument(
         "--max-steps",
         type=whole_number(1),

@@ -12,6 +12,7 @@ from rl_abn.cli.parser import (
     Subparsers,
     add_device,
     add_interventions,
+    add_look,
     add_out,
     add_quick,
     add_seed,
@@ -98,8 +99,12 @@ def add(commands: Subparsers) -> None:
         metavar="N",
         help="end drives after N steps, 50 a second (default: 1000; the expert's log: 1500)",
     )
+    add_look(parser, "in the expert's log and in the drives")
     add_quick(parser, "a short log, few epochs and few tracks: a first look")
-    add_out(parser, "folder of it all (default: runs/ENV/AGENT/fit-seed-S, quick: …-quick)")
+    add_out(
+        parser,
+        "folder of it all (default: runs/ENV/AGENT/fit-seed-S, with -quick and -LOOK behind it)",
+    )
     add_seed(parser, "everything random")
     add_settings(parser)
     add_device(parser)
@@ -109,6 +114,7 @@ def add(commands: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Takes every step that is not done yet, and names the page."""
     from rl_abn.runs.holding import held
+    from rl_abn.vision.driving.carracing.looks import PLAIN
     from rl_abn.vision.driving.fit.request import make_request, take_folder
 
     request = make_request(
@@ -123,6 +129,7 @@ def run(arguments: argparse.Namespace) -> None:
         epochs=arguments.epochs,
         max_steps=arguments.max_steps,
         quick=arguments.quick,
+        look=arguments.look,
         folder=arguments.out,
         device=arguments.device,
     )
@@ -143,7 +150,8 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"numbers: {command(report.data)}")
     print(f"page: {command(report.page)}")
     run = str(request.run_folder(request.names[0]))
-    drive = ["drive", run, "--tracks", "1", "--video", "drive.mp4"]
+    look = [] if request.look == PLAIN else ["--look", request.look]
+    drive = ["drive", run, "--tracks", "1", *look, "--video", "drive.mp4"]
     print(f"next: {command('rl-abn', 'vision', *(drive if report.driven else ['record', run]))}")
 
 

@@ -57,7 +57,7 @@ class Drives:
         )
         self.simulator = Simulator()
         self.tracks = range(DRIVEN_FROM, DRIVEN_FROM + request.tracks)
-        self.rules = Rules(max_steps=request.max_steps or Rules.max_steps)
+        self.rules = Rules(max_steps=request.max_steps or Rules.max_steps, look=request.look)
         self._parts = parts
         self._weights = {str(fitted.run.path): fitted.weights for fitted in networks}
 

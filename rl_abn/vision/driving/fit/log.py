@@ -37,4 +37,4 @@ def _tracks(request: FitRequest) -> range:
 
 
 def _recording(request: FitRequest) -> Recording:
-    return Recording(max_steps=request.max_steps or Recording.max_steps)
+    return Recording(max_steps=request.max_steps or Recording.max_steps, look=request.look)

@@ -210,6 +210,7 @@ def _asked(request: FitRequest, found: Found) -> dict[str, str]:
     if drives is not None:
         asked["tracks"] = f"{drives.tracks[0]} to {drives.tracks[-1]}"
         asked["drives"] = f"at most {drives.rules.max_steps:,} steps"
+        asked["look"] = drives.rules.look
     return asked
 
 

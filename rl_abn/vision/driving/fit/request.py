@@ -11,6 +11,7 @@ from rl_abn.files.text import kind_of, read_json, write_output
 from rl_abn.recipes import VisionRunRecipe, make_vision_recipe
 from rl_abn.runs import Run
 from rl_abn.runs.folders import is_taken
+from rl_abn.vision.driving.carracing.looks import PLAIN, look_named
 from rl_abn.vision.evaluation.interventions import ON_DRIVES, read_interventions
 from rl_abn.vision.training.kinds import check_recipe
 
@@ -57,6 +58,7 @@ class FitRequest:
         interventions: On the first network's maps, while driving.
         max_steps: Of drives and of the log's; None is what each has otherwise.
         quick: Whether it is the quick one.
+        look: What the camera sees of the world, in the expert's log and while driving.
         device: Where networks run.
     """
 
@@ -72,6 +74,7 @@ class FitRequest:
     interventions: tuple[str, ...]
     max_steps: int | None
     quick: bool
+    look: str
     device: str
 
     @property
@@ -102,6 +105,7 @@ def make_request(
     epochs: int | None = None,
     max_steps: int | None = None,
     quick: bool = False,
+    look: str = PLAIN,
     folder: Path | None = None,
     device: str = "auto",
 ) -> FitRequest:
@@ -109,8 +113,9 @@ def make_request(
 
     Raises:
         RlAbnError: If a recipe or a setting is wrong or knows no driving, two networks have one
-            name, or maps are to be changed of a network that has none.
+            name, there is no such look, or maps are to be changed of a network that has none.
     """
+    look_named(look)  # says that there is none
     extent = QUICK if quick else FULL
     settings = list(settings)
     if epochs is not None:
@@ -131,7 +136,7 @@ def make_request(
     names = [recipe.agent_name for recipe in recipes]
     if len(set(names)) < len(names):
         raise RlAbnError(f"expected networks of different names, got {' and '.join(names)}")
-    folder = folder or default_folder(first, quick=quick)
+    folder = folder or default_folder(first, quick=quick, look=look)
     run = Run(folder / first.agent_name, first)
     changes = read_interventions(interventions, run, ON_DRIVES)
     if not interventions and first.agent.attention.has_maps:
@@ -149,13 +154,15 @@ def make_request(
         interventions=tuple(changes),
         max_steps=max_steps,
         quick=quick,
+        look=look,
         device=device,
     )
 
 
-def default_folder(recipe: VisionRunRecipe, *, quick: bool) -> Path:
-    """Returns runs/ENV/AGENT/fit-seed-S, a quick one's with -quick."""
+def default_folder(recipe: VisionRunRecipe, *, quick: bool, look: str) -> Path:
+    """Returns runs/ENV/AGENT/fit-seed-S, with -quick and -LOOK where it is not as usual."""
     name = f"fit-seed-{recipe.seed}{'-quick' if quick else ''}"
+    name += "" if look == PLAIN else f"-{look}"
     return Path("runs", recipe.env_name, recipe.agent_name, name)
 
 

@@ -278,6 +278,28 @@ def test_a_folder_that_another_process_works_in_is_left(
 
 
 @pytest.mark.usefixtures("car", "explained")
+def test_a_restyled_world_is_recorded_and_driven(fit: Fit) -> None:
+    result = fit(*ABN, "--look", "restyled", "--intervention", "zero")
+    assert result.code == 0, result.err
+    assert json.loads(LOG.with_name("about.json").read_text())["recording"]["look"] == "restyled"
+    assert "CarRacing-v3 restyled, tracks" in result.out
+    assert "--tracks 1 --look restyled --video drive.mp4" in result.out.splitlines()[-1]
+    page, data = pages()
+    assert "restyled" in page
+    assert data["drives"]["rules"]["look"] == "restyled"
+    refused = fit(*ABN)
+    assert refused.code == 2
+    assert "recorded otherwise" in refused.err
+
+
+def test_an_unknown_look_is_named_before_anything_is_written(fit: Fit) -> None:
+    result = fit(*ABN, "--look", "restyle")
+    assert result.code == 2
+    assert "unknown look 'restyle': did you mean 'restyled'" in result.err
+    assert not Path("f").exists()
+
+
+@pytest.mark.usefixtures("car", "explained")
 def test_another_request_in_the_same_folder_is_refused(fit: Fit) -> None:
     assert fit(*ABN, "--intervention", "zero").code == 0
     for words, said in (
