@@ -70,6 +70,7 @@ def test_its_run_names_a_command_that_trains_the_same(whole, tmp_path):
     assert weights(tmp_path / "alone") == weights(folder)
 
 
+@pytest.mark.more
 def test_barriers(unit):
     assert barriers(unit.recipe()) == {64: 1, 128: 2, 192: 3}
 

@@ -144,6 +144,7 @@ def test_a_rule_on_places_shares_out_what_is_left(runs, tmp_path):
     assert np.all(np.isclose(sums, 1, atol=0.01) | (sums == 0))
 
 
+@pytest.mark.more
 def test_greedy_futures_of_a_side_are_alike(viewer):
     result = asked(viewer, "plain", edit={"map": ZERO}, greedy=True)
     first, second = traces(viewer, result, "own")

@@ -191,7 +191,8 @@ class Counting(ProbeGame):
         return 10.0 * self.number + action
 
 
-@pytest.mark.parametrize("name", ["ppo", *more("a2c")])
+@pytest.mark.more
+@pytest.mark.parametrize("name", ALGORITHMS)
 def test_games_in_parts_learn_the_same_weights(name):
     ends, rollouts = [], []
     for sizes in ((8,), (4, 4), (2, 6)):

@@ -125,6 +125,7 @@ def test_what_is_recorded_is_what_the_teacher_says_by_itself(name, memory):
     assert recorded.std() > 0.1
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("name", ["ppo", pytest.param("a2c", marks=pytest.mark.full)])
 def test_pure_distillation_follows_the_teacher_against_the_reward(name):
     n_steps = 1024 if name == "ppo" else 3000

@@ -47,6 +47,7 @@ def test_games_on_emulators_that_others_played_on_are_the_same(kept):
         assert np.array_equal(played(env), first)
 
 
+@pytest.mark.more
 def test_other_games_get_others(kept):
     with closing(make()) as env:
         emulators = env.ale_env

@@ -104,6 +104,7 @@ def test_a_game_is_what_its_info_says():
     assert evaluate_policy(Fire(), make_env(), 1) == (total, 0.0)
 
 
+@pytest.mark.more
 def test_sb3_s_eval_callback_counts_games(tmp_path):
     env = make_env("breakout", fire_reset=True, max_frames=300)
     model = PPO(AttentionPolicy, env, n_steps=8, batch_size=8, n_epochs=1, seed=0)

@@ -160,6 +160,7 @@ def test_frozen_maps_are_each_games_first_until_that_game_ends(policy):
         torch.testing.assert_close(acted_on, first)
 
 
+@pytest.mark.more
 def test_a_single_game_passes_episode_start(space_invaders):
     protocol = space_invaders.protocol["legacy"].model_copy(update={"max_frames": 20})
     episode_starts = []
@@ -277,6 +278,7 @@ def test_without_a_random_player_there_is_no_random_evaluation(run):
     assert evaluate_run(run, n_games=1, max_steps=3).random is None
 
 
+@pytest.mark.more
 def test_an_evaluation_with_interventions_is_plain_json(run):
     result = evaluate_run(
         run, n_games=2, interventions=[InterventionSpec("uniform", "value")], max_steps=3

@@ -71,6 +71,7 @@ class AskedError(Exception):
     """Says what games depend on, before any is played."""
 
 
+@pytest.mark.more
 def test_games_of_another_evaluation_are_not_taken(run):
     class Asking(KeptGames):
         def open(self, inputs):

@@ -116,6 +116,7 @@ def test_an_exported_run_trains_on_in_stable_baselines3(runs, tmp_path):
         assert model.num_timesteps == 96
 
 
+@pytest.mark.more
 def test_an_older_checkpoint_may_be_exported(runs, tmp_path):
     run = runs["a2c_cnn"]
     assert export_sb3(run, tmp_path / "agent.zip", step=32).step == 32

@@ -368,6 +368,7 @@ def test_only_the_newest_checkpoints_stay(tmp_path):
     ]
 
 
+@pytest.mark.more
 def test_how_many_stay_may_change_on_the_way(copy):
     run, resume = start(copy.path, "train.steps=160", "train.keep=1", on_exists="resume")
     assert [c.step for c in run.checkpoints] == [32, 64, 96, 128]

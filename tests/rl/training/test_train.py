@@ -247,6 +247,7 @@ def test_metrics_survive_a_line_cut_off(tmp_path):
     assert read_metrics(path) == [{"step": 1}]
 
 
+@pytest.mark.more
 def test_probes_are_fixed_and_differ_from_each_other(space_invaders):
     protocol = space_invaders.protocol["legacy"]
     first = collect_probes(space_invaders, protocol, 4, seed=0)

@@ -104,6 +104,7 @@ def test_a_run_cut_off_and_resumed_ends_with_the_same_bytes(
             assert mine[key] == other[key], key
 
 
+@pytest.mark.more
 def test_a_signal_saves_the_step_in_hand_and_what_was_not_logged(
     tmp_path: Path,
     domains: tuple[Path, Path],

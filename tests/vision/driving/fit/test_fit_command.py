@@ -224,6 +224,7 @@ def test_without_box2d_a_log_is_learned_and_the_expert_is_not_recorded(
     assert "pip install 'rl-abn[driving]'" in pages()[1]["why_not_driven"]
 
 
+@pytest.mark.more
 @pytest.mark.usefixtures("explained")
 def test_tracks_that_the_log_shows_are_named(fit: Fit, car: CircleCar) -> None:
     record_log(Path("log"), range(2), Recording(max_steps=40), simulator=car)  # type: ignore[arg-type]
@@ -299,6 +300,7 @@ def test_an_unknown_look_is_named_before_anything_is_written(fit: Fit) -> None:
     assert not Path("f").exists()
 
 
+@pytest.mark.more
 @pytest.mark.usefixtures("car", "explained")
 def test_another_request_in_the_same_folder_is_refused(fit: Fit) -> None:
     assert fit(*ABN, "--intervention", "zero").code == 0
