@@ -46,12 +46,9 @@ def compare(game, protocol, seed, n_steps):
     return n_steps, None
 
 
-SEEN = ("pong",)
-
-
 @pytest.mark.parametrize(
     ("name", "protocol"),
-    covering(product(list_recipes("envs"), PROTOCOLS), lambda pair: pair[0] in SEEN),
+    covering(product(list_recipes("envs"), PROTOCOLS), lambda pair: pair[0] == "pong"),
 )
 def test_the_single_env_sees_what_the_vector_environment_sees(name, protocol):
     recipe = load_env(name)

@@ -184,15 +184,16 @@ def games():
 
 
 FORMS = ("abn", "mask", "cnn", "se", "soft", "hard")
+OF_PPO = [name for name in list_recipes("agents") if name.startswith("ppo")]
+OF_A2C = [name for name in list_recipes("agents") if name not in OF_PPO]  # the same networks
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        # Of other forms the quick set has one algorithm's: the networks are the same.
-        # An agent of A2C has the network of its like of PPO.
-        name if name.startswith("ppo") else (more if name.split("_")[1] in FORMS else full)(name)[0]
-        for name in list_recipes("agents")
+        *OF_PPO,
+        *more(*(name for name in OF_A2C if name.split("_")[1] in FORMS)),
+        *full(*(name for name in OF_A2C if name.split("_")[1] not in FORMS)),
     ],
 )
 def test_every_parameter_of_every_agent_gets_a_gradient(name, space_invaders, games):

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from rl_abn.errors import RlAbnError
+from rl_abn.recipes import make_vision_recipe
 from rl_abn.vision.driving.carracing.recording import Recording, record_log
+from rl_abn.vision.driving.fit.request import default_folder
 from tests.vision.driving.carracing.conftest import CircleCar
 from tests.vision.tiny_sets import write_classes, write_drive
 
@@ -291,6 +293,20 @@ def test_a_restyled_world_is_recorded_and_driven(fit: Fit) -> None:
     refused = fit(*ABN)
     assert refused.code == 2
     assert "recorded otherwise" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("quick", "look", "name"),
+    [
+        (False, "plain", "fit-seed-3"),
+        (True, "plain", "fit-seed-3-quick"),
+        (True, "restyled", "fit-seed-3-quick-restyled"),
+    ],
+)
+def test_what_is_not_as_usual_has_a_folder_of_its_own(quick: bool, look: str, name: str) -> None:
+    recipe = make_vision_recipe("car_racing", "driving_abn", 3)
+    folder = default_folder(recipe, quick=quick, look=look)
+    assert folder == Path("runs/car_racing/driving_abn", name)
 
 
 def test_an_unknown_look_is_named_before_anything_is_written(fit: Fit) -> None:
