@@ -138,7 +138,7 @@ def _watch_game(run: Run, arguments: argparse.Namespace) -> None:
         f"{command(video.path)}"
     )
     if not run.recipe.agent.attention.has_maps:
-        print(f"next: {command('rl-abn', 'eval', run.path, '--greedy')}")
+        print(f"next: {_eval_without_maps(run.path)}")
     elif run.is_imported:  # weights that come without the maps of their training
         print(f"next: {command('rl-abn', 'explain', run.path, '--quick')}")
     else:
@@ -205,7 +205,14 @@ def _next(paths: Sequence[Path], shown: Sequence[Shown]) -> str:
             more = [*skips, "--evidence"] if has_evidence else skips
             return command("rl-abn", "watch", *paths, *more)
         return command("rl-abn", "watch", paths[0])
+    if not first.recipe.agent.attention.has_maps:
+        return _eval_without_maps(paths[0])
     return command("rl-abn", "eval", paths[0], "--intervention", "all")
+
+
+def _eval_without_maps(path: Path) -> str:
+    """Returns what to type after a video of an agent that has no maps to change."""
+    return command("rl-abn", "eval", path, "--greedy")
 
 
 def _default_path(shown: Sequence[Shown], arguments: argparse.Namespace) -> Path:
