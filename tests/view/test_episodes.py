@@ -10,6 +10,7 @@ import pytest
 from rl_abn.record import Episode
 from rl_abn.view.curves import Curves, advantages_of
 from rl_abn.view.highlights import MOST, highlights_of
+from tests.covering import more
 from tests.record.played import play, step
 from tests.rl.evaluation.recorded import make_run, record
 from tests.view.served import serving
@@ -47,8 +48,10 @@ def test_meta_says_what_the_arrays_are(viewer):
     ("agent", "settings", "said"),
     [
         ("ppo_causal", ["attention.length=6"], {"map_steps": 6, "map_part": "Head"}),
-        ("ppo_memn2n", [], {"map_steps": 16, "map_part": "Hop"}),
-        ("ppo_transformer", [], {"map_grid": [7, 7], "map_size": [4 * 49, 49]}),
+        *more(
+            ("ppo_memn2n", [], {"map_steps": 16, "map_part": "Hop"}),
+            ("ppo_transformer", [], {"map_grid": [7, 7], "map_size": [4 * 49, 49]}),
+        ),
     ],
 )
 def test_meta_says_what_rows_of_a_map_are(tmp_path, agent, settings, said):

@@ -160,7 +160,8 @@ def test_learners_find_the_gradients_of_the_whole_minibatch(batch):
         assert parameter.grad.stride() == parameter.stride()
 
 
-@pytest.mark.parametrize("name", ["ppo", *more("a2c")])
+@pytest.mark.more
+@pytest.mark.parametrize("name", ALGORITHMS)
 def test_learners_end_with_the_same_bytes_every_time(name):
     ends = []
     for _ in range(2):

@@ -124,6 +124,7 @@ def test_a_run_does_not_go_on_in_another_precision(machine, tmp_path):
     assert run.recipe.agent.train.precision == "bf16"
 
 
+@pytest.mark.more
 def test_a_record_from_before_auto_is_what_it_was(machine, tmp_path):
     """Old records name both fields; one that names neither was fp32 in one part."""
     folder = tmp_path / "run"

@@ -20,6 +20,7 @@ from rl_abn.rl.training.metrics import read_metrics
 from rl_abn.rl.training.train import prepare_run, train
 from rl_abn.runs import METRICS, TRAINING, WEIGHTS, Run, load_tensors
 from tests.complaints import complaint
+from tests.covering import more
 
 SETTINGS = [
     *("algorithm.n_envs=2", "algorithm.n_steps=16", "algorithm.batch_size=16"),
@@ -334,7 +335,7 @@ def run_loss(monkeypatch):
     return Loss
 
 
-@pytest.mark.parametrize("agent", ["ppo_abn_paper", "a2c_abn"])
+@pytest.mark.parametrize("agent", ["ppo_abn_paper", *more("a2c_abn")])
 def test_a_learning_rate_that_diverges_saves_nothing(tmp_path, agent):
     settings = [
         setting

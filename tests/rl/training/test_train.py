@@ -81,7 +81,7 @@ PAIRS = [
 ]
 QUICK = {*(f"ppo_{form}" for form in FORMS), "a2c_abn", "a2c_cnn", "ppo_mask_convlstm"}
 QUICK |= {"ppo_cbam", "ppo_nonlocal", "a2c_overtime"}  # one of each further kind of maps
-FIRST = {"ppo_abn", "ppo_mask", "ppo_cnn"}
+FIRST = {"ppo_abn", "ppo_mask"}
 QUICK_PAIRS = covering([pair for pair in PAIRS if pair[0] in QUICK], lambda pair: pair[0] in FIRST)
 FULL_PAIRS = [pytest.param(*p, marks=pytest.mark.full) for p in PAIRS if p[0] not in QUICK]
 
