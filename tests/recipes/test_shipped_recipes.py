@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from rl_abn.recipes import (
     recipe_summary,
 )
 from rl_abn.runs import write_recipe
+from tests.covering import covering
 
 AGENTS, ENVS = list_recipes("agents"), list_recipes("envs")
 
@@ -325,8 +327,7 @@ def test_protocols_are_the_published_ones(name: str) -> None:
     assert protocols["legacy"].seen_rows is None
 
 
-@pytest.mark.parametrize("agent", AGENTS)
-@pytest.mark.parametrize("env", ENVS)
+@pytest.mark.parametrize(("agent", "env"), covering(product(AGENTS, ENVS)))
 def test_every_agent_plays_every_game(tmp_path: Path, agent: str, env: str) -> None:
     recipe = make_run_recipe(env, agent, seed=7)
     assert (recipe.env_name, recipe.agent_name, recipe.seed) == (env, agent, 7)

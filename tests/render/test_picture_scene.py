@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from rl_abn.errors import RlAbnError
 from rl_abn.render import Control, PictureMoment, PictureScene
 from rl_abn.render import draw as look
 from rl_abn.render.control_curve import ControlCurve
+from tests.covering import covering
 
 WIDE, SQUARE = (66, 200), (32, 32)
 CONTROLS = (Control("steering"), Control("throttle", 0.0))
@@ -39,9 +41,13 @@ def driven(steering: float, **changes: object) -> PictureMoment:
     return moment(controls=np.array([steering, 0.5]), **changes)
 
 
-@pytest.mark.parametrize("size", [WIDE, SQUARE, (96, 96), (224, 224), (480, 640), (1080, 1920)])
-@pytest.mark.parametrize("n_maps", [0, 1, 3])
-@pytest.mark.parametrize("class_names", [(), ("a", "b"), tuple(map(str, range(100)))])
+SIZES = [WIDE, SQUARE, (96, 96), (224, 224), (480, 640), (1080, 1920)]
+NAMES = [(), ("a", "b"), tuple(map(str, range(100)))]
+
+
+@pytest.mark.parametrize(
+    ("size", "n_maps", "class_names"), covering(product(SIZES, [0, 1, 3], NAMES))
+)
 def test_size_is_even_and_everything_fits(size, n_maps, class_names) -> None:
     view = scene(size, n_maps, class_names=class_names)
     k = len(class_names)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from rl_abn.errors import RlAbnError
 from rl_abn.render import GameScene, Moment
 from rl_abn.render import draw as look
 from rl_abn.render.curve import SteadyRange, nice_step
+from tests.covering import covering
 
 
 def moment(frame: np.ndarray, n_maps: int = 1, n_actions: int = 6, **changes: object) -> Moment:
@@ -45,9 +46,9 @@ def count(picture: np.ndarray, colour: look.Colour) -> int:
     return int((picture == np.array(colour)).all(-1).sum())
 
 
-@pytest.mark.parametrize("n_actions", [1, 3, 6, 9, 18])
-@pytest.mark.parametrize("n_maps", [0, 1, 2])
-@pytest.mark.parametrize("enlarge", [1, 3])
+@pytest.mark.parametrize(
+    ("n_actions", "n_maps", "enlarge"), covering(product([1, 3, 6, 9, 18], [0, 1, 2], [1, 3]))
+)
 def test_size_is_even_and_constant(
     frame: np.ndarray, n_maps: int, n_actions: int, enlarge: int
 ) -> None:

@@ -1,5 +1,7 @@
 """Players act on packed weights, and what they compute is what acting in training computes."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from rl_abn.compute.packed_weights import can_pack
 from rl_abn.recipes import make_run_recipe
 from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.training.build import make_policy
+from tests.covering import covering
 
 CPU = torch.device("cpu")
 N = 3
@@ -68,11 +71,12 @@ def test_weights_are_packed_once_for_whole_games(agent, packings):
     assert len(packings) == len(set(packings))
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize(
-    "agent",
-    ["ppo_cnn", "ppo_abn_paper", "ppo_mask_convlstm", "ppo_soft", "ppo_causal", "ppo_transformer"],
-)
+PLAYERS = [
+    "ppo_cnn", "ppo_abn_paper", "ppo_mask_convlstm", "ppo_soft", "ppo_causal", "ppo_transformer"
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("agent", "precision"), covering(product(PLAYERS, ["fp32", "bf16"])))
 def test_a_player_computes_the_bits_of_acting_in_training(agent, precision):
     policy = make(agent, precision)
     played = play(AgentPlayer("agent", policy, greedy=True, seed=0), policy)

@@ -167,7 +167,7 @@ def test_the_recipe_and_the_protocol_are_in_the_episode(recorded):
 
 
 @pytest.mark.parametrize(
-    "kind", ["noise", "cut off", "nothing", "another game's", "no observation"]
+    "kind", ["noise", "another game's", *more("cut off", "nothing", "no observation")]
 )
 def test_a_state_made_to_break_things_is_refused(recorded, kind):
     episode = recorded("plain")
@@ -190,14 +190,16 @@ def test_a_state_made_to_break_things_is_refused(recorded, kind):
     ("table", "name", "value", "said"),
     [
         ("game", "protocol", None, "Field required|required|missing|expected"),
-        ("game", "protocol", {"frame_skip": 0}, "frame_skip"),
         ("recipe", "env", {"kind": "atari"}, "expected|missing|required"),
-        ("agent", "run", "\x00", "expected a run folder"),
-        ("agent", "step", [], "expected a checkpoint at step"),
         ("agent", "sha256", 5, "expected a checkpoint at step"),
-        ("agent", "seed", -1, "expected the agent's seed"),
-        ("agent", "intervention", "all", "expected one intervention"),
         ("agent", "intervention", ["zero"], "unknown intervention"),
+        *more(
+            ("game", "protocol", {"frame_skip": 0}, "frame_skip"),
+            ("agent", "run", "\x00", "expected a run folder"),
+            ("agent", "step", [], "expected a checkpoint at step"),
+            ("agent", "seed", -1, "expected the agent's seed"),
+            ("agent", "intervention", "all", "expected one intervention"),
+        ),
     ],
 )
 def test_a_source_made_to_break_things_is_refused(recorded, table, name, value, said):

@@ -106,6 +106,7 @@ def test_an_exported_run_acts_alike_in_stable_baselines3(agent, runs, tmp_path, 
                 assert torch.equal(value, stored[f"optimizer.{index}.{name}"])
 
 
+@pytest.mark.more
 def test_an_exported_run_trains_on_in_stable_baselines3(runs, tmp_path):
     recipe = load_env("pong")
     env = AleVecEnv(recipe.game, recipe.protocol["legacy"], n_envs=2)

@@ -1,3 +1,4 @@
+import re
 from itertools import product
 
 import pytest
@@ -9,7 +10,7 @@ from rl_abn.attention import AttentionBranch
 from rl_abn.errors import RlAbnError
 from rl_abn.vision.models import MODELS, AbnNetwork, build_model
 from rl_abn.vision.models.densenet import DenseNet
-from tests.covering import covering
+from tests.covering import covering, more
 
 # One small network of each kind, and the map of a 32x32 picture.
 SMALL = {
@@ -56,7 +57,12 @@ def test_the_no_attention_baseline_has_the_published_parameters(name):
         assert count(build_model(name, n_outputs=10, mechanism="none")) == PUBLISHED[name]
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name != "pilotnet"])
+# Of each family one; its others differ in depth and width alone.
+FAMILIES = {re.split(r"[_\d]", name)[0]: name for name in MODELS if name != "pilotnet"}
+OTHERS = [name for name in MODELS if name not in {"pilotnet", *FAMILIES.values()}]
+
+
+@pytest.mark.parametrize("name", [*FAMILIES.values(), *more(*OTHERS)])
 def test_the_branch_adds_a_copy_of_the_last_stage_and_the_published_heads(name):
     """BN, 1x1 -> K, BN; 1x1 K -> K; 3x3 -> 1, BN (Fukui et al., authors' code)."""
     if name in ("torchvision", "timm"):
