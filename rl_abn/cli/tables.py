@@ -28,19 +28,27 @@ def evaluation_table(result: RunEvaluation) -> Table:
     first = result.intact
     title = (
         f"{result.game}, {first.protocol} protocol, {first.n_actions} actions, "
-        f"{'greedy' if first.greedy else 'stochastic'}, cap {first.max_frames:,} frames"
+        f"{'greedy' if first.greedy else 'stochastic'}"
     )
-    captions = ["raw scores of whole games; [ ]: 95% bootstrap interval over the games"]
-    normalised = first.human_normalised is not None
-    if normalised:
-        captions.append("HNS: human-normalised score, 0 is a random player, 1 a person")
+    captions = [
+        f"raw scores of whole games, cap {first.max_frames:,} frames; [ ]: 95% interval over games"
+    ]
+    normalised = first.human_normalised
     if result.intervened:
-        # The number of games, the same for all, and the extremes make room for the difference.
+        # What is the same for all players makes room for the difference.
         title += f", {len(first.games)} games each"
         captions.append("difference: to the intact agent's mean, and as a share of it")
         headings = ["player", "mean", "IQM", "difference", "share"]
+        if normalised is not None:
+            captions.append(
+                f"human-normalised score of {first.player}: {normalised:.3f} "
+                "(0 is a random player, 1 a person)"
+            )
     else:
         headings = ["player", "games", "mean", "IQM", "min to max"]
+        if normalised is not None:
+            headings += ["HNS"]
+            captions.append("HNS: human-normalised score, 0 is a random player, 1 a person")
     if result.faithfulness:
         headings += ["KL", "agree"]
         captions.append(
@@ -50,22 +58,25 @@ def evaluation_table(result: RunEvaluation) -> Table:
         captions.append(taught_by(result.taught_by))
     if result.begun_with is not None:
         captions.append(begun_with(result.begun_with))
-    headings += ["HNS"] if normalised else []
     table = Table(
         title=title,
-        caption="\n".join(captions),
+        caption="\n" + "\n".join(captions),
         box=box.SIMPLE_HEAD,
         title_justify="left",
         caption_justify="left",
         padding=(0, 1, 0, 0),
+        show_edge=False,
+        pad_edge=False,
     )
     for heading in headings:
         # In a narrow terminal numbers wrap into the next line; none is cut off.
         whole = heading in ("player", "games", "share", "HNS", "KL", "agree")
         justify: Literal["left", "right"] = "left" if heading == "player" else "right"
         table.add_column(heading, justify=justify, no_wrap=whole, overflow="fold")
+    highest = max(abs(evaluation.mean.value) for evaluation in result.evaluations)
+    form = ".0f" if highest >= 100 else ".1f"  # tenths of a point in a thousand are noise
     for evaluation in result.evaluations:
-        cells = _cells(evaluation) | _faithful(result, evaluation)
+        cells = _cells(evaluation, form) | _faithful(result, evaluation)
         table.add_row(*(Text(cells[heading]) for heading in headings))
     return table
 
@@ -79,18 +90,18 @@ def _faithful(result: RunEvaluation, evaluation: Evaluation) -> dict[str, str]:
     return {"KL": f"{found.kl.value:.3f}", "agree": f"{found.agreement.value:.0%}"}
 
 
-def _cells(evaluation: Evaluation) -> dict[str, str]:
-    """Returns the possible cells of a player's row, by heading."""
+def _cells(evaluation: Evaluation, form: str) -> dict[str, str]:
+    """Returns the possible cells of a player's row, by heading; `form` is that of scores."""
     scores, difference = evaluation.scores, evaluation.difference
     share = None if difference is None else difference.share
     normalised = evaluation.human_normalised
     return {
         "player": evaluation.player,
         "games": str(len(scores)),
-        "mean": f"{evaluation.mean:.1f}",
-        "IQM": f"{evaluation.iqm:.1f}",
+        "mean": f"{evaluation.mean:{form}}",
+        "IQM": f"{evaluation.iqm:{form}}",
         "min to max": f"{min(scores):.0f} to {max(scores):.0f}",
-        "difference": "" if difference is None else str(difference),
+        "difference": "" if difference is None else f"{difference:{form}}",
         "share": "" if share is None else f"{share:+.0%}",
         "HNS": "" if normalised is None else f"{normalised:.3f}",
     }

@@ -51,7 +51,7 @@ def shown(width: int, *evaluations: Evaluation) -> str:
 def test_no_number_of_an_evaluation_is_cut_off(width: int) -> None:
     text = shown(width, INTACT)
     numbers = set(re.findall(r"[\d.]+", text))
-    for number in ("55555.5", "44444.4", "66666.6", "51111.1", "42222.2", "63333.3", "12.345"):
+    for number in ("55556", "44444", "66667", "51111", "42222", "63333", "12.345"):
         assert number in numbers
     assert "ppo_abn_fast" in text
 
@@ -60,26 +60,48 @@ def test_no_number_of_an_evaluation_is_cut_off(width: int) -> None:
 def test_no_number_of_a_difference_is_cut_off(width: int) -> None:
     text = shown(width, INTACT, intervened("shuffled:policy", -44_444.4, -22_222.2))
     words = text.replace("[", " ").replace("]", " ").replace(",", " ").split()
-    for word in ("-33333.3", "-44444.4", "-22222.2", "-60%", "shuffled:policy", "ppo_abn_fast"):
+    for word in ("-33333", "-44444", "-22222", "-60%", "shuffled:policy", "12.345"):
         assert words.count(word) == 1
-    for word in ("55555.5", "44444.4", "66666.6", "51111.1", "42222.2", "63333.3", "12.345"):
+    for word in ("55556", "44444", "66667", "51111", "42222", "63333"):
         assert words.count(word) == 2
+
+
+def test_rows_of_a_game_with_thousands_of_points_fit_into_80_columns() -> None:
+    found = INTACT._replace(
+        mean=Estimate(1633.25, 1471.4, 1799.2), iqm=Estimate(1637.9, 1447.1, 1813.6)
+    )
+    blind = found._replace(
+        player="blind: frozen", difference=Difference(-1203.3, -1371.2, -1031.6, -0.74)
+    )
+    uniform = blind._replace(player="uniform", intervention="uniform")
+    lines = shown(80, found, uniform, blind).splitlines()
+    (row,) = (line for line in lines if "blind: frozen" in line)
+    assert "1633 [1471, 1799]" in row
+    assert "-1203 [-1371, -1032]" in row
+    assert "-74%" in row
+
+
+def test_scores_below_100_have_tenths() -> None:
+    found = INTACT._replace(mean=Estimate(11.27, 9.8, 13.04), iqm=Estimate(10.2, 9.1, 11.8))
+    text = shown(100, found, found._replace(player="random", mean=Estimate(1.04, 0.6, 1.4)))
+    assert "11.3 [9.8, 13.0]" in text
+    assert "1.0 [0.6, 1.4]" in text
 
 
 def test_without_reference_scores_there_is_no_normalised_column() -> None:
     unknown = INTACT._replace(human_normalised=None)
     assert "HNS" not in shown(80, unknown)
-    assert "HNS" not in shown(
-        80, unknown, intervened("zero", -2.0, 1.0)._replace(human_normalised=None)
-    )
     assert "HNS" in shown(80, INTACT)
+    other = intervened("zero", -2.0, 1.0)
+    assert "human-normalised" not in shown(80, unknown, other)
+    assert "human-normalised score of ppo_abn_fast: 12.345" in shown(80, INTACT, other)
 
 
 def test_the_difference_is_shown_with_interventions() -> None:
     random = INTACT._replace(player="random", difference=Difference(1.0, 0.0, 2.0, None))
     assert "difference" not in shown(100, INTACT, random)
     text = shown(100, INTACT, intervened("zero", -2.0, 1.0), random)
-    rows = [line.split() for line in text.splitlines() if "12.345" in line]
+    rows = [line.split() for line in text.splitlines() if "55556" in line]
     assert [row[0] for row in rows] == ["ppo_abn_fast", "zero", "random"]
     assert "2 games each" in " ".join(text.split())
 

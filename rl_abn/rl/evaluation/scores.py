@@ -31,8 +31,11 @@ class Difference(NamedTuple):
         """Whether the whole interval lies on one side of 0."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
+    def __format__(self, form: str) -> str:
+        return f"{Estimate(self.value, self.low, self.high):+{form or '.1f'}}"
+
     def __str__(self) -> str:
-        return f"{Estimate(self.value, self.low, self.high):+.1f}"
+        return format(self)
 
 
 def interquartile_mean(scores: np.ndarray, seed: int = 0) -> Estimate:
