@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,7 +14,12 @@ from rl_abn.errors import RlAbnError, did_you_mean
 
 
 class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Shows defaults, and descriptions with their line breaks."""
+    """Shows defaults, and descriptions in paragraphs and lines as they are written."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        # Prose flows; a line that begins with spaces, such as a command's, stays a line.
+        paragraphs = re.sub(r"(?<=\S)\n(?=\S)", _joined, text).splitlines()
+        return "\n".join(wrapped(line, width, indent) for line in paragraphs)
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         if action.default is None or action.default is False or action.default == []:
@@ -20,6 +27,28 @@ class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionH
         if action.help is not None and "(default" in action.help:
             return action.help  # says it in its own words
         return super()._get_help_string(action)
+
+
+def _joined(line_end: re.Match[str]) -> str:
+    """Returns a space, or the line break itself after a line that begins with spaces."""
+    before = line_end.string[: line_end.start()].rpartition("\n")[2]
+    return "\n" if before.startswith(" ") else " "
+
+
+def wrapped(line: str, width: int, indent: str = "") -> str:
+    """Wraps a line to a width; of a command and what it does, the latter stays in its column."""
+    words = line.lstrip()
+    margin = " " * (len(line) - len(words))
+    column = max((gap.end() for gap in re.finditer(r"\S {2,}", words)), default=0)
+    hanging = column if 0 < column <= width - 30 else 4 if margin else 0
+    return textwrap.fill(
+        words,
+        width,
+        initial_indent=indent + margin,
+        subsequent_indent=indent + margin + " " * hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 class Parser(argparse.ArgumentParser):

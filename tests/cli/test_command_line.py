@@ -16,7 +16,7 @@ import torch
 from rl_abn import __version__
 from rl_abn.cli import main
 from rl_abn.cli.commands import COMMANDS, make_parser
-from rl_abn.cli.parser import one_of, whole_number
+from rl_abn.cli.parser import Formatter, one_of, whole_number
 from rl_abn.cli.recipes import EVERY_ENVIRONMENT, EVERY_GAME
 from rl_abn.recipes import gymnasium_env, recipe_summary
 from rl_abn.recipes.ale_games import recipe_text
@@ -194,6 +194,28 @@ def test_no_help_says_a_default_twice() -> None:
         # Options with what is said of them, from their names on.
         for option in re.split(r" (?=--[a-z])", text):
             assert option.count("(default") <= 1, f"{command.prog}: {option}"
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_help_fits_into_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    for command in all_parsers(make_parser([])):
+        for line in command.format_help().splitlines():
+            assert len(line) <= width, f"{command.prog}: {line}"
+
+
+def test_a_command_in_a_description_stays_a_line_and_prose_flows() -> None:
+    text = (
+        "One sentence\ngoes on.\n\n  do this   for that, with more than fits\n  do more   and so on"
+    )
+    shown = Formatter("x")._fill_text(text, 40, "")
+    assert shown.splitlines() == [
+        "One sentence goes on.",
+        "",
+        "  do this   for that, with more than",
+        "            fits",
+        "  do more   and so on",
+    ]
 
 
 def test_version(rl_abn: Command) -> None:
