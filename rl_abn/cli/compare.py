@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rl_abn.cli.next_command import command
 from rl_abn.cli.parser import (
+    RUN_OR_SHIPPED,
     Subparsers,
     add_device,
     add_episodes,
@@ -17,8 +18,6 @@ from rl_abn.cli.parser import (
 )
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from rl_abn.rl.evaluation.compare import Comparison
 
 
@@ -31,7 +30,7 @@ def add(commands: Subparsers) -> None:
         "one scores more than another, curves, performance profiles, and how alike their maps and "
         "policies are at the same moments.\nA run without an evaluation plays games first.",
     )
-    parser.add_argument("paths", type=Path, nargs="+", metavar="RUN", help="run folders")
+    parser.add_argument("paths", type=Path, nargs="+", metavar="RUN", help=RUN_OR_SHIPPED)
     add_episodes(parser, "games to play where a run has no evaluation of its newest checkpoint", 20)
     add_states(parser, "moments at which maps and policies are compared", 64)
     add_out(parser, "folder of the numbers and pictures", Path("comparison"))
@@ -44,6 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Compares, prints the tables and names the files."""
     from rich.console import Console
 
+    from rl_abn.cli.compare_tables import agreement_tables, score_tables
     from rl_abn.progress import ProgressReport
     from rl_abn.rl.evaluation.compare import compare_runs, write_comparison
     from rl_abn.runs import Run
@@ -61,44 +61,18 @@ def run(arguments: argparse.Namespace) -> None:
         )
     files = write_comparison(found, arguments.out)
     console = Console(highlight=False)
-    console.print(score_table(found))
+    for table in score_tables(found, console):
+        console.print(table)
     for line in what_is_better(found):
         print(line)
     if found.agreements:
-        console.print(agreement_table(found))
+        for table in agreement_tables(found, console):
+            console.print(table)
     for reason in found.left_out:
         print(f"maps not compared: {reason}")
     for file in files:
         print(f"kept in {command(file)}")
     print(f"next: {command('rl-abn', 'watch', *arguments.paths)}")
-
-
-def score_table(found: Comparison) -> Table:
-    """Returns a row for each run: its scores."""
-    from rich.text import Text
-
-    from rl_abn.cli.tables import plain_table
-    from rl_abn.estimates import mean
-    from rl_abn.rl.evaluation.scores import human_normalised, interquartile_mean
-
-    table = plain_table("raw scores of whole games; [ ]: 95% bootstrap interval over the games")
-    for heading in ("run", "game", "agent", "steps", "games", "mean", "IQM", "HNS"):
-        left = heading in ("run", "agent", "game")
-        table.add_column(heading, justify="left" if left else "right", overflow="fold")
-    for each in found.runs:
-        known, average = each.run.recipe.env.scores, mean(each.scores)
-        cells = (
-            each.label,
-            each.game,
-            each.run.recipe.agent_name,
-            f"{each.step:,}",
-            str(len(each.scores)),
-            f"{average:.1f}",
-            f"{interquartile_mean(each.scores):.1f}",
-            "–" if known is None else f"{human_normalised(average.value, known):.2f}",
-        )
-        table.add_row(*map(Text, cells))
-    return table
 
 
 def what_is_better(found: Comparison) -> list[str]:
@@ -112,29 +86,3 @@ def what_is_better(found: Comparison) -> list[str]:
     for agent, value in found.aggregates.items():
         lines.append(f"{agent}: interquartile mean of its runs {value:.2f}, {found.scale}")
     return lines
-
-
-def agreement_table(found: Comparison) -> Table:
-    """Returns a row for every two runs whose maps were compared."""
-    from rich.text import Text
-
-    from rl_abn.cli.tables import plain_table
-
-    table = plain_table(
-        "moments of the first run's games; Spearman's correlation of the maps, beside that with "
-        "the other's map of another moment; KL of the policies in nats"
-    )
-    for heading in ("runs", "maps", "correlation", "another moment", "KL", "same action"):
-        left = heading in ("runs", "maps")
-        table.add_column(heading, justify="left" if left else "right", overflow="fold")
-    for each in found.agreements:
-        cells = (
-            f"{each.one}, {each.other}",
-            ", ".join(each.maps),
-            f"{each.similarity:.2f}",
-            f"{each.another_moment:.2f}",
-            f"{each.kl:.3f}",
-            f"{each.same_action:.2f}",
-        )
-        table.add_row(*map(Text, cells))
-    return table
