@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rl_abn.cli.stacked import Column, stacked
+from rl_abn.cli.tables import score_form
 from rl_abn.estimates import mean
 from rl_abn.rl.evaluation.compare import Comparison
 from rl_abn.rl.evaluation.scores import human_normalised, interquartile_mean
@@ -20,7 +21,7 @@ def score_tables(found: Comparison, console: Console) -> list[Table]:
     """
     means = [mean(each.scores) for each in found.runs]
     iqms = [interquartile_mean(each.scores) for each in found.runs]
-    form = ".0f" if max(abs(average.value) for average in means) >= 100 else ".1f"
+    form = score_form(means)
     known = [each.run.recipe.env.scores for each in found.runs]
     columns = [
         Column("game", [each.game for each in found.runs]),
@@ -54,7 +55,7 @@ def agreement_tables(found: Comparison, console: Console) -> list[Table]:
         Column("maps", [", ".join(each.maps) for each in pairs]),
         Column("correlation", [f"{each.similarity:.2f}" for each in pairs]),
         Column("another moment", [f"{each.another_moment:.2f}" for each in pairs]),
-        Column("KL", [f"{each.kl:.2f}" for each in pairs]),
+        Column("KL", [f"{each.kl:.3f}" for each in pairs]),
         Column("same action", [f"{each.same_action:.0%}" for each in pairs]),
     ]
     tables = stacked("runs", [f"{each.one}, {each.other}" for each in pairs], columns, console)

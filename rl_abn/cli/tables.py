@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from rich import box
@@ -9,18 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from rl_abn.bench.sheets import Sheet
+from rl_abn.estimates import Estimate
 from rl_abn.rl.evaluation.results import Evaluation, RunEvaluation
 from rl_abn.runs.origin import begun_with, taught_by
 
 
-def plain_table(caption: str) -> Table:
-    """Returns an empty table with a line below it."""
-    return Table(
-        caption=caption,
-        box=box.SIMPLE_HEAD,
-        caption_justify="left",
-        padding=(0, 1, 0, 0),
-    )
+def score_form(means: Iterable[Estimate]) -> str:
+    """Returns a table's format of scores: tenths only below 100, where they are not noise."""
+    return ".0f" if max(abs(average.value) for average in means) >= 100 else ".1f"
 
 
 def evaluation_table(result: RunEvaluation) -> Table:
@@ -73,8 +70,7 @@ def evaluation_table(result: RunEvaluation) -> Table:
         whole = heading in ("player", "games", "share", "HNS", "KL", "agree")
         justify: Literal["left", "right"] = "left" if heading == "player" else "right"
         table.add_column(heading, justify=justify, no_wrap=whole, overflow="fold")
-    highest = max(abs(evaluation.mean.value) for evaluation in result.evaluations)
-    form = ".0f" if highest >= 100 else ".1f"  # tenths of a point in a thousand are noise
+    form = score_form(evaluation.mean for evaluation in result.evaluations)
     for evaluation in result.evaluations:
         cells = _cells(evaluation, form) | _faithful(result, evaluation)
         table.add_row(*(Text(cells[heading]) for heading in headings))

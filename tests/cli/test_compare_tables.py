@@ -51,5 +51,6 @@ def test_names_and_intervals_are_never_broken(width: int, found: Comparison) -> 
     agreements = printed(width, agreement_tables, found)
     assert f"{ONE}, {OTHER}" in agreements
     assert "0.06 [0.02, 0.10]" in agreements
+    assert "0.061 [0.021, 0.101]" in agreements  # a KL
     assert "6% [2%, 10%]" in agreements
     assert "policy map, grad_cam" in agreements
