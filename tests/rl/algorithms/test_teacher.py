@@ -1,5 +1,7 @@
 """Learning from a teacher: the loss in closed form, what is recorded, and that it is learnt."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 from rl_abn.recipes import LinearSchedule, schedule
 from rl_abn.rl.algorithms.losses import BranchActorCritic, ScheduledWeight, TeacherDistillation
 from rl_abn.rl.evaluation.players import AgentPlayer
+from tests.covering import covering
 from tests.rl.conftest import STRIPES, ProbeGame, Signal, make_algorithm, make_probe
 
 ALGORITHMS = pytest.mark.parametrize("name", ["ppo", "a2c"])
@@ -101,8 +104,7 @@ def test_a_branch_without_an_answer_cannot_be_taught():
         )
 
 
-@pytest.mark.parametrize("memory", ["none", "lstm"])
-@ALGORITHMS
+@pytest.mark.parametrize(("name", "memory"), covering(product(["ppo", "a2c"], ["lstm", "none"])))
 def test_what_is_recorded_is_what_the_teacher_says_by_itself(name, memory):
     """Over two rollouts: its memory goes on between them, and is emptied where games begin."""
     teacher = a_policy(memory=memory, memory_size=8)

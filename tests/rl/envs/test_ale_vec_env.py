@@ -13,6 +13,7 @@ from rl_abn.rl import AleVecEnv
 from rl_abn.rl.envs.single_env import SingleEnv
 from rl_abn.rl.training.build import make_training_env
 from rl_abn.seeds import derive_seeds
+from tests.covering import more
 
 
 def play(env, n_steps, seed=0):
@@ -142,7 +143,7 @@ def test_a_game_ale_does_not_have_is_refused(space_invaders):
     ("settings", "expected"),
     [
         (["train.env_parts=1"], ("SCHED_OTHER", 0)),
-        (["train.env_parts=2"], ("SCHED_OTHER", NICENESS)),
+        *more((["train.env_parts=2"], ("SCHED_OTHER", NICENESS))),
         (["train.env_parts=2", "train.emulator_priority=idle"], ("SCHED_IDLE", 0)),
     ],
 )

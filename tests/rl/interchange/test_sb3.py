@@ -21,6 +21,7 @@ from rl_abn.rl.interchange.sb3_import import import_sb3
 from rl_abn.rl.training.build import load_policy
 from rl_abn.rl.training.train import prepare_run, train
 from rl_abn.runs import TRAINING, WEIGHTS, Run, load_tensors
+from tests.covering import more
 
 SMALL = {
     "ppo": ["algorithm.n_envs=2", "algorithm.n_steps=16", "algorithm.batch_size=32"],
@@ -145,8 +146,7 @@ def test_out_and_in_again_is_the_same_agent(agent, runs, tmp_path):
     ("algorithm", "agent", "settings"),
     [
         (PPO, "ppo_cnn", []),
-        (A2C, "a2c_cnn", []),
-        (PPO, "ppo_cnn", ["network.attention_at=7"]),
+        *more((A2C, "a2c_cnn", []), (PPO, "ppo_cnn", ["network.attention_at=7"])),
     ],
 )
 def test_a_plain_cnn_policy_answers_as_in_stable_baselines3(
@@ -329,8 +329,10 @@ def test_actor_and_critic_with_extractors_of_their_own(refused):
         (lambda t: t.pop("value_net.bias"), "value_net.bias (the file lacks it)"),
         (lambda t: t.update(strange=torch.ones(1)), "strange (the agent has none)"),
         (lambda t: t["action_net.bias"].fill_(float("nan")), "expected finite numbers in "),
-        (lambda t: t.update({"action_net.bias": torch.ones(9)}), "of shape (6,), got (9,)"),
-        (lambda t: t.update({"action_net.bias": torch.ones(6).double()}), "got float64"),
+        *more(
+            (lambda t: t.update({"action_net.bias": torch.ones(9)}), "of shape (6,), got (9,)"),
+            (lambda t: t.update({"action_net.bias": torch.ones(6).double()}), "got float64"),
+        ),
     ],
 )
 def test_weights_that_do_not_fit(refused, change, what):

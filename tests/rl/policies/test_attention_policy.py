@@ -172,12 +172,14 @@ def test_no_dropout_or_normalisation_tells_training_from_acting():
 
 @pytest.fixture(scope="module")
 def games():
-    """Makes the games of a run once for each protocol: to start an emulator takes half a second."""
+    """Makes and begins the games of a run once for each protocol, since emulators start slowly."""
     made = {}
 
     def games(recipe):
         if recipe.protocol_name not in made:
-            made[recipe.protocol_name] = make_training_env(recipe)
+            env = made[recipe.protocol_name] = make_training_env(recipe)
+            first = env.reset()
+            env.reset = lambda: first  # and the games go on
         return made[recipe.protocol_name]
 
     return games

@@ -229,7 +229,8 @@ def test_a_run_stopped_before_its_first_update_leaves_the_one_it_replaces(old, c
 
 
 @pytest.mark.parametrize(
-    "impossible", ["algorithm.n_steps=65536", "algorithm.learning_rate=1e6", "train.steps=64"]
+    "impossible",
+    ["algorithm.learning_rate=1e6", "train.steps=64", *more("algorithm.n_steps=65536")],
 )
 def test_a_failing_training_leaves_the_run_it_replaces(old, capsys, impossible, monkeypatch):
     if impossible.startswith("algorithm.n_steps"):

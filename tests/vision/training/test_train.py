@@ -109,7 +109,9 @@ def test_maps_of_held_out_pictures_are_kept_after_every_epoch(
     "settings",
     [
         ("network.dropout=0.3", "optimizer.momentum=0.9"),
-        ("optimizer.name=adam", "optimizer.learning_rate=0.001"),
+        pytest.param(
+            ("optimizer.name=adam", "optimizer.learning_rate=0.001"), marks=pytest.mark.more
+        ),
         pytest.param(
             ("optimizer.momentum=0.0", "optimizer.schedule={kind='cosine'}"),
             marks=pytest.mark.full,

@@ -14,6 +14,7 @@ from rl_abn.render.video import read_video
 from rl_abn.vision.driving.carracing import simulator as simulator_module
 from rl_abn.vision.driving.carracing.drive import Rules
 from rl_abn.vision.driving.closed_loop import contenders_of, drive_all
+from tests.covering import more
 
 FEW = ["--set", "folds.k=2", "--set", "folds.margin=0", "--set", "train.n_probes=0"]
 LOG = ["drive", "expert", "--log", "log", "--tracks", "2", "--max-steps", "40"]
@@ -142,7 +143,7 @@ def test_everyone_gets_five_actions(trained):
     assert said["rules"]["off_road_s"] is None
 
 
-@pytest.mark.parametrize("who", ["runs/driving_abn", "runs/driving_cnn_classes", "expert"])
+@pytest.mark.parametrize("who", ["runs/driving_abn", *more("runs/driving_cnn_classes", "expert")])
 def test_a_drive_of_the_first_track_is_recorded(trained, who):
     result = trained("drive", who, *SHORT, "--video", "videos/first.mp4")
     assert result.code == 0, result.err
