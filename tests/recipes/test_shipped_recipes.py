@@ -88,6 +88,7 @@ FORMS = {
     "soft": ("soft", "shared", "none"),
     "hard": ("hard", "shared", "none"),
 }
+OTHERWISE = ("abn", "mask", "soft", "hard")  # forms that PPO teaches in a way of their own
 MOVING = dict.fromkeys(("ppo_abn", "ppo_abn_fast"), ("mask", "split", "distillation"))
 
 
@@ -113,7 +114,7 @@ def test_an_agent_is_what_its_name_says(name: str) -> None:
     assert recipe.network.attention_at in NETWORKS[recipe.network.extractor].attention_at
 
 
-@pytest.mark.parametrize("name", ["ppo_abn_paper", "ppo_cnn"])
+@pytest.mark.parametrize("name", ["ppo_abn_paper", "ppo_cnn_zoo"])
 def test_ppo_has_the_published_hyperparameters(name: str) -> None:
     recipe = load_agent(name)
     assert recipe.algorithm.model_dump(exclude={"branch_loss"}) == {
@@ -159,10 +160,8 @@ MAPS = {
 
 
 def test_the_fair_baseline_learns_as_the_agents_whose_maps_move() -> None:
-    assert differences("ppo_cnn", "ppo_cnn_split") == FASTER | {
-        "attention.maps",
-        "network.attention_at",
-    }
+    assert differences("ppo_cnn_zoo", "ppo_cnn") == FASTER
+    assert differences("ppo_cnn", "ppo_cnn_split") == {"attention.maps", "network.attention_at"}
     assert changes("ppo_cnn_split", "ppo_mask") == MAPS | {"attention.mechanism"}
     assert changes("ppo_mask", "ppo_abn") == {
         "algorithm.branch_loss",
@@ -171,6 +170,12 @@ def test_the_fair_baseline_learns_as_the_agents_whose_maps_move() -> None:
         "attention.pooling",
         "attention.trunk_gradient",
     }
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form not in OTHERWISE])
+def test_one_mechanism_and_another_are_taught_alike(form: str) -> None:
+    allowed = ("attention.", "network.attention_at", "algorithm.sequence_length")
+    assert all(key.startswith(allowed) for key in changes("ppo_cnn", f"ppo_{form}"))
 
 
 def test_the_fast_form_learns_from_as_many_updates_a_step_in_the_same_minibatches() -> None:
@@ -184,7 +189,8 @@ def test_the_fast_form_learns_from_as_many_updates_a_step_in_the_same_minibatche
 @pytest.mark.parametrize("name", [name for name in AGENTS if name.endswith("_convlstm")])
 def test_a_recipe_with_memory_differs_in_that_alone(name: str) -> None:
     learning = {"algorithm.sequence_length"} if name.startswith("ppo") else set()
-    without = {"ppo_abn_convlstm": "ppo_abn_paper"}.get(name, name.removesuffix("_convlstm"))
+    published = {"ppo_abn_convlstm": "ppo_abn_paper", "ppo_cnn_convlstm": "ppo_cnn_zoo"}
+    without = published.get(name, name.removesuffix("_convlstm"))
     moved_on = MAPS | FASTER if name == "ppo_mask_convlstm" else set()
     assert changes(without, name) == {"network.memory"} | learning | moved_on
     assert load_agent(name).network.memory == "convlstm"
@@ -250,11 +256,11 @@ def test_a2c_has_the_published_hyperparameters(name: str) -> None:
 
 @pytest.mark.parametrize("algorithm", ["ppo", "a2c"])
 def test_baselines_differ_in_attention_and_branch_alone(algorithm: str) -> None:
-    cnn = f"{algorithm}_cnn"
+    cnn = {"ppo": "ppo_cnn_zoo", "a2c": "a2c_cnn"}[algorithm]
     abn = {"ppo": "ppo_abn_paper", "a2c": "a2c_abn"}[algorithm]
     mask = {"ppo": "ppo_mask_convlstm", "a2c": "a2c_mask_convlstm"}[algorithm]
     assert differences(cnn, abn) == {"attention.mechanism", "algorithm.branch_loss"}
-    cnn = f"{cnn}_convlstm"
+    cnn = f"{algorithm}_cnn_convlstm"
     assert differences(cnn, mask) == {
         "attention.mechanism",
         "attention.maps",

@@ -17,7 +17,7 @@ from rl_abn.recipes import RunRecipe, make_run_recipe
 from rl_abn.rl.envs.make import check_env
 from rl_abn.rl.interchange.imported_run import ImportedAgent, make_imported_run
 from rl_abn.rl.interchange.torch_files import read_torch_zip
-from rl_abn.rl.policies.attention_policy import AttentionPolicy
+from rl_abn.rl.policies.attention_policy import RETURN_MOMENTS, AttentionPolicy
 from rl_abn.rl.training.build import make_policy
 from rl_abn.runs import OnExists, Run, check_weights
 
@@ -64,13 +64,25 @@ def sb3_agent(
 ) -> ImportedAgent:
     """Returns the agent of a recipe whose weights `read_sb3` has read.
 
+    Its recipe says whether it learnt from scaled rewards, as the weights do.
+
     Raises:
         RlAbnError: If they are a `CnnPolicy`'s and the recipe's agent is none.
     """
+    recipe = _with_rewards_of(weights, recipe)
     policy = make_policy(recipe)
     if is_cnn_policy(weights):
         weights = _from_cnn_policy(path, weights, policy)
     return ImportedAgent(recipe, policy, weights, steps)
+
+
+def _with_rewards_of(weights: Mapping[str, Tensor], recipe: RunRecipe) -> RunRecipe:
+    algorithm, scaled = recipe.agent.algorithm, RETURN_MOMENTS in weights
+    if (algorithm.clip_reward == "return_std") == scaled:
+        return recipe
+    changed = {"clip_reward": "return_std" if scaled else "sign"}
+    agent = {"algorithm": algorithm.model_copy(update=changed)}
+    return recipe.model_copy(update={"agent": recipe.agent.model_copy(update=agent)})
 
 
 def is_cnn_policy(weights: Mapping[str, Tensor]) -> bool:

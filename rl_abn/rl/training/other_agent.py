@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from rl_abn.errors import RlAbnError
 from rl_abn.recipes import (
@@ -26,7 +24,7 @@ from rl_abn.rl.interchange.imported_run import ImportedAgent
 from rl_abn.rl.interchange.mask_a3c import AGENT as MASK_A3C
 from rl_abn.rl.interchange.mask_a3c import mask_a3c_agent, memory_setting, read_mask_a3c
 from rl_abn.rl.interchange.sb3_import import is_cnn_policy, read_sb3, sb3_agent
-from rl_abn.rl.policies.attention_policy import RETURN_MOMENTS, AttentionPolicy
+from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.training.auto_settings import settle_imported
 from rl_abn.rl.training.build import load_policy, training_protocol
 from rl_abn.runs import Run
@@ -103,28 +101,17 @@ def _read_file(
     if _is_sb3_zip(path):
         weights, steps = read_sb3(path)
         if role == INIT and not table.agent:  # it has to have the run's own network
-            return "sb3", sb3_agent(path, _like(ours, weights), weights, steps)
+            return "sb3", sb3_agent(path, settle_imported(ours), weights, steps)
         name = table.agent or (_CNN if is_cnn_policy(weights) else "")
         if not name:
             raise RlAbnError(
                 f"{path}: expected the agent recipe that it was trained with "
                 f"(--set {role}.agent=NAME), got none; the zip does not say"
             )
-        recipe = _like(_recipe_of_file(name, ours, ()), weights)
-        return "sb3", sb3_agent(path, recipe, weights, steps)
+        return "sb3", sb3_agent(path, _recipe_of_file(name, ours, ()), weights, steps)
     published = read_mask_a3c(path)
     recipe = _recipe_of_file(table.agent or MASK_A3C, ours, [memory_setting(published)])
     return "mask-a3c", mask_a3c_agent(path, recipe, published, 0)
-
-
-def _like(recipe: RunRecipe, weights: Mapping[str, Tensor]) -> RunRecipe:
-    """Returns a recipe with the moments of returns where there are such weights, else without."""
-    algorithm, scaled = recipe.agent.algorithm, RETURN_MOMENTS in weights
-    if (algorithm.clip_reward == "return_std") != scaled:
-        changed = {"clip_reward": "return_std" if scaled else "sign"}
-        agent = {"algorithm": algorithm.model_copy(update=changed)}
-        recipe = recipe.model_copy(update={"agent": recipe.agent.model_copy(update=agent)})
-    return settle_imported(recipe)
 
 
 def _is_sb3_zip(path: Path) -> bool:

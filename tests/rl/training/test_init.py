@@ -100,7 +100,8 @@ def test_what_the_other_agent_came_from_is_told_too(first, tmp_path):
 
 @pytest.mark.more
 def test_a_zip_and_agents_with_other_rewards_are_taken(first, tmp_path):
-    signs, _ = begun(tmp_path / "signs", first.path, steps=32)
+    sign = "algorithm.clip_reward=sign"
+    signs, _ = begun(tmp_path / "signs", first.path, sign, steps=32)
     train(signs, resume=False)
     export_sb3(signs, tmp_path / "signs.zip")
     scaled, _ = begun(
@@ -112,9 +113,9 @@ def test_a_zip_and_agents_with_other_rewards_are_taken(first, tmp_path):
     assert same(began, weights(signs))
     assert torch.equal(moments, torch.zeros(3, dtype=torch.float64))
     export_sb3(scaled, tmp_path / "scaled.zip")  # whose recipe's own rewards are signs
-    pupil = taught(tmp_path / "pupil", tmp_path / "scaled.zip", "teacher.agent=ppo_cnn")[0]
+    pupil = taught(tmp_path / "pupil", tmp_path / "scaled.zip", "teacher.agent=ppo_cnn_zoo")[0]
     assert "reward_moments" in weights(Run.open(pupil.path / "teacher"))
-    plain, _ = begun(tmp_path / "plain", scaled.path, steps=32)
+    plain, _ = begun(tmp_path / "plain", scaled.path, sign, steps=32)
     train(plain, resume=False)
     kept = weights(scaled)
     del kept["reward_moments"]
