@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor, nn
 
 from rl_abn.explain.sensitivity import correlation
@@ -121,6 +120,8 @@ def rank_correlation(one: Tensor, other: Tensor) -> np.ndarray:
 
     Equal values share a rank. A flat map is like no other: 0.
     """
+    from scipy import stats
+
     ranks = (
         torch.from_numpy(stats.rankdata(maps.flatten(1).double().cpu().numpy(), axis=1))
         for maps in (one, other)

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 
 class Ranking(NamedTuple):
@@ -36,6 +35,8 @@ def rank(numbers: Mapping[str, Mapping[str, float]]) -> Ranking:
     Args:
         numbers: By map, then by metric: a number, more is better.
     """
+    from scipy import stats
+
     maps = tuple(numbers)
     metrics = tuple(next(iter(numbers.values())))
     table = np.array([[numbers[name][metric] for metric in metrics] for name in maps])

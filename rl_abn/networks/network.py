@@ -95,7 +95,7 @@ def check_size(network: type[Network], in_shape: tuple[int, int, int], attention
 def _takes(network: type[Network], in_shape: tuple[int, int, int], attention_at: int) -> bool:
     """Returns whether all layers have something to work on; draws no random numbers."""
     try:
-        with torch.device("meta"):
+        with torch.random.fork_rng(devices=[]):
             plan = network(in_shape, attention_at)
             trace_shape(plan.extractor(), in_shape)
             plan.perception()

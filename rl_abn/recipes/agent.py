@@ -204,7 +204,7 @@ class TrainTable(Table):
 def _site_of(extractor: str, attention_at: int) -> AttentionSite:
     """Returns where attention sits in a network that sees 84x84 observations."""
     shape = (4, 84, 84)
-    with torch.device("meta"):
+    with torch.random.fork_rng(devices=[]):
         trunk = NETWORKS[extractor](shape, attention_at).extractor()
         channels, height, width = trace_shape(trunk, shape)
     return AttentionSite(channels, query_size=16, map_size=(height, width))

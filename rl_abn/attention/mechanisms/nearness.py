@@ -24,9 +24,10 @@ class Nearness(nn.Module):
     def __init__(self, heads: int) -> None:
         super().__init__()
         side = math.ceil(math.sqrt(heads))
-        places = torch.arange(heads)
-        grid = torch.stack([places // side, places % side], dim=1).float()
-        self.centres = nn.Parameter(grid - grid.mean(dim=0))
+        grid = [divmod(i, side) for i in range(heads)]
+        middle = [sum(place) / heads for place in zip(*grid, strict=True)]
+        centres = [[down - middle[0], right - middle[1]] for down, right in grid]
+        self.centres = nn.Parameter(torch.tensor(centres))
         self.strength = nn.Parameter(torch.ones(heads))
 
     def forward(self, height: int, width: int) -> Float[Tensor, "H N N"]:

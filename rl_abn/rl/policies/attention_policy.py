@@ -58,6 +58,8 @@ class AttentionPolicy(Sb3AttentionPolicy):
         action_space: Discrete.
         lr_schedule: Learning rate by progress remaining.
         use_sde: Not supported; here because SB3 passes it.
+        ortho_init: Whether to begin with orthogonal weights. Policies that are given others need
+            not.
         optimizer_class: Optimizer.
         optimizer_kwargs: Its arguments, without the learning rate.
         settings: The fields of `PolicySettings`, by keyword.
@@ -87,6 +89,7 @@ class AttentionPolicy(Sb3AttentionPolicy):
         lr_schedule: Schedule,
         *,
         use_sde: bool = False,
+        ortho_init: bool = True,
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
         optimizer_kwargs: dict[str, Any] | None = None,
         **settings: Any,
@@ -103,6 +106,7 @@ class AttentionPolicy(Sb3AttentionPolicy):
             action_space,
             lr_schedule,
             net_arch=[],
+            ortho_init=ortho_init,
             features_extractor_class=TrunkExtractor,
             features_extractor_kwargs={
                 "network": self.settings.extractor,
@@ -383,7 +387,7 @@ class AttentionPolicy(Sb3AttentionPolicy):
             self.value_net: 1.0,
         }
         gains |= dict.fromkeys(self.mechanism.quiet_layers(), 0.1)
-        for module, gain in gains.items():
+        for module, gain in gains.items() if self.ortho_init else ():
             if module is not None:
                 module.apply(partial(self.init_weights, gain=gain))
         for module in self.modules():

@@ -241,18 +241,32 @@ def load_policy(run: Run, checkpoint: Checkpoint, device: torch.device) -> Atten
         RlAbnError: If the weights are damaged or not this agent's; it names the newest that are
             whole.
     """
-    policy = make_policy(run.recipe)
+    policy = make_policy(run.recipe, ortho_init=False)
     policy.load_state_dict(run.weights(checkpoint, policy.state_dict()))
     policy.set_training_mode(False)
     return policy.to(device)
 
 
-def make_policy(recipe: RunRecipe) -> AttentionPolicy:
-    """Makes the policy of a recipe on the CPU, untrained and without an optimizer's settings."""
+class _NoOptimizer:
+    """Of a policy that only acts: torch's optimizers load its compiler, which takes a second."""
+
+    def __init__(self, parameters: Any, *, lr: float) -> None:
+        pass
+
+
+def make_policy(recipe: RunRecipe, *, ortho_init: bool = True) -> AttentionPolicy:
+    """Makes the policy of a recipe on the CPU, untrained and without an optimizer.
+
+    Args:
+        recipe: Whose network, game and actions it has.
+        ortho_init: Whether it begins as in a training; orthogonal weights take a tenth of a second.
+    """
     protocol = training_protocol(recipe)
     return AttentionPolicy(
         observation_space(recipe.env, protocol),
         spaces.Discrete(len(action_names(recipe.env, protocol))),
         lambda _: 0.0,
+        ortho_init=ortho_init,
+        optimizer_class=_NoOptimizer,  # type: ignore[arg-type]
         **policy_settings(recipe.agent).as_kwargs(),
     )
