@@ -51,6 +51,13 @@ class FoundRun(NamedTuple):
         return shipped.is_shipped(self.run.path)
 
     @property
+    def title_of_env(self) -> str:
+        """What the game or the data is called, such as "Ms. Pac-Man"."""
+        env = self.run.recipe.env
+        title: str = env.game.title if self.track == "rl" else env.title
+        return title
+
+    @property
     def is_detector(self) -> bool:
         """Whether it finds boxes in pictures."""
         return self.track == "vision" and self.run.recipe.env.kind == "boxes"
@@ -330,7 +337,7 @@ def _id(path: Path) -> str:
 
 
 def label_of(path: Path) -> str:
-    """Returns a path as it is shown: from this folder on where it lies below."""
-    here = Path.cwd()
+    """Returns a path as commands take it: from this folder on, or a shipped agent's name."""
+    here = shipped.AGENTS.resolve() if shipped.is_shipped(path) else Path.cwd()
     shown = path.relative_to(here) if path.is_relative_to(here) else path
     return str(shown).encode("utf-8", "replace").decode()

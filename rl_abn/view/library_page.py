@@ -17,9 +17,9 @@ def library_page(library: Library) -> dict[str, Any]:
     library.refresh()
     found = [each for each in library.episodes.values() if not library.is_added(each.id)]
     episodes = [shown for each in found if (shown := _episode(each))]
-    runs = [_run(found, library) for found in library.runs.values()]
+    runs = sorted(library.runs.values(), key=lambda found: (found.is_shipped, found.label))
     return {
-        "runs": sorted(runs, key=lambda run: run["path_label"]),
+        "runs": [_run(found, library) for found in runs],
         "episodes": sorted(episodes, key=lambda episode: episode["label"]),
     }
 
@@ -32,6 +32,7 @@ def _run(found: FoundRun, library: Library) -> dict[str, Any]:
         "id": found.id,
         "name": found.run.path.name,
         "env": recipe.env_name,
+        "env_title": found.title_of_env,
         "agent": recipe.agent_name,
         "algorithm": getattr(algorithm, "name", None),
         "track": found.track,

@@ -42,6 +42,7 @@ def run_page(found: FoundRun, library: Library) -> dict[str, Any]:
         "label": found.label,
         "track": found.track,
         "env": run.recipe.env_name,
+        "env_title": found.title_of_env,
         "agent": run.recipe.agent_name,
         "status": status,
         "settings": {"run": plain, **tables},

@@ -145,6 +145,17 @@ def test_a_mistake_is_one_line(viewer, question, expected):
     assert expected in viewer.client.post(path, question, status=400)["error"]
 
 
+def test_what_ships_stands_last_under_the_name_that_commands_take(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "AGENTS", tmp_path / "agents")
+    for folder in ("agents/pong/a", "own/z"):
+        make_run(tmp_path / folder, "ppo_cnn", "ms_pacman")
+    with serving(tmp_path) as client:
+        own, ships = client.get("/api/library").json["runs"]
+    assert own["path_label"].endswith("own/z")
+    assert ships["path_label"] == "pong/a"
+    assert own["env_title"] == "Ms. Pac-Man"
+
+
 @pytest.mark.more
 def test_a_run_that_ships_is_not_written_to(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "AGENTS", tmp_path)

@@ -52,11 +52,6 @@ export function words(name) {
   return name.replaceAll("_", " ");
 }
 
-/** A name of a game as a title: "Space Invaders". */
-export function title(name) {
-  return words(name).replace(/(^|\s)\p{L}/gu, (letter) => letter.toUpperCase());
-}
-
 function minus(text) {
   return text.replace("-", MINUS);
 }

@@ -1,7 +1,7 @@
 // The first page: what is served.
 
 import { h } from "./dom.js";
-import { number, title, whole } from "./format.js";
+import { number, whole } from "./format.js";
 import { showHelp } from "./help.js";
 import { listen } from "./keyboard.js";
 import { link } from "./links.js";
@@ -82,7 +82,7 @@ function runTable(runs, episodes) {
       "tr",
       {},
       h("th", { scope: "row" }, h("a", { href: link({ r: run.id }) }, run.path_label)),
-      h("td", {}, title(run.env ?? "–")),
+      h("td", {}, run.env_title),
       h("td", {}, run.agent ?? "–"),
       h("td.number", {}, run.step == null ? "–" : whole(run.step)),
       h("td.number", {}, whole(run.checkpoints.length)),

@@ -2,7 +2,7 @@
 
 import { get, job, post } from "./api.js";
 import { h, say } from "./dom.js";
-import { number, title, whole, words } from "./format.js";
+import { number, whole, words } from "./format.js";
 import { showHelp } from "./help.js";
 import { listen } from "./keyboard.js";
 import { link } from "./links.js";
@@ -27,7 +27,7 @@ export class RunPage {
 
   constructor(id, run, episodes, interventions) {
     Object.assign(this, { id, run, interventions });
-    this.title = `${run.agent ?? run.name} on ${title(run.env ?? "")}`;
+    this.title = `${run.agent ?? run.name} on ${run.env_title}`;
     const facts = [run.label, run.status, ...run.origin]
       .filter(Boolean)
       .join(" · ");
