@@ -74,6 +74,10 @@ class Abilities:
         """Returns whether each row of the maps has all locations, row by row, as its columns."""
         return self.maps not in (None, "spatial", "channel") and columns > 1
 
+    def on_picture(self, columns: int) -> bool:
+        """Returns whether the maps are drawn on the picture, and not as bars."""
+        return self.maps == "spatial" or self.lies_flat(columns)
+
     def drawn(self, maps: Any, places: tuple[int, int] | None = None) -> Any:
         """Returns maps [..., rows, columns], an array or a tensor, as they are drawn.
 

@@ -22,7 +22,7 @@ class Answer(NamedTuple):
     Attributes:
         logits: Of the K choices, [B, K]; None for one that only estimates.
         value: What it estimates, [B]; None for one that only chooses.
-        maps: Its own attention maps, [B, m, h, w]; None without.
+        maps: Its own attention maps as they are drawn on the pictures, [B, m, h, w]; None without.
         evidence: What speaks for each choice, where, [B, K, h, w]; None without.
     """
 
@@ -57,7 +57,8 @@ class Subject:
         cam: From pictures and numbers to class activation maps, [B, K, h', w'], where the choices
             are a linear layer of averaged features; None where they are not.
         previous: The pictures a moment before, [N, C, H, W], for motion; None where there are none.
-        ask_maps: The answer when it acts on other maps than its own; None where it cannot.
+        ask_maps: The answer when it acts on other maps than its own; None where it cannot, or where
+            its maps are not what is drawn.
     """
 
     images: Tensor

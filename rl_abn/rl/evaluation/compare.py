@@ -378,7 +378,7 @@ def _agreement(
         subject = policy_subject(which, seen, device)
         answer = subject.answers()
         answers.append(answer)
-        own = own_maps(which)
+        own = own_maps(subject)
         name = next(iter(own), "grad_cam")
         made = own[name](subject) if own else grad_cam(subject, chosen(answer))
         maps.append(made.float())

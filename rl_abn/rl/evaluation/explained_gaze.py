@@ -229,7 +229,7 @@ def _maps(
     memory = tuple(torch.as_tensor(part, device=device) for part in moments.memory) or None
     subject = observation_subject(policy, images, memory, previous)
     answer = subject.answers()
-    maps = {name: make(subject) for name, make in own_maps(policy).items()}
+    maps = {name: make(subject) for name, make in own_maps(subject).items()}
     groups = dict.fromkeys(maps, "own")
     rivals = [name for name in dict.fromkeys(asked.maps) if name not in (OWN, MOTION)]
     if not maps and not rivals:

@@ -79,11 +79,12 @@ def _subject(
         assert isinstance(module, AttentionPolicy)
         return _subject(module, images, previous, memory)
 
+    abilities = policy.settings.abilities
     with torch.no_grad():
         first = torch.zeros(1, dtype=torch.int64, device=images.device)
         rows, columns = policy.extract(images[:1]).shape[-2:]
         maps = ask(images[:1], first).maps
-    if maps is not None and maps.shape[1]:
+    if maps is not None:
         rows, columns = maps.shape[-2:]
     return Subject(
         images=images,
@@ -95,25 +96,32 @@ def _subject(
         rebuilt=rebuilt,
         previous=previous,
         # A sampled glimpse has no gradient.
-        ask_maps=None if policy.settings.abilities.samples else ask_maps,
+        ask_maps=ask_maps if abilities.maps == "spatial" and not abilities.samples else None,
     )
 
 
 def answer_of(policy: AttentionPolicy, output: PolicyOutput) -> Answer:
     """Returns a policy output as an answer; maps that have no place in the picture are left out."""
-    spatial = policy.settings.abilities.maps == "spatial"
+    abilities, maps = policy.settings.abilities, output.map
+    lies_there = maps.shape[1] > 0 and abilities.on_picture(maps.shape[-1])
     evidence = output.evidence[:, : policy.n_actions]
     return Answer(
         logits=output.action_logits,
         value=output.value,
-        maps=output.map if spatial and output.map.shape[1] else None,
+        maps=abilities.drawn(maps, output.places) if lies_there else None,
         evidence=evidence if evidence.shape[1] else None,
     )
 
 
-def own_maps(policy: AttentionPolicy) -> dict[str, MakeMap]:
-    """Returns by name what makes an agent's own maps; none where they are no places."""
-    if policy.settings.abilities.maps != "spatial":
+def own_maps(subject: Subject) -> dict[str, MakeMap]:
+    """Returns by name what makes an agent's own maps, as they are drawn; none where they are bars.
+
+    Args:
+        subject: A policy's.
+    """
+    policy = subject.module
+    assert isinstance(policy, AttentionPolicy)
+    if subject.part(torch.zeros(1, dtype=torch.int64)).answers().maps is None:
         return {}
     if len(policy.map_names) == 1:
         return {"map": Subject.own_map}

@@ -136,7 +136,7 @@ class _Job:
         weights["states"] = extent.moment_games * extent.moment_steps
         weights["moments"] = 24 * extent.states if policy.map_names else 0
         n_layers = len(layers_of(policy))
-        n_maps = len(own_maps(policy)) + len(METHODS) + len(CONTROLS) + 1
+        n_maps = len(policy.map_names) + len(METHODS) + len(CONTROLS) + 1
         weights |= study_work(extent.states, shape[0] * shape[1], n_layers, n_maps, extent.how)
         if extent.over_training:
             weights["over-training"] = extent.states * len(self.run.checkpoints)
@@ -149,7 +149,7 @@ class _Job:
         states = self._states(parts)
         policy = in_fp32(self.policy)
         subject = policy_subject(policy, states, policy.device)
-        own = own_maps(policy)
+        own = own_maps(subject)
         moments: dict[str, np.ndarray] = {}
         if policy.map_names:
             moments = parts.do(

@@ -70,7 +70,7 @@ def objects_over_training(
             continue
         then.load_state_dict(weights)
         subject = policy_subject(then, states, policy.device)
-        make = next(iter(own_maps(then).values()), None)
+        make = next(iter(own_maps(subject).values()), None)
         maps = grad_cam(subject, chosen(subject.answers())) if make is None else make(subject)
         for number, name in enumerate(seen):
             under, i = under_map(maps, states.mask(name)), len(read)

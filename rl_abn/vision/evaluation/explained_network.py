@@ -37,8 +37,8 @@ def network_subject(network: VisionNetwork, images: Tensor, speed: Tensor | None
                 for some, which in zip(images.split(64), everything.split(64), strict=True)
             ]
             surest = torch.cat(parts).abs().argmax(dim=1)
-    if network.abilities.maps == "spatial" and first.map.shape[1]:
-        rows, columns = first.map.shape[-2:]
+    if (maps := _drawn(network, first)) is not None:
+        rows, columns = maps.shape[-2:]
     return _subject(network, images, speed, surest, grid_of(rows, columns))
 
 
@@ -51,8 +51,7 @@ def _subject(
 ) -> Subject:
     def answer(attention: VisionAttention, numbers: Tensor) -> Answer:
         outputs = attention.outputs.float()
-        spatial = network.abilities.maps == "spatial" and attention.map.shape[1] > 0
-        maps = attention.map if spatial else None
+        maps = _drawn(network, attention)
         if network.task.categorical:
             evidence = attention.evidence if attention.evidence.shape[1] else None
             return Answer(outputs, None, maps, evidence)
@@ -73,6 +72,8 @@ def _subject(
         seen = None if speed is None else speed[numbers]
         return answer(network.attend_features(features, seen, maps), numbers)
 
+    abilities = network.abilities
+
     def rebuilt(module: nn.Module) -> Subject:
         assert isinstance(module, VisionNetwork)
         return _subject(module, images, speed, surest, grid)
@@ -87,8 +88,17 @@ def _subject(
         rebuilt=rebuilt,
         cam=_class_activations(network, speed),
         # A sampled glimpse has no gradient.
-        ask_maps=None if network.abilities.samples else ask_maps,
+        ask_maps=ask_maps if abilities.maps == "spatial" and not abilities.samples else None,
     )
+
+
+def _drawn(network: VisionNetwork, attention: VisionAttention) -> Tensor | None:
+    """Returns the maps as they are drawn on the pictures; None without, or where they are bars."""
+    maps = attention.map
+    if not maps.shape[1] or not network.abilities.on_picture(maps.shape[-1]):
+        return None
+    drawn: Tensor = network.abilities.drawn(maps, attention.places)
+    return drawn
 
 
 def _class_activations(
@@ -118,9 +128,15 @@ def _class_activations(
     return activations
 
 
-def own_maps(network: VisionNetwork) -> dict[str, MakeMap]:
-    """Returns by name what makes a network's own map; none where it is no place in a picture."""
-    if network.abilities.maps != "spatial" or not network.n_maps:
+def own_maps(subject: Subject) -> dict[str, MakeMap]:
+    """Returns by name what makes a network's own map, as it is drawn; none where it is bars.
+
+    Args:
+        subject: A network's.
+    """
+    network = subject.module
+    assert isinstance(network, VisionNetwork)
+    if subject.part(torch.zeros(1, dtype=torch.int64)).answers().maps is None:
         return {}
     # A map an output: their mean, since which one counts depends on the output.
     return {"map": partial(Subject.own_map, number=0 if network.n_maps == 1 else None)}

@@ -84,7 +84,7 @@ def explain_network(
         "seed": seed,
     }
     parts = Parts(folder / PARTS, inputs, work.part_done)
-    own = own_maps(network)
+    own = own_maps(subject)
     scores = parts.do(
         "scores",
         lambda: replaced_scores(

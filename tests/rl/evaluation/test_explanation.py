@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rl_abn.errors import RlAbnError
-from rl_abn.explain.methods import Effort
+from rl_abn.explain.methods import Effort, Request, make_maps, possible
 from rl_abn.explain.objects import under_map
 from rl_abn.explain.study import Thoroughness
 from rl_abn.rl.envs.make import make_single_env
@@ -31,6 +31,7 @@ from rl_abn.rl.evaluation.objects_over_training import (
 from rl_abn.rl.training.build import load_policy, training_protocol
 from rl_abn.runs import WEIGHTS
 from rl_abn.seeds import Stream, derive_seeds
+from tests.covering import more
 from tests.rl.evaluation.recorded import make_run
 
 CPU = torch.device("cpu")
@@ -257,11 +258,39 @@ def test_an_agent_without_maps_is_studied_by_grad_cam(tmp_path):
     assert set(data["scores"]) == {"intact", "blind: frozen"}
 
 
-def test_maps_that_are_no_places_are_not_own_maps(tmp_path):
-    run = make_run(tmp_path / "run", "ppo_se", "pong")
-    policy = load_policy(run, run.checkpoint(None), CPU)
+@pytest.mark.parametrize("agent", ["ppo_se", *more("ppo_causal")])
+def test_bars_are_not_own_maps(tmp_path, agent):
+    policy, states = states_of(make_run(tmp_path / "run", agent, "pong"), 2)
     assert policy.map_names
-    assert own_maps(policy) == {}
+    assert own_maps(policy_subject(policy, states, CPU)) == {}
+
+
+@pytest.mark.parametrize("agent", ["ppo_transformer", *more("ppo_highway")])
+def test_of_maps_with_more_than_places_what_is_drawn_is_studied(tmp_path, agent):
+    policy, states = states_of(make_run(tmp_path / "run", agent, "pong"), 2)
+    subject = policy_subject(policy, states, CPU)
+    with torch.no_grad():
+        output, _ = policy.attend(subject.images)
+    (made,) = own_maps(subject).values()
+    shown = policy.settings.abilities.drawn(output.map, output.places)
+    torch.testing.assert_close(made(subject), shown[:, 0])
+    assert subject.grid == output.places
+    names = possible(subject, subject.answers())
+    assert "grad_cam" in names
+    assert "attention_gradient" not in names  # it is of the maps that the agent acts on
+    found = make_maps(Request(subject, subject.answers(), subject.images, TINY.how.effort), names)
+    assert {tuple(maps.shape) for maps in found.values()} == {(2, *subject.grid)}
+
+
+@pytest.mark.more
+def test_an_agent_with_maps_of_pairs_is_explained_by_what_is_drawn(tmp_path):
+    run = make_run(tmp_path / "run", "ppo_transformer")
+    extent = with_changes(TINY, episodes=1, states=4, max_steps=12)
+    written = explain_run(run, extent, device="cpu")
+    data = json.loads(written.data.read_text())
+    assert data["maps"]["map"] == "map"
+    lines = {line.question: line for line in written.explanation.certificate.lines}
+    assert "not asked" not in {lines[question].verdict for question in ("used", "right", "sane")}
 
 
 def test_a_share_of_the_score():

@@ -92,7 +92,7 @@ def test_the_subject_is_the_network(classifier: Run[VisionRunRecipe]) -> None:
         own = network.attend(images)
     answer = subject.answers()
     torch.testing.assert_close(answer.logits, own.outputs)
-    torch.testing.assert_close(own_maps(network)["map"](subject), own.map[:, 0])
+    torch.testing.assert_close(own_maps(subject)["map"](subject), own.map[:, 0])
     assert subject.grid == tuple(own.map.shape[2:])
     # Class activation maps, averaged, are the logits but for the bias.
     maps = subject.cam(images, torch.arange(5))
