@@ -60,7 +60,7 @@ def export_folder(
         RlAbnError: If the checkpoint is damaged, the folder is taken or cannot be written.
     """
     found = run.checkpoint(step)
-    weights = run.weights(found, make_policy(run.recipe).state_dict())
+    weights = run.weights(found, make_policy(run.recipe, ortho_init=False).state_dict())
     meta = read_json(run.path / META)
     imported = {"kind": EXPORTED, "file": run.path.name, "steps": found.step}
     meta |= {"status": "imported", "imported": meta.get("imported", imported)}

@@ -84,7 +84,7 @@ def mask_a3c_agent(
     Raises:
         RlAbnError: If they are of another agent, or of a game with another number of actions.
     """
-    policy = make_policy(recipe)
+    policy = make_policy(recipe, ortho_init=False)
     _check_agent(path, policy)
     expected = to_published(policy.state_dict())
     if published.keys() == expected.keys():

@@ -70,7 +70,7 @@ def sb3_agent(
         RlAbnError: If they are a `CnnPolicy`'s and the recipe's agent is none.
     """
     recipe = _with_rewards_of(weights, recipe)
-    policy = make_policy(recipe)
+    policy = make_policy(recipe, ortho_init=False)
     if is_cnn_policy(weights):
         weights = _from_cnn_policy(path, weights, policy)
     return ImportedAgent(recipe, policy, weights, steps)

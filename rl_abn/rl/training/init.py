@@ -37,7 +37,7 @@ def find_initial(table: InitTable, recipe: RunRecipe) -> OtherAgent:
     if not table.path:
         raise RlAbnError("expected an agent to begin with (--init RUN|ZIP, or init.path), got none")
     found = read_other_agent(table, recipe, INIT)
-    _weights(found, make_policy(recipe), recipe.agent_name)
+    _weights(found, make_policy(recipe, ortho_init=False), recipe.agent_name)
     return found._replace(record=with_origin(found.record, found.run))
 
 
