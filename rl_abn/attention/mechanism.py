@@ -74,9 +74,19 @@ class Abilities:
         """Returns whether each row of the maps has all locations, row by row, as its columns."""
         return self.maps not in (None, "spatial", "channel") and columns > 1
 
-    def on_picture(self, columns: int) -> bool:
-        """Returns whether the maps are drawn on the picture, and not as bars."""
-        return self.maps == "spatial" or self.lies_flat(columns)
+    def on_picture(self, maps: Any, places: tuple[int, int] | None = None) -> Any:
+        """Returns maps with a value a location, [..., m, h, w]; None for bars and for no maps.
+
+        Maps of places are that as they are acted on; of those that lie flat it is what is drawn.
+
+        Args:
+            maps: The maps, [..., m, rows, columns].
+            places: As in `drawn`.
+        """
+        n_maps, _, columns = maps.shape[-3:]
+        if n_maps and self.maps == "spatial":
+            return maps
+        return self.drawn(maps, places) if n_maps and self.lies_flat(columns) else None
 
     def drawn(self, maps: Any, places: tuple[int, int] | None = None) -> Any:
         """Returns maps [..., rows, columns], an array or a tensor, as they are drawn.

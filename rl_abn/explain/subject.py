@@ -22,7 +22,7 @@ class Answer(NamedTuple):
     Attributes:
         logits: Of the K choices, [B, K]; None for one that only estimates.
         value: What it estimates, [B]; None for one that only chooses.
-        maps: Its own attention maps as they are drawn on the pictures, [B, m, h, w]; None without.
+        maps: Its own attention maps as they lie on the pictures, [B, m, h, w]; None without.
         evidence: What speaks for each choice, where, [B, K, h, w]; None without.
     """
 
@@ -58,7 +58,7 @@ class Subject:
             are a linear layer of averaged features; None where they are not.
         previous: The pictures a moment before, [N, C, H, W], for motion; None where there are none.
         ask_maps: The answer when it acts on other maps than its own; None where it cannot, or where
-            its maps are not what is drawn.
+            the maps that it acts on have more than a value a location.
     """
 
     images: Tensor
@@ -81,6 +81,11 @@ class Subject:
     def device(self) -> torch.device:
         """Where the function runs."""
         return self.images.device
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether it has maps that lie on the pictures."""
+        return self.part(torch.zeros(1, dtype=torch.int64)).answers().maps is not None
 
     def batches(self, size: int = BATCH) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields the pictures in parts with their numbers."""

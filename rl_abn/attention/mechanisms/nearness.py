@@ -24,6 +24,7 @@ class Nearness(nn.Module):
     def __init__(self, heads: int) -> None:
         super().__init__()
         side = math.ceil(math.sqrt(heads))
+        # Plain numbers: recipes are tried on the meta device, where sums load torch's compiler.
         grid = [divmod(i, side) for i in range(heads)]
         middle = [sum(place) / heads for place in zip(*grid, strict=True)]
         centres = [[down - middle[0], right - middle[1]] for down, right in grid]

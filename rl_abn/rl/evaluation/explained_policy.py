@@ -79,7 +79,6 @@ def _subject(
         assert isinstance(module, AttentionPolicy)
         return _subject(module, images, previous, memory)
 
-    abilities = policy.settings.abilities
     with torch.no_grad():
         first = torch.zeros(1, dtype=torch.int64, device=images.device)
         rows, columns = policy.extract(images[:1]).shape[-2:]
@@ -95,33 +94,30 @@ def _subject(
         ask_features=ask_features,
         rebuilt=rebuilt,
         previous=previous,
-        # A sampled glimpse has no gradient.
-        ask_maps=ask_maps if abilities.maps == "spatial" and not abilities.samples else None,
+        ask_maps=ask_maps if policy.settings.abilities.paintable else None,
     )
 
 
 def answer_of(policy: AttentionPolicy, output: PolicyOutput) -> Answer:
     """Returns a policy output as an answer; maps that have no place in the picture are left out."""
-    abilities, maps = policy.settings.abilities, output.map
-    lies_there = maps.shape[1] > 0 and abilities.on_picture(maps.shape[-1])
     evidence = output.evidence[:, : policy.n_actions]
     return Answer(
         logits=output.action_logits,
         value=output.value,
-        maps=abilities.drawn(maps, output.places) if lies_there else None,
+        maps=policy.settings.abilities.on_picture(output.map, output.places),
         evidence=evidence if evidence.shape[1] else None,
     )
 
 
 def own_maps(subject: Subject) -> dict[str, MakeMap]:
-    """Returns by name what makes an agent's own maps, as they are drawn; none where they are bars.
+    """Returns by name what makes an agent's own maps, as they lie on the pictures; none for bars.
 
     Args:
         subject: A policy's.
     """
     policy = subject.module
     assert isinstance(policy, AttentionPolicy)
-    if subject.part(torch.zeros(1, dtype=torch.int64)).answers().maps is None:
+    if not subject.has_maps:
         return {}
     if len(policy.map_names) == 1:
         return {"map": Subject.own_map}

@@ -37,7 +37,7 @@ def network_subject(network: VisionNetwork, images: Tensor, speed: Tensor | None
                 for some, which in zip(images.split(64), everything.split(64), strict=True)
             ]
             surest = torch.cat(parts).abs().argmax(dim=1)
-    if (maps := _drawn(network, first)) is not None:
+    if (maps := network.abilities.on_picture(first.map, first.places)) is not None:
         rows, columns = maps.shape[-2:]
     return _subject(network, images, speed, surest, grid_of(rows, columns))
 
@@ -51,7 +51,7 @@ def _subject(
 ) -> Subject:
     def answer(attention: VisionAttention, numbers: Tensor) -> Answer:
         outputs = attention.outputs.float()
-        maps = _drawn(network, attention)
+        maps = network.abilities.on_picture(attention.map, attention.places)
         if network.task.categorical:
             evidence = attention.evidence if attention.evidence.shape[1] else None
             return Answer(outputs, None, maps, evidence)
@@ -72,8 +72,6 @@ def _subject(
         seen = None if speed is None else speed[numbers]
         return answer(network.attend_features(features, seen, maps), numbers)
 
-    abilities = network.abilities
-
     def rebuilt(module: nn.Module) -> Subject:
         assert isinstance(module, VisionNetwork)
         return _subject(module, images, speed, surest, grid)
@@ -87,18 +85,8 @@ def _subject(
         ask_features=ask_features,
         rebuilt=rebuilt,
         cam=_class_activations(network, speed),
-        # A sampled glimpse has no gradient.
-        ask_maps=ask_maps if abilities.maps == "spatial" and not abilities.samples else None,
+        ask_maps=ask_maps if network.abilities.paintable else None,
     )
-
-
-def _drawn(network: VisionNetwork, attention: VisionAttention) -> Tensor | None:
-    """Returns the maps as they are drawn on the pictures; None without, or where they are bars."""
-    maps = attention.map
-    if not maps.shape[1] or not network.abilities.on_picture(maps.shape[-1]):
-        return None
-    drawn: Tensor = network.abilities.drawn(maps, attention.places)
-    return drawn
 
 
 def _class_activations(
@@ -129,14 +117,14 @@ def _class_activations(
 
 
 def own_maps(subject: Subject) -> dict[str, MakeMap]:
-    """Returns by name what makes a network's own map, as it is drawn; none where it is bars.
+    """Returns by name what makes a network's own map, as it lies on the pictures; none for bars.
 
     Args:
         subject: A network's.
     """
     network = subject.module
     assert isinstance(network, VisionNetwork)
-    if subject.part(torch.zeros(1, dtype=torch.int64)).answers().maps is None:
+    if not subject.has_maps:
         return {}
     # A map an output: their mean, since which one counts depends on the output.
     return {"map": partial(Subject.own_map, number=0 if network.n_maps == 1 else None)}

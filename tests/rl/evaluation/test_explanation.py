@@ -265,6 +265,17 @@ def test_bars_are_not_own_maps(tmp_path, agent):
     assert own_maps(policy_subject(policy, states, CPU)) == {}
 
 
+def test_maps_of_places_are_those_that_it_acts_on(tmp_path):
+    """Shares of 1, too, which are drawn as multiples of an even map."""
+    policy, states = states_of(make_run(tmp_path / "run", "ppo_soft", "pong"), 2)
+    subject = policy_subject(policy, states, CPU)
+    maps = subject.answers().maps
+    torch.testing.assert_close(maps.sum(dim=(2, 3)), torch.ones(2, 1))
+    numbers = torch.arange(2)
+    acted = subject.ask_maps(maps, subject.features(subject.images, numbers), numbers)
+    torch.testing.assert_close(acted.logits, subject.answers().logits)
+
+
 @pytest.mark.parametrize("agent", ["ppo_transformer", *more("ppo_highway")])
 def test_of_maps_with_more_than_places_what_is_drawn_is_studied(tmp_path, agent):
     policy, states = states_of(make_run(tmp_path / "run", agent, "pong"), 2)
