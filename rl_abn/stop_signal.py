@@ -1,4 +1,4 @@
-"""Stops a training cleanly: a signal is recorded and handled after the current update."""
+"""Stops work at a signal: at once, or cleanly after a training's current update."""
 
 from __future__ import annotations
 
@@ -8,6 +8,18 @@ from contextlib import contextmanager
 from types import FrameType
 
 _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Ended(KeyboardInterrupt):
+    """A signal ends the command: Ctrl-C, SIGTERM of a cluster, SIGHUP of a terminal.
+
+    Args:
+        number: The signal's.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 class StopSignal:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,13 +15,14 @@ import pytest
 import torch
 
 import rl_abn
+from rl_abn.cli.commands import make_parser
 from rl_abn.recipes import VisionRunRecipe
 from rl_abn.rl.agent import Agent
 from rl_abn.rl.envs.ale_vec_env import AleVecEnv
 from rl_abn.rl.evaluation.interventions import read_interventions
 from rl_abn.rl.evaluation.run_evaluation import evaluate_run
 from rl_abn.rl.training.train import prepare_run, train
-from rl_abn.runs import Run, shipped
+from rl_abn.runs import META, Run, read_json, shipped
 from rl_abn.vision.evaluation.evaluate import evaluate_run as evaluate_vision
 from rl_abn.vision.model import Model
 from rl_abn.vision.training.train import train as train_vision
@@ -294,6 +297,35 @@ def test_shipped_agents_are_found_by_name(
     Run.create(Path("runs/pong/ppo/seed-0"), run.recipe, "cpu")
     nearest = complaint(lambda: rl_abn.load("runs/pong/ppo/seed-1"))
     assert "did you mean 'runs/pong/ppo/seed-0'?" in nearest
+
+
+def test_what_an_agent_that_ships_leaves_goes_to_its_copy(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ships = tmp_path / "agents" / "pong" / "a2c_abn"
+    shutil.copytree(run.path, ships)
+    monkeypatch.setattr(shipped, "AGENTS", tmp_path / "agents")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    before = sorted(ships.rglob("*"))
+    agent = rl_abn.load("pong/a2c_abn", device="cpu")
+    result = agent.evaluate(episodes=1, max_steps=3, record=1)
+    (game,) = agent.record(max_steps=3)
+    left = [result.save(agent.run), result.recorded[0].path, game.path]
+    left.append(agent.watch(max_steps=3).path)
+    assert sorted(ships.rglob("*")) == before
+    copy = Path("runs", "pong", "a2c_abn", "shipped")
+    for path, folder in zip(left, ("evaluations", "episodes", "episodes", "videos"), strict=True):
+        assert path.exists()
+        assert path.parent == copy / folder
+
+
+def test_a_run_made_in_python_names_the_command_that_makes_the_same(run: Run) -> None:
+    name, *words = shlex.split(read_json(run.path / META)["command"])
+    assert (name, words[0]) == ("rl-abn", "train")
+    arguments = make_parser(words).parse_args(words)
+    assert (arguments.env, arguments.agent, arguments.seed) == ("pong", "a2c_abn", 0)
+    assert tuple(arguments.settings) == SETTINGS
 
 
 def test_an_agent_without_maps_has_none_to_replace(tmp_path: Path) -> None:

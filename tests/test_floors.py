@@ -21,6 +21,7 @@ FLOORS: dict[str, set[str]] = {
     # inside functions, so that importing the package stays fast. Nobody else imports the door.
     "__init__": {"door"},
     "door": {"errors", "recipes", "runs", "rl", "vision"},
+    "command_line": set(),
     "errors": set(),
     "estimates": set(),
     "process_memory": set(),
@@ -38,7 +39,8 @@ FLOORS: dict[str, set[str]] = {
     "aggregates": {"estimates", "render"},
     "explain": {"errors", "estimates", "files", "progress", "render"},
     "record": {"errors", "files", "render"},
-    "runs": {"compute", "errors", "files", "process_memory", "recipes", "stop_signal"},
+    "runs": {"command_line", "compute", "errors", "files", "process_memory", "recipes"}
+    | {"stop_signal"},
     "rl": {
         "attention",
         "compute",
@@ -49,6 +51,7 @@ FLOORS: dict[str, set[str]] = {
         "render",
         "runs",
         "aggregates",
+        "command_line",
         "errors",
         "estimates",
         "explain",
@@ -66,6 +69,7 @@ FLOORS: dict[str, set[str]] = {
         "recipes",
         "render",
         "runs",
+        "command_line",
         "errors",
         "estimates",
         "explain",
@@ -122,6 +126,7 @@ FLOORS: dict[str, set[str]] = {
         "sweep",
         "campaign",
         "view",
+        "command_line",
         "errors",
         "estimates",
         "explain",
@@ -129,6 +134,7 @@ FLOORS: dict[str, set[str]] = {
         "process_memory",
         "progress",
         "protocols",
+        "stop_signal",
     },
     "__main__": {"cli"},
 }
@@ -137,6 +143,7 @@ FLOORS: dict[str, set[str]] = {
 ONLY: dict[str, set[str]] = {
     "__init__": set(),
     "attention": {"torch", "jaxtyping"},
+    "command_line": set(),
     "errors": set(),
     "stop_signal": set(),
     "__main__": set(),

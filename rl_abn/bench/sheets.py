@@ -57,7 +57,7 @@ def summary_lines(result: Result) -> list[str]:
     """Returns the lines above the tables."""
     return [
         machine_line(result.machine),
-        f"{result.machine['command']}, {result.machine['started']}, "
+        f"{result.machine['command'] or 'in Python'}, {result.machine['started']}, "
         f"median of {result.repeats} [lowest to highest]; one step is four emulator frames"
         + ("; ended early" if result.interrupted else ""),
     ]

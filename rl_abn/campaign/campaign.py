@@ -140,8 +140,8 @@ class Campaign:
             check_agreement(checks, self._agreement_file(name), self.device, ends_at)
         failed = {
             f"agreement-{name}/{agent}": why
-            for name in self.recipe.agreement
-            for agent, why in disagreements(self._agreement_file(name)).items()
+            for name, checks in self.recipe.agreement.items()
+            for agent, why in disagreements(self._agreement_file(name), checks).items()
         }
         received, trained, took = None, 0, 0.0
         for plan in self._in_turn():

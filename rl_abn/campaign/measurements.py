@@ -28,21 +28,24 @@ def rows_of(table: BenchTable, device: str) -> tuple[Contender, ...]:
     Raises:
         RlAbnError: If it names none, or there is no such device.
     """
-    setting = Setting(
-        device=str(device_of(device)),
-        seconds=table.seconds,
-        settings=table.set,
-        cores=usable_cores(),
-    )
-    return tuple(select(all_contenders(setting), table.only))
+    return _rows(table, str(device_of(device)), usable_cores())
 
 
 def is_measured(file: Path, table: BenchTable) -> bool:
     """Says whether a file holds all rounds of a table, on whatever machine they were measured."""
-    result = _read(file)
-    if result is None or result.repeats != table.repeats:
+    kept = _read(file)
+    if kept is None or not kept.contenders:
         return False
-    return len(result.measurements) >= len(result.contenders) * result.repeats > 0
+    cores = kept.machine.get("cores")
+    device = kept.contenders[0].spec.device
+    try:
+        rows = _rows(table, device, cores if type(cores) is int else 1)
+    except RlAbnError:  # a row that the machine of the measurements did not have
+        return False
+    if [(row.name, row.spec) for row in rows] != [(row.name, row.spec) for row in kept.contenders]:
+        return False
+    taken = {(found.row, found.round) for found in kept.measurements}
+    return all((row.name, number) in taken for row in rows for number in range(table.repeats))
 
 
 def measure_speed(table: BenchTable, file: Path, device: str, ends_at: float) -> bool:
@@ -82,7 +85,7 @@ def measure_speed(table: BenchTable, file: Path, device: str, ends_at: float) ->
 
 def is_checked(file: Path, table: AgreementTable) -> bool:
     """Says whether a file holds all checks of a table."""
-    return all(agent in _checks(file) for agent in table.agents)
+    return all(agent in _checks(file, table) for agent in table.agents)
 
 
 def check_agreement(table: AgreementTable, file: Path, device: str, ends_at: float) -> bool:
@@ -98,7 +101,7 @@ def check_agreement(table: AgreementTable, file: Path, device: str, ends_at: flo
         RlAbnError: If the device is wrong or the file cannot be written.
     """
     device_of(device)
-    checks = _checks(file)
+    checks = _checks(file, table)
     for agent in table.agents:
         if agent in checks:
             continue
@@ -110,9 +113,9 @@ def check_agreement(table: AgreementTable, file: Path, device: str, ends_at: flo
     return True
 
 
-def disagreements(file: Path) -> dict[str, str]:
-    """Returns the checks in a file that failed, a line each, by agent."""
-    found = _checks(file).items()
+def disagreements(file: Path, table: AgreementTable) -> dict[str, str]:
+    """Returns the checks of a table that failed, a line each, by agent."""
+    found = _checks(file, table).items()
     return {agent: said_of(agent, check) for agent, check in found if not check.get("agrees")}
 
 
@@ -136,12 +139,21 @@ def _checked(agent: str, device: str, settings: tuple[str, ...]) -> dict[str, An
     return {**found._asdict(), "agrees": found.agrees}
 
 
-def _checks(file: Path) -> dict[str, Any]:
+def _rows(table: BenchTable, device: str, cores: int) -> tuple[Contender, ...]:
+    setting = Setting(device=device, seconds=table.seconds, settings=table.set, cores=cores)
+    return tuple(select(all_contenders(setting), table.only))
+
+
+def _checks(file: Path, table: AgreementTable) -> dict[str, Any]:
+    """Returns the checks of a table's agents that a file holds, with the table's settings."""
     try:
-        checks = read_json(file).get("agents")
+        kept = read_json(file)
     except RlAbnError:
         return {}
-    return checks if isinstance(checks, dict) else {}
+    checks = kept.get("agents")
+    if not isinstance(checks, dict) or kept.get("set") != list(table.set):
+        return {}
+    return {agent: checks[agent] for agent in table.agents if agent in checks}
 
 
 def _read(file: Path) -> Result | None:

@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json is not None:
         print(f"kept in {arguments.json}", file=sys.stderr)
     if result.interrupted:
-        sys.exit(130)
+        raise KeyboardInterrupt
     if all(measurement.measured is None for measurement in result.measurements):
         from rl_abn.errors import RlAbnError
 

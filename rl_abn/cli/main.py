@@ -14,11 +14,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 from rl_abn.cli.safe_output import safe_output
+from rl_abn.command_line import running
 from rl_abn.errors import RlAbnError, without_control_characters
-
-
-class Ended(KeyboardInterrupt):
-    """A signal that ends the command: Ctrl-C, SIGTERM of a cluster, SIGHUP of a terminal."""
+from rl_abn.stop_signal import Ended
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -49,7 +47,8 @@ def _run(words: Sequence[str], received: list[int]) -> int:
         from rl_abn.process_memory import keep_freed_memory
 
         keep_freed_memory()
-        run_command(words)
+        with running(words):
+            run_command(words)
     except RlAbnError as error:
         _complain(f"error: {' '.join(str(error).split())}")
         return 2
@@ -59,7 +58,7 @@ def _run(words: Sequence[str], received: list[int]) -> int:
         # An extension module that is interrupted while it is imported may raise anything.
         if not received and not isinstance(error, KeyboardInterrupt):
             raise
-        number = received[0] if received else signal.SIGINT
+        number = received[0] if received else getattr(error, "number", signal.SIGINT)
         by = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
         _complain(by)
         return 128 + number
@@ -81,7 +80,7 @@ def _signals() -> Iterator[list[int]]:
 
     def end(number: int, frame: FrameType | None) -> None:
         received.append(number)
-        raise Ended
+        raise Ended(number)
 
     handlers = {}
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

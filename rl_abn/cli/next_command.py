@@ -17,18 +17,22 @@ def command(*words: str | Path) -> str:
     return " ".join(_quoted(str(word)) for word in words)
 
 
-def begin_again(arguments: argparse.Namespace, folder: Path) -> str:
-    """Returns the command line of a training of which nothing was saved.
+def go_on(arguments: argparse.Namespace, folder: Path, *, saved: bool) -> str:
+    """Returns the command line that goes on with a training that was stopped.
+
+    It is the one that was typed, with all its options.
 
     Args:
         arguments: What was typed; `words` are all words of it.
-        folder: Its run folder. It is there now, unless an older run was put back in it.
+        folder: The run folder.
+        saved: Whether there is a checkpoint. Where a run was overwritten and there is none yet, the
+            older run was put back in the folder, and is overwritten again.
     """
     words = ["rl-abn", *arguments.words]
-    if arguments.on_exists is None:
+    if arguments.on_exists == "new":
+        words += ["--out", str(folder)]  # the last of each counts
+    if arguments.on_exists in (None, "new") or (saved and arguments.on_exists == "overwrite"):
         words += ["--on-exists", "resume"]
-    elif arguments.on_exists == "new":
-        words += ["--out", str(folder), "--on-exists", "resume"]  # the last of each counts
     return command(*words)
 
 

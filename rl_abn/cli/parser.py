@@ -376,8 +376,15 @@ def add_map(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
 
 
 def add_json(parser: argparse.ArgumentParser, what: str = "the result") -> None:
-    """Adds --json."""
-    parser.add_argument("--json", type=Path, metavar="FILE", help=f"also write {what} here")
+    """Adds --json; a file that cannot be written is refused before any work is done."""
+    parser.add_argument("--json", type=_output, metavar="FILE", help=f"also write {what} here")
+
+
+def _output(text: str) -> Path:
+    from rl_abn.files.text import check_output
+
+    check_output(Path(text))
+    return Path(text)
 
 
 Subparsers = Any  # argparse keeps the class of add_subparsers() to itself

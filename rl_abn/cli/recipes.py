@@ -60,9 +60,9 @@ def _write_new(what: str | None, game: str) -> None:
 
 def _list_or_show(what: str | None) -> None:
     from rl_abn.errors import RlAbnError, did_you_mean
-    from rl_abn.recipes import Kind, list_recipes, recipe_path, recipe_summary
-    from rl_abn.recipes.ale_games import list_games, recipe_text
-    from rl_abn.recipes.lookup import is_made
+    from rl_abn.recipes import Kind, gymnasium_env, list_recipes, recipe_path, recipe_summary
+    from rl_abn.recipes.ale_games import NAMESPACE, game_called, list_games, recipe_text
+    from rl_abn.recipes.lookup import gymnasium_name, is_made
     from rl_abn.runs.shipped import AGENTS, CARD, list_shipped, summary_of
 
     kinds: dict[Kind, tuple[str, str]] = {
@@ -92,6 +92,8 @@ def _list_or_show(what: str | None) -> None:
                 print(f"  {name:{width}}{summary_of(name)}")
         print("next: rl-abn recipes NAME shows one; copy it, change it, and pass its path")
         return
+    if what.startswith(NAMESPACE):
+        what = game_called(what) or what
     if what in trained:
         print((AGENTS / what / CARD).read_text("utf-8"), end="")
         return
@@ -101,6 +103,9 @@ def _list_or_show(what: str | None) -> None:
             return
     if is_made(what):
         print(recipe_text(what), end="")
+        return
+    if gymnasium_name(what) is not None:
+        print(gymnasium_env.recipe_text(what), end="")
         return
     everything = [*groups, *trained, *(name for some in names.values() for name in some)]
     everything += list_games()

@@ -15,7 +15,9 @@ _LEFT = (errno.EPIPE, errno.EIO, errno.EBADF, errno.ECONNRESET)
 
 
 class SafeStream:
-    """A text stream; what can no longer be written is dropped.
+    r"""A text stream; what can no longer be written is dropped.
+
+    Characters that its encoding lacks are written as escapes, such as \u2026.
 
     Args:
         stream: The stream; everything but writing is its own.
@@ -37,7 +39,7 @@ class SafeStream:
         """Writes a text, or drops it."""
         if not self._is_broken:
             try:
-                self._stream.write(text)
+                self._write(text)
             except OSError as error:
                 self._break_off(error)
         return len(text)
@@ -54,6 +56,13 @@ class SafeStream:
                 self._stream.flush()
             except OSError as error:
                 self._break_off(error)
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+        except UnicodeEncodeError as error:
+            escaped = text.encode(error.encoding, "backslashreplace")
+            self._stream.write(escaped.decode(error.encoding))
 
     def _break_off(self, error: OSError) -> None:
         self._is_broken = True

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rl_abn.cli.next_command import command
 from rl_abn.cli.parser import Subparsers, add_minutes, one_of, whole_number
+from rl_abn.sweep import ENGINES
 
 if TYPE_CHECKING:
     from rl_abn.sweep.drive import Outcome
@@ -31,7 +32,7 @@ def add(commands: Subparsers) -> None:
     )
     parser.add_argument(
         "--engine",
-        type=one_of(("local", "ray", "slurm")),
+        type=one_of(ENGINES),
         default="local",
         metavar="NAME",
         help="local, ray (pip install 'rl-abn[ray]') or slurm (pip install 'rl-abn[slurm]')",
@@ -46,7 +47,9 @@ def add(commands: Subparsers) -> None:
         help="trainings at a time (default: machine.workers, else as many as there are cores for)",
     )
     add_minutes(
-        parser, f"stop after this time as by Ctrl-C; exit code {MORE_TO_DO} says that more is to do"
+        parser,
+        f"stop after this time as by Ctrl-C; exit code {MORE_TO_DO} says that more is to do "
+        "(default: when all is done)",
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="list what would be trained, and train nothing"

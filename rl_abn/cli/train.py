@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rl_abn.cli.next_command import begin_again, command
+from rl_abn.cli.next_command import command, go_on
 from rl_abn.cli.parser import (
     Subparsers,
     add_agent,
@@ -67,9 +67,8 @@ def add(commands: Subparsers) -> None:
     parser.add_argument(
         "--edit-coef",
         type=number(0),
-        default=1.0,
         metavar="G",
-        help="weight of the distance to the edited maps (default: 1.0)",
+        help="weight of the distance to the maps of --edits (default: 1.0)",
     )
     parser.add_argument(
         "--eval-every",
@@ -93,6 +92,10 @@ def run(arguments: argparse.Namespace) -> None:
     from rl_abn.compute.device import device_of
     from rl_abn.rl.training.distributed import Ranks
 
+    if arguments.edit_coef is not None and arguments.edits is None:
+        raise RlAbnError(
+            "expected --edits DIR beside --edit-coef, which is the weight of these edits, got none"
+        )
     settings = list(arguments.settings)
     if arguments.steps is not None:
         settings.append(f"train.steps={arguments.steps}")
@@ -153,19 +156,17 @@ def _train(arguments: argparse.Namespace, settings: list[str], device: str, rank
             report=report,
             ranks=ranks,
             edits=edits,
-            edit_coef=arguments.edit_coef,
+            edit_coef=1.0 if arguments.edit_coef is None else arguments.edit_coef,
         )
-    if outcome.interrupted:
-        if not outcome.saved and not outcome.step:
+    if outcome.signal is not None:
+        is_saved = outcome.saved or outcome.step > 0
+        if is_saved:
+            saved = "saved" if outcome.saved else "nothing new to save"
+            print(f"stopped at {outcome.step:,} of {steps:,} steps; {saved}. Go on with:")
+        else:
             print("stopped before the first update; nothing is saved. Begin again with:")
-            print(begin_again(arguments, run.path))
-            sys.exit(130)
-        saved = "saved" if outcome.saved else "nothing new to save"
-        print(f"stopped at {outcome.step:,} of {steps:,} steps; {saved}. Go on with:")
-        again = ["rl-abn", "train", "--env", arguments.env, "--agent", arguments.agent]
-        again += ["--seed", str(arguments.seed), "--out", str(run.path)]
-        print(command(*again, "--steps", str(steps), "--on-exists", "resume"))
-        sys.exit(130)
+        print(go_on(arguments, run.path, saved=is_saved))
+        sys.exit(128 + outcome.signal)
     if run.recipe.agent.train.eval_every:
         _print_best(run)
     curves = command("tensorboard", "--logdir", run.path)

@@ -1,6 +1,7 @@
 """Work in parts that are kept: what is finished is not done twice.
 
-A part is kept with a key of its inputs, and done again where they are others.
+A part is kept with a key of its inputs and of the version of rl-abn, and done again where one of
+them is another.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rl_abn import __version__
 from rl_abn.errors import RlAbnError
 from rl_abn.files.text import write_output
 
@@ -85,7 +87,7 @@ class Parts:
         return found
 
     def _key(self, name: str, inputs: Mapping[str, Any]) -> str:
-        text = json.dumps([FORMAT, name, self._inputs, dict(inputs)], sort_keys=True)
+        text = json.dumps([FORMAT, __version__, name, self._inputs, dict(inputs)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _path(self, name: str) -> Path:

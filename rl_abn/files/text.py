@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -63,6 +64,24 @@ def write_output(path: Path, data: Mapping[str, Any] | bytes) -> None:
         raise RlAbnError(f"{path}: cannot be written: {error.strerror}") from None
 
 
+def check_output(path: Path) -> None:
+    """Refuses a place where no file can be written; before any work is done, and it writes nothing.
+
+    Raises:
+        RlAbnError: If it is a folder, or its folder cannot be made or written to.
+    """
+    try:
+        if path.is_dir():
+            raise _os_error(errno.EISDIR)
+        folder = next(parent for parent in path.parents if parent.exists())
+        if not folder.is_dir():
+            raise _os_error(errno.ENOTDIR)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise _os_error(errno.EACCES)
+    except OSError as error:
+        raise RlAbnError(f"{path}: cannot be written: {error.strerror}") from None
+
+
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Writes a JSON object atomically; NaN and infinity become null."""
     write_atomically(path, json.dumps(_without_nan(data), indent=2) + "\n")
@@ -107,6 +126,10 @@ def kind_and_reason(error: BaseException) -> str:
     """Returns an error's type and the first line of its message."""
     reason = next(iter(str(error).splitlines()), "no reason given")
     return f"{type(error).__name__}: {reason}"
+
+
+def _os_error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
 
 
 def _without_nan(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from math import gcd
 from typing import Annotated, ClassVar, Literal, Self
 
 import torch
@@ -11,6 +12,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from rl_abn.attention import MECHANISMS, Abilities, AttentionSite, mechanism_options
+from rl_abn.errors import RlAbnError
 from rl_abn.networks import MEMORIES, NETWORKS, has_memory, trace_shape
 from rl_abn.protocols import ProtocolName
 from rl_abn.recipes.algorithms import A2C, PPO
@@ -18,6 +20,9 @@ from rl_abn.recipes.init import InitTable
 from rl_abn.recipes.options import Option, check_option
 from rl_abn.recipes.table import UNKNOWN_OPTION, Count, Table, check_divides, check_name
 from rl_abn.recipes.teacher import TeacherTable
+
+_SEQUENCE = 16
+"""Steps of a sequence in the recipes of PPO with memory that ship."""
 
 
 class NetworkTable(Table):
@@ -130,6 +135,9 @@ def _is_env_parts(value: object) -> object:
 EnvParts = Annotated[int | Literal["auto"], BeforeValidator(_is_env_parts)]
 
 
+_GAME_STEPS = 31_250  # of each game between two checkpoints, where nobody says otherwise
+
+
 class TrainTable(Table):
     """How training is run. A run's record has what "auto" came to when it began.
 
@@ -183,7 +191,7 @@ class TrainTable(Table):
     steps: Count = 10_000_000
     protocol: ProtocolName = "legacy"
     log_every: Count = 10_000
-    checkpoint_every_game_steps: Count = 31_250
+    checkpoint_every_game_steps: Count = _GAME_STEPS
     checkpoint_every: Count | None = None
     checkpoint_every_minutes: Annotated[float, Field(ge=0, le=10_000)] = 5.0
     keep: Annotated[int, Field(ge=0, lt=2**53)] = 0
@@ -253,20 +261,21 @@ class AgentRecipe(Table):
         n_envs, total = algorithm.get("n_envs"), train.get("checkpoint_every")
         if not (type(n_envs) is int and type(total) is int and min(n_envs, total) > 0):
             return recipe
-        if total % n_envs:
-            return recipe
+        each = train.get("checkpoint_every_game_steps", _GAME_STEPS)
+        if total % n_envs or each not in (_GAME_STEPS, total // n_envs):
+            return recipe  # a run that goes on has steps of each game already, the same number
         changes = {"checkpoint_every_game_steps": total // n_envs, "checkpoint_every": None}
         return {**recipe, "train": {**train, **changes}}
 
     @model_validator(mode="after")
     def _checkpoints_are_counted_in_one_way(self) -> Self:
         total, each = self.train.checkpoint_every, self.train.checkpoint_every_game_steps
-        default = TrainTable.model_fields["checkpoint_every_game_steps"].default
-        if total is not None and each != default:
+        if total is not None and each != _GAME_STEPS:
+            n_envs = self.algorithm.n_envs
+            why = f", which n_envs = {n_envs} does not divide" if total % n_envs else ""
             raise ValueError(
                 f"expected train.checkpoint_every_game_steps = {each} alone, got "
-                f"train.checkpoint_every = {total} too, which n_envs = {self.algorithm.n_envs} "
-                "does not divide"
+                f"train.checkpoint_every = {total} too{why}"
             )
         return self
 
@@ -286,6 +295,26 @@ class AgentRecipe(Table):
                 f"got {length}"
             )
         return self
+
+    def check_sequences(self) -> None:
+        """Refuses to begin with PPO and a memory that no gradient goes back in.
+
+        For a new training alone: a run that was begun so goes on.
+
+        Raises:
+            RlAbnError: If sequences are of one step, and could be longer.
+        """
+        algorithm = self.algorithm
+        if not (isinstance(algorithm, PPO) and self.has_memory and algorithm.sequence_length == 1):
+            return
+        common = gcd(algorithm.n_steps, algorithm.batch_size)
+        longest = max(length for length in range(1, _SEQUENCE + 1) if common % length == 0)
+        if longest > 1:
+            raise RlAbnError(
+                "expected an algorithm.sequence_length from 2 for an agent with memory, whose "
+                "gradients go back through that many steps, got 1; add --set "
+                f"algorithm.sequence_length={longest}"
+            )
 
     @model_validator(mode="after")
     def _mechanism_takes_its_options_here(self) -> Self:

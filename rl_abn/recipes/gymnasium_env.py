@@ -10,7 +10,7 @@ from pydantic import Field
 
 from rl_abn.recipes.env import Scores
 from rl_abn.recipes.options import Option
-from rl_abn.recipes.table import Label, ScreenSize, Table
+from rl_abn.recipes.table import LONGEST_LABEL, Label, ScreenSize, Table
 
 KIND = "gymnasium"
 _ID = re.compile(r"(?:[A-Za-z_][\w.]*:)?((?:[\w.-]+/)?[\w.-]+-v\d+)")
@@ -119,8 +119,11 @@ max_frames = 108000 # a game is cut off after as many environment steps
 
 
 def id_in(name: str) -> str | None:
-    """Returns the environment's id in "EnvId-v0" or "module:EnvId-v0", without the module."""
-    match = _ID.fullmatch(name)
+    """Returns the environment's id in "EnvId-v0" or "module:EnvId-v0", without the module.
+
+    None for what is no such id, or a longer one than a recipe may have.
+    """
+    match = _ID.fullmatch(name) if len(name) <= LONGEST_LABEL else None
     return None if match is None else match[1]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -13,7 +12,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel
 
 from rl_abn.errors import RlAbnError, did_you_mean
-from rl_abn.files.text import brief, read_text
+from rl_abn.files.text import brief, kind_of, read_text
 from rl_abn.recipes import ale_games, gymnasium_env
 from rl_abn.recipes.agent import AgentRecipe
 from rl_abn.recipes.ale_games import make_recipe
@@ -76,7 +75,7 @@ def recipe_path(kind: Kind, name_or_path: str) -> Path:
         raise _unknown(kind, name_or_path)
     if name_or_path.endswith(".toml") or "/" in name_or_path:
         path = Path(name_or_path)
-        if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name too long
+        if kind_of(path) != "a file":
             raise RlAbnError(f"expected a recipe file, got '{name_or_path}': there is no such file")
         return path
     if name_or_path not in list_recipes(kind):
@@ -158,7 +157,7 @@ def gymnasium_name(env: str) -> str | None:
     None for what is no such id: a recipe's name or path, or a game of ALE.
     """
     found = gymnasium_env.id_in(env)
-    if found is None or env.startswith(ale_games.NAMESPACE) or Path(env).is_file():
+    if found is None or env.startswith(ale_games.NAMESPACE) or kind_of(Path(env)) == "a file":
         return None
     return found.replace("/", "-")
 

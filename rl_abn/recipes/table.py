@@ -26,7 +26,8 @@ Count = Annotated[int, Field(ge=1, lt=2**53)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 ScreenSize = Annotated[int, Field(ge=36, le=512)]
 # Printed on terminals and drawn into images, so untrusted text may have no control characters.
-Label = Annotated[str, Field(max_length=255), AfterValidator(_printable)]
+LONGEST_LABEL = 255
+Label = Annotated[str, Field(max_length=LONGEST_LABEL), AfterValidator(_printable)]
 # Not strict, because TOML has arrays where Python has tuples.
 Colour = Annotated[tuple[Byte, Byte, Byte], Field(strict=False)]
 Span = Annotated[tuple[int, int], Field(strict=False)]

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import ConfigDict, Field, model_validator
 
-from rl_abn.attention import MECHANISMS
+from rl_abn.attention import MECHANISMS, Abilities
 from rl_abn.recipes.agent import check_mechanism_options
 from rl_abn.recipes.options import Option
 from rl_abn.recipes.table import (
@@ -106,9 +106,14 @@ class VisionAttentionTable(Table):
         return dict(self.__pydantic_extra__)
 
     @property
+    def abilities(self) -> Abilities:
+        """What the mechanism can do with these options."""
+        return MECHANISMS[self.mechanism].abilities_with(**self.options)
+
+    @property
     def has_maps(self) -> bool:
         """Whether the network has attention maps."""
-        return MECHANISMS[self.mechanism].abilities.maps is not None
+        return self.abilities.maps is not None
 
     @model_validator(mode="after")
     def _exists(self) -> Self:

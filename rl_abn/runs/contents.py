@@ -11,7 +11,8 @@ from rl_abn.files.text import read_json
 
 _CHECKPOINT = r"\.?(step|recovery|damaged|best)-\d+(-\d+)?(\.(partial|replaced|removed))?"
 _PATTERNS = [
-    r"recipe\.toml|meta\.json|metrics\.jsonl|(outputs|domains)\.json|CARD\.md|picture\.png",
+    r"recipe\.toml|meta\.json|metrics\.jsonl|(outputs|domains)\.json",
+    r"CARD\.md|picture\.png|certificate\.json",
     r"\.lock(\.\d+)?",
     rf"checkpoints/{_CHECKPOINT}/(policy\.safetensors|training\.safetensors|state\.json)",
     r"checkpoints/best-\d+/evaluation\.json|checkpoints/\.best\.partial/.*",
@@ -20,6 +21,7 @@ _PATTERNS = [
     r"tensorboard/events\.out\.tfevents\.[^/]*",
     r"evaluations/[^/]+\.(json|png)|videos/[^/]+\.mp4|sheets/[^/]+\.png",
     r"evaluations/unfinished/[0-9a-f]+/[0-9a-f]+\.npz",
+    r"explanations/[^/]+/(explanation\.(html|json)|certificate\.(json|txt)|parts/[^/]+\.npz)",
     r"episodes/[^/]+/(meta\.json|frames/\d+\.png|trace/\d+\.safetensors|states/\d+\.z|[^/]+\.mp4)",
     r"(.*/)?\.[^/]*\.partial(\.[^/]*)?",
     r"(.*/)?(\.DS_Store|Thumbs\.db|\.nfs[0-9a-f]+)",  # what file systems leave

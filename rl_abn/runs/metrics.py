@@ -14,8 +14,9 @@ from torch.utils.tensorboard import SummaryWriter
 from rl_abn.errors import RlAbnError, warn
 from rl_abn.files.text import write_atomically
 from rl_abn.process_memory import resident_mib
+from rl_abn.runs.run import METRICS
 
-METRICS, TENSORBOARD = "metrics.jsonl", "tensorboard"
+TENSORBOARD = "tensorboard"
 
 
 class MetricsFile:

@@ -32,7 +32,8 @@ def unflatten_state(
 ) -> OptimizerState:
     """Puts an optimizer's state together again; the optimizer is as it was.
 
-    Names and shapes come from a copy of the optimizer that makes one update.
+    Names and shapes come from a copy of the optimizer that makes one update. A weight that never
+    had a gradient, as it is frozen or unused, has no state.
 
     Args:
         optimizer: One of the kind that was saved.
@@ -46,6 +47,13 @@ def unflatten_state(
         RlAbnError: If it is not the state of such an optimizer.
     """
     expected = _state_after_an_update(optimizer) if updated else {}
+    stored = tensors.keys() | scalars.keys()
+    with_state = {
+        index: entry
+        for index, entry in expected.items()
+        if any(_key(index, name) in stored for name in entry)
+    }
+    expected = with_state or expected  # an update leaves a state of some weight
     expected_tensors, expected_scalars = _flatten(expected)
     check_weights(tensors_path, tensors, expected_tensors)
     if scalars.keys() != expected_scalars.keys():

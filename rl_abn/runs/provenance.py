@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import subprocess
-import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from rl_abn import __version__
+from rl_abn.command_line import typed
 
 
 def provenance(device: str) -> dict[str, Any]:
-    """Returns what a result depends on beside its recipe: versions, machine, command line."""
+    """Returns what a result depends on beside its recipe: versions, machine, command line.
+
+    The command line is None where none was typed.
+    """
     packages = ("torch", "stable-baselines3", "gymnasium", "ale-py", "numpy")
     return {
-        "command": shlex.join(["rl-abn", *sys.argv[1:]]),
+        "command": typed(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {
             "python": platform.python_version(),

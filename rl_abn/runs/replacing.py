@@ -1,7 +1,8 @@
 """A run that is overwritten is set aside until the new one has a checkpoint, and else put back.
 
-It waits beside its folder under a hidden name. A kill at any moment leaves enough to tell what is
-to be done, and the next command on that folder does it (`settle`).
+Weights that a training begins with are no such checkpoint. It waits beside its folder under a
+hidden name. A kill at any moment leaves enough to tell what is to be done, and the next command on
+that folder does it (`settle`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import shutil
 from pathlib import Path
 
 from rl_abn.errors import RlAbnError, say
+from rl_abn.files.text import read_json
 from rl_abn.runs.checkpoints import list_checkpoints, list_recoveries
 from rl_abn.runs.contents import check_only_run
 from rl_abn.runs.lock import holder_of
@@ -38,7 +40,7 @@ def settle(folder: Path, *, mine: bool = False) -> None:
     if not mine and holder_of(folder) is not None:
         return
     try:
-        if has_checkpoint(folder):
+        if replaces(folder):
             remove_replaced(folder)
             return
         if os.path.lexists(folder):
@@ -64,10 +66,23 @@ def _place_of_failed(folder: Path) -> Path:
     return removed
 
 
-def has_checkpoint(folder: Path) -> bool:
-    """Says whether a run folder has a checkpoint to go on from."""
+def replaces(folder: Path) -> bool:
+    """Says whether a run has a checkpoint that the run it overwrites may be removed for.
+
+    One of step 0 is what a training begins with, unless the run is an import, which has no other.
+    """
     checkpoints = folder / "checkpoints"
-    return bool(list_checkpoints(checkpoints) or list_recoveries(checkpoints))
+    regular = list_checkpoints(checkpoints)
+    if list_recoveries(checkpoints) or any(found.step > 0 for found in regular):
+        return True
+    return bool(regular) and _is_imported(folder)
+
+
+def _is_imported(folder: Path) -> bool:
+    try:
+        return "imported" in read_json(folder / "meta.json")
+    except RlAbnError:
+        return False
 
 
 def remove_replaced(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def run_to_resume(
 
     Raises:
         RlAbnError: If it is another run, or imported or fine-tuned, or the settings are others, or
-            another process trains it, or it cannot be written.
+            it was trained longer already, or another process trains it, or it cannot be written.
     """
     if not is_taken(folder) or on_exists != "resume":
         return None
@@ -99,7 +99,23 @@ def _checked(
             f"({' '.join(settings)}); only {may} may change, "
             "or use --on-exists new"
         )
-    return None if wanted == kept else wanted
+    if wanted == kept:
+        return None
+    _check_not_trained_longer(run, kept, wanted)
+    return wanted
+
+
+def _check_not_trained_longer(
+    run: Run[RecipeT], kept: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> None:
+    """Refuses a new length of the training that is shorter than what is trained already."""
+    unit = "epochs" if "epochs" in wanted else "steps"
+    trained = max((found.step for found in [*run.checkpoints, *run.recoveries]), default=0)
+    if wanted[unit] != kept[unit] and wanted[unit] < trained:
+        raise RlAbnError(
+            f"{run.path}: expected train.{unit} from {trained:,}, as so many are trained, got "
+            f"{wanted[unit]:,}; use --on-exists new"
+        )
 
 
 def _check_origin(run: Run[RecipeT], asked: RecipeT, device: str) -> None:

@@ -24,7 +24,7 @@ from rl_abn.runs.best import CheckpointChoice, best_checkpoint
 from rl_abn.runs.checkpoints import Checkpoint
 from rl_abn.runs.lock import holder_of
 from rl_abn.runs.provenance import provenance
-from rl_abn.runs.replacing import remove_replaced, settle
+from rl_abn.runs.replacing import remove_replaced, replaces, settle
 
 RECIPE, META, METRICS = "recipe.toml", "meta.json", "metrics.jsonl"
 EXPORTED = "run"
@@ -256,7 +256,8 @@ class Run(Generic[RecipeT]):
     ) -> Checkpoint:
         """Saves a checkpoint under a temporary name, flushes it to disk and renames it.
 
-        A run that this one replaces is removed then.
+        A run that this one replaces is removed then, unless the checkpoint is only what a training
+        begins with.
 
         Args:
             step: Agent steps trained, or epochs.
@@ -274,7 +275,8 @@ class Run(Generic[RecipeT]):
         saved = checkpoints.save_checkpoint(
             folder, step, weights, training, state, recovery=recovery
         )
-        remove_replaced(self.path)
+        if replaces(self.path):
+            remove_replaced(self.path)
         return saved
 
     def diverged(self, what: str, when: str) -> RlAbnError:

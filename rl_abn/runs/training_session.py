@@ -18,16 +18,21 @@ class Outcome(NamedTuple, Generic[RecipeT]):
     Attributes:
         run: The run.
         step: Agent steps trained in all; epochs, in the vision track.
-        interrupted: Whether a signal ended it early.
+        signal: The signal that ended it early, or None.
         numbers: The session's last row of metrics, by name; empty where it wrote none.
         saved: Whether it saved a checkpoint.
     """
 
     run: Run[RecipeT]
     step: int
-    interrupted: bool
+    signal: int | None
     numbers: dict[str, float]
     saved: bool = False
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal ended it early."""
+        return self.signal is not None
 
 
 @contextmanager

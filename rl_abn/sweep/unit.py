@@ -7,8 +7,6 @@ the same weights.
 from __future__ import annotations
 
 import json
-import shlex
-from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -100,19 +98,11 @@ def _train(unit: Unit, recipe: RunRecipe, folder: Path, device: str) -> bool:
         on_exists=on_exists,
         device=device,
     )
-    if not resume:  # what was typed is the sweep's command, which trains more than this
-        run.update_meta(command=_command(unit, settings))
     if exact and resume:
         keep_exact_checkpoints(run)
     with StatusReport(folder, TRAINING, unit.steps, "steps") as report:
         outcome = train(run, resume=resume, device=device, report=report)
     return not outcome.interrupted
-
-
-def _command(unit: Unit, settings: Sequence[str]) -> str:
-    """Returns the command that trains the same agent by itself."""
-    words = ["rl-abn", "train", "--env", unit.env, "--agent", unit.agent, "--seed", str(unit.seed)]
-    return shlex.join([*words, *(word for setting in settings for word in ("--set", setting))])
 
 
 def _how(unit: Unit, folder: Path) -> OnExists:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import signal
 import subprocess
@@ -162,6 +163,63 @@ def test_measurements_go_on_where_they_stopped(
     assert measurements.measure_speed(table, kept, "cpu", ends_at=1000)
     assert now[0] == 40
     assert measurements.is_measured(kept, table)
+
+
+def test_an_edited_measurement_is_taken_again(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, kept = read_campaign(file).bench["rows"], tmp_path / "bench.json"
+    monkeypatch.setattr("rl_abn.bench.rounds.run_worker", lambda spec: FOUND)
+    assert measurements.measure_speed(table, kept, "cpu", ends_at=math.inf)
+
+    def is_measured(**changes: Any) -> bool:
+        return measurements.is_measured(kept, table.model_copy(update=changes))
+
+    assert is_measured()
+    assert is_measured(repeats=1)
+    assert not is_measured(repeats=3)
+    assert not is_measured(only=("ale_1", "ppo_abn"))
+    assert not is_measured(only=("ale_1",))
+    assert not is_measured(set=("train.compile=true",))
+    assert not is_measured(seconds=2)
+    # Nothing is measured again because it is another machine.
+    monkeypatch.setattr(measurements, "usable_cores", lambda: 64)
+    assert is_measured()
+
+
+def test_a_row_that_the_machine_of_the_measurements_did_not_have_is_not_measured(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, kept = read_campaign(file).bench["rows"], tmp_path / "bench.json"
+    monkeypatch.setattr("rl_abn.bench.rounds.run_worker", lambda spec: FOUND)
+    measurements.measure_speed(table, kept, "cpu", ends_at=math.inf)
+    larger = table.model_copy(update={"only": ("ale_1", "ppo_abn_4096_threads")})
+    assert not measurements.is_measured(kept, larger)
+
+
+def test_an_edited_check_is_made_again(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, kept = read_campaign(file).agreement["plain"], tmp_path / "agreement.json"
+    edited = table.model_copy(update={"set": ("train.precision=bf16",)})
+    asked: list[tuple[str, ...]] = []
+
+    def checked(agent: str, device: str, settings: tuple[str, ...]) -> dict[str, Any]:
+        asked.append(settings)
+        return {**SCRIPTED, "agrees": settings == table.set}
+
+    monkeypatch.setattr(measurements, "_checked", checked)
+    for _ in range(2):
+        measurements.check_agreement(table, kept, "cpu", ends_at=math.inf)
+    assert measurements.is_checked(kept, table)
+    assert not measurements.is_checked(kept, edited)
+    measurements.check_agreement(edited, kept, "cpu", ends_at=math.inf)
+    assert asked == [table.set, edited.set]
+    assert measurements.is_checked(kept, edited)
+    assert list(measurements.disagreements(kept, edited)) == ["a2c_cnn"]
+    # Nobody asks about an agent that the table names no longer.
+    fewer = edited.model_copy(update={"agents": ("a2c_abn",)})
+    assert measurements.disagreements(kept, fewer) == {}
 
 
 def test_a_rehearsal_is_the_same_plan_tiny(file: Path, tmp_path: Path) -> None:

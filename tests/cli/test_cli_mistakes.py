@@ -176,6 +176,7 @@ def test_an_option_without_its_value(mistake: Mistake, option: str) -> None:
         ("pong", "./mine.toml", "expected a recipe file, got './mine.toml': there is no such file"),
         ("/", "ppo_abn_paper", "expected a recipe file, got '/': there is no such file"),
         ("", "ppo_abn_paper", "unknown env '': choose one of: beam_rider, breakout, "),
+        ("x" * 300 + "-v0", "ppo_abn_paper", "unknown env 'xxx"),
     ],
 )
 def test_recipes_to_train(mistake: Mistake, env: str, agent: str, message: str) -> None:
@@ -331,6 +332,20 @@ def test_a_file_is_never_overwritten(mistake: Mistake, tmp_path: Path) -> None:
     for words in ((), ("--on-exists", "overwrite"), ("--on-exists", "resume")):
         assert f"'{file}'" in mistake(*TRAIN, "--out", str(file), *words)
         assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("eval", "r"), ("vision", "eval", "r"), ("vision", "drive", "r"), ("bench",)],
+    ids=" ".join,
+)
+def test_a_file_that_cannot_be_written_comes_before_any_work(
+    mistake: Mistake, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").touch()
+    inside = tmp_path / "file" / "a.json"
+    for file, why in ((tmp_path, "Is a directory"), (inside, "Not a directory")):
+        assert mistake(*words, "--json", str(file)) == f"{file}: cannot be written: {why}"
 
 
 def test_a_place_that_cannot_be_written(mistake: Mistake, tmp_path: Path) -> None:

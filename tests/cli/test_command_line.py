@@ -168,6 +168,7 @@ def test_help_of_a_command_names_its_options(rl_abn: Command, command: str) -> N
         ("eval", "seed of the games and the bootstrap (default: 0)"),
         ("train", "run folder (default: runs/ENV/AGENT/seed-S)"),
         ("watch", "(default: fixed)"),
+        ("sweep", "says that more is to do (default: when all is done)"),
     ],
 )
 def test_help_shows_defaults(rl_abn: Command, command: str, shown: str) -> None:
@@ -276,9 +277,12 @@ def test_a_new_recipe_is_written_and_can_be_trained_on(
 ) -> None:
     code, out, err = rl_abn("recipes", "--new", "assault")
     assert (code, out, err) == (0, recipe_text("assault"), "")
-    assert rl_abn("recipes", "assault").out == rl_abn("recipes", "--new", "ALE/Assault-v5").out
+    for name in ("assault", "ALE/Assault-v5"):
+        assert rl_abn("recipes", name).out == rl_abn("recipes", "--new", "ALE/Assault-v5").out
+    assert rl_abn("recipes", "ALE/Pong-v5").out == rl_abn("recipes", "pong").out
     gymnasiums = rl_abn("recipes", "--new", "my_games:Catch-v0").out
     assert gymnasiums == gymnasium_env.recipe_text("my_games:Catch-v0")
+    assert rl_abn("recipes", "my_games:Catch-v0").out == gymnasiums
     (folder / "assault.toml").write_text(out, "utf-8")
     # A wrong device comes after the recipes have been read.
     said = mistake("train", "--env", "assault.toml", "--agent", "ppo_abn_paper", "--device", "gpu")
@@ -294,6 +298,7 @@ def test_a_new_recipe_is_written_and_can_be_trained_on(
         ),
         (("envs", "--new", "assault"), "expected --new GAME alone, got 'envs' too"),
         (("asault",), "unknown recipe 'asault': did you mean 'assault'?"),
+        (("ALE/Asault-v5",), "unknown recipe 'ALE/Asault-v5': did you mean 'assault'?"),
     ],
 )
 def test_mistakes_with_new_recipes(mistake: Mistake, words: tuple[str, ...], said: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rl_abn.cli.next_command import begin_again, command
+from rl_abn.cli.next_command import command, go_on
 
 NAMES = ["plain", "a b", "it's", "$HOME", "é", "a\x1b[2Jb", "new\nline", "back\\slash\t", "\udcff"]
 
@@ -25,14 +25,23 @@ def test_a_shell_reads_the_words_back(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("on_exists", "more"),
-    [(None, "--on-exists resume"), ("overwrite", ""), ("new", "--out 'b c' --on-exists resume")],
+    ("on_exists", "saved", "more"),
+    [
+        (None, True, "--on-exists resume"),
+        (None, False, "--on-exists resume"),
+        ("overwrite", True, "--on-exists resume"),
+        ("overwrite", False, ""),  # the older run was put back
+        ("new", True, "--out 'b c' --on-exists resume"),
+        ("new", False, "--out 'b c' --on-exists resume"),
+        ("resume", True, ""),
+        ("resume", False, ""),
+    ],
 )
-def test_a_training_is_begun_again_in_its_folder(on_exists: str | None, more: str) -> None:
-    words = ["train", "--out", "a b"]
+def test_a_training_goes_on_in_its_folder(on_exists: str | None, saved: bool, more: str) -> None:
+    words = ["train", "--out", "a b", "--device", "cuda:1"]
     arguments = argparse.Namespace(words=words, on_exists=on_exists)
-    said = begin_again(arguments, Path("b c"))
-    assert said == f"rl-abn train --out 'a b' {more}".strip()
+    said = go_on(arguments, Path("b c"), saved=saved)
+    assert said == f"rl-abn train --out 'a b' --device cuda:1 {more}".strip()
 
 
 def test_an_error_controls_no_terminal(rl_abn: Callable[..., Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import signal
 import subprocess
@@ -103,6 +104,14 @@ def test_after_a_failure_nothing_is_tried_again(number: int, lost: str | None) -
     stream.writelines(["a", "b"])
     stream.flush()
     assert (failing.written, stream.lost) == (1, lost)
+
+
+def test_what_an_encoding_lacks_is_written_as_escapes() -> None:
+    file = io.BytesIO()
+    stream = SafeStream(io.TextIOWrapper(file, encoding="latin-1"))
+    stream.write("é → …\n")
+    stream.flush()
+    assert file.getvalue() == b"\xe9 \\u2192 \\u2026\n"
 
 
 # What was computed is kept before it is printed

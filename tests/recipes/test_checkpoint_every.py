@@ -44,6 +44,16 @@ def test_steps_of_all_games_that_do_not_divide_hold_as_they_are(complaint: Compl
     )
 
 
+def test_two_numbers_that_differ_are_refused_though_one_divides(complaint: Complaint) -> None:
+    both = ("train.checkpoint_every=8000", "train.checkpoint_every_game_steps=2000")
+    assert complaint(lambda: resolve(*both)) == (
+        f"--set {both[0]} --set {both[1]}: expected train.checkpoint_every_game_steps = 2000 "
+        "alone, got train.checkpoint_every = 8000 too"
+    )
+    same = ("train.checkpoint_every=8000", "train.checkpoint_every_game_steps=1000")
+    assert resolve(*same) == resolve(same[1])
+
+
 def test_games_and_steps_that_change_together_are_read_together() -> None:
     agent = resolve("algorithm.n_envs=64", "train.checkpoint_every=6400").agent
     assert agent.train.checkpoint_every_game_steps == 100

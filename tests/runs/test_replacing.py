@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from rl_abn.explain.written import CERTIFICATE, DATA, EXPLANATIONS, PAGE, PARTS
 from rl_abn.recipes import RunRecipe, make_run_recipe
 from rl_abn.runs import META, OnExists, Run, check_free, free_folder
 from rl_abn.runs.holding import hold, let_go, let_go_on_failure
@@ -21,8 +22,8 @@ def recipe() -> RunRecipe:
     return make_run_recipe("pong", "ppo_abn_paper", 3, ["train.steps=100"])
 
 
-def make(folder: Path, recipe: RunRecipe, step: int | None = None) -> Run:
-    run = Run.create(folder, recipe, "cpu", mark=step)
+def make(folder: Path, recipe: RunRecipe, step: int | None = None, **meta: object) -> Run:
+    run = Run.create(folder, recipe, "cpu", mark=step, **meta)
     if step is not None:
         save(run, step)
     return run
@@ -62,6 +63,43 @@ def test_the_old_run_goes_with_the_first_checkpoint_of_the_new(
     assert new.checkpoint().step == 5
 
 
+def test_the_old_run_stays_while_the_new_one_has_what_it_begins_with_alone(
+    old: Run, recipe: RunRecipe
+) -> None:
+    free_folder(old.path, "overwrite")
+    new = make(old.path, recipe)
+    hold(new.path)
+    save(new, 0)
+    assert names(old.path.parent) == [".run.replaced", "run"]
+    let_go(new.path)
+    assert steps(old.path) == [11]
+    assert names(old.path.parent) == ["run"]
+
+
+@pytest.mark.parametrize("recovery", [False, True])
+def test_what_is_trained_after_it_replaces_the_old_run(
+    old: Run, recipe: RunRecipe, recovery: bool
+) -> None:
+    free_folder(old.path, "overwrite")
+    new = make(old.path, recipe)
+    hold(new.path)
+    save(new, 0)
+    save(new, 5, recovery=recovery)
+    assert names(old.path.parent) == ["run"]
+    let_go(new.path)
+    assert Run.open(old.path).path.joinpath("checkpoints", "step-000000000000").is_dir()
+
+
+def test_an_import_of_unknown_steps_replaces_the_old_run(old: Run, recipe: RunRecipe) -> None:
+    free_folder(old.path, "overwrite")
+    new = make(old.path, recipe, imported={"kind": "sb3", "file": "a.zip", "steps": 0})
+    hold(new.path)
+    save(new, 0)
+    assert names(old.path.parent) == ["run"]
+    let_go(new.path)
+    assert steps(old.path) == [0]
+
+
 @pytest.mark.parametrize("made", [False, True])
 def test_the_old_run_is_back_where_the_new_one_fails(
     old: Run, recipe: RunRecipe, capsys: pytest.CaptureFixture[str], made: bool
@@ -82,19 +120,22 @@ def test_the_old_run_is_back_where_the_new_one_fails(
 
 
 @pytest.mark.parametrize("on_exists", [None, "new", "overwrite", "resume", "open"])
-@pytest.mark.parametrize("moment", ["renamed", "made", "saved"])
+@pytest.mark.parametrize("moment", ["renamed", "made", "begun", "saved", "imported"])
 def test_the_next_command_settles_what_a_kill_left(
     old: Run, recipe: RunRecipe, on_exists: OnExists | None, moment: str
 ) -> None:
     # What the folders are at each moment; a kill leaves no time for more.
     old.path.rename(aside_of(old.path))
     if moment != "renamed":
-        make(old.path, recipe)
-    if moment == "saved":
-        folder = old.path / "checkpoints" / "step-000000000005"
+        make(old.path, recipe, **({"imported": {}} if moment == "imported" else {}))
+    step = {"begun": 0, "saved": 5, "imported": 0}.get(moment)
+    if step is not None:
+        folder = old.path / "checkpoints" / f"step-{step:012d}"
         folder.mkdir(parents=True)
     if on_exists == "open":
         Run.open(old.path)
+    elif on_exists == "resume" and moment == "imported":
+        complaint(lambda: run_to_resume(old.path, recipe, (), "cpu", "resume"))
     elif on_exists == "resume":
         assert run_to_resume(old.path, recipe, (), "cpu", "resume") is not None
         let_go(old.path)
@@ -103,7 +144,7 @@ def test_the_next_command_settles_what_a_kill_left(
             complaint(lambda: check_free(old.path, None))
         check_free(old.path, on_exists or "new")
     assert names(old.path.parent) == ["run"]
-    assert steps(old.path) == ([5] if moment == "saved" else [11])
+    assert steps(old.path) == {"saved": [5], "imported": [0]}.get(moment, [11])
 
 
 def test_a_training_before_its_first_checkpoint_is_left_alone(old: Run, recipe: RunRecipe) -> None:
@@ -117,10 +158,14 @@ def test_a_training_before_its_first_checkpoint_is_left_alone(old: Run, recipe: 
 
 
 @pytest.mark.parametrize(
-    "name", ["notes.txt", ".git/HEAD", "evaluations/notes.md", "checkpoints/mine", "edits/a.png"]
+    "name",
+    [
+        *("notes.txt", ".git/HEAD", "evaluations/notes.md", "checkpoints/mine", "edits/a.png"),
+        *("explanations/notes.md", "explanations/step-11-full-0/notes.md"),
+    ],
 )
 def test_a_file_of_ones_own_is_never_removed(old: Run, name: str) -> None:
-    (old.path / name).parent.mkdir(exist_ok=True)
+    (old.path / name).parent.mkdir(parents=True, exist_ok=True)
     (old.path / name).write_text("mine")
     for refused in (
         lambda: free_folder(old.path, "overwrite"),
@@ -159,6 +204,10 @@ def test_all_that_a_run_consists_of_may_be_overwritten(old: Run) -> None:
         *("sheets/a.png", "checkpoints/damaged-000000000064-1/state.json"),
         *("checkpoints/.step-000000000064.removed/policy.safetensors",),
         *("checkpoints/recovery-000000000064/training.safetensors",),
+        *("CARD.md", "picture.png", CERTIFICATE),
+        *(f"{EXPLANATIONS}/step-11-quick-0/{name}" for name in (PAGE, DATA, CERTIFICATE)),
+        f"{EXPLANATIONS}/step-11-quick-0/certificate.txt",
+        f"{EXPLANATIONS}/step-11-quick-0/{PARTS}/games-intact.npz",
     ):
         (old.path / name).parent.mkdir(parents=True, exist_ok=True)
         (old.path / name).write_bytes(b"")

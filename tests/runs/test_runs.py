@@ -19,6 +19,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from rl_abn.command_line import running
 from rl_abn.files import text as text_module
 from rl_abn.recipes import RunRecipe, make_run_recipe
 from rl_abn.runs import (
@@ -506,9 +507,9 @@ def test_meta_keeps_what_is_not_changed(run: Run) -> None:
     assert read_json(run.path / META) == {**before, "status": "finished", "steps": 4096}
 
 
-def test_provenance_says_what_made_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", ["/some/where/rl-abn", "train", "--out", "a folder"])
-    meta = provenance("cuda:0")
+def test_provenance_says_what_made_the_result() -> None:
+    with running(["train", "--out", "a folder"]):
+        meta = provenance("cuda:0")
     assert meta["command"] == "rl-abn train --out 'a folder'"
     assert meta["device"] == "cuda:0"
     assert meta["versions"] == {

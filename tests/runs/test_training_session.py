@@ -12,7 +12,7 @@ from torch import zeros
 
 from rl_abn.errors import RlAbnError
 from rl_abn.recipes import RunRecipe, make_run_recipe
-from rl_abn.runs import META, OnExists, Run, check_free, read_json
+from rl_abn.runs import META, RECIPE, OnExists, Run, check_free, read_json
 from rl_abn.runs.maps import MapLog, open_or_create
 from rl_abn.runs.metrics import MetricsFile
 from rl_abn.runs.resume import run_to_resume
@@ -114,6 +114,32 @@ def test_what_changes_no_byte_may_change(run: Run, recipe: RunRecipe) -> None:
         "train.checkpoint_every_minutes, train.eval_every, train.eval_games and "
         "train.record_every may change, or use --on-exists new"
     )
+
+
+def save(run: Run, step: int) -> None:
+    run.save_checkpoint(step, {"w": zeros(2)}, {}, {})
+
+
+def test_a_run_does_not_go_on_to_fewer_steps_than_are_trained(run: Run, recipe: RunRecipe) -> None:
+    save(run, 64)
+    before = (run.path / RECIPE).read_bytes()
+    wrong = ("train.steps=63",)
+    assert complaint(lambda: run_to_resume(run.path, recipe, wrong, "cpu", "resume")) == (
+        f"{run.path}: expected train.steps from 64, as so many are trained, got 63; "
+        "use --on-exists new"
+    )
+    assert (run.path / RECIPE).read_bytes() == before
+    found = run_to_resume(run.path, recipe, ("train.steps=64",), "cpu", "resume")
+    assert found is not None
+    assert found.recipe.agent.train.steps == 64
+
+
+def test_a_last_rollout_beyond_the_last_step_is_no_longer_training(
+    run: Run, recipe: RunRecipe
+) -> None:
+    save(run, 128)  # of 100: rollouts are whole
+    for settings in ((), ("train.steps=100",)):
+        assert run_to_resume(run.path, recipe, settings, "cpu", "resume") is not None
 
 
 def test_steps_between_checkpoints_are_the_same_in_either_way_to_say_it(tmp_path: Path) -> None:

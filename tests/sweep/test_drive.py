@@ -31,7 +31,6 @@ class ScriptedEngine:
     """Works on units in no time: each ends as the script says, "done" where it says nothing."""
 
     outlives = False
-    described = "a script"
 
     def __init__(self, plan, script):
         self.plan, self.script = plan, script

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -143,7 +142,12 @@ def _record(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from rl_abn.progress import ProgressReport
-    from rl_abn.vision.driving.carracing.recording import Recording, record_log
+    from rl_abn.vision.driving.carracing.recording import (
+        ABOUT_NAME,
+        Recording,
+        is_recorded,
+        record_log,
+    )
     from rl_abn.vision.driving.carracing.simulator import Simulator
     from rl_abn.vision.driving.closed_loop import LEARNED_FROM
 
@@ -154,18 +158,24 @@ def _record(arguments: argparse.Namespace) -> None:
         look=arguments.look,
     )
     tracks = _tracks(arguments, LEARNED_FROM, 50)
+    is_whole = is_recorded(arguments.log, tracks, recording)
+    goes_on = not is_whole and (arguments.log / ABOUT_NAME).is_file()
+    if goes_on:
+        print(f"going on in: {command(arguments.log)}", flush=True)
     try:
         with ProgressReport("recording", len(tracks), "tracks") as report:
             drives = record_log(
-                arguments.log, tracks, recording, simulator=simulator, report=report
+                arguments.log, tracks, recording, go_on=goes_on, simulator=simulator, report=report
             )
     except KeyboardInterrupt:
-        print(f"stopped; what {command(arguments.log)} holds is a log all the same")
-        sys.exit(130)
+        print(f"stopped; what {command(arguments.log)} holds is a log all the same. Go on with:")
+        print(command("rl-abn", *arguments.words))
+        raise
     frames = sum(drive.n_frames for drive in drives)
     score = np.mean([drive.score for drive in drives])
     completed = np.mean([drive.completed for drive in drives])
-    print(f"{frames:,} frames of tracks {tracks[0]} to {tracks[-1]} in {command(arguments.log)}")
+    first, last = drives[0].track, drives[-1].track
+    print(f"{frames:,} frames of tracks {first} to {last} in {command(arguments.log)}")
     print(f"driven with disturbances: mean score {score:.0f}, {completed:.1%} of the tracks")
     recipes = ("car_racing", "driving_abn")
     if arguments.five_actions:
@@ -228,11 +238,11 @@ def _drive(arguments: argparse.Namespace) -> None:
     # Kept before anything is printed: nobody may be reading.
     written = None
     if not result.interrupted:
-        if arguments.json is not None:
-            write_output(arguments.json, result.as_json())
         if runs:
             written = result.keep(runs[0])
             runs[0].mend_status()
+        if arguments.json is not None:
+            write_output(arguments.json, result.as_json())
     console = Console(highlight=False)
     console.print(*drive_tables(result, console), sep="")
     console.print(*captions_of(result), sep="\n", markup=False)
@@ -240,7 +250,7 @@ def _drive(arguments: argparse.Namespace) -> None:
         print(f"track {tracks[0]}: {command(arguments.video)}")
     if result.interrupted:
         print(f"stopped after {len(result.tracks):,} of {len(tracks):,} tracks; nothing is kept")
-        sys.exit(130)
+        raise KeyboardInterrupt
     if written is not None:
         print(f"kept in {command(written)}")
     print(f"next: {command('rl-abn', 'vision', *_next(arguments, result))}")

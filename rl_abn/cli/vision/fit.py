@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,7 +114,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Takes every step that is not done yet, and names the page."""
     from rl_abn.runs.holding import held
     from rl_abn.vision.driving.carracing.looks import PLAIN
-    from rl_abn.vision.driving.fit.request import make_request, take_folder
+    from rl_abn.vision.driving.fit.folder import take_folder
+    from rl_abn.vision.driving.fit.request import make_request
 
     request = make_request(
         env=arguments.env,
@@ -144,9 +144,6 @@ def run(arguments: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         print(f"stopped; {go_on}")
         raise
-    if report is None:
-        print(f"stopped; {go_on}")
-        sys.exit(130)
     print(f"numbers: {command(report.data)}")
     print(f"page: {command(report.page)}")
     run = str(request.run_folder(request.names[0]))
@@ -167,8 +164,7 @@ def _check_can_begin(request: FitRequest) -> None:
         Simulator()
 
 
-def _fit(request: FitRequest) -> Report | None:
-    """Returns what was written; None where it was stopped on the way."""
+def _fit(request: FitRequest) -> Report:
     from rl_abn.errors import RlAbnError, warn
     from rl_abn.files.parts import Parts
     from rl_abn.vision.driving.closed_loop import what_was_learned
@@ -179,12 +175,7 @@ def _fit(request: FitRequest) -> Report | None:
     from rl_abn.vision.driving.fit.request import PARTS
 
     _record(request)
-    networks = []
-    for number in range(len(request.agents)):
-        fitted = _train(request, number)
-        if fitted is None:
-            return None
-        networks.append(fitted)
+    networks = [_train(request, number) for number in range(len(request.agents))]
     parts = Parts(request.folder / PARTS, {"seed": request.seed})
     held_out = held_out_scores(parts, networks, request.device)
     result, shown, why_not, notes = None, None, "", []
@@ -198,8 +189,6 @@ def _fit(request: FitRequest) -> Report | None:
         for note in notes:
             warn(note)
         result = _drive(drives)
-        if result.interrupted:
-            return None
         shown = driven_frames(parts, drives, networks[0])
     found = Found(
         networks=networks,
@@ -224,9 +213,10 @@ def _record(request: FitRequest) -> None:
     print(f"log: {command(request.log)}", flush=True)
 
 
-def _train(request: FitRequest, number: int) -> Fitted | None:
+def _train(request: FitRequest, number: int) -> Fitted:
     from rl_abn.errors import warn
     from rl_abn.progress import ProgressReport
+    from rl_abn.stop_signal import Ended
     from rl_abn.vision.driving.fit.networks import fitted, prepare
     from rl_abn.vision.training.prepare import n_batches
     from rl_abn.vision.training.train import train
@@ -239,8 +229,8 @@ def _train(request: FitRequest, number: int) -> Fitted | None:
     label = f"training {run.recipe.agent_name}"
     with ProgressReport(label, total, "batches", start=total // epochs * done) as report:
         outcome = train(run, data, resume=resume, device=request.device, report=report)
-    if outcome.interrupted and outcome.step < epochs:
-        return None
+    if outcome.signal is not None and outcome.step < epochs:
+        raise Ended(outcome.signal)
     print(f"{run.recipe.agent_name}: {command(run.path)}, epoch {outcome.step:,}", flush=True)
     return fitted(request, run)
 
@@ -253,10 +243,11 @@ def _drive(drives: Drives) -> ClosedLoop:
 
     with ProgressReport("driving", drives.n_drives, "drives", start=drives.n_kept) as report:
         result = drives.drive(report)
-    if not result.interrupted:
-        console = Console(highlight=False)
-        console.print(*drive_tables(result, console), sep="")
-        console.print(*captions_of(result), sep="\n", markup=False)
+    if result.interrupted:
+        raise KeyboardInterrupt
+    console = Console(highlight=False)
+    console.print(*drive_tables(result, console), sep="")
+    console.print(*captions_of(result), sep="\n", markup=False)
     return result
 
 

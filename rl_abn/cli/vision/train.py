@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from rl_abn.cli.next_command import begin_again, command
+from rl_abn.cli.next_command import command, go_on
 from rl_abn.cli.parser import (
     Subparsers,
     add_data,
@@ -87,17 +87,15 @@ def run(arguments: argparse.Namespace) -> None:
     label = f"training {run.recipe.agent_name}"
     with ProgressReport(label, n_batches(run, data), "batches", start=start) as report:
         outcome = train(run, data, resume=resume, device=arguments.device, report=report)
-    if outcome.interrupted and outcome.step < epochs:
-        if not outcome.saved and not outcome.step:
+    if outcome.signal is not None and outcome.step < epochs:
+        is_saved = outcome.saved or outcome.step > 0
+        if is_saved:
+            saved = "saved" if outcome.saved else "nothing new to save"
+            print(f"stopped after {outcome.step:,} of {epochs:,} epochs; {saved}. Go on with:")
+        else:
             print("stopped before the first epoch was done; nothing is saved. Begin again with:")
-            print(begin_again(arguments, run.path))
-            sys.exit(130)
-        saved = "saved" if outcome.saved else "nothing new to save"
-        print(f"stopped after {outcome.step:,} of {epochs:,} epochs; {saved}. Go on with:")
-        again = ["rl-abn", "vision", "train", "--env", arguments.env, "--agent", arguments.agent]
-        again += ["--seed", str(arguments.seed), "--out", str(run.path)]
-        print(command(*again, "--epochs", str(epochs), "--on-exists", "resume"))
-        sys.exit(130)
+        print(go_on(arguments, run.path, saved=is_saved))
+        sys.exit(128 + outcome.signal)
     curves = command("tensorboard", "--logdir", run.path)
     print(f"trained {outcome.step:,} epochs. Curves: {curves}")
     for name, value in outcome.numbers.items():

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from rl_abn.cli.next_command import begin_again, command
+from rl_abn.cli.next_command import command, go_on
 from rl_abn.cli.parser import (
     Subparsers,
     add_device,
@@ -157,14 +157,13 @@ def run_train(arguments: argparse.Namespace) -> None:
     label = f"training {run.recipe.agent_name}"
     with ProgressReport(label, steps, "steps", start=start) as report:
         outcome = train(run, material, resume=resume, report=report)
-    if outcome.interrupted and outcome.step < steps:
-        if not outcome.step:
+    if outcome.signal is not None and outcome.step < steps:
+        if outcome.step:
+            print(f"stopped after {outcome.step:,} of {steps:,} steps; saved. Go on with:")
+        else:
             print("stopped before the first step was done; nothing is saved. Begin again with:")
-            print(begin_again(arguments, run.path))
-            sys.exit(130)
-        print(f"stopped after {outcome.step:,} of {steps:,} steps; saved. Go on with:")
-        print(_go_on(arguments, run.path))
-        sys.exit(130)
+        print(go_on(arguments, run.path, saved=outcome.step > 0))
+        sys.exit(128 + outcome.signal)
     print(f"trained {outcome.step:,} steps. Curves: {command('tensorboard', '--logdir', run.path)}")
     sheets = sorted((run.path / "sheets").glob("step-*.png"))
     if sheets:
@@ -205,14 +204,3 @@ def run_apply(arguments: argparse.Namespace) -> None:
             say(f"FID is skipped: {error}")
     print("next: rl-abn vision train --env RECIPE --agent RECIPE", end=" ")
     print(command("--data", translated.folder))
-
-
-def _go_on(arguments: argparse.Namespace, folder: Path) -> str:
-    words = ["rl-abn", *arguments.words]
-    if arguments.out is None:
-        words += ["--out", str(folder)]
-    elif arguments.on_exists == "new":
-        words += ["--out", str(folder)]  # the last of each counts
-    if arguments.on_exists != "resume":
-        words += ["--on-exists", "resume"]
-    return command(*words)

@@ -14,6 +14,7 @@ from rl_abn.rl.evaluation.faithfulness import Faithfulness
 from rl_abn.rl.evaluation.recording import RecordedGame
 from rl_abn.rl.evaluation.scores import Difference, difference
 from rl_abn.runs import Run, write_output
+from rl_abn.runs.shipped import own_run
 
 
 class Evaluation(NamedTuple):
@@ -176,7 +177,13 @@ class RunEvaluation(NamedTuple):
         }
 
     def save(self, run: Run) -> Path:
-        """Writes the evaluation into the run's evaluations/ and returns the file."""
+        """Writes the evaluation into the run's evaluations/ and returns the file.
+
+        That of an agent that ships goes to its copy, see `own_run`.
+
+        Raises:
+            RlAbnError: If it cannot be written.
+        """
         agent = self.intact
         name = name_of_games(
             self.step,
@@ -194,7 +201,7 @@ class RunEvaluation(NamedTuple):
             name += "-blind-" + "-".join(str(e.blind) for e in self.blind)
         if self.teacher is not None:
             name += f"-teacher-{self.teacher['sha256'][:8]}"
-        path = run.path / "evaluations" / f"{name}.json"
+        path = own_run(run.path) / "evaluations" / f"{name}.json"
         write_output(path, self.as_json())
         return path
 

@@ -76,6 +76,8 @@ class ProgressCallback(BaseCallback):
     def _on_training_start(self) -> None:
         self._start = time.monotonic()
         self._steps_before = self.model.num_timesteps
+        if self._steps_before:
+            self.report.skip(self._steps_before, self._steps_before)
 
     def _on_step(self) -> bool:
         return True

@@ -11,6 +11,7 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger
 from torch import Tensor
 
+from rl_abn.command_line import typed_or
 from rl_abn.compute.device import device_of
 from rl_abn.errors import RlAbnError, say
 from rl_abn.files.room import check_room
@@ -80,6 +81,7 @@ def prepare_run(
     found = run_to_resume(folder, recipe, settings, device, on_exists)
     if found is not None:
         return found, True
+    recipe.agent.check_sequences()
     table, init = recipe.agent.teacher, recipe.agent.init
     teacher = None if table is None else find_teacher(table, recipe)
     if init is not None:
@@ -87,7 +89,9 @@ def prepare_run(
     in_turn = teacher is not None and teacher.view is not None
     folder = free_folder(folder, on_exists)
     with let_go_on_failure(folder):
-        run = Run.create(folder, resolve_auto(recipe, where, ranks, in_turn=in_turn), device)
+        resolved = resolve_auto(recipe, where, ranks, in_turn=in_turn)
+        words = ("train", "--env", env, "--agent", agent, "--seed", str(seed))
+        run = Run.create(folder, resolved, device, command=typed_or(*words, settings=settings))
         hold(folder)
         if teacher is not None:
             keep_teacher(run, teacher)
@@ -167,7 +171,7 @@ def _train(
         n_checkpoints, rng = checkpoint.restore(model, newest)
         checkpoint.seed_games(env, recipe.seed, n_checkpoints, ranks)
     if model.num_timesteps >= settings.steps:
-        return Outcome(run, model.num_timesteps, interrupted=False, numbers={})
+        return Outcome(run, model.num_timesteps, signal=None, numbers={})
 
     numbers: dict[str, float] = {}
     with training_session(
@@ -189,7 +193,7 @@ def _train(
         if not ranks.is_main:
             model.set_logger(Logger(folder=None, output_formats=[]))
             _learn(model, settings.steps, callbacks, log_interval)
-            return Outcome(run, model.num_timesteps, stop.received is not None, numbers)
+            return Outcome(run, model.num_timesteps, stop.received, numbers)
 
         before = model.num_timesteps
         with closing(RunMetrics(run, resume_at=before if resume else None)) as metrics:
@@ -220,8 +224,8 @@ def _train(
             if model.num_timesteps > before:
                 checkpoints.save()
             numbers = metrics.last_numbers
-    interrupted, saved = stop.received is not None, model.num_timesteps > before
-    return Outcome(run, model.num_timesteps, interrupted, numbers, saved)
+    saved = model.num_timesteps > before
+    return Outcome(run, model.num_timesteps, stop.received, numbers, saved)
 
 
 def _check_none_was_saved(run: Run) -> None:

@@ -7,10 +7,8 @@ from importlib.util import find_spec
 from typing import Protocol
 
 from rl_abn.errors import RlAbnError
+from rl_abn.sweep import ENGINES
 from rl_abn.sweep.plan import Plan, Unit
-
-ENGINES = ("local", "ray", "slurm")
-_PACKAGE = {"ray": "ray", "slurm": "submitit"}
 
 
 class Engine(Protocol):
@@ -18,11 +16,9 @@ class Engine(Protocol):
 
     Attributes:
         outlives: Whether the units go on when the process that submitted them ends.
-        described: Where the units are worked on, for people.
     """
 
     outlives: bool
-    described: str
 
     def submit(self, units: Sequence[Unit]) -> None:
         """Hands units in and returns at once."""
@@ -69,7 +65,7 @@ def check_installed(name: str) -> None:
     Raises:
         RlAbnError: With what to install.
     """
-    package = _PACKAGE.get(name)
+    package = ENGINES[name]
     if package is not None and find_spec(package) is None:
         raise RlAbnError(
             f"expected {package} for --engine {name}, which is not installed: "

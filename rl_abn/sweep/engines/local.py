@@ -38,8 +38,6 @@ class LocalEngine:
         self._queue: deque[Unit] = deque()
         self._running: dict[str, tuple[subprocess.Popen[bytes], str]] = {}
         self._stopping = False
-        processes = "process" if self._workers == 1 else "processes"
-        self.described = f"{self._workers} {processes} of this machine"
 
     def submit(self, units: Sequence[Unit]) -> None:
         """Hands units in; they start as others end.

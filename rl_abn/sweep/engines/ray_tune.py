@@ -81,8 +81,6 @@ class RayEngine:
             raise RlAbnError(
                 f"expected Ray to start or to be reached, got: {brief(error)}"
             ) from None
-        where = self._settings.address or "this machine"
-        self.described = f"Ray on {where}"
 
     def submit(self, units: Sequence[Unit]) -> None:
         """Hands units in as trials of an experiment.

@@ -87,7 +87,6 @@ class SlurmEngine:
             self._executor.update_parameters(**given)
         except (NameError, TypeError, ValueError) as error:
             raise RlAbnError(f"[slurm]: {brief(error)}") from None
-        self.described = "SLURM" if self.outlives else "jobs of submitit on this machine"
 
     def submit(self, units: Sequence[Unit]) -> None:
         """Hands units in, as one array.

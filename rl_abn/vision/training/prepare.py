@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from rl_abn.command_line import typed_or
 from rl_abn.compute.device import device_of
 from rl_abn.errors import RlAbnError
 from rl_abn.files.text import read_json
@@ -74,7 +75,10 @@ def prepare_run(
     kind.make_network(recipe, opened.outputs, torch.device("cpu"), pretrained=True)
     folder = free_folder(folder, on_exists)
     with let_go_on_failure(folder):
-        run = Run.create(folder, recipe, device, data=str(data.resolve()))
+        place = str(data.resolve())
+        words = ("vision", "train", "--env", env, "--agent", agent, "--seed", str(seed))
+        command = typed_or(*words, "--data", place, settings=settings)
+        run = Run.create(folder, recipe, device, command=command, data=place)
         hold(folder)
         opened.outputs.save(run.path)
         return run, opened, False

@@ -15,9 +15,9 @@ from rl_abn.errors import say
 from rl_abn.files.room import check_room
 from rl_abn.progress import ProgressReport
 from rl_abn.recipes import VisionRunRecipe
-from rl_abn.runs import bytes_of
+from rl_abn.runs import METRICS, bytes_of
 from rl_abn.runs.holding import held
-from rl_abn.runs.metrics import MetricsFile
+from rl_abn.runs.metrics import MetricsFile, read_metrics
 from rl_abn.runs.resume import check_checkpoints_are_there
 from rl_abn.runs.training_session import Outcome, training_session
 from rl_abn.seeds import derive_seeds
@@ -75,8 +75,8 @@ def _train(
         path = run.checkpoint(training.epoch).path
         say(f"going on from epoch {training.epoch:,} of {epochs:,}; checkpoint {path}")
     begun_at = training.epoch
-    if training.epoch >= epochs:
-        return Outcome(run, training.epoch, interrupted=False, numbers={})
+    if training.epoch >= epochs and training.is_measured:
+        return Outcome(run, training.epoch, signal=None, numbers={})
     with (
         training_session(
             run,
@@ -87,16 +87,18 @@ def _train(
         ) as stop,
         closing(MetricsFile(run.path, training.resumed_at)) as metrics,
     ):
+        if not training.is_measured:
+            training.look(metrics)
+            metrics.add(training.held_out_numbers(), training.epoch)
         while training.epoch < epochs:
             numbers = training.next_epoch(stop, report)
             if numbers is None:
                 break
-            metrics.add(numbers, training.epoch)
             training.look(metrics)
+            metrics.add(numbers, training.epoch)  # last: it says that the epoch was looked at
         training.save()
-    interrupted = stop.received is not None
     saved = training.epoch > begun_at
-    return Outcome(run, training.epoch, interrupted, metrics.last_numbers, saved)
+    return Outcome(run, training.epoch, stop.received, metrics.last_numbers, saved)
 
 
 class EpochTally(Protocol):
@@ -184,11 +186,24 @@ class Training:
         numbers = {f"train/{name}": value for name, value in tally.values().items()}
         numbers["train/learning_rate"] = self._learning_rate
         numbers["time/images_per_second"] = tally.n / seconds
-        if self.data.held_out is not None:
-            held_out, maps = self.measure(self.data.held_out)
-            numbers |= {f"held_out/{name}": value for name, value in held_out.items()}
-            numbers |= maps
-        return numbers
+        return numbers | self.held_out_numbers()
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the last epoch has its row of metrics.
+
+        A run that was killed after the epoch's checkpoint and before its row has none.
+        """
+        path = self.run.path / METRICS
+        rows = read_metrics(path) if path.is_file() else []
+        return self.epoch == 0 or self.epoch in [row["step"] for row in rows]
+
+    def held_out_numbers(self) -> dict[str, float]:
+        """Returns what is measured of held-out pictures, by name; nothing where none are."""
+        if self.data.held_out is None:
+            return {}
+        held_out, maps = self.measure(self.data.held_out)
+        return {**{f"held_out/{name}": value for name, value in held_out.items()}, **maps}
 
     def measure(self, examples: Examples) -> tuple[dict[str, float], dict[str, float]]:
         """Returns losses and metrics on examples, and the mean statistics of their maps."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 
+from rl_abn.command_line import typed_or
 from rl_abn.compute.device import device_of
 from rl_abn.errors import RlAbnError, printable
 from rl_abn.recipes import TranslationRunRecipe, make_translation_recipe
@@ -85,6 +86,8 @@ def prepare_run(
         missing = "--source" if source is None else "--target"
         raise RlAbnError(f"expected {missing} PATH, where one domain's pictures lie, got none")
     title = f"{_name(source)}-to-{_name(target)}"
+    if known is not None and folder is not None:  # the pictures may lie elsewhere now
+        title = Run.open(folder, TranslationRunRecipe).recipe.env_name
     recipe = make_translation_recipe(title, agent, seed, settings)
     folder = folder or default_folder(recipe)
     run = run_to_resume(folder, recipe, settings, device, on_exists)
@@ -101,7 +104,10 @@ def prepare_run(
     material = _open(recipe, source, target, network, where)
     folder = free_folder(folder, on_exists)
     with let_go_on_failure(folder):
-        run = Run.create(folder, recipe, device)
+        words = ["vision", "translate", "train", "--agent", agent, "--seed", str(seed)]
+        words += ["--source", str(source), "--target", str(target)]
+        words += [] if network is None else ["--network", str(network)]
+        run = Run.create(folder, recipe, device, command=typed_or(*words, settings=settings))
         hold(folder)
         write_output(folder / DOMAINS, _to_keep(material, network).model_dump(mode="json"))
         return run, material, False
@@ -124,11 +130,7 @@ def _open(
         layout_of(path)  # complains before any picture is read
     size = recipe.agent.pictures.size
     first, second = (open_domain(path, size, device) for path in (source, target))
-    maps = None
-    if network is not None:
-        maps = AttentionMaps(network, first.stored, device, epoch)
-        if recipe.agent.loss.consistency_on != "source":
-            AttentionMaps(network, second.stored, device, epoch)  # says that it cannot see them
+    maps = None if network is None else AttentionMaps(network, first.stored, device, epoch)
     return Material(first, second, maps, device)
 
 

@@ -69,7 +69,7 @@ def _train(
         path = run.checkpoint(begun_at).path
         say(f"going on from step {begun_at:,} of {steps:,}; checkpoint {path}")
     if begun_at >= steps:
-        return Outcome(run, begun_at, interrupted=False, numbers={})
+        return Outcome(run, begun_at, signal=None, numbers={})
     with (
         training_session(
             run,
@@ -83,8 +83,8 @@ def _train(
         while training.step < steps and stop.received is None:
             training.next_step(metrics, report)
         training.save()
-    interrupted = stop.received is not None
-    return Outcome(run, training.step, interrupted, metrics.last_numbers, training.step > begun_at)
+    saved = training.step > begun_at
+    return Outcome(run, training.step, stop.received, metrics.last_numbers, saved)
 
 
 class Training:

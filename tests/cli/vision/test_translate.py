@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from rl_abn.vision.training.train import train as train_network
+from rl_abn.vision.translation import train as train_module
 from tests.vision.tiny_sets import small_run
 from tests.vision.translation.tiny_domains import TINY, write_domains, write_network
 
@@ -92,6 +94,26 @@ def test_from_two_domains_to_a_translated_set(
     settings = ("--set", "pictures.size=[12,12]", "--set", "network.name=resnet")
     result = rl_abn(*words, *settings, "--set", "network.depth=8", "--epochs", "1")
     assert result.code == 0, result.err
+
+
+@pytest.mark.more
+def test_a_stopped_training_names_its_own_command_and_ends_by_the_signal(
+    rl_abn: Command, domains: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = train_module.Training.next_step
+
+    def stopping(training: train_module.Training, *arguments: Any) -> None:
+        real(training, *arguments)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(train_module.Training, "next_step", stopping)
+    pair = ("--source", str(domains[0]), "--target", str(domains[1]), "--consistency", "0")
+    words = ("vision", "translate", "train", "--device", "cpu", *SETTINGS, *pair, "--steps", "4")
+    result = rl_abn(*words)
+    assert result.code == 143, result.err
+    said, again = result.out.splitlines()[2:]
+    assert said == "stopped after 1 of 4 steps; saved. Go on with:"
+    assert shlex.split(again) == ["rl-abn", *words, "--on-exists", "resume"]
 
 
 def test_mistakes_are_one_line(

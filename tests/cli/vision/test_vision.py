@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from rl_abn.recipes import make_run_recipe, make_vision_recipe
 from rl_abn.runs import Run
+from rl_abn.vision.training import train as train_module
 from tests.vision.tiny_sets import SMALL, write_classes, write_drive
 
 Command = Callable[..., Any]
@@ -52,6 +55,24 @@ def test_from_pictures_to_a_score(rl_abn: Command, folder: Path, data: Path) -> 
     result = rl_abn(*words)
     assert result.code == 0, result.err
     assert "trained 2 epochs" in result.out
+
+
+def test_a_stopped_training_names_its_own_command_and_ends_by_the_signal(
+    rl_abn: Command, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = train_module.losses_of
+
+    def stopping(*arguments: Any) -> Any:
+        signal.raise_signal(signal.SIGTERM)
+        return real(*arguments)
+
+    monkeypatch.setattr(train_module, "losses_of", stopping)
+    words = (*TRAIN, "--data", str(data), "--epochs", "1", "--device", "cpu", *SETTINGS)
+    result = rl_abn(*words)
+    assert result.code == 143, result.err
+    said, again = result.out.splitlines()[2:]
+    assert said == "stopped before the first epoch was done; nothing is saved. Begin again with:"
+    assert shlex.split(again) == ["rl-abn", *words, "--on-exists", "resume"]
 
 
 def test_recipes_are_listed_in_groups_of_their_own(rl_abn: Command) -> None:

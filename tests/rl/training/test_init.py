@@ -1,6 +1,8 @@
 """A run that begins with another agent's weights: which, what it says of it, that it resumes."""
 
+import os
 import shutil
+import signal
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ import torch
 from rl_abn.recipes import make_run_recipe
 from rl_abn.rl.evaluation.card import card_of
 from rl_abn.rl.interchange.sb3_export import export_sb3
+from rl_abn.rl.training import callbacks
 from rl_abn.rl.training.build import make_policy
 from rl_abn.rl.training.train import train
 from rl_abn.runs import META, RECIPE, Run, read_json
@@ -76,6 +79,23 @@ def test_it_resumes_exactly_and_without_the_agent_it_began_with(kill, first, tmp
     again, resume = start(tmp_path / "cut", "ppo_cnn", settings=QUIET, on_exists="resume")
     assert train(again, resume=resume).step == 96
     assert same(weights(whole), weights(again))
+
+
+def test_stopped_before_its_first_update_it_leaves_the_run_it_replaces(
+    first, tmp_path, monkeypatch
+):
+    def end(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        return True
+
+    old = Run.open(shutil.copytree(first.path, tmp_path / "old"))
+    old.update_meta(status="finished")
+    before = {path: path.read_bytes() for path in old.path.rglob("*") if path.is_file()}
+    run, _ = begun(old.path, first.path, on_exists="overwrite")
+    monkeypatch.setattr(callbacks.CheckpointCallback, "_on_step", end)
+    assert not train(run, resume=False).saved
+    assert {path: path.read_bytes() for path in old.path.rglob("*") if path.is_file()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
 
 
 @pytest.mark.more

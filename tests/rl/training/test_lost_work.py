@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shlex
 import shutil
 import signal
 
@@ -166,6 +167,33 @@ def test_a_clusters_signal_saves_as_ctrl_c_does(tmp_path, monkeypatch, number):
     assert (outcome.interrupted, outcome.saved, outcome.step) == (True, True, 32)
     assert run.checkpoint().step == 32
     assert run.status == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.more)],
+)
+def test_a_stopped_training_names_its_own_command_and_ends_by_the_signal(
+    tmp_path, monkeypatch, capsys, number, code
+):
+    def end(self):
+        if self.model.num_timesteps == 50:
+            os.kill(os.getpid(), number)
+        return True
+
+    monkeypatch.setattr(callbacks.CheckpointCallback, "_on_step", end)
+    typed = words(tmp_path / "a run", "train.keep=2")
+    with pytest.raises(SystemExit) as caught:
+        main(typed)
+    assert caught.value.code == code
+    said, again = capsys.readouterr().out.splitlines()[1:]
+    assert said == "stopped at 32 of 160 steps; saved. Go on with:"
+    assert shlex.split(again) == ["rl-abn", *typed, "--on-exists", "resume"]
+    monkeypatch.undo()
+    main(shlex.split(again)[1:])
+    # The time left is counted in the steps of this training alone.
+    assert "training ppo_abn_paper: 32/160 steps, 32 of them before" in capsys.readouterr().err
+    assert Run.open(tmp_path / "a run").checkpoint().step == 160
 
 
 @pytest.fixture
