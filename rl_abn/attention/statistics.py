@@ -73,7 +73,14 @@ def place_shares(maps: Float[Tensor, "*lead h w"]) -> Float[Tensor, "*lead h w"]
 
 def place_entropy(shares: Float[Tensor, "*lead h w"]) -> Float[Tensor, " *lead"]:
     """Computes the entropies of distributions over places, in nats."""
-    return -(shares * shares.log()).sum(dim=(-2, -1))
+    return place_cross_entropy(shares, shares)
+
+
+def place_cross_entropy(
+    shares: Float[Tensor, "*lead h w"], others: Float[Tensor, "*lead h w"]
+) -> Float[Tensor, " *lead"]:
+    """Computes the cross-entropies -sum(shares * log others) over places, in nats."""
+    return -(shares * others.log()).sum(dim=(-2, -1))
 
 
 def even_entropy(n_places: int) -> float:

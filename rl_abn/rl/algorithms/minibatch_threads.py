@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial, reduce
+from threading import BrokenBarrierError
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from rl_abn.rl.algorithms.losses.auxiliary import LossTerms
+from rl_abn.rl.algorithms.minibatch_share import AllReduce, MinibatchShare
+from rl_abn.rl.training.distributed import Ranks
 
 BatchT = TypeVar("BatchT")
 
@@ -23,15 +26,17 @@ class MinibatchThreads:
 
     Args:
         count: How many threads.
+        ranks: The processes that train together, each with threads of its own.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, ranks: Ranks | None = None) -> None:
         self.count = count
+        self._ranks = ranks or Ranks()
         self._pool = ThreadPoolExecutor(count, initializer=partial(torch.set_num_threads, 1))
 
     def gradients(
         self,
-        loss: Callable[[BatchT], LossTerms],
+        loss: Callable[[BatchT, MinibatchShare], LossTerms],
         shares: Sequence[tuple[float, BatchT]],
         parameters: Sequence[nn.Parameter],
     ) -> dict[str, Tensor]:
@@ -39,23 +44,39 @@ class MinibatchThreads:
 
         Args:
             loss: The mean loss of a share, and its terms by name, themselves means.
-            shares: Each share and its weight; weights sum to 1.
-            parameters: What the loss depends on.
+            shares: The steps of each share and its weight, at most a share for each thread;
+                weights sum to 1.
+            parameters: What the loss depends on; those that are frozen get no gradient.
 
         Returns:
             The terms' means over the whole minibatch.
         """
+        learned = [parameter for parameter in parameters if parameter.requires_grad]
+        alone = len(shares) == self._ranks.count == 1
+        all_reduce = None if alone else AllReduce(len(shares), self._ranks)
 
         def learn(
-            share: tuple[float, BatchT],
+            index: int, weight: float, batch: BatchT
         ) -> tuple[tuple[Tensor | None, ...], dict[str, Tensor]]:
-            weight, batch = share
-            value, terms = loss(batch)
-            gradients = torch.autograd.grad(weight * value, parameters, allow_unused=True)
+            try:
+                value, terms = loss(batch, MinibatchShare(index, len(shares), weight, all_reduce))
+                gradients = torch.autograd.grad(weight * value, learned, allow_unused=True)
+            except BaseException:
+                if all_reduce is not None:
+                    all_reduce.abort()
+                raise
             return gradients, {name: weight * term.detach() for name, term in terms.items()}
 
-        all_gradients, all_terms = zip(*self._pool.map(learn, shares), strict=True)
-        for parameter, *parts in zip(parameters, *all_gradients, strict=True):
+        # All at once: they wait for each other where a loss is of the whole minibatch.
+        started = [self._pool.submit(learn, i, *share) for i, share in enumerate(shares)]
+        wait(started)
+        errors = [error for share in started if (error := share.exception()) is not None]
+        if errors:  # those that waited for the one that failed say less
+            raise min(errors, key=lambda error: isinstance(error, BrokenBarrierError))
+        all_gradients, all_terms = zip(*(share.result() for share in started), strict=True)
+        for parameter in parameters:
+            parameter.grad = None
+        for parameter, *parts in zip(learned, *all_gradients, strict=True):
             found = [part for part in parts if part is not None]
             parameter.grad = _total(found, like=parameter) if found else None
         return {

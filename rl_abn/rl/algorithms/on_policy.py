@@ -16,7 +16,6 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 
-from rl_abn.attention import MECHANISMS
 from rl_abn.rl.algorithms.advantages import explained_variance
 from rl_abn.rl.algorithms.collector import Collector
 from rl_abn.rl.algorithms.losses import (
@@ -28,6 +27,7 @@ from rl_abn.rl.algorithms.losses import (
     update_weights,
     weight_now,
 )
+from rl_abn.rl.algorithms.minibatch_share import MinibatchShare
 from rl_abn.rl.algorithms.minibatch_threads import MinibatchThreads
 from rl_abn.rl.algorithms.reward_scale import RewardForm, RewardScale, reward_form
 from rl_abn.rl.algorithms.rollout_buffer import AttentionRolloutBuffer, RolloutSamples
@@ -53,7 +53,8 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         auxiliary_losses: What is learned besides; None is what the policy's attention needs
             (`default_losses`).
         clip_reward: A `RewardForm`: learn from the rewards' "sign", from the rewards over the
-            standard deviation of returns, or from them as they are; True is "sign".
+            standard deviation of returns ("return_std": the policy keeps the returns' moments,
+            `keeps_return_moments`), or from them as they are; True is "sign".
         branch_max_grad_norm: The attention mechanism's gradients are clipped to this norm apart
             from the others'; None clips all together.
         sequence_length: Steps of a game that an agent with memory learns from at once; None is the
@@ -113,10 +114,10 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
 
     def _setup_model(self) -> None:
         check_pictures(self.observation_space)  # the buffer is made before the policy
+        if self.clip_reward == "return_std":
+            self.policy_kwargs = {**self.policy_kwargs, "keeps_return_moments": True}
         if self.sequence_length is None:
-            mechanism = self.policy_kwargs.get("mechanism", PolicySettings.mechanism)
-            remembers = mechanism in MECHANISMS and MECHANISMS[mechanism].abilities.remembers
-            has_memory = remembers or self.policy_kwargs.get("memory", "none") != "none"
+            has_memory = PolicySettings.among(self.policy_kwargs).has_memory
             self.sequence_length = self.n_steps if has_memory else 1
         given = self.rollout_buffer_kwargs
         self.rollout_buffer_kwargs = {"sequence_length": self.sequence_length, **given}
@@ -129,9 +130,11 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
             loss.check(self.policy)
         compute = self.policy.compute
         self._act = compute.replay(self.act, self.device)
-        self._gradients = compute.replay(self.gradients, self.device)
+        # No graph is recorded of what waits for other ranks.
+        waits = self.ranks.count > 1 and any(loss.spans_minibatch for loss in self.auxiliary_losses)
+        self._gradients = self.gradients if waits else compute.replay(self.gradients, self.device)
         n_threads = torch.get_num_threads() if self.device.type == "cpu" else 1
-        self._threads = MinibatchThreads(n_threads) if n_threads > 1 else None
+        self._threads = MinibatchThreads(n_threads, self.ranks) if n_threads > 1 else None
         self._collector: Collector | None = None
 
     def _excluded_save_params(self) -> list[str]:
@@ -161,6 +164,13 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
         *args: Any,
         **kwargs: Any,
     ) -> tuple[int, BaseCallback]:
+        if self.teacher is None:
+            for loss in self.auxiliary_losses:
+                if loss.needs_teacher:
+                    raise ValueError(
+                        f"expected a teacher for {type(loss).__name__}, got none; a zip leaves it "
+                        "out: set model.teacher before learn()"
+                    )
         starts_games = reset_num_timesteps or self._last_obs is None
         result = super()._setup_learn(
             total_timesteps, callback, reset_num_timesteps, *args, **kwargs
@@ -264,7 +274,9 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
             return self._gradients(indices, advantages, *settings)
         rows = buffer.split(indices, self._threads.count)
         return self._threads.gradients(
-            lambda own: self.loss(buffer.samples(indices[own], advantages[own]), *settings),
+            lambda own, share: self.loss(
+                buffer.samples(indices[own], advantages[own])._replace(share=share), *settings
+            ),
             [(len(own) / len(indices), own) for own in rows],
             list(self.policy.parameters()),
         )
@@ -274,6 +286,7 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
     ) -> dict[str, Tensor]:
         """Does the same in one piece, with the advantages [B] to learn from."""
         samples = self.rollout_buffer.samples(indices, advantages)
+        samples = samples._replace(share=MinibatchShare.of_rank(self.ranks))
         loss, terms = self.loss(samples, *settings)
         self.policy.optimizer.zero_grad(set_to_none=not self.policy.compute.replays(self.device))
         loss.backward()
@@ -327,20 +340,29 @@ class AttentionOnPolicy(OnPolicyAlgorithm):
     def trunk_gradients(self, count: int) -> dict[str, float]:
         """Computes how hard each loss pulls the layers before the attention, on one minibatch.
 
+        Advantages are normalised over its steps where those of an update are.
+
         Args:
-            count: Steps of the rollout it is computed on, at most.
+            count: Steps of this rank's rollout it is computed on, at most; with memory at least one
+                sequence.
 
         Returns:
             Norms of the trunk's gradients: of the algorithm's own loss, "agent", and of the
             auxiliary losses together, "auxiliary", where there are any that reach the trunk.
         """
-        samples = self.rollout_buffer.samples(self.rollout_buffer.spread(count))
+        buffer = self.rollout_buffer
+        indices = buffer.spread(count)
+        advantages = buffer.advantages.flatten()[indices]
+        if self.normalize_advantage:
+            advantages = Ranks().normalise(advantages)  # the first rank logs, and asks no other
+        samples = buffer.samples(indices, advantages)
         own, *others = (loss for loss, _ in self.losses(samples, *self.objective_settings()))
-        parameters = list(self.policy.features_extractor.parameters())
+        trunk = self.policy.features_extractor
+        parameters = [parameter for parameter in trunk.parameters() if parameter.requires_grad]
         norms = {}
         for name, losses in (("agent", [own]), ("auxiliary", others)):
             total = sum(losses, torch.zeros((), device=self.device))
-            if total.requires_grad:
+            if total.requires_grad and parameters:
                 found = torch.autograd.grad(total, parameters, retain_graph=True, allow_unused=True)
                 squares = [gradient.square().sum() for gradient in found if gradient is not None]
                 norms[name] = torch.stack(squares).sum().sqrt().item() if squares else 0.0

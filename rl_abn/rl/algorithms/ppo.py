@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import torch
 from stable_baselines3 import PPO
@@ -14,6 +15,7 @@ from rl_abn.rl.algorithms.losses import LossTerms
 from rl_abn.rl.algorithms.on_policy import AttentionOnPolicy, MeanMetrics
 from rl_abn.rl.algorithms.rollout_buffer import RolloutSamples
 from rl_abn.rl.policies import distributions
+from rl_abn.rl.policies.attention_policy import AttentionPolicy
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,12 @@ class AttentionPPO(AttentionOnPolicy, PPO):
     Args:
         policy: `AttentionPolicy`.
         env: The games.
-        kwargs: Those of `AttentionOnPolicy` and of SB3's `PPO`.
+        kwargs: Those of `AttentionOnPolicy` and of SB3's `PPO`, but for `clip_range_vf`: values
+            are not clipped.
+
+    Raises:
+        ValueError: If `clip_range_vf` is given, or `batch_size` is no multiple of
+            `sequence_length`.
 
     Example:
         >>> from rl_abn.recipes import load_env
@@ -82,6 +89,22 @@ class AttentionPPO(AttentionOnPolicy, PPO):
         >>> model.learn(16).num_timesteps
         16
     """
+
+    def __init__(self, policy: str | type[AttentionPolicy], env: Any, **kwargs: Any) -> None:
+        if kwargs.get("clip_range_vf") is not None:
+            raise ValueError(
+                "expected clip_range_vf=None, as AttentionPPO does not clip values, "
+                f"got {kwargs['clip_range_vf']}"
+            )
+        super().__init__(policy, env, **kwargs)
+        length = self.sequence_length or 1  # None while a zip is loaded
+        if self.batch_size % length:
+            near = max(round(self.batch_size / length), 1) * length
+            raise ValueError(
+                f"expected a batch_size that is a multiple of sequence_length = {length} (n_steps, "
+                f"by default, for an agent with memory), got {self.batch_size}; the nearest is "
+                f"{near}"
+            )
 
     def train(self) -> None:
         """Updates the policy on the rollout: `n_epochs` passes in minibatches."""

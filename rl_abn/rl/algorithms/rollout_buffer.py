@@ -14,6 +14,7 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from torch import Tensor
 
 from rl_abn.rl.algorithms.advantages import gae
+from rl_abn.rl.algorithms.minibatch_share import MinibatchShare
 from rl_abn.rl.policies import distributions
 from rl_abn.rl.policies.outputs import PolicyState
 
@@ -49,7 +50,7 @@ _LOG_PROBS = {
 
 
 class RolloutSamples(NamedTuple):
-    """One minibatch.
+    """One minibatch, or a share of it.
 
     Attributes:
         observations: As the space has them, [B, C, H, W], in channels-last memory.
@@ -59,6 +60,7 @@ class RolloutSamples(NamedTuple):
         old: What the policy computed when the steps were played.
         state: The memory before the first step of each sequence; None for agents without.
         reset_mask: Where the memory is emptied before a step, bool [T, n]; None without memory.
+        share: Which part of the minibatch it is.
     """
 
     observations: Tensor
@@ -68,6 +70,7 @@ class RolloutSamples(NamedTuple):
     old: RecordedOutput
     state: PolicyState = None
     reset_mask: Tensor | None = None
+    share: MinibatchShare = MinibatchShare()
 
 
 class AttentionRolloutBuffer(RolloutBuffer):

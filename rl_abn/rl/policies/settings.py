@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from rl_abn.attention import MECHANISMS, Abilities
@@ -57,6 +57,12 @@ class PolicySettings:
     precision: Precision = "fp32"
     compiled: bool = False
     graphs: bool = False
+
+    @classmethod
+    def among(cls, kwargs: Mapping[str, Any]) -> PolicySettings:
+        """Returns the settings that are among a policy's keyword arguments."""
+        names = {own.name for own in fields(cls)}
+        return cls(**{name: value for name, value in kwargs.items() if name in names})
 
     def __post_init__(self) -> None:
         """Checks the settings against each other."""

@@ -122,10 +122,15 @@ class Ranks:
         return tensor
 
     def normalise(self, values: Tensor, eps: float = 1e-8) -> Tensor:
-        """Normalises values [B] over all ranks to mean 0 and deviation 1; B is equal on all."""
+        """Normalises values [B] over all ranks to mean 0 and deviation 1; B is equal on all.
+
+        A single value has no deviation, and stays as it is.
+        """
+        n = len(values) * self.count
+        if n == 1:
+            return values
         if self.count == 1:
             return (values - values.mean()) / (values.std() + eps)
-        n = len(values) * self.count
         centred = values - self.mean_(values.mean())
         variance = self.mean_(centred.square().mean()) * n / (n - 1)
         return centred / (variance.sqrt() + eps)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,10 +45,11 @@ def edited_maps(
         coef: Weight of new ones.
 
     Raises:
-        RlAbnError: If there are no maps to edit, a name is unknown, or an edit does not fit.
+        RlAbnError: If there are no maps to edit, a name is unknown, an edit does not fit, or those
+            kept are not this agent's.
     """
     if edits is None:
-        return _kept(run) if has_edits(run) else None
+        return _kept(run, policy) if has_edits(run) else None
     abilities = policy.settings.abilities
     needs_probes = any(edit.observation is None for edit in edits.of.values())
     if not abilities.paintable or (probes is None and needs_probes):
@@ -61,14 +64,14 @@ def edited_maps(
     digest = f"{edits.digest}:{coef}"
     if has_edits(run) and read_json(run.path / META).get("edits") == digest:
         with suppress(RlAbnError):  # damaged: resolved anew
-            return _kept(run)
+            return _kept(run, policy)
     observations = _observations(policy, probes, edits)
     with torch.no_grad():
         own = policy.attend(observations.to(policy.device))[0].map.cpu()
     size = (observations.shape[2], observations.shape[3])
     tensors = {
         "observations": observations,
-        "maps": edits.apply(own, size).contiguous(),
+        "maps": edits.apply(own, size, sums_to_one=abilities.sums_to_one).contiguous(),
         "coef": torch.tensor(coef),
     }
     save_tensors(run.path / "attention" / EDITS, tensors)
@@ -103,7 +106,12 @@ def has_edits(run: Run) -> bool:
     return (run.path / "attention" / EDITS).is_file()
 
 
-def _kept(run: Run) -> EditedMaps:
+def _kept(run: Run, policy: AttentionPolicy) -> EditedMaps:
+    """Reads the edited maps of a run.
+
+    Raises:
+        RlAbnError: If they are damaged, or of observations or maps that the agent has not.
+    """
     path = run.path / "attention" / EDITS
     tensors = load_tensors(path)
     try:
@@ -111,7 +119,27 @@ def _kept(run: Run) -> EditedMaps:
     except TypeError:
         raise RlAbnError(f"{path}: expected edited maps, got {sorted(tensors)}") from None
     fits = kept.observations.ndim == kept.maps.ndim == 4 and kept.coef.ndim == 0
-    if not fits or len(kept.observations) != len(kept.maps):
+    if not fits or not 0 < len(kept.observations) == len(kept.maps):
         shapes = [list(tensor.shape) for tensor in tensors.values()]
         raise RlAbnError(f"{path}: expected edited maps of as many observations, got {shapes}")
+    if not policy.settings.abilities.paintable:
+        raise RlAbnError(
+            f"{path}: expected no edited maps with mechanism '{policy.settings.mechanism}', whose "
+            "maps cannot be edited, got some; remove the file to train without them"
+        )
+    space = policy.observation_space
+    blank = torch.as_tensor(np.zeros(space.shape or (), space.dtype))
+    _check_like(path, "observations", kept.observations[0], blank)
+    with torch.no_grad():
+        own = policy.attend(blank[None].to(policy.device))[0].map
+    _check_like(path, "maps", kept.maps[0], own[0])
     return kept
+
+
+def _check_like(path: Path, what: str, got: Tensor, own: Tensor) -> None:
+    """Refuses a tensor of another type or shape than the agent's own."""
+    if (got.shape, got.dtype) != (own.shape, own.dtype):
+        expected, found = (f"{tensor.dtype} {list(tensor.shape)}" for tensor in (own, got))
+        raise RlAbnError(
+            f"{path}: expected {what} of this agent, {expected}, got {found}".replace("torch.", "")
+        )

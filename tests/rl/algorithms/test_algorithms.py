@@ -169,6 +169,19 @@ def test_a_branch_loss_needs_a_branch_that_answers(name):
     assert make_algorithm(name, env, **kwargs).auxiliary_losses == []
 
 
+def test_values_are_not_clipped():
+    with pytest.raises(ValueError, match=r"expected clip_range_vf=None, .* got 0\.2"):
+        make_algorithm("ppo", make_probe(ProbeGame), clip_range_vf=0.2)
+
+
+@pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")
+def test_a_minibatch_of_one_step_is_learnt_from():
+    """Its advantage has no deviation to be divided by."""
+    model = make_algorithm("ppo", make_probe(ProbeGame, 1), n_steps=17, batch_size=16, n_epochs=1)
+    model.learn(17)
+    assert all(parameter.isfinite().all() for parameter in model.policy.parameters())
+
+
 class Endless(ProbeGame):
     """Reward 1 for ever, cut off after 5 steps."""
 

@@ -15,6 +15,7 @@ from rl_abn.rl.algorithms.losses import (
     MapInformation,
     ScheduledWeight,
 )
+from rl_abn.rl.algorithms.minibatch_share import MinibatchShare
 from rl_abn.rl.policies import distributions
 from tests.rl.conftest import PatchSignal, make_algorithm, make_probe
 
@@ -101,6 +102,9 @@ def test_the_entropy_of_maps():
     torch.testing.assert_close(weighted, 0.5 * expected)
 
 
+WHOLE = SimpleNamespace(share=MinibatchShare())  # samples that are a minibatch by themselves
+
+
 def moments(*locations):
     """The policy's output with one map a moment, each at one of 36 locations or even (None)."""
     maps = torch.full((len(locations), 1, 6, 6), 1 / 36)
@@ -121,7 +125,7 @@ def moments(*locations):
     ],
 )
 def test_what_maps_say_of_their_moment(locations, information):
-    weighted, terms = MapInformation(0.5)(None, moments(*locations), None, None)
+    weighted, terms = MapInformation(0.5)(None, moments(*locations), WHOLE, None)
     assert terms["map_information"].item() == pytest.approx(information / math.log(36), abs=1e-6)
     assert weighted.item() == pytest.approx(0.5 * (1 - information / math.log(36)), abs=1e-6)
 
@@ -130,7 +134,7 @@ def test_what_maps_say_of_their_moment(locations, information):
 def test_a_map_of_one_location_says_nothing(price):
     """Observations of 36x36 leave a single location at the last stage."""
     maps = torch.rand(4, 2, 1, 1, requires_grad=True)
-    weighted, terms = price(0.5)(None, SimpleNamespace(map=maps), None, None)
+    weighted, terms = price(0.5)(None, SimpleNamespace(map=maps), WHOLE, None)
     assert terms[price.name].item() == 0.0
     weighted.backward()
     assert maps.grad.isfinite().all()
@@ -185,6 +189,15 @@ def test_the_map_layers_learn_at_their_own_rate(name):
     )
     n = sum(len(group["params"]) for group in (rest, maps))
     assert n == len(list(model.policy.parameters()))
+
+
+@pytest.mark.parametrize("normalised", [True, False])
+def test_pulls_at_the_trunk_are_of_the_advantages_that_an_update_learns_from(normalised):
+    model = trained("ppo", [], normalize_advantage=normalised)
+    before = model.trunk_gradients(64)["agent"]
+    model.rollout_buffer.advantages.mul_(1000.0).add_(3.0)
+    after = model.trunk_gradients(64)["agent"]
+    assert (after == pytest.approx(before, rel=1e-3)) == normalised
 
 
 def test_pulls_at_the_trunk_are_told_apart():

@@ -63,6 +63,16 @@ def test_forms():
         RewardScale("return_std", 0.9, None, Ranks())
 
 
+@pytest.mark.parametrize("name", ["ppo", "a2c"])
+def test_the_policy_keeps_moments_where_rewards_are_scaled_by_them(name, tmp_path):
+    model = make_algorithm(name, make_probe(Large), clip_reward="return_std")
+    model.learn(256)
+    assert model.policy.return_moments[0] > 0
+    model.save(tmp_path / "agent.zip")
+    again = type(model).load(tmp_path / "agent.zip", device="cpu")
+    assert torch.equal(again.policy.return_moments, model.policy.return_moments)
+
+
 class Large(ProbeGame):
     def reward(self, action):
         return 1000.0 if action else 0.0

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from rl_abn.recipes import LinearSchedule, schedule
+from rl_abn.rl import AttentionPPO
 from rl_abn.rl.algorithms.losses import BranchActorCritic, ScheduledWeight, TeacherDistillation
 from rl_abn.rl.evaluation.players import AgentPlayer
 from tests.covering import covering
@@ -153,6 +154,18 @@ def test_without_reward_the_policy_gets_no_gradient_of_it(name):
     gradient = torch.autograd.grad(loss, [weight, model.policy.value_net.weight])
     assert not gradient[0].any()
     assert gradient[1].any()
+
+
+def test_a_zip_without_its_teacher_is_told_before_a_game_is_played(tmp_path):
+    model = taught("ppo", Steps, a_policy(), [TeacherDistillation()])
+    model.save(tmp_path / "student.zip")
+    again = AttentionPPO.load(tmp_path / "student.zip", env=make_probe(Steps), device="cpu")
+    with pytest.raises(ValueError, match="expected a teacher for TeacherDistillation, got none"):
+        again.learn(256)
+    assert again.num_timesteps == model.num_timesteps
+    again.teacher = a_policy()
+    again.learn(256)
+    assert again.logger.name_to_value["train/teacher_kl"] > 0
 
 
 def test_a_reward_weight_of_1_changes_no_byte():

@@ -162,6 +162,26 @@ def test_sequences_have_to_divide_the_rollout():
         make_algorithm("ppo", make_probe(ProbeGame), sequence_length=5)
 
 
+def test_minibatches_have_to_be_whole_sequences():
+    """Said when the algorithm is made, and not after the first rollout."""
+    for length, said in (({}, 128), ({"sequence_length": 24}, 24)):
+        with pytest.raises(ValueError, match=f"a multiple of sequence_length = {said} .* got 64"):
+            make_algorithm(
+                "ppo",
+                make_probe(ProbeGame),
+                policy_kwargs={"memory": "lstm"},
+                n_steps=128 if not length else 48,
+                batch_size=64,
+                **length,
+            )
+
+
+def test_a_mechanism_that_looks_back_learns_from_whole_rollouts_too():
+    """As an agent with another memory: what it looks back at is in its options."""
+    model = make_algorithm("ppo", make_probe(ProbeGame), policy_kwargs={"mechanism": "causal"})
+    assert model.sequence_length == model.n_steps == 32
+
+
 class OneStep:
     """A vector environment whose one step is given."""
 

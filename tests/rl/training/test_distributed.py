@@ -18,6 +18,7 @@ from rl_abn.errors import RlAbnError
 from rl_abn.rl.training.distributed import Ranks
 from rl_abn.runs import Run, load_tensors
 from tests.complaints import complaint
+from tests.covering import full
 
 COMMON = ["--env", "pong", "--device", "cpu", "--set", "train.n_probes=0"]
 COMMON += ["--set", "train.precision=fp32"]  # in which rounding is small
@@ -32,6 +33,7 @@ PPO = [
     "algorithm.clip_range=1.0",
 ]
 AGENTS = {
+    "ppo_abn": [*PPO, "algorithm.map_information_coef=1.0"],
     "ppo_abn_paper": PPO,
     "ppo_hard": [*PPO, "algorithm.sequence_length=4"],
     "a2c_abn": ["algorithm.n_envs=4", "algorithm.n_steps=8", "algorithm.learning_rate=0.02"],
@@ -101,7 +103,7 @@ def distance(one, other):
 @pytest.mark.more
 @pytest.mark.parametrize(
     "agent",
-    ["ppo_hard", *(pytest.param(a, marks=pytest.mark.full) for a in ("ppo_abn_paper", "a2c_abn"))],
+    ["ppo_hard", "ppo_abn", *full("ppo_abn_paper", "a2c_abn")],
 )
 def test_two_ranks_end_with_the_weights_of_one_process(agent, tmp_path):
     every = ("--set", "train.checkpoint_every=32")
@@ -172,6 +174,11 @@ def test_ranks_that_do_not_divide_the_games_are_refused_in_one_line(tmp_path):
 def test_shares_cover_all_games_once():
     shares = [Ranks(rank, 4).share(12, "games") for rank in range(4)]
     assert [i for share in shares for i in range(12)[share]] == list(range(12))
+
+
+def test_a_single_value_stays_as_it_is():
+    value = torch.tensor([3.0])
+    assert torch.equal(Ranks().normalise(value), value)
 
 
 def test_one_rank_alone_changes_nothing():

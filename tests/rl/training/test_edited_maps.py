@@ -10,10 +10,13 @@ from rl_abn.cli.main import main
 from rl_abn.errors import RlAbnError
 from rl_abn.map_editing.edit_files import write_edits
 from rl_abn.map_editing.edits import Box, Edit, Edits
+from rl_abn.recipes import make_run_recipe
 from rl_abn.rl.algorithms.losses import EditedMaps
+from rl_abn.rl.training.edited_maps import edited_maps
 from rl_abn.rl.training.metrics import read_metrics
 from rl_abn.rl.training.train import train
-from rl_abn.runs import METRICS, load_tensors
+from rl_abn.runs import METRICS, Run, load_tensors, save_tensors
+from tests.complaints import complaint
 from tests.covering import more
 from tests.rl.conftest import SIZE, PatchSignal, make_algorithm, make_probe
 from tests.rl.training.test_train import Kill, KilledError, same, start, weights
@@ -109,6 +112,63 @@ def test_an_agent_without_maps_to_edit_is_refused(agent, tmp_path):
     run, _ = start(tmp_path / "run", agent)
     with pytest.raises(RlAbnError, match="whose maps can be edited, got one that has mechanism"):
         train(run, resume=False, edits=EDITS)
+
+
+def test_edited_maps_of_an_agent_whose_maps_sum_to_1_do_too(tmp_path):
+    options = {"mechanism": "mask", "mechanism_options": {"map_form": "softmax"}}
+    env = make_probe(PatchSignal)
+    policy = make_algorithm("ppo", env, policy_kwargs=options).policy
+    run = Run.create(tmp_path / "run", make_run_recipe("pong", "ppo_mask", 0), "cpu")
+    edit = Edit(add=(Box(0, 0, SIZE / 6, SIZE / 6),), observation=env.reset()[0])
+    found = edited_maps(run, policy, None, Edits({"moment": edit}))
+    torch.testing.assert_close(found.maps.sum(dim=(2, 3)), torch.ones(1, found.maps.shape[1]))
+    assert found.maps[0, 0, 0, 0] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("agent", "changes", "said"),
+    [
+        ("ppo_cnn", {}, "expected no edited maps with mechanism 'none', whose maps cannot be"),
+        (
+            "ppo_mask",
+            {"observations": torch.zeros(2, 4, 60, 60, dtype=torch.uint8)},
+            "expected observations of this agent, uint8 [4, 84, 84], got uint8 [4, 60, 60]",
+        ),
+        (
+            "ppo_mask",
+            {"observations": torch.zeros(2, 4, 84, 84)},
+            "expected observations of this agent, uint8 [4, 84, 84], got float32 [4, 84, 84]",
+        ),
+        (
+            "ppo_mask",
+            {"maps": torch.zeros(2, 1, 9, 9)},
+            "expected maps of this agent, float32 [2, 7, 7], got float32 [1, 9, 9]",
+        ),
+        ("ppo_mask", {"maps": torch.zeros(3, 2, 7, 7)}, "expected edited maps of as many observ"),
+    ],
+)
+def test_kept_edits_of_another_agent_are_one_line(agent, changes, said, tmp_path):
+    run, _ = start(tmp_path / "run", agent, settings=["train.n_probes=0"])
+    kept = {
+        "observations": torch.zeros(2, 4, 84, 84, dtype=torch.uint8),
+        "maps": torch.zeros(2, 2, 7, 7),
+        "coef": torch.tensor(1.0),
+    }
+    path = run.path / "attention" / "edits.safetensors"
+    save_tensors(path, {**kept, **changes})
+    assert complaint(lambda: train(run, resume=False)).startswith(f"{path}: {said}")
+
+
+def test_a_weight_of_edits_that_are_not_given_is_refused(tmp_path, capsys):
+    words = ["train", "--env", "pong", "--agent", "ppo_mask", "--out", str(tmp_path / "run")]
+    with pytest.raises(SystemExit) as exit_:
+        main([*words, "--edit-coef", "2"])
+    assert exit_.value.code == 2
+    assert capsys.readouterr().err == (
+        "rl-abn: error: expected --edits DIR beside --edit-coef, which is the weight of these "
+        "edits, got none\n"
+    )
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.more

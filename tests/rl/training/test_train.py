@@ -7,8 +7,9 @@ import pytest
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
+from rl_abn.attention import MECHANISMS, Abilities, Mechanism, no_answer, register_mechanism
 from rl_abn.errors import RlAbnError
-from rl_abn.recipes import list_recipes, load_agent
+from rl_abn.recipes import list_recipes, load_agent, make_run_recipe
 from rl_abn.render import read_video
 from rl_abn.rl.evaluation.run_evaluation import evaluate_run
 from rl_abn.rl.evaluation.watch import watch_game, watch_training
@@ -18,6 +19,7 @@ from rl_abn.rl.training.metrics import read_metrics
 from rl_abn.rl.training.probes import ProbeLog, collect_probes
 from rl_abn.rl.training.train import prepare_run, train
 from rl_abn.runs import META, METRICS, RECIPE, WEIGHTS, Run, load_tensors, read_json
+from tests.complaints import complaint
 from tests.covering import covering
 
 SMALL = {
@@ -153,6 +155,37 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(agent, tmp_path):
     assert steps == sorted(steps)
     assert steps[-1] == 128
     assert ProbeLog.open(again).steps == ProbeLog.open(whole).steps
+
+
+class Spare(Mechanism):
+    """Even maps, and a layer that nothing uses."""
+
+    abilities = Abilities(splits=False)
+
+    def __init__(self, site):
+        super().__init__()
+        self.spare = torch.nn.Linear(3, 2)
+
+    def forward(self, features):
+        return no_answer(features, torch.ones_like(features[:, :1]))
+
+    def gate(self, features, attention_map):
+        return features * attention_map
+
+
+def test_a_run_resumes_with_weights_that_never_had_a_gradient(tmp_path, monkeypatch):
+    monkeypatch.setattr(MECHANISMS, "_classes", dict(MECHANISMS._classes))
+    register_mechanism("spare", Spare)
+    settings = ["attention.mechanism=spare", "train.n_probes=0", "train.reliance_every=0"]
+    settings += ["algorithm.learning_rate=1e-3", "algorithm.clip_range=0.1"]  # no schedules
+    whole, _ = start(tmp_path / "whole", "ppo_cnn", steps=64, settings=settings)
+    train(whole, resume=False)
+    start(tmp_path / "cut", "ppo_cnn", steps=32, settings=settings)
+    train(Run.open(tmp_path / "cut"), resume=False)
+    longer = {"steps": 64, "settings": settings, "on_exists": "resume"}
+    again, resume = start(tmp_path / "cut", "ppo_cnn", **longer)
+    assert train(again, resume=resume).step == 64
+    assert same(weights(whole), weights(again))
 
 
 @pytest.mark.more
@@ -306,6 +339,44 @@ def test_resume_wants_the_same_run(tmp_path):
         r"train\.eval_every, train\.eval_games and train\.record_every may change",
     ):
         start(tmp_path / "run", on_exists="resume", settings=["algorithm.gamma=0.5"])
+
+
+LSTM = "network.memory=lstm"
+
+
+@pytest.mark.parametrize(
+    ("settings", "length"),
+    [
+        ([LSTM], 16),
+        ([LSTM, "algorithm.n_steps=12", "algorithm.batch_size=24"], 12),
+        (["attention.mechanism=causal"], 16),
+    ],
+)
+def test_ppo_with_memory_begins_with_sequences(settings, length, tmp_path):
+    said = complaint(lambda: start(tmp_path / "run", "ppo_cnn", settings=settings))
+    assert said.endswith(f"got 1; add --set algorithm.sequence_length={length}")
+    assert not (tmp_path / "run").exists()
+
+
+def test_where_no_sequence_is_longer_a_step_will_do(tmp_path):
+    steps = ["algorithm.n_steps=1", "algorithm.batch_size=2"]
+    start(tmp_path / "ppo", "ppo_cnn", settings=[LSTM, *steps])
+    start(tmp_path / "a2c", "a2c_cnn", settings=[LSTM])
+
+
+def test_a_run_that_was_begun_without_sequences_goes_on(tmp_path):
+    recipe = make_run_recipe("space_invaders", "ppo_cnn", 0, [LSTM])
+    Run.create(tmp_path / "run", recipe, "cpu")
+    run, resume = prepare_run(
+        env="space_invaders",
+        agent="ppo_cnn",
+        seed=0,
+        settings=[LSTM],
+        folder=tmp_path / "run",
+        on_exists="resume",
+    )
+    assert resume
+    assert run.recipe.agent.algorithm.sequence_length == 1
 
 
 def test_a_new_run_stands_beside_the_old_one(tmp_path):

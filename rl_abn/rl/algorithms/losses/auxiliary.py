@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -100,7 +100,15 @@ def check_answers(policy: AttentionPolicy, what_for: str) -> None:
 
 
 class AuxiliaryLoss(ABC):
-    """Something learned beside the algorithm's own loss; a frozen record of its settings."""
+    """Something learned beside the algorithm's own loss; a frozen record of its settings.
+
+    Attributes:
+        needs_teacher: Whether it is about what a teacher said when the rollout was played.
+        spans_minibatch: Whether it asks for means over the whole minibatch (`samples.share.mean`).
+    """
+
+    needs_teacher: ClassVar[bool] = False
+    spans_minibatch: ClassVar[bool] = False
 
     def check(self, policy: AttentionPolicy) -> None:
         """Raises ValueError if a policy has not what this loss is about."""
@@ -118,12 +126,12 @@ class AuxiliaryLoss(ABC):
         samples: RolloutSamples,
         objective: Objective,
     ) -> LossTerms:
-        """Computes the loss, weighted, on one minibatch.
+        """Computes the loss, weighted, on one minibatch or a share of it.
 
         Args:
             policy: The agent.
             output: What it computed for the minibatch.
-            samples: The minibatch.
+            samples: The minibatch; `samples.share` is for what no mean over steps can say.
             objective: The algorithm's own loss on it.
         """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,8 @@ from rl_abn.rl.policies.outputs import PolicyOutput
 @dataclass(frozen=True, eq=False)
 class EditedMaps(AuxiliaryLoss):
     """coef * ||M' - M||_2 at a few fixed observations, whatever the minibatch is.
+
+    Threads share the observations out among them, as they do the minibatch.
 
     Attributes:
         observations: E observations, [E, C, H, W].
@@ -42,8 +44,15 @@ class EditedMaps(AuxiliaryLoss):
         samples: RolloutSamples,
         objective: Objective,
     ) -> LossTerms:
-        """Computes the weighted distance."""
-        distance = self.distance(policy)
+        """Computes the weighted distance, whose mean over the shares is that of all edits."""
+        share, n_edits = samples.share, len(self.maps)
+        if share.count == 1:
+            distance = self.distance(policy)
+        else:
+            mine = slice(share.index, None, share.count)
+            own = replace(self, observations=self.observations[mine], maps=self.maps[mine])
+            part = len(own.maps) / (n_edits * share.weight)
+            distance = part * own.distance(policy) if part else torch.zeros_like(self.coef)
         return self.coef * distance, {"map_loss": distance}
 
     def to(self, device: torch.device) -> EditedMaps:

@@ -10,8 +10,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rl_abn.attention import map_statistics
-from rl_abn.attention.statistics import even_entropy, place_entropy, place_shares
+from rl_abn.attention.statistics import (
+    even_entropy,
+    place_cross_entropy,
+    place_entropy,
+    place_shares,
+)
 from rl_abn.rl.algorithms.losses.auxiliary import AuxiliaryLoss, LossTerms, Objective, Weight
+from rl_abn.rl.algorithms.minibatch_share import MinibatchShare
 from rl_abn.rl.algorithms.rollout_buffer import RolloutSamples
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.policies.outputs import PolicyOutput
@@ -31,8 +37,14 @@ class _MapPrice(AuxiliaryLoss):
     """What the measure is logged as."""
 
     @abstractmethod
-    def measure(self, attention_map: Float[Tensor, "B m h w"]) -> Float[Tensor, ""]:
-        """Measures the maps of a minibatch."""
+    def measure(
+        self, attention_map: Float[Tensor, "B m h w"], share: MinibatchShare
+    ) -> Float[Tensor, ""]:
+        """Measures the maps of a share of a minibatch.
+
+        The mean over the shares, by their weights, is the measure of the whole minibatch, and so
+        are the gradients.
+        """
 
     def price(self, measured: Float[Tensor, ""]) -> Float[Tensor, ""]:
         """Returns what they cost by what was measured: that much, where nothing else is said."""
@@ -54,7 +66,7 @@ class _MapPrice(AuxiliaryLoss):
         objective: Objective,
     ) -> LossTerms:
         """Computes the weighted price."""
-        measured = self.measure(output.map)
+        measured = self.measure(output.map, samples.share)
         return self.coef * self.price(measured), {self.name: measured}
 
 
@@ -64,7 +76,9 @@ class MapArea(_MapPrice):
 
     name: ClassVar[str] = "map_area"
 
-    def measure(self, attention_map: Float[Tensor, "B m h w"]) -> Float[Tensor, ""]:
+    def measure(
+        self, attention_map: Float[Tensor, "B m h w"], share: MinibatchShare
+    ) -> Float[Tensor, ""]:
         """Returns the mean over maps and places."""
         return attention_map.mean(dim=(2, 3)).mean()
 
@@ -78,7 +92,9 @@ class MapEntropy(_MapPrice):
 
     name: ClassVar[str] = "map_entropy"
 
-    def measure(self, attention_map: Float[Tensor, "B m h w"]) -> Float[Tensor, ""]:
+    def measure(
+        self, attention_map: Float[Tensor, "B m h w"], share: MinibatchShare
+    ) -> Float[Tensor, ""]:
         """Returns the mean entropy; 1 is an even map, 0 a single place."""
         return map_statistics(attention_map).entropy.mean()
 
@@ -94,13 +110,23 @@ class MapInformation(_MapPrice):
     at one place and together they look everywhere.
     """
 
+    spans_minibatch: ClassVar[bool] = True
     name: ClassVar[str] = "map_information"
 
-    def measure(self, attention_map: Float[Tensor, "B m h w"]) -> Float[Tensor, ""]:
+    def measure(
+        self, attention_map: Float[Tensor, "B m h w"], share: MinibatchShare
+    ) -> Float[Tensor, ""]:
         """Returns the information over the minibatch, mean over the maps."""
-        shares = place_shares(attention_map)
-        information = place_entropy(shares.mean(dim=0)) - place_entropy(shares).mean(dim=0)
-        return information.mean() / even_entropy(shares[0, 0].numel())
+        places = place_shares(attention_map)
+        own = places.mean(dim=0)
+        # The mean map is that of the whole minibatch: the mean maps of a few moments differ more
+        # from it the fewer they are. Its entropy is the shares' mean cross-entropy with it, and as
+        # maps sum to 1 it has the same gradient where the mean map is held fixed.
+        of_mean = (
+            place_entropy(own) if share.is_whole else place_cross_entropy(own, share.mean(own))
+        )
+        information = of_mean - place_entropy(places).mean(dim=0)
+        return information.mean() / even_entropy(places[0, 0].numel())
 
     def price(self, measured: Float[Tensor, ""]) -> Float[Tensor, ""]:
         """Returns what is left unsaid."""

@@ -10,6 +10,7 @@ distillation", ICLR 2016).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -41,6 +42,8 @@ class TeacherDistillation(AuxiliaryLoss):
         greedy: Whether its most probable action is the target instead of its policy.
         branch_coef: Weight of the attention branch's part; 0 for a branch that learns otherwise.
     """
+
+    needs_teacher: ClassVar[bool] = True
 
     coef: Weight = 1.0
     temperature: float = 1.0
