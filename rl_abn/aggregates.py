@@ -7,6 +7,7 @@ a game has one run there is none.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -55,7 +56,10 @@ def probability_of_improvement(
         scores: Of each game the scores of the one's seeds [N].
         others: Of each game, in the same order, those of the other's seeds [K].
     """
-    return _stratified([*scores, *others], _improvement)
+    wins = [_wins(one, other) for one, other in zip(scores, others, strict=True)]
+    # Which runs are drawn says it all: what a pair is worth is known before.
+    runs = [np.arange(len(of_game)) for of_game in (*scores, *others)]
+    return _stratified(runs, partial(_improvement, wins))
 
 
 def performance_profile(
@@ -150,11 +154,35 @@ def _iqm(*games: np.ndarray, axis: int = -1) -> np.ndarray:
     return trimmed
 
 
-def _improvement(*games: np.ndarray, axis: int = -1) -> np.ndarray:
-    half = len(games) // 2
-    shares = []
-    for one, other in zip(games[:half], games[half:], strict=True):
-        gap = np.moveaxis(one, axis, -1)[..., :, None] - np.moveaxis(other, axis, -1)[..., None, :]
-        shares.append(((gap > 0) + 0.5 * (gap == 0)).mean(axis=(-2, -1)))
+def _wins(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Returns 1 where a run scores more than another, 1/2 where as much, else 0: [N, K]."""
+    gap = scores[:, None] - others[None]
+    won: np.ndarray = (gap > 0) + 0.5 * (gap == 0)
+    return won
+
+
+def _improvement(wins: Sequence[np.ndarray], *runs: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Returns the mean over games of what a pair of runs is worth.
+
+    Args:
+        wins: Of each game as `_wins` has it, [N, K].
+        runs: Numbers of the runs that were drawn, [..., N] of each game, then [..., K] of each.
+        axis: Of the runs.
+    """
+    counts = [_counts(np.moveaxis(drawn, axis, -1)) for drawn in runs]
+    half = len(wins)
+    shares = [
+        ((one @ won) * other).sum(axis=-1) / won.size
+        for won, one, other in zip(wins, counts[:half], counts[half:], strict=True)
+    ]
     mean: np.ndarray = np.mean(shares, axis=0)
     return mean
+
+
+def _counts(drawn: np.ndarray) -> np.ndarray:
+    """Returns how often each of N numbers was drawn, float64 [..., N], of draws [..., N]."""
+    n = drawn.shape[-1]
+    rows = drawn.reshape(-1, n).astype(np.int64)
+    flat = rows + n * np.arange(len(rows))[:, None]
+    counted = np.bincount(flat.ravel(), minlength=rows.size)
+    return counted.reshape(drawn.shape).astype(np.float64)

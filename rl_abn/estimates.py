@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 N_RESAMPLES = 10_000
+_MOST_AT_ONCE = 20_000_000
+"""How many resampled values are in memory at once: 160 MB; more are made in batches."""
 
 
 class Estimate(NamedTuple):
@@ -96,10 +98,12 @@ def bootstrap(
     """
     from scipy import stats  # a second of every start of a command that needs no interval
 
+    n_values = sum(len(sample) for sample in samples)
     interval = stats.bootstrap(
         samples,
         statistic,
         n_resamples=N_RESAMPLES,
+        batch=min(N_RESAMPLES, max(1, _MOST_AT_ONCE // n_values)),
         method="percentile",
         rng=np.random.default_rng(seed),
         **options,

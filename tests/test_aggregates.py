@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from rl_abn.aggregates import (
     performance_profile,
     probability_of_improvement,
 )
+from rl_abn.estimates import bootstrap
 
 
 def array(*values):
@@ -57,6 +60,28 @@ def test_improvement_of_the_one_is_what_the_other_lacks():
     there, back = probability_of_improvement(one, other), probability_of_improvement(other, one)
     assert there.value + back.value == pytest.approx(1.0)
     assert there.low < there.value < there.high
+
+
+def test_the_interval_of_an_improvement_is_that_of_all_pairs_of_the_runs_drawn():
+    rng = np.random.default_rng(4)
+    one, other = rng.integers(0, 9, 6).astype(float), rng.integers(1, 10, 5).astype(float)
+
+    def of_all_pairs(ours, theirs, axis=-1):
+        gap = ours[..., :, None] - theirs[..., None, :]
+        return ((gap > 0) + 0.5 * (gap == 0)).mean(axis=(-2, -1))
+
+    found = probability_of_improvement([one], [other])
+    expected = bootstrap((one, other), of_all_pairs, 0)
+    assert (found.low, found.high) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_improvement_of_many_games_takes_little_memory():
+    scores = np.random.default_rng(0).normal(size=(2, 100))
+    tracemalloc.start()
+    probability_of_improvement(scores[:1], scores[1:])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100e6  # of every pair in every resample it would be 800 MB
 
 
 def test_certain_improvement_has_no_width():

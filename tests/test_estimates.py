@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from rl_abn.estimates import Estimate, clustered_mean, mean
+from rl_abn.estimates import Estimate, clustered_mean, estimate, mean
 
 
 def test_mean():
@@ -26,6 +26,19 @@ def test_the_interval_of_a_normal_mean_has_the_textbook_width():
     values = np.random.default_rng(0).normal(0, 1, 400)
     interval = mean(values)
     assert interval.high - interval.low == pytest.approx(2 * 1.96 / 20, rel=0.1)
+
+
+def test_many_values_are_resampled_in_batches_to_the_same_interval(monkeypatch):
+    values = np.random.default_rng(0).exponential(100, 50)
+    whole, sizes = mean(values), []
+
+    def counted(samples, axis=None):
+        sizes.append(np.size(samples))
+        return np.mean(samples, axis=axis)
+
+    monkeypatch.setattr("rl_abn.estimates._MOST_AT_ONCE", 5000)
+    assert estimate(values, counted) == whole
+    assert max(sizes) == 5000
 
 
 def test_equal_values_leave_no_doubt():

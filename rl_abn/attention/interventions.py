@@ -7,16 +7,52 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from rl_abn.attention.mechanism import Abilities
 
 SWAP_FROM = 512
 """How many maps of the past `swap` draws from."""
 
 Rule = Callable[[Tensor, Tensor], Tensor]
 """From the agent's own maps [N, m, h, w] and which of N games begin [N] to the maps it acts on."""
+
+
+class Layout(NamedTuple):
+    """What the values of a mechanism's maps [..., rows, columns] lie beside.
+
+    Attributes:
+        abilities: The mechanism's.
+        places: h and w of the features.
+        steps: L, how many steps the maps of one that remembers look back to; None for others.
+    """
+
+    abilities: Abilities
+    places: tuple[int, int]
+    steps: int | None = None
+
+    def block(self, rows: int, columns: int) -> tuple[int, int]:
+        """Returns height and width of the blocks that a map's values, row by row, are cut in.
+
+        Where each row has all locations it is h and w: of one location that asks, one channel or
+        one step of the past. Bars of past steps are cut into heads or hops, [L, 1]. All other maps
+        are one block.
+        """
+        if self.abilities.lies_flat(columns):
+            return self.places
+        return (rows if self.steps is None else self.steps, columns)
+
+
+def _blocks(attention_map: Tensor, layout: Layout | None) -> Tensor:
+    """Returns maps [B, m, rows, columns] as blocks, [B, m, n, height, width]."""
+    rows, columns = attention_map.shape[2:]
+    block = (rows, columns) if layout is None else layout.block(rows, columns)
+    blocks: Tensor = attention_map.flatten(2).unflatten(2, (-1, *block))
+    return blocks
 
 
 def zero(attention_map: Float[Tensor, "B m h w"]) -> Float[Tensor, "B m h w"]:
@@ -35,19 +71,37 @@ def inverted(attention_map: Float[Tensor, "B m h w"]) -> Float[Tensor, "B m h w"
 
 
 def shuffled(
-    attention_map: Float[Tensor, "B m h w"], generator: torch.Generator | None = None
+    attention_map: Float[Tensor, "B m h w"],
+    generator: torch.Generator | None = None,
+    layout: Layout | None = None,
 ) -> Float[Tensor, "B m h w"]:
-    """Keeps each map's values and puts them in random places, anew for every sample and map."""
-    flat = attention_map.flatten(2)
+    """Keeps each block's values and puts them in random places, anew for every sample and block.
+
+    Args:
+        attention_map: The agent's own maps.
+        generator: Of the draws.
+        layout: What a block is; None makes each map one.
+    """
+    flat = _blocks(attention_map, layout).flatten(3)
     keys = torch.rand(flat.shape, generator=generator, device=flat.device)
-    return flat.gather(2, keys.argsort(dim=2)).view_as(attention_map)
+    return flat.gather(3, keys.argsort(dim=3)).view_as(attention_map)
 
 
-def shifted(attention_map: Float[Tensor, "B m h w"]) -> Float[Tensor, "B m h w"]:
-    """Looks a third of the picture lower and further right, around the edges; all else is kept."""
-    height, width = attention_map.shape[2:]
+def shifted(
+    attention_map: Float[Tensor, "B m h w"], layout: Layout | None = None
+) -> Float[Tensor, "B m h w"]:
+    """Looks a third of the picture lower and further right, around the edges; all else is kept.
+
+    Bars, of channels or of past steps, are moved by a third of them.
+
+    Args:
+        attention_map: The agent's own maps.
+        layout: Which values are moved together; None moves each map as it is.
+    """
+    blocks = _blocks(attention_map, layout)
+    height, width = blocks.shape[3:]
     down, right = -(-height // 3), (-(-width // 3) if width > 1 else 0)
-    return attention_map.roll((down, right), dims=(2, 3))
+    return blocks.roll((down, right), dims=(3, 4)).view_as(attention_map)
 
 
 class TimeAverage:
@@ -138,17 +192,19 @@ def _whenever(change: Callable[[Tensor], Tensor]) -> Rule:
     return lambda attention_map, episode_start: change(attention_map)
 
 
-INTERVENTIONS: Mapping[str, Callable[[torch.Generator | None], Rule]] = {
-    "zero": lambda generator: _whenever(zero),
-    "uniform": lambda generator: _whenever(uniform),
-    "inverted": lambda generator: _whenever(inverted),
-    "shuffled": lambda generator: _whenever(partial(shuffled, generator=generator)),
-    "shifted": lambda generator: _whenever(shifted),
-    "time_average": lambda generator: _whenever(TimeAverage()),
-    "swap": lambda generator: _whenever(Swap(generator)),
-    "frozen": lambda generator: Frozen(),
+INTERVENTIONS: Mapping[str, Callable[[torch.Generator | None, Layout | None], Rule]] = {
+    "zero": lambda generator, layout: _whenever(zero),
+    "uniform": lambda generator, layout: _whenever(uniform),
+    "inverted": lambda generator, layout: _whenever(inverted),
+    "shuffled": lambda generator, layout: _whenever(
+        partial(shuffled, generator=generator, layout=layout)
+    ),
+    "shifted": lambda generator, layout: _whenever(partial(shifted, layout=layout)),
+    "time_average": lambda generator, layout: _whenever(TimeAverage()),
+    "swap": lambda generator, layout: _whenever(Swap(generator)),
+    "frozen": lambda generator, layout: Frozen(),
 }
-"""By name: from a generator of what is drawn to the rule for one series of games."""
+"""By name: from a generator of what is drawn and a layout to the rule for one series of games."""
 
 
 class Intervention:
@@ -158,17 +214,22 @@ class Intervention:
         name: A name in `INTERVENTIONS`.
         only: The number of the one map it changes; None changes all.
         generator: Of what it draws, on the maps' device.
+        layout: What the maps' values lie beside; None takes rows and columns as height and width.
 
     Raises:
         ValueError: If there is no intervention of that name.
     """
 
     def __init__(
-        self, name: str, only: int | None = None, generator: torch.Generator | None = None
+        self,
+        name: str,
+        only: int | None = None,
+        generator: torch.Generator | None = None,
+        layout: Layout | None = None,
     ) -> None:
         if name not in INTERVENTIONS:
             raise ValueError(f"expected an intervention of {list(INTERVENTIONS)}, got '{name}'")
-        self._rule = INTERVENTIONS[name](generator)
+        self._rule = INTERVENTIONS[name](generator, layout)
         # A list and no slice: a map that there is not is an error, not nothing.
         self._which = slice(None) if only is None else [only]
 

@@ -65,6 +65,8 @@ def run(arguments: argparse.Namespace) -> None:
         console.print(table)
     for line in what_is_better(found):
         print(line)
+    for reason in found.scores_left_out:
+        print(f"scores not compared: {reason}")
     if found.agreements:
         for table in agreement_tables(found, console):
             console.print(table)
@@ -83,6 +85,6 @@ def what_is_better(found: Comparison) -> list[str]:
         clear = known and (value.low > 0.5 or value.high < 0.5)  # type: ignore[operator]
         said = "" if clear else ": these games do not tell them apart"
         lines.append(f"a game of {one} scores more than one of {other} in {value:.2f}{said}")
-    for agent, value in found.aggregates.items():
-        lines.append(f"{agent}: interquartile mean of its runs {value:.2f}, {found.scale}")
+    for agent, of in found.aggregates.items():
+        lines.append(f"{agent}: interquartile mean of its runs {of.iqm:.2f}, {of.scale}")
     return lines

@@ -23,9 +23,12 @@ def score_tables(found: Comparison, console: Console) -> list[Table]:
     iqms = [interquartile_mean(each.scores) for each in found.runs]
     form = score_form(means)
     known = [each.run.recipe.env.scores for each in found.runs]
+    protocols = [Column("protocol", [each.protocol for each in found.runs])]
+    protocols = protocols if found.has_protocols else []
     columns = [
         Column("game", [each.game for each in found.runs]),
         Column("agent", [each.run.recipe.agent_name for each in found.runs]),
+        *protocols,
         Column("steps", [f"{each.step:,}" for each in found.runs]),
         Column("games", [str(len(each.scores)) for each in found.runs]),
         Column("mean", [f"{average:{form}}" for average in means]),

@@ -31,8 +31,8 @@ def add(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "explain",
         help="test whether an agent's map is used, right and better than simple ones",
-        description="Play games with the map replaced, compare the map with maps that need no "
-        "branch and with controls of its own smoothness, and write one page and its numbers.\n"
+        description="Play games with the map replaced, compare the map with maps made in other "
+        "ways and with controls of its own smoothness, and write one page and its numbers.\n"
         "What is finished is kept: an explanation that was cut off goes on where it was.",
     )
     add_run(parser, RUN_OR_SHIPPED)

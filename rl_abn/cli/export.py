@@ -71,10 +71,9 @@ def _export_zip(run: Run, arguments: argparse.Namespace) -> None:
 
 
 def _export_folder(run: Run, arguments: argparse.Namespace) -> None:
-    from rl_abn.files.text import read_text
     from rl_abn.rl.interchange.folder_export import export_folder
 
-    notes = "" if arguments.notes is None else read_text(arguments.notes)
+    notes = "" if arguments.notes is None else _notes_in(arguments.notes)
     checkpoint = export_folder(
         run,
         arguments.file,
@@ -86,3 +85,12 @@ def _export_folder(run: Run, arguments: argparse.Namespace) -> None:
     n_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     print(f"{command(folder)}: {checkpoint.step:,} steps trained, {n_bytes / 1e6:.1f} MB")
     print(f"next: {command('rl-abn', 'watch', folder)}")
+
+
+def _notes_in(path: Path) -> str:
+    from rl_abn.files.text import brief, read_text
+
+    try:
+        return read_text(path)
+    except (OSError, ValueError) as error:
+        raise RlAbnError(f"{path}: expected a text file with notes, got {brief(error)}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ from rl_abn.errors import RlAbnError
 if TYPE_CHECKING:
     from rl_abn.rl.evaluation.comparison import Shown
     from rl_abn.runs import Run
+
+_OF_TRAINING = ("--over-training", "--out", "--scale", "--")
 
 
 def add(commands: Subparsers) -> None:
@@ -92,6 +95,8 @@ def run(arguments: argparse.Namespace) -> None:
     from rl_abn.runs import Run
     from rl_abn.runs.shipped import own_run
 
+    if arguments.over_training:
+        _check_over_training(arguments.words)
     arguments.paths = [path if is_episode(path) else own_run(path) for path in arguments.paths]
     paths, checkpoints = arguments.paths, arguments.checkpoints
     if arguments.over_training:
@@ -217,23 +222,34 @@ def _eval_without_maps(path: Path) -> str:
 
 def _default_path(shown: Sequence[Shown], arguments: argparse.Namespace) -> Path:
     from rl_abn.record import Episode
+    from rl_abn.rl.evaluation.title import name_of_game
+    from rl_abn.rl.evaluation.watch import drawn_on
 
-    seed, first = arguments.seed, shown[0].source
-    extra = [
-        "" if arguments.fps is None else f"{arguments.fps}-fps",
-        "evidence" if arguments.evidence else "",
-    ]
+    first, max_steps = shown[0].source, arguments.max_steps
+    drawn = "" if arguments.fps is None else f"-{arguments.fps}-fps"
+    drawn += ("-evidence" if arguments.evidence else "") + drawn_on(arguments.scale)
     if len(shown) == 1 and isinstance(first, Episode):
-        return first.path / ("-".join(filter(None, ["game", *extra])) + ".mp4")
+        cut = "" if max_steps is None else f"-cut-at-{max_steps}"
+        return first.path / f"game{cut}{drawn}.mp4"
+    name_with = partial(
+        name_of_game, seed=arguments.seed, greedy=arguments.greedy, max_steps=max_steps
+    )
     if len(arguments.paths) == 1 and not isinstance(first, Episode):
         steps = sorted({first.checkpoint(what.checkpoint).step for what in shown})
         maps = [what.intervention.label if what.intervention else "none" for what in shown]
         maps = list(dict.fromkeys(maps)) if arguments.interventions else []
         maps += list(dict.fromkeys(arguments.maps))
-        parts = [*(f"step-{step}" for step in steps), f"game-{seed}", *maps, *extra]
-        name = "-".join(part.replace(":", "-") for part in parts if part)
+        name = name_with(steps, maps=maps) + drawn
         return first.path / "videos" / f"{name[:200]}.mp4"
-    return Path("-".join(filter(None, [f"comparison-game-{seed}", *extra])) + ".mp4")
+    return Path(f"comparison-{name_with([])}{drawn}.mp4")
+
+
+def _check_over_training(words: Sequence[str]) -> None:
+    """Refuses options that a video of the training does not have."""
+    options = (word.partition("=")[0] for word in words if word.startswith("--"))
+    wrong = next((option for option in options if option not in _OF_TRAINING), None)
+    if wrong is not None:
+        raise RlAbnError(f"expected --over-training with --out and --scale alone, got {wrong} too")
 
 
 def _only_run(paths: Sequence[Path]) -> Run:

@@ -204,7 +204,7 @@ def better_line(found: Findings) -> Line:
     n_better, n_worse = len(by_verdict["better"]), len(by_verdict["worse"])
     rank = 1 + found.ranking.maps.index(found.primary)
     text = (
-        f"Of {len(rivals)} maps that need no branch, it marks what matters better than {n_better} "
+        f"Of {len(rivals)} maps made in other ways, it marks what matters better than {n_better} "
         f"({_names(by_verdict['better'])}) and worse than {n_worse} ({_names(by_verdict['worse'])})"
         f"; mean rank over all metrics {rank} of {len(found.ranking.maps)}, whose agreement is "
         f"{found.ranking.agreement:.2f} (Kendall's W)."

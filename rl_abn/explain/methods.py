@@ -1,4 +1,4 @@
-"""All rival maps by name: what each needs, and how it is made."""
+"""All maps to set beside the studied one, by name: what each needs, and how it is made."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Effort(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What a rival map is made of.
+    """What such a map is made of.
 
     Attributes:
         subject: What is explained.
@@ -68,7 +68,7 @@ class Request(NamedTuple):
 
 
 class Method(NamedTuple):
-    """A map that needs no attention branch.
+    """A way to make a map to set beside the studied one.
 
     Attributes:
         make: Makes it, [N, h, w] of the grid; higher is more important.
@@ -202,7 +202,7 @@ def make_maps(
     names: Sequence[str] | None = None,
     tick: Callable[[str], None] | None = None,
 ) -> dict[str, Tensor]:
-    """Makes rival maps, by name, [N, h, w] each.
+    """Makes these maps, by name, [N, h, w] each.
 
     Args:
         request: Of what.

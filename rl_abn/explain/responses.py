@@ -29,10 +29,10 @@ def log_odds(logits: Tensor, choice: Tensor) -> Tensor:
 
 
 def objective(answer: Answer, choice: Tensor | None) -> Tensor:
-    """Returns what gradient methods explain, [B]: the choice's log-odds, or the value."""
+    """Returns what gradient methods explain, [B]: the choice's log-odds, or the signed value."""
     if answer.logits is None or choice is None:
         assert answer.value is not None
-        return answer.value
+        return answer.value if answer.sign is None else answer.sign * answer.value
     return log_odds(answer.logits, choice)
 
 

@@ -24,12 +24,15 @@ class Answer(NamedTuple):
         value: What it estimates, [B]; None for one that only chooses.
         maps: Its own attention maps as they lie on the pictures, [B, m, h, w]; None without.
         evidence: What speaks for each choice, where, [B, K, h, w]; None without.
+        sign: -1 where gradient methods explain what lowers the value, 1 where what raises it, [B];
+            None is what raises it, everywhere.
     """
 
     logits: Tensor | None
     value: Tensor | None
     maps: Tensor | None = None
     evidence: Tensor | None = None
+    sign: Tensor | None = None
 
 
 AskMaps = Callable[[Tensor, Tensor, Tensor], Answer]
@@ -59,6 +62,7 @@ class Subject:
         previous: The pictures a moment before, [N, C, H, W], for motion; None where there are none.
         ask_maps: The answer when it acts on other maps than its own; None where it cannot, or where
             the maps that it acts on have more than a value a location.
+        batch: Pictures in one pass, at most.
     """
 
     images: Tensor
@@ -71,6 +75,7 @@ class Subject:
     cam: Callable[[Tensor, Tensor], Tensor] | None = None
     previous: Tensor | None = None
     ask_maps: AskMaps | None = None
+    batch: int = BATCH
 
     @property
     def n(self) -> int:
@@ -89,6 +94,7 @@ class Subject:
 
     def batches(self, size: int = BATCH) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields the pictures in parts with their numbers."""
+        size = min(size, self.batch)
         numbers = torch.arange(self.n, device=self.device)
         yield from zip(self.images.split(size), numbers.split(size), strict=True)
 
@@ -111,6 +117,7 @@ class Subject:
             _of_part(self.cam, which),
             None if self.previous is None else self.previous[which],
             None if ask_maps is None else lambda maps, f, n: ask_maps(maps, f, which[n]),
+            self.batch,
         )
 
     @torch.no_grad()
@@ -126,18 +133,15 @@ class Subject:
             numbers = torch.arange(self.n, device=self.device)
         parts = [
             self.ask(some, which)
-            for some, which in zip(images.split(BATCH), numbers.split(BATCH), strict=True)
+            for some, which in zip(images.split(self.batch), numbers.split(self.batch), strict=True)
         ]
         return Answer(*map(_joined, zip(*parts, strict=True)))
 
-    def own_map(self, number: int | None = 0) -> Tensor:
-        """Returns one of the function's own maps, or the mean of all for None, [N, h, w].
-
-        Of its grid; the function has maps.
-        """
+    def own_map(self, number: int = 0) -> Tensor:
+        """Returns one of the function's own maps, [N, h, w] of its grid; the function has maps."""
         maps = self.answers().maps
         assert maps is not None
-        return to_cells(maps.mean(dim=1) if number is None else maps[:, number], self.grid)
+        return to_cells(maps[:, number], self.grid)
 
     @torch.no_grad()
     def variants(self, n: int, make: Callable[[Tensor, Tensor], Tensor]) -> Answer:
@@ -154,7 +158,7 @@ class Subject:
         numbers = torch.arange(self.n, device=self.device).repeat(n)
         which = torch.arange(n, device=self.device).repeat_interleave(self.n)
         parts = []
-        for variant, number in zip(which.split(BATCH), numbers.split(BATCH), strict=True):
+        for variant, number in zip(which.split(self.batch), numbers.split(self.batch), strict=True):
             answer = self.ask(make(variant, number), number)
             parts.append(answer._replace(maps=None, evidence=None))
         return Answer(*map(_joined, zip(*parts, strict=True)))

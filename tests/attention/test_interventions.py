@@ -1,10 +1,11 @@
 import pytest
 import torch
 
-from rl_abn.attention import INTERVENTIONS, Intervention
+from rl_abn.attention import INTERVENTIONS, Abilities, Intervention
 from rl_abn.attention.interventions import (
     SWAP_FROM,
     Frozen,
+    Layout,
     Swap,
     TimeAverage,
     inverted,
@@ -56,6 +57,45 @@ def test_shifted_moves_every_map_by_a_third():
     assert torch.equal(moved[:, :, 0, 0], MAP[:, :, 2, 3])
     channels = torch.rand(2, 1, 6, 1)
     assert torch.equal(shifted(channels)[:, :, 2], channels[:, :, 0])
+
+
+PAIRS = Layout(Abilities(maps="pairwise", sums_to_one=True), (4, 5))
+CHANNELS_AND_PLACES = Layout(Abilities(maps="featurewise"), (4, 5))
+
+
+@pytest.mark.parametrize("layout", [PAIRS, CHANNELS_AND_PLACES])
+def test_each_row_of_a_map_of_rows_and_places_is_moved_as_a_picture(layout):
+    """A row a location that asks, of two heads, or a channel; a column a location."""
+    rows = torch.rand(2, 1, 2 * 20, 4 * 5).softmax(dim=3)
+    moved = shifted(rows, layout)
+    assert torch.equal(moved.unflatten(3, (4, 5)), rows.unflatten(3, (4, 5)).roll((2, 2), (3, 4)))
+    mixed = shuffled(rows, seeded(1), layout)
+    assert torch.equal(mixed.sort(dim=3).values, rows.sort(dim=3).values)
+    assert not torch.equal(mixed, rows)
+    for name, changed in (("shifted", moved), ("shuffled", mixed)):
+        rule = Intervention(name, generator=seeded(1), layout=layout)
+        assert torch.equal(rule(rows, ALL_BEGIN[:2]), changed)
+
+
+def test_bars_of_past_steps_are_moved_within_each_head():
+    """Heads have equal shares of a map's sum, and keep them."""
+    layout = Layout(Abilities(maps="temporal", sums_to_one=True), (4, 5), steps=6)
+    heads = torch.rand(2, 1, 3, 6).softmax(dim=3) / 3
+    moved = shifted(heads.view(2, 1, 18, 1), layout).view(2, 1, 3, 6)
+    assert torch.equal(moved, heads.roll(2, 3))
+    mixed = shuffled(heads.view(2, 1, 18, 1), seeded(), layout).view(2, 1, 3, 6)
+    assert torch.equal(mixed.sort(dim=3).values, heads.sort(dim=3).values)
+    # Where entries keep the locations apart there is a column for each.
+    placed = torch.rand(2, 1, 6, 20)
+    assert torch.equal(shifted(placed, layout), shifted(placed, PAIRS))
+
+
+@pytest.mark.parametrize("kind", ["spatial", "channel"])
+def test_a_layout_changes_nothing_of_maps_that_lie_on_the_picture_nor_of_channels(kind):
+    maps = MAP if kind == "spatial" else torch.rand(3, 1, 6, 1)
+    layout = Layout(Abilities(maps=kind), (4, 5))
+    assert torch.equal(shifted(maps, layout), shifted(maps))
+    assert torch.equal(shuffled(maps, seeded(), layout), shuffled(maps, seeded()))
 
 
 def test_the_time_average_is_the_mean_of_the_maps_so_far():

@@ -27,7 +27,7 @@ def found(tmp_path) -> Comparison:
     ]
     alike = Estimate(0.061, 0.021, 0.101)
     pair = Agreement(ONE, OTHER, ("policy map", "grad_cam"), alike, alike, alike, alike)
-    return Comparison(runs, {}, {}, "raw", [pair], [])
+    return Comparison(runs, {}, [], {}, [pair], [])
 
 
 def printed(
@@ -42,12 +42,23 @@ def printed(
     return text
 
 
+def test_protocols_are_a_column_where_they_differ(tmp_path, found: Comparison) -> None:
+    other = make_run(tmp_path / "other", "ppo_cnn", "space_invaders", "train.protocol=machado2018")
+    runs = [found.runs[0], found.runs[1]._replace(run=other)]
+    scores = printed(200, score_tables, found._replace(runs=runs))
+    (heading,) = [line for line in scores.splitlines() if "protocol" in line]
+    assert heading.split()[:4] == ["run", "game", "agent", "protocol"]
+    assert "legacy" in scores
+    assert "machado2018" in scores
+
+
 @pytest.mark.parametrize("width", [80, 200])
 def test_names_and_intervals_are_never_broken(width: int, found: Comparison) -> None:
     scores = printed(width, score_tables, found)
     assert scores.count(ONE) == scores.count(OTHER) == (2 if width == 80 else 1)
     assert "773 [543, 1021]" in scores
     assert "300,032" in scores
+    assert "protocol" not in scores
     agreements = printed(width, agreement_tables, found)
     assert f"{ONE}, {OTHER}" in agreements
     assert "0.06 [0.02, 0.10]" in agreements

@@ -117,7 +117,7 @@ def test_a_plain_agent_is_watched_with_grad_cam(rl_abn, folder):
     make_run(folder / "agent", "ppo_cnn")
     code, out, err = rl_abn("watch", "agent", "--map", "grad_cam", "--max-steps", "3", *CPU)
     assert code == 0, err
-    assert out.splitlines()[0].endswith("agent/videos/step-64-game-0-grad_cam.mp4")
+    assert out.splitlines()[0].endswith("agent/videos/step-64-game-0-grad_cam-cut-at-3.mp4")
     assert out.splitlines()[-1] == "next: rl-abn eval agent --greedy"  # it has no maps to change
     code, out, err = rl_abn("record", "agent", "--map", "grad_cam", "--max-steps", "3", *CPU)
     assert code == 0, err

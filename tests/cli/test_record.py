@@ -75,23 +75,43 @@ def test_eval_records_and_says_where(rl_abn, agent, folder):
     done(rl_abn(*words))
 
 
+def test_a_video_replaces_none_of_a_game_played_or_drawn_otherwise(rl_abn, agent, folder):
+    words = ("watch", "agent", "--max-steps", "2", *CPU)
+    for more in ((), ("--greedy",), ("--scale", "frame"), ("--greedy", "--evidence")):
+        done(rl_abn(*words, *more))
+    names = sorted(path.name for path in (agent.path / "videos").iterdir())
+    first = f"step-{STEP}-game-0"
+    assert names == [
+        f"{first}-cut-at-2-frame-scale.mp4",
+        f"{first}-cut-at-2.mp4",
+        f"{first}-greedy-cut-at-2-evidence.mp4",
+        f"{first}-greedy-cut-at-2.mp4",
+    ]
+    episode = record(agent, max_steps=3).path
+    for more in ((), ("--max-steps", "2"), ("--scale", "frame")):
+        done(rl_abn("watch", str(episode), *more))
+    videos = sorted(path.name for path in episode.glob("*.mp4"))
+    assert videos == ["game-cut-at-2.mp4", "game-frame-scale.mp4", "game.mp4"]
+    assert read_video(episode / "game.mp4")[0] == 3
+
+
 @pytest.mark.more
 def test_interventions_checkpoints_and_runs_are_compared(rl_abn, agent, folder):
     words = ("watch", "agent", "--max-steps", "3", *CPU)
     lines = done(rl_abn(*words, "--intervention", "none", "uniform", "swap"))
     assert re.match(r"scores \d+, \d+, \d+, 3 frames", lines[0])
-    assert (agent.path / "videos" / f"step-{STEP}-game-0-none-uniform-swap.mp4").is_file()
+    assert (agent.path / "videos" / f"step-{STEP}-game-0-none-uniform-swap-cut-at-3.mp4").is_file()
     assert next_of(lines)[:2] == ["eval", "agent"]
 
     agent.save_checkpoint(128, agent.weights(agent.checkpoint(), _expected(agent)), {}, {})
     lines = done(rl_abn(*words, "--checkpoint", str(STEP), "--checkpoint", "128"))
-    assert (agent.path / "videos" / f"step-{STEP}-step-128-game-0.mp4").is_file()
+    assert (agent.path / "videos" / f"step-{STEP}-step-128-game-0-cut-at-3.mp4").is_file()
 
     make_run(folder / "other", "ppo_cnn", "space_invaders")
     done(rl_abn("record", "agent", "--max-steps", "2", "--out", "e", *CPU))
     episode = next(iter((folder / "e").iterdir()))
     lines = done(rl_abn("watch", "agent", "other", str(episode), "--max-steps", "3", *CPU))
-    assert read_video(folder / "comparison-game-0.mp4")[0] == 3
+    assert read_video(folder / "comparison-game-0-cut-at-3.mp4")[0] == 3
     assert not (agent.path / "episodes").exists()
 
 
@@ -156,6 +176,10 @@ MISTAKES = {
     "training of several": (
         ("watch", "agent", "agent", "--over-training"),
         "expected one run with --over-training, got 2",
+    ),
+    "a game's options for the training": (
+        ("watch", "agent", "--over-training", "--scale=frame", "--map=grad_cm", "--seed", "1"),
+        "expected --over-training with --out and --scale alone, got --map too",
     ),
     "no video": (
         ("watch", "EPISODE", "--out", "a.png"),

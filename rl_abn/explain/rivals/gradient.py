@@ -120,8 +120,8 @@ def magnitude_in_cells(attributions: Tensor, grid: tuple[int, int]) -> Tensor:
 
 def _gradient(subject: Subject, images: Tensor, choice: Tensor | None) -> Tensor:
     gradients = []
-    numbers = torch.arange(subject.n, device=subject.device)
-    for part, which in zip(images.split(_BATCH), numbers.split(_BATCH), strict=True):
+    numbers, size = torch.arange(subject.n, device=subject.device), min(_BATCH, subject.batch)
+    for part, which in zip(images.split(size), numbers.split(size), strict=True):
         gradients.append(_gradient_to(part, which, subject.ask, choice))
     return torch.cat(gradients)
 

@@ -116,3 +116,13 @@ class Emulator:
         except (RuntimeError, ValueError, SystemError) as error:
             raise RlAbnError(f"expected an emulator's state, got {brief(error)}") from None
         self._frames_played = int(state["frames_played"])
+
+    def reseed(self, seed: int) -> None:
+        """Draws what the game leaves to chance anew from here on, such as sticky actions.
+
+        The game itself stays as it is; the screen is the old one until the next frame.
+        """
+        machine = self.ale.cloneState(include_rng=False)
+        self.ale.setInt("random_seed", seed)
+        self.ale.loadROM(self._rom)  # a seed counts from here alone
+        self.ale.restoreState(machine)

@@ -159,3 +159,9 @@ class SingleEnv:
         # The emulator's own screen is the one of before until it plays a frame.
         self._restored_frame = np.array(state["frame"])
         return self._observation
+
+    def reseed(self, seed: int) -> None:
+        """Draws what the game leaves to chance anew from here on; the game stays as it is."""
+        frame = self.frame.copy()
+        self._emulator.reseed(seed)
+        self._restored_frame = frame

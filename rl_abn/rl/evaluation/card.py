@@ -20,6 +20,8 @@ from rl_abn.runs import META, Run
 from rl_abn.runs.origin import begun_with, init_record, taught_by, teacher_record, was_taught
 
 PICTURE = "picture.png"
+VALUE_MAP = ("value",)
+"""The maps of a critic: whatever they are replaced by, the same games are played."""
 
 
 class _Stored(BaseModel):
@@ -39,6 +41,7 @@ class _Player(_Stored):
     human_normalised: float | None
     seed: int
     intervention: str | None = None
+    intervened_maps: tuple[str, ...] = ()
     blind: str | None = None
     difference: Difference | None = None
     is_teacher: bool = False
@@ -144,8 +147,8 @@ def weaknesses(
                 continue
             if player.blind is not None:
                 said.append(f"{how} do not tell it from itself when blind ({player.blind}).")
-            elif player.intervention is not None:
-                said.append(f"{how} show no loss with the map {_changed(player)}.")
+            elif player.intervention is not None and player.intervened_maps != VALUE_MAP:
+                said.append(f"{how} show no loss with the {_changed(player)}.")
         if intact.human_normalised is not None and intact.human_normalised < 1:
             share = f"{intact.human_normalised:.0%}"
             said.append(f"Below a person: {share} of the way from a random player in {how}.")
@@ -223,5 +226,9 @@ def _mode(player: _Player) -> str:
 
 
 def _changed(player: _Player) -> str:
+    """Returns which of its maps were replaced by what, such as "policy map flattened"."""
     words = {"zero": "all zero", "uniform": "flattened", "swap": "of another moment"}
-    return words.get(str(player.intervention), str(player.intervention).replace("_", " "))
+    how = words.get(str(player.intervention), str(player.intervention).replace("_", " "))
+    names = [name for name in player.intervened_maps if name != "shared"]
+    which = "maps" if len(names) > 1 else " ".join([*names, "map"])
+    return f"{which} {how}"

@@ -40,6 +40,7 @@ from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.training.build import load_policy, training_protocol
 from rl_abn.runs import METRICS, Run
 from rl_abn.runs.metrics import read_metrics
+from rl_abn.runs.shipped import is_shipped, own_run
 
 _RETURN = "rollout/ep_rew_mean"
 _N_THRESHOLDS = 60
@@ -68,9 +69,26 @@ class Compared(NamedTuple):
         return self.run.recipe.env_name
 
     @property
-    def arm(self) -> tuple[str, str]:
-        """Game and agent: runs that differ in the seed alone share it."""
-        return self.game, self.run.recipe.agent_name
+    def protocol(self) -> str:
+        """Under which its games were played: its training protocol's name."""
+        return self.run.recipe.protocol_name
+
+    @property
+    def arm(self) -> tuple[str, str, str]:
+        """Game, agent and protocol: runs that differ in the seed alone share it."""
+        return self.game, self.run.recipe.agent_name, self.protocol
+
+
+class Aggregate(NamedTuple):
+    """The runs of an agent, over all games.
+
+    Attributes:
+        iqm: Interquartile mean of the runs' mean scores.
+        scale: Of these: "human-normalised" or "raw".
+    """
+
+    iqm: Estimate
+    scale: str
 
 
 class Agreement(NamedTuple):
@@ -101,20 +119,26 @@ class Comparison(NamedTuple):
 
     Attributes:
         runs: In the order given.
-        probabilities: By two labels on the same game: how probably a game of the first scores more.
-        aggregates: By agent, where there are several runs: the interquartile mean of the runs'
-            mean scores over all games.
-        scale: Of the aggregates: "human-normalised" or "raw".
+        probabilities: By two labels on the same game under the same protocol: how probably a game
+            of the first scores more.
+        scores_left_out: Why the scores of others on the same game are not compared, a line each.
+        aggregates: By agent, where there are several runs; with the protocol's name where the
+            compared runs have several.
         agreements: Of every two runs that can be asked about the same moments.
         left_out: Why others cannot, a line each.
     """
 
     runs: list[Compared]
     probabilities: dict[tuple[str, str], Estimate]
-    aggregates: dict[str, Estimate]
-    scale: str
+    scores_left_out: list[str]
+    aggregates: dict[str, Aggregate]
     agreements: list[Agreement]
     left_out: list[str]
+
+    @property
+    def has_protocols(self) -> bool:
+        """Whether the runs' scores are of several protocols."""
+        return _has_protocols(self.runs)
 
     def as_json(self) -> dict[str, Any]:
         """Returns plain data for JSON."""
@@ -125,6 +149,7 @@ class Comparison(NamedTuple):
                     "run": str(each.run.path),
                     "game": each.game,
                     "agent": each.run.recipe.agent_name,
+                    "protocol": each.protocol,
                     "seed": each.run.recipe.seed,
                     "step": each.step,
                     "games": len(each.scores),
@@ -138,9 +163,10 @@ class Comparison(NamedTuple):
                 {"label": one, "other": other, "probability": value._asdict()}
                 for (one, other), value in self.probabilities.items()
             ],
+            "scores_left_out": self.scores_left_out,
             "interquartile_means": {
-                "scale": self.scale,
-                **{label: value._asdict() for label, value in self.aggregates.items()},
+                label: {**found.iqm._asdict(), "scale": found.scale}
+                for label, found in self.aggregates.items()
             },
             "map_agreement": [
                 {
@@ -172,7 +198,7 @@ def compare_runs(
     Args:
         runs: Two or more.
         episodes: Games that are played where a run has no evaluation of its newest checkpoint;
-            they are kept in its evaluations/.
+            they are kept in its evaluations/, of an agent that ships in its copy's.
         n_states: Moments on which maps and policies are compared.
         moment_steps: Steps of the games that these are taken from.
         seed: Of games, moments and bootstraps.
@@ -190,14 +216,10 @@ def compare_runs(
         compared.append(_scored(label, run, episodes, seed, device))
         if report is not None:
             report.update(i + 1, scored=label)
-    probabilities = {
-        (one.label, other.label): probability_of_improvement([one.scores], [other.scores])
-        for other, one in itertools.combinations(compared, 2)
-        if one.game == other.game
-    }
-    aggregates, scale = _aggregates(compared)
+    probabilities, scores_left_out = _probabilities(compared)
     agreements, left_out = _agreements(compared, n_states, moment_steps, seed, device)
-    return Comparison(compared, probabilities, aggregates, scale, agreements, left_out)
+    aggregates = _aggregates(compared)
+    return Comparison(compared, probabilities, scores_left_out, aggregates, agreements, left_out)
 
 
 def labels_of(runs: Sequence[Run]) -> list[str]:
@@ -241,19 +263,19 @@ def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
     """
     files: dict[str, dict[str, Any] | bytes] = {"comparison.json": comparison.as_json()}
     title = " · ".join(dict.fromkeys(each.label for each in comparison.runs))
-    profiles = _profiles(comparison.runs)
-    files["profiles.png"] = draw_profiles(profiles, title)
-    arms: dict[tuple[str, str], list[tuple[np.ndarray, np.ndarray]]] = {}
+    several = comparison.has_protocols
+    files["profiles.png"] = draw_profiles(_profiles(comparison.runs), title)
+    arms: dict[tuple[str, str, str], list[tuple[np.ndarray, np.ndarray]]] = {}
     for each in comparison.runs:
         steps, returns = _curve(each.run)
         if len(steps):
             arms.setdefault(each.arm, []).append((steps, returns))
     if arms:
-        lines = [
-            (game, agent, f"{agent} ({'single run' if len(of) == 1 else f'{len(of)} seeds'})",
-             mean_curve(of))
-            for (game, agent), of in arms.items()
-        ]  # fmt: skip
+        lines = []
+        for (game, name, protocol), of in arms.items():
+            agent = _with_protocol(name, protocol, several)
+            n_seeds = "single run" if len(of) == 1 else f"{len(of)} seeds"
+            lines.append((game, agent, f"{agent} ({n_seeds})", mean_curve(of)))
         files["curves.png"] = draw_learning_curves(lines, title)
     for name, data in files.items():
         write_output(folder / name, data)
@@ -263,6 +285,9 @@ def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
 def _scored(label: str, run: Run, episodes: int, seed: int, device: str) -> Compared:
     step = run.checkpoint(None).step
     scores = kept_scores(run)
+    if scores is None and is_shipped(run.path):
+        run = Run.open(own_run(run.path))  # what is installed is not written to
+        scores = kept_scores(run)
     if scores is not None:
         return Compared(label, run, step, scores, played=False)
     kept = KeptGames(run)
@@ -272,11 +297,39 @@ def _scored(label: str, run: Run, episodes: int, seed: int, device: str) -> Comp
     return Compared(label, run, step, found.intact.scores, played=True)
 
 
-def _aggregates(compared: Sequence[Compared]) -> tuple[dict[str, Estimate], str]:
+def _has_protocols(compared: Sequence[Compared]) -> bool:
+    return len({each.protocol for each in compared}) > 1
+
+
+def _with_protocol(name: str, protocol: str, several: bool) -> str:
+    """Returns a name, with the protocol where there are several."""
+    return f"{name} ({protocol})" if several else name
+
+
+def _probabilities(
+    compared: Sequence[Compared],
+) -> tuple[dict[tuple[str, str], Estimate], list[str]]:
+    found: dict[tuple[str, str], Estimate] = {}
+    left_out: list[str] = []
+    for other, one in itertools.combinations(compared, 2):
+        if one.game != other.game:
+            continue
+        if one.protocol != other.protocol:
+            said = f"their games were played under {other.protocol} and {one.protocol}"
+            left_out.append(f"{other.label} and {one.label}: {said}")
+            continue
+        improvement = probability_of_improvement([one.scores], [other.scores])
+        found[one.label, other.label] = improvement
+    return found, left_out
+
+
+def _aggregates(compared: Sequence[Compared]) -> dict[str, Aggregate]:
     by_agent: dict[str, dict[str, list[float]]] = {}
     references: dict[str, tuple[float, float] | None] = {}
+    several = _has_protocols(compared)
     for each in compared:
-        of_game = by_agent.setdefault(each.run.recipe.agent_name, {})
+        agent = _with_protocol(each.run.recipe.agent_name, each.protocol, several)
+        of_game = by_agent.setdefault(agent, {})
         of_game.setdefault(each.game, []).append(float(each.scores.mean()))
         known = each.run.recipe.env.scores
         references[each.game] = None if known is None else (known.random, known.human)
@@ -287,20 +340,22 @@ def _aggregates(compared: Sequence[Compared]) -> tuple[dict[str, Estimate], str]
         arrays = {game: np.array(values) for game, values in of_game.items()}
         on_one_scale = normalised(arrays, references)
         if on_one_scale is not None:
-            found[agent] = interquartile_mean(on_one_scale)
-    has_all = all(reference is not None for reference in references.values())
-    return found, "human-normalised" if has_all else "raw"
+            has_all = all(references[game] is not None for game in arrays)
+            scale = "human-normalised" if has_all else "raw"
+            found[agent] = Aggregate(interquartile_mean(on_one_scale), scale)
+    return found
 
 
 def _profiles(compared: Sequence[Compared]) -> list[Profile]:
-    profiles = []
+    profiles, several = [], _has_protocols(compared)
     for game in dict.fromkeys(each.game for each in compared):
         of_game = [each for each in compared if each.game == game]
         every = np.concatenate([each.scores for each in of_game])
         thresholds = np.linspace(min(0.0, every.min()), every.max(), _N_THRESHOLDS)
         for each in of_game:
             share, low, high = performance_profile(each.scores, thresholds)
-            profiles.append(Profile(game, each.label, thresholds, share, low, high))
+            label = _with_protocol(each.label, each.protocol, several)
+            profiles.append(Profile(game, label, thresholds, share, low, high))
     return profiles
 
 

@@ -206,6 +206,8 @@ def _title(episode: Episode, run: Run | None) -> str:
     parts = ["/".join(folder.parts[-2:])]
     if isinstance(agent.get("trained"), str):
         parts.append(agent["trained"][:60])
+    if agent.get("greedy") is True:
+        parts.append("greedy")
     parts.append("own maps" if changed is None else f"maps: {str(changed)[:40]}")
     if isinstance(agent.get("map"), str):
         shown = agent["map"][:40].replace("_", " ")

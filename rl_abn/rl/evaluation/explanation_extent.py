@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from rl_abn.explain.study import QUICK, Thoroughness
+from rl_abn.rl.evaluation.explained_states import LEAST_GAP
 
 
 class GazeExtent(NamedTuple):
@@ -80,9 +81,9 @@ def with_changes(
     if episodes is not None:
         extent = extent._replace(episodes=episodes)
     if max_steps is not None:
-        extent = extent._replace(
-            max_steps=max_steps, moment_steps=min(max_steps, extent.moment_steps)
-        )
+        # Moments are taken from a few steps, however early games are cut off.
+        moment_steps = max(LEAST_GAP, min(max_steps, extent.moment_steps))
+        extent = extent._replace(max_steps=max_steps, moment_steps=moment_steps)
     if states is not None:
         n = min(states, extent.how.sanity_pictures)
         extent = extent._replace(states=states, how=replace(extent.how, sanity_pictures=n))

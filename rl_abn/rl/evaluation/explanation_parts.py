@@ -24,7 +24,7 @@ from rl_abn.rl.evaluation.blind import BlindPlayer
 from rl_abn.rl.evaluation.evaluate import evaluate
 from rl_abn.rl.evaluation.explained_policy import answers_with
 from rl_abn.rl.evaluation.explained_states import ExplainedStates, memory_of
-from rl_abn.rl.evaluation.interventions import InterventionSpec
+from rl_abn.rl.evaluation.interventions import InterventionSpec, layout_of
 from rl_abn.rl.evaluation.players import AgentPlayer, Player
 from rl_abn.rl.evaluation.run_evaluation import has_all_actions
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
@@ -141,7 +141,7 @@ def fixed_moments(
                 rule = partial(_replaced, average, only)
             else:
                 generator = torch.Generator(device).manual_seed(seed)
-                made = Intervention(intervention, only, generator)
+                made = Intervention(intervention, only, generator, layout_of(policy))
                 rule = partial(made, episode_start=starts)
             now = answers_with(subject, rule, memory)
             for response, lost in losses(own, now, choice).items():

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import torch
 
-from rl_abn.attention import INTERVENTIONS, Intervention
+from rl_abn.attention import INTERVENTIONS, Intervention, RememberingMechanism
+from rl_abn.attention.interventions import Layout
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.recipes import AgentRecipe
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
@@ -35,7 +36,16 @@ class InterventionSpec(NamedTuple):
             self.intervention,
             None if self.map_name is None else policy.map_names.index(self.map_name),
             torch.Generator(policy.device).manual_seed(generator_seed),
+            layout_of(policy),
         )
+
+
+def layout_of(policy: AttentionPolicy) -> Layout:
+    """Returns what the values of a policy's maps lie beside."""
+    _, height, width = policy.features_extractor.out_shape
+    mechanism = policy.mechanism
+    steps = mechanism.length if isinstance(mechanism, RememberingMechanism) else None
+    return Layout(policy.settings.abilities, (height, width), steps)
 
 
 def read_interventions(

@@ -1,4 +1,4 @@
-"""An agent that shows a map which needs no attention branch, such as Grad-CAM, and plays on."""
+"""An agent that shows another map than its own, such as Grad-CAM, and plays on."""
 
 from __future__ import annotations
 
@@ -92,10 +92,11 @@ class MapPlayer(AgentPlayer):
         observations: np.ndarray | Tensor,
         episode_start: np.ndarray,
         lost_life: np.ndarray | None = None,
+        glimpse: Tensor | None = None,
     ) -> PolicyOutput:
         """Computes what `act` chooses by, with the map in place of the agent's own."""
         memory = self.memory_before(episode_start, lost_life) or None
-        output = super().attend(observations, episode_start, lost_life)
+        output = super().attend(observations, episode_start, lost_life, glimpse)
         images = torch.as_tensor(observations, device=self.policy.device).float()
         subject = observation_subject(self._explained, images, memory)
         if self.map_names == ("motion",):

@@ -10,7 +10,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from rl_abn.attention import MapOverride
+from rl_abn.attention import GlimpseSampler, MapOverride
 from rl_abn.attention.interventions import Rule
 from rl_abn.errors import RlAbnError
 from rl_abn.networks import forget
@@ -91,9 +91,17 @@ class AgentPlayer:
         observations: np.ndarray,
         episode_start: np.ndarray,
         lost_life: np.ndarray | None = None,
+        glimpse: Tensor | None = None,
     ) -> tuple[np.ndarray, PolicyOutput | None]:
-        """Acts on observations, [N, C, H, W], after forgetting what is over."""
-        attention = self.attend(observations, episode_start, lost_life)
+        """Acts on observations, [N, C, H, W], after forgetting what is over.
+
+        Args:
+            observations: As in `Player.act`.
+            episode_start: As in `Player.act`.
+            lost_life: As in `Player.act`.
+            glimpse: Where hard attention looks, int64 [N], in place of what it draws; None lets it.
+        """
+        attention = self.attend(observations, episode_start, lost_life, glimpse)
         logits = attention.action_logits
         actions = logits.argmax(dim=-1) if self.greedy else self._draw(logits)
         return actions.cpu().numpy(), attention
@@ -103,8 +111,9 @@ class AgentPlayer:
         observations: np.ndarray | Tensor,
         episode_start: np.ndarray,
         lost_life: np.ndarray | None = None,
+        glimpse: Tensor | None = None,
     ) -> PolicyOutput:
-        """Computes what `act` chooses by, and takes it into the memory."""
+        """Computes what `act` chooses by, and takes it into the memory; arguments as there."""
         device = self.policy.device
         self.state = self.remembered(episode_start, lost_life)
         override: MapOverride | None = None
@@ -116,7 +125,7 @@ class AgentPlayer:
                 torch.as_tensor(observations, device=device),
                 self.state,
                 override,
-                glimpses=None if self.greedy else self._draw,
+                glimpses=self._looking(glimpse),
             )
         return attention
 
@@ -184,6 +193,20 @@ class AgentPlayer:
                 self._generator.set_state(torch.as_tensor(state["generator"]))
             except (RuntimeError, TypeError) as error:
                 raise RlAbnError(f"expected a generator in a state, got {error}") from None
+
+    def _looking(self, glimpse: Tensor | None) -> GlimpseSampler | Tensor | None:
+        """Returns how hard attention chooses where to look; None takes the most probable place."""
+        if self.greedy:
+            return glimpse
+        if glimpse is None:
+            return self._draw
+        given = glimpse
+
+        def look(log_probs: Tensor) -> Tensor:
+            self._draw(log_probs)  # all later draws are those of the agent that draws its own
+            return given
+
+        return look
 
     def _draw(self, logits: Tensor) -> Tensor:
         return distributions.sample(logits, self._generator)

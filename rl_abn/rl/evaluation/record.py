@@ -27,10 +27,11 @@ from rl_abn.rl.evaluation.recording import (
     episode_meta,
     record_game,
 )
-from rl_abn.rl.evaluation.title import title_of
+from rl_abn.rl.evaluation.title import name_of_game, title_of
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.training.build import load_policy, training_protocol
 from rl_abn.runs import CheckpointChoice, Run
+from rl_abn.runs.shipped import own_run
 from rl_abn.seeds import Stream, derive_seeds
 from rl_abn.stop_signal import StopSignal
 
@@ -40,6 +41,8 @@ _OURS = re.compile(
     r"meta\.json|frames/\d+\.png|trace/\d+\.safetensors|states/\d+\.z|[^/]+\.mp4"
     r"|(.*/)?\.[^/]*\.partial(\.[^/]*)?|(.*/)?(\.DS_Store|Thumbs\.db|\.nfs[0-9a-f]+)"
 )
+
+_BEGUN = re.compile(r"states(/\d+\.z)?|(states/)?\.[^/]*\.partial(\.[^/]*)?")
 
 
 def record_run(
@@ -85,21 +88,12 @@ def record_run(
     """
     checkpoint = run.checkpoint(step)
     policy = load_policy(run, checkpoint, device_of(device))
-    folder = out or run.path / EPISODES
+    folder = out or own_run(run.path) / EPISODES
     label = None if intervention is None else intervention.label
-    name = "-".join(
-        part.replace(":", "-")
-        for part in (
-            "greedy" if greedy else "",
-            label or "",
-            map_name or "",
-            "" if max_steps is None else f"cut-at-{max_steps}",
-        )
-        if part
-    )
-    seeds = range(seed, seed + episodes)
+    seeds, maps = range(seed, seed + episodes), (label, map_name)
     targets = [
-        folder / "-".join(filter(None, (f"step-{checkpoint.step}-game-{s}", name))) for s in seeds
+        folder / name_of_game([checkpoint.step], s, maps, greedy=greedy, max_steps=max_steps)
+        for s in seeds
     ]
     for target in targets:
         check_free_episode(target, on_exists)
@@ -197,7 +191,7 @@ def record_policy(
         label = meta.source["agent"]["intervention"]
         meta = replace(
             meta,
-            title=title_of(run, step, label, map_name),
+            title=title_of(run, step, label, map_name, greedy=greedy),
             map_names=agent.map_names,
             even_factor=rows * columns,
             map_places=None,
@@ -242,7 +236,7 @@ def record_games(
     Raises:
         RlAbnError: If an episode's place is taken by something else.
     """
-    recorders = []
+    recorders, episodes = [], own_run(run.path) / EPISODES
     for i, seed in enumerate(seeds):
         env = make_single_env(run.recipe.env, protocol)
         meta = episode_meta(
@@ -255,7 +249,7 @@ def record_games(
             game_seed=int(seed),
             player={"greedy": agent.greedy, "seed": None, "intervention": None},
         )
-        folder = free_episode(run.path / EPISODES / f"{stem}-game-{i + 1}", "overwrite")
+        folder = free_episode(episodes / f"{stem}-game-{i + 1}", "overwrite")
         recorders.append(GameRecorder(folder, meta, env))
     return EpisodeRecordingPlayer(agent, agent, recorders)
 
@@ -273,7 +267,7 @@ def check_free_episode(folder: Path, on_exists: IfThere | None) -> None:
             f"expected a new episode folder, got '{folder}', which exists; "
             "add --on-exists new or overwrite"
         )
-    if not is_episode(folder):
+    if not is_episode(folder) and not _is_begun(folder):
         raise RlAbnError(f"expected an episode to overwrite, got '{folder}', which is none")
     foreign = [name for name in _files(folder) if _OURS.fullmatch(name) is None]
     if foreign:
@@ -309,6 +303,14 @@ def free_episode(folder: Path, on_exists: IfThere | None) -> Path:
 def _is_taken(folder: Path) -> bool:
     kind = kind_of(folder)
     return kind == "a file" or (kind == "a folder" and any(folder.iterdir()))
+
+
+def _is_begun(folder: Path) -> bool:
+    """Whether a folder has only what a recording leaves that is stopped before its first step."""
+    if not folder.is_dir():
+        return False
+    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    return all(_BEGUN.fullmatch(name) for name in names)
 
 
 def _files(folder: Path) -> Iterator[str]:

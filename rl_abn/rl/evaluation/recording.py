@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -205,7 +206,7 @@ def episode_meta(
     _, *places = policy.features_extractor.out_shape
     made = provenance(str(policy.device))
     return EpisodeMeta(
-        title=title_of(run, step, player["intervention"]),
+        title=title_of(run, step, player["intervention"], greedy=player["greedy"]),
         action_names=tuple(env.action_names),
         map_names=policy.map_names,
         frame_size=env.frame_size,
@@ -227,6 +228,7 @@ def episode_meta(
                 "step": step,
                 "trained": how_trained(step, run.is_foreign),
                 "sha256": hash_of(policy.state_dict()),
+                "return_std": _return_std(policy),
                 **player,
             },
             "game": {
@@ -241,6 +243,17 @@ def episode_meta(
             "started": made["started"],
         },
     )
+
+
+def _return_std(policy: AttentionPolicy) -> float | None:
+    """Returns what an agent's rewards are divided by in its training, as `RewardScale` does.
+
+    None for agents that learn from rewards in another form.
+    """
+    if policy.return_moments is None:
+        return None
+    _, mean, square = policy.return_moments.tolist()
+    return float(max(square - mean**2, 0.0) ** 0.5 or 1.0)
 
 
 def _map_size(policy: AttentionPolicy) -> tuple[int, int]:
@@ -324,6 +337,13 @@ class EpisodeRecordingPlayer(WrappedPlayer):
         self.agent = agent
         self.recorders = recorders
         self.games: dict[int, RecordedGame] = {}
+
+    def recording(self) -> ExitStack:
+        """Returns what is to be open while it plays: left early, it keeps the steps so far."""
+        writers = ExitStack()
+        for recorder in self.recorders:
+            writers.enter_context(recorder.writer)
+        return writers
 
     def act(
         self,

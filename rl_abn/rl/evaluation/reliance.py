@@ -10,6 +10,7 @@ to what it sees cannot depend on its map either: it says how much there is to lo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch import Tensor
 from rl_abn.attention import MapOverride, map_statistics
 from rl_abn.attention.interventions import shifted, uniform
 from rl_abn.estimates import Estimate, mean
+from rl_abn.rl.evaluation.interventions import layout_of
 from rl_abn.rl.evaluation.state_bank import StateBank
 from rl_abn.rl.policies import distributions
 from rl_abn.rl.policies.attention_policy import AttentionPolicy
@@ -82,8 +84,8 @@ def map_reliance(policy: AttentionPolicy, bank: StateBank, seed: int = 0) -> Map
         raise ValueError("expected a policy with maps, got one without")
     # The trunk sees the same whatever the maps are.
     chunks = [
-        (policy.extract(observations), starts)
-        for observations, starts in bank.chunks(CHUNK, policy.device)
+        (policy.extract(observations), emptied)
+        for observations, emptied in bank.chunks(CHUNK, policy.device, policy.settings.forget_at)
     ]
     own = _Pass(policy, chunks, _own_maps)
     maps = torch.cat(own.maps)  # [T * N, m, rows, columns]
@@ -98,7 +100,7 @@ def map_reliance(policy: AttentionPolicy, bank: StateBank, seed: int = 0) -> Map
         "swap": lambda chunk: swapped[chunk * per_chunk : (chunk + 1) * per_chunk].to(
             policy.device
         ),
-        "shifted": lambda chunk: shifted,
+        "shifted": lambda chunk: partial(shifted, layout=layout_of(policy)),
     }
     others = {name: _Pass(policy, chunks, replaced[name]) for name in REPLACED_BY}
     others[OBSERVATION] = _Pass(policy, _of_other_moments(chunks, order), _own_maps)
@@ -137,9 +139,9 @@ class _Pass:
         self.values: list[Tensor] = []
         state: PolicyState = None
         has_memory = policy.settings.has_memory
-        for i, (features, starts) in enumerate(chunks):
+        for i, (features, emptied) in enumerate(chunks):
             output, state = policy.attend_features(
-                features, state, override(i), starts if has_memory else None
+                features, state, override(i), emptied if has_memory else None
             )
             self.maps.append(output.map.float().cpu())
             self.logits.append(output.action_logits.cpu())
@@ -153,10 +155,10 @@ def _own_maps(chunk: int) -> None:
 def _of_other_moments(
     chunks: Sequence[tuple[Tensor, Tensor]], order: Tensor
 ) -> list[tuple[Tensor, Tensor]]:
-    """Returns the chunks with their features in another order, and episodes starting as before."""
+    """Returns the chunks with their features in another order, and memory emptied as before."""
     features = torch.cat([features for features, _ in chunks])[order.to(chunks[0][0].device)]
     parts = features.split([len(part) for part, _ in chunks])
-    return [(part, starts) for part, (_, starts) in zip(parts, chunks, strict=True)]
+    return [(part, emptied) for part, (_, emptied) in zip(parts, chunks, strict=True)]
 
 
 def _by_game(values: Tensor, n_games: int) -> np.ndarray:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from rl_abn.attention import Intervention
 from rl_abn.compute.device import device_of
@@ -95,7 +97,9 @@ class Replay:
         """
         recorded = self.episode.step(self.step)
         strayed = self._strayed
-        output = self.decide()[1] if self.agent is not None else None
+        output = None
+        if self.agent is not None:
+            output = self._act(self.agent, self.glimpse(self.agent, recorded))[1]
         outcome = self.play(int(recorded["action"]), frames)
         self._strayed = strayed
         if outcome.reward != float(recorded["reward"]):
@@ -110,11 +114,7 @@ class Replay:
         """
         assert self.agent is not None
         self._strayed = True
-        actions, output = self.agent.act(
-            self.observation[None], np.array([self.is_start]), np.array([self.lost_life])
-        )
-        assert output is not None
-        return int(actions[0]), output
+        return self._act(self.agent)
 
     def play(self, action: int, frames: list[np.ndarray] | None = None) -> SingleEnvStep:
         """Takes any action in the game; `go_to` comes back to the recording.
@@ -160,6 +160,35 @@ class Replay:
             frames = [self.episode.frame(step)]
             self.advance(frames)
             yield frames[: self.episode.meta.frames_per_step]
+
+    def glimpse(self, agent: AgentPlayer, recorded: Mapping[str, Any]) -> Tensor | None:
+        """Returns where hard attention looked at a step, int64 [1]; None for other agents.
+
+        Args:
+            agent: Who played.
+            recorded: What is recorded of the step.
+
+        Raises:
+            RlAbnError: If it is no location of the agent's.
+        """
+        looked, n_locations = recorded.get("glimpse"), agent.policy.n_locations
+        if looked is None or not n_locations:
+            return None
+        place = np.asarray(looked)
+        is_whole = place.shape == () and np.issubdtype(place.dtype, np.integer)
+        if not is_whole or not 0 <= place < n_locations:
+            raise RlAbnError(
+                f"{self.episode.path}: expected a glimpse at one of {n_locations} locations at "
+                f"step {self.step:,}, got {str(looked)[:20]!a}"
+            )
+        return torch.tensor([int(place)], device=agent.policy.device)
+
+    def _act(self, agent: AgentPlayer, glimpse: Tensor | None = None) -> tuple[int, PolicyOutput]:
+        """Lets the agent act; a glimpse says where hard attention looks, int64 [1]."""
+        start, lost_life = np.array([self.is_start]), np.array([self.lost_life])
+        actions, output = agent.act(self.observation[None], start, lost_life, glimpse)
+        assert output is not None
+        return int(actions[0]), output
 
     def _start(self, step: int) -> tuple[int, dict[str, np.ndarray]]:
         """Returns the step to start from to reach a step, and the state there."""

@@ -122,7 +122,10 @@ def evaluate_run(
     evaluations: list[Evaluation] = []
     for i, seat in enumerate(seats):
         play = partial(table.play, seat, i * n_games)
-        if kept is None or (record and i == 0):  # what is recorded has to be played
+        if episodes is not None and i == 0:  # what is recorded has to be played
+            with episodes.recording():
+                played = play()
+        elif kept is None:
             played = play()
         else:
             played, was_kept = kept.do(seat.label, play)

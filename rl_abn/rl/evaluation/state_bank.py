@@ -26,26 +26,45 @@ class StateBank(NamedTuple):
     Attributes:
         observations: [T, N, C, H, W], as the agent sees them.
         episode_starts: Where a game is at its first observation, bool [T, N].
+        lost_lives: Where a life was lost just before it and the game goes on, bool [T, N]; None is
+            nowhere.
     """
 
     observations: np.ndarray
     episode_starts: np.ndarray
+    lost_lives: np.ndarray | None = None
 
-    def chunks(self, n_steps: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    def forgets(self, forget_at: str) -> np.ndarray:
+        """Returns where an agent's memory is emptied before it sees the observation, bool [T, N].
+
+        Args:
+            forget_at: At the end of a "game", or at every lost "life" too.
+        """
+        if forget_at == "game" or self.lost_lives is None:
+            return self.episode_starts
+        either: np.ndarray = self.episode_starts | self.lost_lives
+        return either
+
+    def chunks(
+        self, n_steps: int, device: torch.device, forget_at: str = "game"
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields stretches of the games in order, on a device.
 
         Args:
             n_steps: L, steps of a stretch.
             device: Where to.
+            forget_at: As in `forgets`.
 
         Yields:
-            Observations [L * N, C, H, W], all first steps first, and where games start, [L, N].
+            Observations [L * N, C, H, W], all first steps first, and where memory is emptied before
+            them, bool [L, N].
         """
+        forgets = self.forgets(forget_at)
         for first in range(0, len(self.observations), n_steps):
             observations = self.observations[first : first + n_steps]
             flat = observations.reshape(-1, *observations.shape[2:])
-            starts = torch.as_tensor(self.episode_starts[first : first + n_steps], device=device)
-            yield torch.as_tensor(flat, device=device), starts
+            emptied = torch.as_tensor(forgets[first : first + n_steps], device=device)
+            yield torch.as_tensor(flat, device=device), emptied
 
 
 class RecordingPlayer(WrappedPlayer):
@@ -64,6 +83,7 @@ class RecordingPlayer(WrappedPlayer):
         self._n_games, self._n_steps = n_games, n_steps
         self._seen: list[np.ndarray] = []
         self._starts: list[np.ndarray] = []
+        self._lost: list[np.ndarray] = []
 
     def act(
         self,
@@ -74,12 +94,15 @@ class RecordingPlayer(WrappedPlayer):
         """Lets the player act."""
         if len(self._seen) < self._n_steps:
             self._seen.append(observations[: self._n_games].copy())
-            self._starts.append(episode_start[: self._n_games].copy())
+            starts = episode_start[: self._n_games].copy()
+            self._starts.append(starts)
+            lost = np.zeros_like(starts) if lost_life is None else lost_life[: self._n_games].copy()
+            self._lost.append(lost)
         return super().act(observations, episode_start, lost_life)
 
     def bank(self) -> StateBank:
         """Returns what was seen."""
-        return StateBank(np.stack(self._seen), np.stack(self._starts))
+        return StateBank(np.stack(self._seen), np.stack(self._starts), np.stack(self._lost))
 
 
 def collect_bank(player: Player, env: VecEnv, n_steps: int = BANK_SIZE // N_GAMES) -> StateBank:

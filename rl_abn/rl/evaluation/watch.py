@@ -20,10 +20,11 @@ from rl_abn.render import (
 from rl_abn.rl.envs.make import make_single_env
 from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.evaluation.single_game import Step, play_game
-from rl_abn.rl.evaluation.title import title_of
+from rl_abn.rl.evaluation.title import name_of_game, title_of
 from rl_abn.rl.training.build import load_policy, training_protocol
 from rl_abn.rl.training.probes import ProbeLog
 from rl_abn.runs import CheckpointChoice, Run
+from rl_abn.runs.shipped import own_run
 from rl_abn.seeds import Stream, derive_seeds
 
 
@@ -119,18 +120,24 @@ def watch_game(
     scene = GameScene(
         action_names=env.action_names,
         map_names=policy.map_names,
-        title=title_of(run, checkpoint.step),
+        title=title_of(run, checkpoint.step, greedy=greedy),
         fps=env.fps,
         scale=scale_of(scale, sums_to_one=abilities.sums_to_one),
         frame_size=env.frame_size,
         seen_rows=protocol.seen_rows,
     )
-    path = out or run.path / "videos" / f"step-{checkpoint.step}-game-{seed}.mp4"
+    name = name_of_game([checkpoint.step], seed, greedy=greedy, max_steps=max_steps)
+    path = out or own_run(run.path) / "videos" / f"{name}{drawn_on(scale)}.mp4"
     with VideoWriter(path, scene.size, env.fps) as writer:
         recorder = VideoRecorder(scene, writer, abilities, report)
         game_seed = int(derive_seeds(seed, Stream.VIDEO, count=1)[0])
         last = play_game(player, env, game_seed, [recorder], max_steps)
     return Video(path, writer.n_frames, writer.n_frames / env.fps, last.score)
+
+
+def drawn_on(scale: Scale) -> str:
+    """Returns what a scale adds to the name of a video."""
+    return "" if scale == "fixed" else f"-{scale}-scale"
 
 
 def watch_training(
@@ -151,7 +158,7 @@ def watch_training(
     steps = log.steps
     attention = run.recipe.agent.attention
     abilities = attention.abilities
-    path = out or run.path / "videos" / "over-training.mp4"
+    path = out or run.path / "videos" / f"over-training{drawn_on(scale)}.mp4"
     maps = (log.maps(step) for step in steps)
     _, height, width, _ = log.probes.frames.shape
     n_frames = write_training_video(

@@ -91,13 +91,13 @@ def export_folder(
 def _moment(run: Run, step: int) -> bytes | None:
     """Returns the middle frame of a checkpoint's video as a PNG; None where there is no picture.
 
-    Videos of replaced maps and unfinished ones have longer names. What was exported before has the
-    picture of its one checkpoint.
+    A video of a whole game with sampled actions comes first, then one that is greedy, cut, or drawn
+    on another scale; those of replaced maps are left out. What was exported before has the picture
+    of its one checkpoint.
     """
-    plain = re.compile(rf"step-{step}-game-[0-9]+\.mp4")
-    for path in sorted((run.path / "videos").glob("*.mp4")):
-        if plain.fullmatch(path.name) is None:
-            continue
+    own = re.compile(rf"step-{step}-game-[0-9]+(-greedy)?(-cut-at-[0-9]+)?(-frame-scale)?\.mp4")
+    videos = [path for path in (run.path / "videos").glob("*.mp4") if own.fullmatch(path.name)]
+    for path in sorted(videos, key=lambda path: (path.name.count("-"), path.name)):
         video = cv2.VideoCapture(str(path))
         video.set(cv2.CAP_PROP_POS_FRAMES, video.get(cv2.CAP_PROP_FRAME_COUNT) // 2)
         found, frame = video.read()

@@ -18,6 +18,7 @@ from rl_abn.rl.envs.make import check_env
 from rl_abn.rl.interchange.imported_run import ImportedAgent, make_imported_run
 from rl_abn.rl.interchange.torch_files import read_torch_zip
 from rl_abn.rl.policies.attention_policy import RETURN_MOMENTS, AttentionPolicy
+from rl_abn.rl.policies.settings import PolicySettings
 from rl_abn.rl.training.build import make_policy
 from rl_abn.runs import OnExists, Run, check_weights
 
@@ -143,6 +144,17 @@ def _steps(archive: zipfile.ZipFile) -> int:
     return steps if type(steps) is int and 0 <= steps < 2**53 else 0
 
 
+def _beside_cnn_policy(settings: PolicySettings) -> str | None:
+    """Returns what an agent has that SB3's `CnnPolicy` has not; None if the layers are the same."""
+    if settings.extractor != "nature" or settings.map_names:
+        return f"network '{settings.extractor}' with attention '{settings.mechanism}'"
+    if settings.n_stages > 1:
+        return "layers of their own for actor and critic"
+    if settings.has_memory:
+        return f"memory '{settings.memory}'"
+    return "layer_norm" if settings.layer_norm else None
+
+
 def _from_cnn_policy(
     path: Path, weights: dict[str, Tensor], policy: AttentionPolicy
 ) -> dict[str, Tensor]:
@@ -152,11 +164,9 @@ def _from_cnn_policy(
         RlAbnError: If the agent has attention or another network, or actor and critic have separate
             extractors.
     """
-    settings = policy.settings
-    if settings.extractor != "nature" or settings.map_names:
+    if (other := _beside_cnn_policy(policy.settings)) is not None:
         raise RlAbnError(
-            f"{path}: expected an agent like ppo_cnn or a2c_cnn for SB3's CnnPolicy, got "
-            f"network '{settings.extractor}' with attention '{settings.mechanism}'"
+            f"{path}: expected an agent like ppo_cnn or a2c_cnn for SB3's CnnPolicy, got {other}"
         )
     ours = (name for name in policy.state_dict() if name.endswith(".weight"))
     renamed = {

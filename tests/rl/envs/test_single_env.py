@@ -89,3 +89,22 @@ def test_the_colour_frame_is_the_game_the_agent_sees(space_invaders):
     bright_rows = single_env.frame.any(axis=(1, 2)).nonzero()[0].mean() / 210
     seen_rows = step.observation[-1].any(axis=1).nonzero()[0].mean() / 84
     assert abs(bright_rows - seen_rows) < 0.02
+
+
+def test_a_reseeded_game_goes_on_with_other_chance(space_invaders):
+    """From the same place: with the same seed alike, with another one otherwise."""
+    env = SingleEnv(space_invaders.game, space_invaders.protocol["machado2018"])
+    env.reset(3)
+    for action in range(20):
+        env.step(action % 6)
+    begin = env.state()
+
+    def played(seed):
+        env.restore(begin)
+        env.reseed(seed)
+        assert np.array_equal(env.frame, begin["frame"])
+        return np.stack([env.step(2 + t % 2).observation for t in range(60)])
+
+    first = played(1)
+    assert np.array_equal(played(1), first)
+    assert not np.array_equal(played(2), first)

@@ -10,9 +10,15 @@ import torch
 from rl_abn.errors import RlAbnError
 from rl_abn.explain.methods import Effort, Request, make_maps, possible
 from rl_abn.explain.objects import under_map
+from rl_abn.explain.responses import chosen, losses
 from rl_abn.explain.study import Thoroughness
 from rl_abn.rl.envs.make import make_single_env
-from rl_abn.rl.evaluation.explained_policy import in_fp32, own_maps, policy_subject
+from rl_abn.rl.evaluation.explained_policy import (
+    answers_with,
+    in_fp32,
+    own_maps,
+    policy_subject,
+)
 from rl_abn.rl.evaluation.explained_states import ExplainedStates, collect_states
 from rl_abn.rl.evaluation.explanation import explain_run
 from rl_abn.rl.evaluation.explanation_extent import Extent, with_changes
@@ -111,6 +117,14 @@ def test_moments_are_seeded_spread_and_kept(tmp_path):
     assert states.mask("aliens").any(axis=(1, 2)).all()
     assert 0.03 < states.mask("aliens").mean() < 0.3
     assert states.labels.shape == (6, 4, 84, 84)
+
+
+@pytest.mark.parametrize("max_steps", [1, 3])
+def test_games_of_very_few_steps_leave_moments_too(tmp_path, max_steps):
+    extent = with_changes(TINY, max_steps=max_steps)
+    assert extent.max_steps == max_steps
+    _, states = states_of(make_run(tmp_path / "run"), n=2, max_steps=extent.moment_steps)
+    assert len(states.observations) == 2
 
 
 @pytest.mark.more
@@ -274,6 +288,19 @@ def test_maps_of_places_are_those_that_it_acts_on(tmp_path):
     numbers = torch.arange(2)
     acted = subject.ask_maps(maps, subject.features(subject.images, numbers), numbers)
     torch.testing.assert_close(acted.logits, subject.answers().logits)
+
+
+def test_maps_of_pairs_are_shifted_as_pictures_at_fixed_moments(tmp_path):
+    policy, states = states_of(make_run(tmp_path / "run", "ppo_transformer", "pong"), 2)
+    subject = policy_subject(policy, states, CPU)
+    found = fixed_moments(policy, subject, states, 0).arrays["shifted|kl"]
+
+    def moved(own):
+        return own.unflatten(3, (7, 7)).roll((3, 3), (3, 4)).flatten(3)
+
+    own, then = (answers_with(subject, maps, None) for maps in (None, moved))
+    np.testing.assert_allclose(found, losses(own, then, chosen(own))["kl"], atol=1e-6)
+    assert found.max() > 1e-3
 
 
 @pytest.mark.parametrize("agent", ["ppo_transformer", *more("ppo_highway")])

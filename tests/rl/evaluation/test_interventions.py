@@ -11,12 +11,13 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 from rl_abn.attention import INTERVENTIONS
+from rl_abn.attention.interventions import shifted
 from rl_abn.errors import RlAbnError
 from rl_abn.recipes import load_agent, make_run_recipe
 from rl_abn.rl import AttentionPolicy
 from rl_abn.rl.envs.single_env import SingleEnv
 from rl_abn.rl.evaluation.episodes import play_games
-from rl_abn.rl.evaluation.interventions import InterventionSpec, read_interventions
+from rl_abn.rl.evaluation.interventions import InterventionSpec, layout_of, read_interventions
 from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.evaluation.run_evaluation import evaluate_run
 from rl_abn.rl.evaluation.single_game import play_game
@@ -108,6 +109,20 @@ def test_shuffling_depends_on_the_seed_and_not_on_the_sampled_actions(policy):
     own = policy.attend(torch.as_tensor(OBSERVATIONS))[0].map
     naive = own.flatten(2).gather(2, cells).view_as(own)
     assert not torch.equal(shuffled(own, torch.as_tensor(FIRST_STEP)), naive)
+
+
+@pytest.mark.parametrize(
+    ("agent", "block"), [("ppo_transformer", (7, 7)), ("ppo_memn2n", (16, 1)), ("ppo_se", (64, 1))]
+)
+def test_maps_of_an_agent_are_moved_by_what_they_are_of(agent, block):
+    """Pairs of 7x7 locations in four heads, two hops of 16 steps, and 64 channels."""
+    policy = make_policy(make_run_recipe("pong", agent, 0))
+    screen = torch.zeros(1, *policy.observation_space.shape, dtype=torch.uint8)
+    maps = torch.rand_like(policy.attend(screen)[0].map)
+    layout = layout_of(policy)
+    assert layout.block(*maps.shape[2:]) == block
+    moved = InterventionSpec("shifted").make(policy, 0)(maps, torch.ones(1, dtype=torch.bool))
+    assert torch.equal(moved, shifted(maps, layout))
 
 
 class Uneven(ProbeGame):

@@ -8,6 +8,7 @@ import rl_abn
 from rl_abn.errors import RlAbnError
 from rl_abn.record import Episode
 from rl_abn.render import read_video
+from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.evaluation.record import check_free_episode, free_episode, record_policy, record_run
 from rl_abn.rl.evaluation.recording import MOST_EVIDENCE_BYTES
 from rl_abn.rl.evaluation.replay import Replay, player_of
@@ -43,7 +44,7 @@ def test_who_played_what_is_in_the_episode(tmp_path):
     episode = record(run, max_steps=5, greedy=True)
     meta = episode.meta
     assert episode.path.name == f"step-{STEP}-game-0-greedy-cut-at-5"
-    assert meta.title == "ppo_abn_paper on Ms. Pac-Man, 64 steps trained"
+    assert meta.title == "ppo_abn_paper (greedy) on Ms. Pac-Man, 64 steps trained"
     assert meta.map_names == ("shared",)
     assert meta.objects["blinky"]["colours"]
     agent = meta.source["agent"]
@@ -161,6 +162,44 @@ def test_an_environment_that_does_not_repeat_its_game_is_recorded_up_to_there(
     assert filmed.recorded[0].n_steps == 21
     assert not filmed.recorded[0].whole
     assert "does not repeat its game" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("n_acts", [0, 3])
+def test_an_evaluation_that_is_stopped_keeps_the_steps_so_far(tmp_path, monkeypatch, n_acts):
+    run = make_run(tmp_path / "run", "ppo_abn_paper", "pong")
+    options = {"n_games": 1, "max_steps": 5, "record": 1}
+    with monkeypatch.context() as patch:
+        act, n = AgentPlayer.act, iter(range(10))
+
+        def stopped(self, *args):
+            if next(n) == n_acts:
+                raise KeyboardInterrupt
+            return act(self, *args)
+
+        patch.setattr(AgentPlayer, "act", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate_run(run, **options)
+    (folder,) = (run.path / "episodes").iterdir()
+    if n_acts:
+        episode = Episode(folder)
+        assert (episode.n_steps, episode.meta.n_steps, episode.meta.status) == (3, 3, "cut")
+    else:
+        assert [path.name for path in folder.rglob("*.*")] == ["000000.z"]
+        with pytest.raises(RlAbnError, match="which exists; add --on-exists new or overwrite"):
+            check_free_episode(folder, None)
+    # The same command records over it.
+    (game,) = evaluate_run(run, **options).recorded
+    assert (game.path, game.n_steps, game.whole) == (folder, 5, True)
+
+
+def test_only_what_a_recording_begins_with_is_taken_for_one(tmp_path):
+    for name in ("game.mp4", "notes.txt", "states/notes.txt"):
+        path = tmp_path / name.replace("/", "-") / name
+        path.parent.mkdir(parents=True)
+        path.touch()
+        with pytest.raises(RlAbnError, match="expected an episode to overwrite"):
+            free_episode(tmp_path / name.replace("/", "-"), "overwrite")
+        assert path.is_file()
 
 
 def test_a_signal_cuts_a_recording(tmp_path):

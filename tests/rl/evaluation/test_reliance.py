@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 from rl_abn.attention import Abilities, Mechanism, no_answer, register_mechanism
 from rl_abn.attention.mechanisms.registry import MECHANISMS
-from rl_abn.rl.evaluation.players import RandomPlayer
+from rl_abn.rl.evaluation.players import AgentPlayer, RandomPlayer, WrappedPlayer
 from rl_abn.rl.evaluation.reliance import OBSERVATION, REPLACED_BY, map_reliance
 from rl_abn.rl.evaluation.state_bank import StateBank, collect_bank
 from tests.rl.conftest import SIZE, PatchSignal, ProbeGame, make_algorithm, make_probe
@@ -126,6 +126,68 @@ def test_agents_with_memory_remember_along_the_games(mechanism):
     assert long.policy_kl["uniform"].shape == (40, 2)
     first = map_reliance(policy, StateBank(bank.observations[:8], bank.episode_starts[:8]))
     np.testing.assert_allclose(long.policy_kl["uniform"][:8], first.policy_kl["uniform"], atol=1e-6)
+
+
+class TwoLives(PatchSignal):
+    """Loses a life every third step, and is over after eight."""
+
+    length = 8
+
+    def step(self, action):
+        observation, reward, _, cut, info = super().step(action)
+        over, lost = self.t >= self.length, self.t % 3 == 0
+        return observation, reward, over, cut, {"lost_life": True} if lost and not over else info
+
+
+@pytest.mark.parametrize("forget_at", ["life", "game"])
+def test_memory_is_emptied_where_it_was_when_the_agent_played(forget_at):
+    policy = policy_with("mask", memory="lstm", memory_size=8, forget_at=forget_at)
+    with torch.no_grad():
+        policy.action_net.weight.mul_(300)
+    policy.set_training_mode(False)
+    acted = []
+
+    class Listening(WrappedPlayer):
+        def act(self, observations, episode_start, lost_life=None):
+            actions, output = super().act(observations, episode_start, lost_life)
+            acted.append(output.action_logits)
+            return actions, output
+
+    player = Listening(AgentPlayer("agent", policy, greedy=True, seed=0))
+    bank = collect_bank(player, make_probe(TwoLives, 2), 20)
+    assert bank.lost_lives[:, 0].nonzero()[0].tolist() == [3, 6, 11, 14, 19]
+    ((flat, emptied),) = bank.chunks(20, torch.device("cpu"), forget_at)
+    again, _ = policy.attend(flat, reset_mask=emptied)
+    torch.testing.assert_close(again.action_logits, torch.cat(acted), rtol=0, atol=1e-4)
+    # Steps on either side of a lost life are of the same game in any case.
+    known = StateBank(bank.observations, bank.forgets(forget_at))
+    other = StateBank(bank.observations, bank.forgets("game" if forget_at == "life" else "life"))
+    found, expected, wrong = (map_reliance(policy, which) for which in (bank, known, other))
+    assert np.array_equal(found.policy_kl["swap"], expected.policy_kl["swap"])
+    assert not np.allclose(found.policy_kl["swap"], wrong.policy_kl["swap"])
+    of_games = map_reliance(policy, StateBank(bank.observations, bank.episode_starts))
+    assert found.change == of_games.change
+
+
+def test_maps_of_pairs_are_shifted_as_pictures():
+    policy = policy_with("transformer")
+    with torch.no_grad():
+        policy.action_net.weight.mul_(300)
+    bank = bank_of(n_steps=8)
+    found = map_reliance(policy, bank).policy_kl["shifted"].ravel()
+    observations = torch.as_tensor(bank.observations).flatten(0, 1)
+
+    def moved(own):
+        pictures = own.unflatten(3, (6, 6))  # what each place looks at
+        return pictures.roll((2, 2), (3, 4)).flatten(3)
+
+    with torch.no_grad():
+        log_probs = policy.attend(observations)[0].action_logits.double().log_softmax(1)
+        output, _ = policy.attend(observations, map_override=moved)
+    then = output.action_logits.double().log_softmax(1)
+    expected = F.kl_div(then, log_probs, log_target=True, reduction="none").sum(1)
+    assert expected.max() > 1e-6
+    np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-9)
 
 
 def test_an_agent_without_maps_relies_on_none():

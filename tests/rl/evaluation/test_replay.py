@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from rl_abn.errors import RlAbnError
 from rl_abn.record import Episode
@@ -15,6 +16,7 @@ from rl_abn.record.chunks import pack_state, read_state
 from rl_abn.rl.evaluation.interventions import InterventionSpec
 from rl_abn.rl.evaluation.recording import arrays_of
 from rl_abn.rl.evaluation.replay import Replay, game_of, player_of
+from rl_abn.rl.evaluation.run_evaluation import evaluate_run
 from tests.covering import more
 from tests.rl.evaluation.recorded import make_run, record
 
@@ -93,6 +95,34 @@ def test_the_agent_goes_on_from_a_step_as_it_did(recorded, player):
         assert same(output, episode.step(step))
         replay.play(action)
     assert len(set(episode.numbers("action").tolist())) > 1
+
+
+def test_hard_attention_of_an_evaluation_looks_where_it_looked(tmp_path):
+    """Its draws are of all games together, and are not kept."""
+    run = make_run(tmp_path / "run", "a2c_hard", "ms_pacman", STICKY)
+    game, _ = evaluate_run(run, n_games=2, max_steps=80, record=2).recorded
+    episode = Episode(game.path)
+    replay = Replay(episode, player_of(episode))
+    replay.go_to(70)  # from the state at 64, whose memory is of other glimpses than drawn here
+    for step in range(70, 80):
+        known, output = episode.step(step), replay.advance()
+        assert output.glimpse.item() == known["glimpse"]
+        probabilities = output.action_logits[0].softmax(dim=-1).numpy()
+        np.testing.assert_allclose(probabilities, known["probabilities"], atol=1e-4)
+
+
+@pytest.mark.parametrize("glimpse", [49, -1])
+def test_a_glimpse_at_no_location_is_refused(recorded, glimpse):
+    episode = recorded("hard attention")
+    path = episode.path / "trace" / "000000.safetensors"
+    steps = load_file(path)
+    steps["glimpse"][2] = glimpse
+    save_file(steps, path)
+    changed = Episode(episode.path)
+    with pytest.raises(
+        RlAbnError, match="expected a glimpse at one of 49 locations at step 2, got"
+    ):
+        Replay(changed, player_of(changed)).go_to(5)
 
 
 def test_another_action_leads_elsewhere(recorded):

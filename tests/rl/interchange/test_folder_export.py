@@ -110,6 +110,27 @@ def test_a_weakness_is_what_the_interval_does_not_exclude(tmp_path: Path) -> Non
     assert "do not tell it from itself when blind (frozen)" in said[1]
 
 
+def test_a_weakness_says_which_map_was_replaced_and_the_critics_is_none(tmp_path: Path) -> None:
+    found = evaluation(uniform=(-90.0, -70.0), swap=(-3.0, 1.0), zero=(-3.0, 1.0))
+    # The same games: a critic's map does not change what is played.
+    played = found["evaluations"]
+    assert isinstance(played, list)
+    maps = [["policy", "value"], ["policy"], ["policy", "value"]]
+    for player, names in zip(played[1:], maps, strict=True):
+        player["intervened_maps"] = names
+    same = {"value": 0.0, "low": -4.0, "high": 4.0, "share": 0.0}
+    of_critic = {"player": "uniform:value", "intervened_maps": ["value"], "difference": same}
+    played.append({**played[1], **of_critic})
+    path = tmp_path / "e.json"
+    path.write_text(json.dumps(found))
+    said = weaknesses([read_evaluation(path)])
+    assert said[1:3] == [
+        "4 stochastic games (legacy) show no loss with the policy map of another moment.",
+        "4 stochastic games (legacy) show no loss with the maps all zero.",
+    ]
+    assert not any("flattened" in line for line in said)
+
+
 def test_its_certificate_comes_along_and_the_card_tells_it(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     for name, verdict in (("full-1", "no"), ("quick-0", "yes"), ("full-0", "partly")):
@@ -146,6 +167,18 @@ def test_its_video_gives_the_card_a_picture(tmp_path: Path) -> None:
     assert again.read_bytes() == (tmp_path / "agent" / "picture.png").read_bytes()
 
 
+def test_a_whole_sampled_games_video_comes_before_others(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    pictures = {}
+    for shade, how in ((0, "-greedy"), (100, "-cut-at-9-frame-scale"), (200, "")):
+        path = run.path / "videos" / f"step-{STEP}-game-0{how}.mp4"
+        with VideoWriter(path, (64, 48), fps=15) as video:
+            video.write(np.full((48, 64, 3), shade, np.uint8))
+        export_folder(run, tmp_path / f"agent{how}")
+        pictures[how] = (tmp_path / f"agent{how}" / "picture.png").read_bytes()
+    assert pictures["-greedy"] == pictures["-cut-at-9-frame-scale"] != pictures[""]
+
+
 def test_it_is_no_run_to_train_on(run: Run, tmp_path: Path) -> None:
     export_folder(run, tmp_path / "agent")
     exported = Run.open(tmp_path / "agent")
@@ -178,3 +211,18 @@ def test_the_command_line(run: Run, tmp_path: Path, capsys: pytest.CaptureFixtur
     out = capsys.readouterr().out.splitlines()
     assert out[-1] == f"next: rl-abn watch {tmp_path / 'agent'}"
     assert "A note." in (tmp_path / "agent" / "CARD.md").read_text()
+
+
+@pytest.mark.parametrize("notes", [None, b"\xff\xfe"])
+def test_notes_that_cannot_be_read(
+    notes: bytes | None, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "missing.md"
+    if notes is not None:
+        path.write_bytes(notes)
+    with pytest.raises(SystemExit) as caught:
+        main(["export", str(run.path), str(tmp_path / "agent"), "--notes", str(path)])
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"rl-abn: error: {path}: expected a text file with notes, got ")
+    assert not (tmp_path / "agent").exists()

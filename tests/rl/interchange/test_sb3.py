@@ -346,6 +346,23 @@ def test_a_plain_cnn_policy_is_no_agent_with_attention(refused):
     assert said.startswith("agent.zip: expected an agent like ppo_cnn or a2c_cnn ")
 
 
+@pytest.mark.parametrize(
+    ("agent", "settings", "what"),
+    [
+        ("ppo_cnn_split", [], "got layers of their own for actor and critic"),
+        ("ppo_cnn", ["network.layer_norm=true"], "got layer_norm"),
+        ("ppo_cnn", ["network.memory=lstm"], "got memory 'lstm'"),
+        *more(("ppo_cnn_convlstm", [], "got memory 'convlstm'")),
+    ],
+)
+def test_a_plain_cnn_policy_is_no_agent_with_other_layers(refused, agent, settings, what):
+    cnn_zip()
+    changes = [word for setting in settings for word in ("--set", setting)]
+    said = refused(*IMPORT[:-1], agent, *changes, "--trust-pickle")
+    assert said.startswith("agent.zip: expected an agent like ppo_cnn or a2c_cnn ")
+    assert said.endswith(what)
+
+
 def test_an_imported_run_is_played_and_not_trained(refused, capsys, place):
     cnn_zip()
     main([*IMPORT, "--trust-pickle"])
