@@ -23,7 +23,8 @@ def add(commands: Subparsers) -> None:
         nargs="*",
         default=[],
         metavar="PATH",
-        help="runs, episodes, or folders that hold such (default: runs/ of this folder)",
+        help="runs, episodes, or folders that hold such (default: runs/ of this folder, and the "
+        "agents that ship)",
     )
     parser.add_argument(
         "--host",
@@ -39,6 +40,7 @@ def add(commands: Subparsers) -> None:
     )
     parser.add_argument(
         "--token",
+        type=_token,
         metavar="WORD",
         help="ask for this token (default: none on this machine, else a new one)",
     )
@@ -54,6 +56,19 @@ def add(commands: Subparsers) -> None:
         help="write the episodes into one file that opens without a server, and serve nothing",
     )
     parser.set_defaults(run=run)
+
+
+def _token(text: str) -> str:
+    """Returns a token that an address and a cookie can carry."""
+    if not text:
+        raise argparse.ArgumentTypeError(
+            "expected a token, got an empty one; leave --token out for a new one"
+        )
+    if not (text.isascii() and text.isprintable()):
+        raise argparse.ArgumentTypeError(
+            f"expected a token of letters, digits and signs of ASCII, got {text!a}"
+        )
+    return text
 
 
 def run(arguments: argparse.Namespace) -> None:

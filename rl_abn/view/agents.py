@@ -13,11 +13,14 @@ from torch import Tensor
 
 from rl_abn.attention import MapOverride
 from rl_abn.errors import RlAbnError
+from rl_abn.files.stamp import file_stamp
+from rl_abn.recipes import RunRecipe
 from rl_abn.record import Episode
 from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.evaluation.replay import CONTINUES, Replay, game_of, player_of
 from rl_abn.rl.policies.outputs import PolicyOutput, PolicyState
 from rl_abn.runs import Run
+from rl_abn.runs.checkpoints import WEIGHTS
 from rl_abn.view.episodes import OpenEpisode, steps_looked_back
 from rl_abn.view.library import Library
 from rl_abn.view.painted import Maps
@@ -91,8 +94,7 @@ class Asked:
                     np.array([self.replay.is_start]), np.array([self.replay.lost_life])
                 )
             seen = torch.as_tensor(observation[None].copy(), device=device)
-            glimpse = recorded.get("glimpse")
-            looked = None if glimpse is None else torch.tensor([int(glimpse)], device=device)
+            looked = self.replay.glimpse(self.agent, recorded)
             moment = Moment(
                 step, seen, state, looked, attend(self.agent, seen, state, None, looked)
             )
@@ -112,6 +114,7 @@ class Agents:
     def __init__(self, library: Library) -> None:
         self.library = library
         self._asked: OrderedDict[str, Asked] = OrderedDict()
+        self._matches: dict[tuple[object, ...], bool] = {}
         self._lock = RLock()
 
     def run_of(self, opened: OpenEpisode) -> Run:
@@ -141,7 +144,7 @@ class Agents:
                 "expected a game with the agent's own maps, as its memory depends on them, got "
                 "one with edited maps"
             )
-        run = self._find_run(opened, agent)
+        run = self._find_run(opened, recipe, agent)
         step = agent.get("step")
         best = step if type(step) is int else -1
         if not any(found.step == best for found in (*run.checkpoints, *run.recoveries)):
@@ -171,14 +174,37 @@ class Agents:
                 self._asked.popitem(last=False)
             return known
 
-    def _find_run(self, opened: OpenEpisode, agent: dict[str, Any]) -> Run:
+    def _find_run(self, opened: OpenEpisode, recipe: RunRecipe, agent: dict[str, Any]) -> Run:
+        """Returns the run that an episode lies in, was played from, or has the weights of."""
         if opened.found.run is not None:
             return self.library.run(opened.found.run).run
         named = Path(str(agent.get("run"))[:4096])
-        for found in self.library.runs.values():
-            if found.track == "rl" and found.run.path == named:
-                return found.run
-        raise RlAbnError("expected the run of the agent that played among those served, got none")
+        runs = [found.run for found in list(self.library.runs.values()) if found.track == "rl"]
+        for run in runs:
+            if run.path == named:
+                return run
+        names = (recipe.env_name, recipe.agent_name)
+        for run in runs:
+            is_alike = (run.recipe.env_name, run.recipe.agent_name) == names
+            if is_alike and self._played(run, opened.episode, agent):
+                return run
+        raise RlAbnError(
+            "expected the run of the agent that played among those served, got none; serve it "
+            "too: rl-abn view … RUN"
+        )
+
+    def _played(self, run: Run, episode: Episode, agent: dict[str, Any]) -> bool:
+        """Returns whether a run has a checkpoint with the weights that played an episode."""
+        stamps = [file_stamp(point.path / WEIGHTS) for point in run.checkpoints]
+        key = (str(agent.get("step")), str(agent.get("sha256")), run.path, *stamps)
+        with self._lock:
+            if key not in self._matches:
+                try:
+                    player_of(episode, run)
+                    self._matches[key] = True
+                except RlAbnError:
+                    self._matches[key] = False
+            return self._matches[key]
 
 
 def attend(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -16,6 +17,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from rl_abn.errors import RlAbnError, without_control_characters
+from rl_abn.files.stamp import file_stamp
 from rl_abn.record.chunks import FRAMES, TRACE
 from rl_abn.view.asking import Asking
 from rl_abn.view.bodies import read_body
@@ -78,8 +80,7 @@ def routes(library: Library, asking: Asking) -> list[Route]:
 
     def chunk_file(kind: str, media_type: str, request: Request) -> Response:
         path = opened(_id(request)).file(kind, request.path_params["chunk"])
-        headers = {"Cache-Control": "private, max-age=600"}
-        return FileResponse(path, media_type=media_type, headers=headers)
+        return unless_known(request, path, media_type)
 
     def explanation(request: Request) -> Response:
         name = _id(request)
@@ -163,6 +164,15 @@ def answer(value: Any, status: int = 200) -> Response:
     return Response(content, status, media_type="application/json")
 
 
+def unless_known(request: Request, path: Path, media_type: str) -> Response:
+    """Returns a file, or that it is as the browser has it: it may be replaced at any time."""
+    tag = '"' + "-".join(map(str, file_stamp(path) or ())) + '"'
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    return FileResponse(path, media_type=media_type, headers=headers)
+
+
 def _get(path: str, make: Answer) -> Route:
     def respond(request: Request) -> Response:  # in a thread: it is no coroutine
         return answer(make(request))
@@ -219,8 +229,7 @@ def _on_unknown(request: Request, error: Exception) -> Response:
 
 
 def _on_busy(request: Request, error: Exception) -> Response:
-    message = "expected no other work of this kind, got some that is still being done"
-    return JSONResponse({"error": message}, 409)
+    return JSONResponse({"error": str(error)}, 409)
 
 
 def _on_too_large(request: Request, error: Exception) -> Response:

@@ -11,7 +11,8 @@ from threading import BoundedSemaphore
 from typing import Any
 
 from rl_abn.errors import RlAbnError
-from rl_abn.runs.shipped import is_shipped
+from rl_abn.runs import Run
+from rl_abn.runs.shipped import is_shipped, own_run
 from rl_abn.view.agents import Agents, Asked
 from rl_abn.view.edits import list_edits, save_edits
 from rl_abn.view.episode_reliance import MOST_STEPS, episode_reliance
@@ -80,7 +81,7 @@ class Asking:
             BusyError: If many are being answered already.
         """
         if not self._questions.acquire(blocking=False):
-            raise BusyError
+            raise BusyError(f"expected at most {MOST_QUESTIONS} questions at a time, got more")
         try:
             return what_if(self._asked(name), data)
         finally:
@@ -101,7 +102,7 @@ class Asking:
             played = play_futures(opened.reopened(), run, question, folder, job)
             paths = [future.path for side in played.values() for future in side]
             ids = {path: self.library.add_episode(path, opened.found.run) for path in paths}
-            return summary(played, ids)
+            return summary(played, ids, alike=question.alike)
 
         return self._begun(self.jobs.start(question.n_steps, "playing futures", work))
 
@@ -126,27 +127,21 @@ class Asking:
         question = read_record_question(data, found.run)
 
         def work(job: Job) -> dict[str, Any]:
-            # What ships with the package may not be written to.
-            out = Path(self._temporary.name) / "recorded" if found.is_shipped else None
-            game = record(found.run, question, job, out)
+            game = record(self._to_write_to(found.run), question, job)
             self.library.refresh()
             return {
-                "episode": self.library.add_episode(game.path, found.id),
+                "episode": self.library.add_episode(game.path, None),
                 "score": game.score,
                 "n_steps": game.n_steps,
             }
 
-        return self._begun(self.jobs.start(question.max_steps, "recording", work))
+        return self._begun(self.jobs.start(question.max_steps, "recording a game", work))
 
     def save_edits(self, name: str, data: dict[str, Any]) -> dict[str, Any]:
         """Keeps painted maps in the run."""
         asked = self._asked(name)
         run = self._agents.run_of(asked.opened)
-        if is_shipped(run.path):
-            raise RlAbnError(
-                "expected a run of yours to keep edits in, got one that ships with rl-abn"
-            )
-        return save_edits(asked, run, data)
+        return save_edits(asked, lambda: self._to_write_to(run), data)
 
     def list_edits(self, name: str) -> dict[str, Any]:
         """Returns the painted maps that the run keeps."""
@@ -157,6 +152,14 @@ class Asking:
         job = self.jobs.get(name)
         job.stop()
         return job.shown()
+
+    def _to_write_to(self, run: Run) -> Run:
+        """Returns a run; of one that ships its copy below runs/, which is served from then on."""
+        if not is_shipped(run.path):
+            return run
+        own = Run.open(own_run(run.path))
+        self.library.serve(own.path)
+        return own
 
     def _asked(self, name: str) -> Asked:
         return self._agents.get(self.opened(name))

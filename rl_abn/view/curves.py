@@ -16,6 +16,7 @@ _READ = (
     *("value", "branch_value", "probabilities", "branch_probabilities"),
 )
 _LEAST = 1e-12
+_MOST_STDS = 10.0  # where a training clips rewards that it divides by the spread of returns
 
 
 class Curves:
@@ -29,8 +30,8 @@ class Curves:
         self.episode = episode
 
     @cached_property
-    def advantages(self) -> np.ndarray:
-        """Advantages of the actions taken, [n_steps]."""
+    def advantages(self) -> np.ndarray | None:
+        """Advantages of the actions taken, [n_steps]; None where they cannot be told."""
         return advantages_of(self.episode)
 
     @cached_property
@@ -55,7 +56,7 @@ class Curves:
         for name in ("value", "branch_value"):
             if name in arrays:
                 found[name] = episode.numbers(name)
-        if "value" in arrays:
+        if self.advantages is not None:
             found["advantage"] = self.advantages
         if "probabilities" in arrays:
             policies = episode.numbers("probabilities")
@@ -73,18 +74,17 @@ class Curves:
         return shown
 
 
-def advantages_of(episode: Episode) -> np.ndarray:
+def advantages_of(episode: Episode) -> np.ndarray | None:
     """Returns the advantages of the actions taken, [n_steps] (Schulman et al. 2016, eq. 16).
 
     By the discount, lambda and form of the reward that the agent learned with, and ended by a lost
-    life where that ended its games; rewards that it divided by the spread of its returns are taken
-    as they are.
+    life where that ended its games. None where it cannot be told what its values are in units of.
     """
     learned = _table(episode.meta.source, "recipe", "agent", "algorithm")
     protocol = _table(episode.meta.source, "game", "protocol")
-    rewards = episode.numbers("reward")
-    if learned.get("clip_reward", "sign") in ("sign", True):
-        rewards = np.sign(rewards)
+    rewards = _learned_rewards(episode, learned.get("clip_reward", "sign"))
+    if rewards is None or "value" not in episode.meta.arrays:
+        return None
     values = episode.numbers("value").astype(np.float64)
     ended = episode.numbers("terminated")
     if protocol.get("life_loss_terminal") is True:
@@ -101,6 +101,25 @@ def advantages_of(episode: Episode) -> np.ndarray:
         running = errors[t] + decay * goes_on[t] * running
         advantages[t] = running
     return np.array(advantages)
+
+
+def _learned_rewards(episode: Episode, form: Any) -> np.ndarray | None:
+    """Returns rewards in the units of the agent's values, [n_steps]; None where they are not known.
+
+    Args:
+        episode: The episode.
+        form: What its agent learned from, a `RewardForm` or whether it was the sign.
+    """
+    rewards = episode.numbers("reward").astype(np.float64)
+    if form in ("sign", True):
+        return np.sign(rewards)
+    if form != "return_std":
+        return rewards
+    # Older recordings do not have it.
+    spread = _table(episode.meta.source, "agent").get("return_std")
+    if isinstance(spread, bool) or not isinstance(spread, int | float) or not spread > 0:
+        return None
+    return np.clip(rewards / spread, -_MOST_STDS, _MOST_STDS)
 
 
 def entropy_of(probabilities: np.ndarray) -> np.ndarray:

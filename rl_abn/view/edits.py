@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,16 @@ MORE_STEPS = 100_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 
 
-def save_edits(asked: Asked, run: Run, data: dict[str, Any]) -> dict[str, Any]:
+def save_edits(asked: Asked, find_run: Callable[[], Run], data: dict[str, Any]) -> dict[str, Any]:
     """Keeps painted maps: {"name", "items": [{"step", "map"}]}.
 
     A map that is not painted is the agent's own at that step. What the agent saw is kept with it,
     so that the set stands alone.
+
+    Args:
+        asked: The episode and its agent.
+        find_run: Returns the run to keep them in; called where nothing is wrong with them.
+        data: What is asked.
 
     Returns:
         For JSON: where it was "saved", and the next "command".
@@ -59,7 +65,7 @@ def save_edits(asked: Asked, run: Run, data: dict[str, Any]) -> dict[str, Any]:
             maps = painted.replace(moment.own.map)[0].float().cpu().numpy().clip(0.0, 1.0)
             seen = moment.observation[0].cpu().numpy()
         of[picture] = Edit(map=maps.astype(np.float32), observation=seen)
-    return keep_edits(run, body.data["name"], Edits(of))
+    return keep_edits(find_run(), body.data["name"], Edits(of))
 
 
 def keep_edits(run: Run[Any], name: Any, edits: Edits) -> dict[str, Any]:

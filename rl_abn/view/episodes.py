@@ -17,7 +17,7 @@ from rl_abn.errors import RlAbnError
 from rl_abn.record import Episode
 from rl_abn.record.chunks import FRAMES, STATES, TRACE, chunk_file
 from rl_abn.record.meta import META
-from rl_abn.rl.evaluation.replay import game_of
+from rl_abn.rl.evaluation.replay import CONTINUES, game_of
 from rl_abn.view.curves import Curves
 from rl_abn.view.highlights import highlights_of
 from rl_abn.view.library import FoundEpisode, Library, UnknownIdError, stamp_of
@@ -94,7 +94,6 @@ class OpenEpisode:
         maps = meta.arrays.get("maps")
         has_maps = maps is not None and bool(meta.map_names)
         kind = map_kind_of(episode) if has_maps else None
-        source = meta.source
         return {
             "id": self.found.id,
             "title": meta.title,
@@ -123,15 +122,11 @@ class OpenEpisode:
             "cut": episode.cut,
             "status": meta.status,
             "score": float(episode.numbers("score")[-1]),
-            "source": {
-                name: source[name]
-                for name in ("agent", "game", "continues", "versions", "device", "started")
-                if name in source
-            },
+            # No more of it: it says who recorded the game, where and on which machine.
+            "source": {name: meta.source[name] for name in (CONTINUES,) if name in meta.source},
             "objects": [
                 {
                     "name": name,
-                    "colour": (found["colours"] or [None])[0],
                     "colours": found["colours"],
                     "rows": found["rows"],
                     "columns": found["columns"],

@@ -107,6 +107,7 @@ def _held(opened: OpenEpisode) -> dict[str, Any]:
     return {
         "meta": {
             **opened.meta(),
+            "label": opened.found.path.name,  # not where it lay: the file is handed on
             "run": None,
             "can_ask": False,
             "why_not": "This file holds the game and not the agent: what-if needs rl-abn view",

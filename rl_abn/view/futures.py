@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from itertools import product
+from itertools import chain, product, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,22 +14,25 @@ import numpy as np
 from rl_abn.attention.interventions import Rule
 from rl_abn.errors import RlAbnError
 from rl_abn.estimates import Estimate, mean
+from rl_abn.recipes import Protocol
 from rl_abn.record import Episode, EpisodeMeta
+from rl_abn.rl.envs.make import AnyProtocol
 from rl_abn.rl.envs.single_env import SingleEnv
-from rl_abn.rl.evaluation.interventions import InterventionSpec
 from rl_abn.rl.evaluation.players import AgentPlayer
 from rl_abn.rl.evaluation.recording import GameRecorder, RecordedGame
-from rl_abn.rl.evaluation.replay import CONTINUES, Replay, player_of
+from rl_abn.rl.evaluation.replay import CONTINUES, Replay, game_of, player_of
 from rl_abn.runs import Run
 from rl_abn.seeds import derive_seeds
 from rl_abn.view.agents import maps_of
 from rl_abn.view.bodies import Body
 from rl_abn.view.jobs import Job, StoppedError
 from rl_abn.view.painted import MOST_STEPS, Maps, Plan, intervention_labels, read_plan
+from rl_abn.view.what_if import Interventions
 
 MOST_FUTURES = 16
 OWN, EDITED = "own", "edited"
 _SEED_PATH = 0x76696577  # no other stream's
+_OF_GAMES = 1  # below it, of what games leave to chance
 
 
 class Question(NamedTuple):
@@ -40,9 +43,12 @@ class Question(NamedTuple):
         plan: How the maps are edited on one side.
         n_futures: A side.
         max_steps: Of each.
-        seed: Of what the agent draws; future i has the same on both sides.
-        greedy: Whether it takes its likeliest actions; then all futures of a side are alike unless
-            the game itself is random.
+        seed: Of all that is drawn: the agent's actions, what an intervention draws and, under
+            protocols with sticky actions, which actions are repeated. Future i has the same seeds
+            on both sides.
+        greedy: Whether it takes its likeliest actions.
+        alike: Whether nothing is drawn, so that all futures of a side are the same game; then
+            `n_futures` is 1.
     """
 
     step: int
@@ -51,6 +57,7 @@ class Question(NamedTuple):
     max_steps: int
     seed: int
     greedy: bool
+    alike: bool
 
     @property
     def n_steps(self) -> int:
@@ -81,13 +88,18 @@ def read_question(data: dict[str, Any], episode: Episode, maps: Maps) -> Questio
     body = Body(data, ("step", "edit", "n_futures", "max_steps", "seed", "greedy"))
     if not body.has("edit"):
         raise RlAbnError("expected an edit, got none")
+    plan = read_plan(body.data["edit"], maps, intervention_labels(maps.names))
+    n_futures = body.whole("n_futures", 1, MOST_FUTURES, 4)
+    greedy = body.flag("greedy")
+    alike = greedy and not plan.draws and not _is_sticky(game_of(episode)[1])
     return Question(
         step=body.whole("step", 0, episode.n_steps - 1),
-        plan=read_plan(body.data["edit"], maps, intervention_labels(maps.names)),
-        n_futures=body.whole("n_futures", 1, MOST_FUTURES, 4),
+        plan=plan,
+        n_futures=1 if alike else n_futures,
         max_steps=body.whole("max_steps", 1, MOST_STEPS, 300),
         seed=body.whole("seed", 0, 2**31 - 1, 0),
-        greedy=body.flag("greedy"),
+        greedy=greedy,
+        alike=alike,
     )
 
 
@@ -121,13 +133,15 @@ def play_futures(
     lost_life, is_start = replay.lost_life, replay.is_start
     meta = _meta(episode, question)
     seeds = derive_seeds(question.seed, _SEED_PATH, count=question.n_futures)
+    of_games = derive_seeds(question.seed, _SEED_PATH, _OF_GAMES, count=question.n_futures)
     maps = maps_of(episode, recorded)
+    interventions = Interventions(episode, recorded.policy)
     found: dict[str, list[Future]] = {OWN: [], EDITED: []}
     made = 0
     with suppress(StoppedError):  # the pairs so far are an answer, too
         for i, side in product(range(question.n_futures), (OWN, EDITED)):
             seed = int(seeds[i])
-            rule = _rule(question.plan, maps, recorded, seed) if side == EDITED else None
+            rule = _rule(question, maps, interventions, seed) if side == EDITED else None
             agent = AgentPlayer(
                 recorded.name,
                 recorded.policy,
@@ -136,11 +150,14 @@ def play_futures(
                 intervention=rule,
             )
             agent.restore(begin)
+            observation = env.restore(begin)
+            if _is_sticky(env.protocol):  # the state holds which actions are repeated
+                env.reseed(int(of_games[i]))
             recorder = GameRecorder(
                 folder / f"{side}-{i}",
                 _of_side(meta, question, side, i, seed),
                 env,
-                observation=env.restore(begin),
+                observation=observation,
             )
             recorder.score, recorder.lost_life = score, lost_life
             game = _play(recorder, agent, question, is_start, job, made * question.max_steps)
@@ -153,7 +170,9 @@ def play_futures(
     return {side: futures[:n_pairs] for side, futures in found.items()}
 
 
-def summary(futures: Mapping[str, list[Future]], ids: Mapping[Path, str]) -> dict[str, Any]:
+def summary(
+    futures: Mapping[str, list[Future]], ids: Mapping[Path, str], *, alike: bool
+) -> dict[str, Any]:
     """Returns what futures came to, with bootstrap intervals, for JSON.
 
     The difference is edited less own, of the futures of the same seed.
@@ -161,9 +180,11 @@ def summary(futures: Mapping[str, list[Future]], ids: Mapping[Path, str]) -> dic
     Args:
         futures: By side.
         ids: Of their episodes.
+        alike: As in `Question`.
     """
     returns = {side: np.array([future.gained for future in futures[side]]) for side in futures}
-    result: dict[str, Any] = {
+    result: dict[str, Any] = {"alike": alike}
+    result |= {
         side: {
             "returns": returns[side].tolist(),
             **_interval(mean(returns[side])),
@@ -202,13 +223,22 @@ def _play(
         return recorder.finish(whole=True)
 
 
-def _rule(plan: Plan, maps: Maps, agent: AgentPlayer, seed: int) -> Rule:
-    """Returns the rule of a plan, with an intervention of its own."""
-    intervention = None
+def _is_sticky(protocol: AnyProtocol) -> bool:
+    """Whether a game repeats actions by chance, the one thing that ALE draws."""
+    return isinstance(protocol, Protocol) and protocol.repeat_action_probability > 0
+
+
+def _rule(question: Question, maps: Maps, interventions: Interventions, seed: int) -> Rule:
+    """Returns the rule of one future, with draws of its own but at the step that was asked about.
+
+    There an intervention gives the maps that a what-if shows.
+    """
+    plan, standing = question.plan, None
     if plan.intervention is not None:
-        name, _, map_name = plan.intervention.partition(":")
-        intervention = InterventionSpec(name, map_name or None).make(agent.policy, seed)
-    return plan.rule(maps, intervention)
+        shown = interventions.rule(plan.intervention, question.step)
+        rules = chain([shown], repeat(interventions.rule(plan.intervention, seed)))
+        standing = lambda own, episode_start: next(rules)(own, episode_start)  # noqa: E731
+    return plan.rule(maps, standing)
 
 
 def _meta(episode: Episode, question: Question) -> EpisodeMeta:

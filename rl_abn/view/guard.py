@@ -56,7 +56,7 @@ class Guard:
     def __init__(
         self, app: ASGIApp, *, hosts: tuple[str, ...] | None = LOOPBACK, token: str | None = None
     ) -> None:
-        assert hosts is not None or token is not None
+        assert token if hosts is None else token != ""
         self.app = app
         self.hosts = None if hosts is None else tuple(host.lower() for host in hosts)
         self.token = token

@@ -57,8 +57,8 @@ def _events(episode: Episode) -> Iterable[Highlight]:
 def _computed(curves: Curves) -> Iterable[Highlight]:
     episode = curves.episode
     arrays, n = episode.meta.arrays, episode.n_steps
-    if "value" in arrays:
-        advantages = curves.advantages
+    advantages = curves.advantages
+    if advantages is not None:
         for step in _peaks(advantages, n, only=advantages > 0):
             yield Highlight(step, "highest_advantage", f"advantage {advantages[step]:+.2f}")
         for step in _peaks(-advantages, n, only=advantages < 0):

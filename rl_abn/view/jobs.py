@@ -16,11 +16,11 @@ KEPT = 64
 
 
 class BusyError(Exception):
-    """Another piece of work is being done."""
+    """Another piece of work is being done; the message says which."""
 
 
 class StoppedError(Exception):
-    """The work was told to stop."""
+    """The work was told to stop; the message says what is kept of it."""
 
 
 class Job:
@@ -28,19 +28,21 @@ class Job:
 
     Attributes:
         id: What requests call it.
+        name: What is done.
         state: "running", "done" or "failed".
         done: Units done.
         of: Units in all.
-        message: What is being done, or why it failed, in one line.
+        message: How far it is, or why it failed, in one line.
         result: What came of it, for JSON.
     """
 
-    def __init__(self, of: int, message: str) -> None:
+    def __init__(self, of: int, name: str) -> None:
         self.id = secrets.token_hex(8)
+        self.name = name
         self.state = "running"
         self.done = 0
         self.of = of
-        self.message = message
+        self.message = name
         self.result: Any = None
         self._stop = threading.Event()
 
@@ -80,21 +82,25 @@ class Jobs:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def start(self, of: int, message: str, work: Callable[[Job], Any]) -> Job:
+    def start(self, of: int, name: str, work: Callable[[Job], Any]) -> Job:
         """Begins a job.
 
         Args:
-            of: Units in all.
-            message: What is done, in one line.
+            of: Steps of a game in all.
+            name: What is done, in one line.
             work: Does it and returns its result; it calls `Job.update` often.
 
         Raises:
             BusyError: If one is running.
         """
         with self._lock:
-            if any(job.state == "running" for job in self._jobs.values()):
-                raise BusyError
-            job = Job(of, message)
+            for other in self._jobs.values():
+                if other.state == "running":
+                    raise BusyError(
+                        f"expected one piece of work at a time, got '{other.name}' that is still "
+                        f"being done ({other.done:,} of {other.of:,} steps): stop it, or wait"
+                    )
+            job = Job(of, name)
             self._jobs[job.id] = job
             while len(self._jobs) > KEPT:
                 self._jobs.popitem(last=False)
@@ -125,12 +131,12 @@ def _run(job: Job, work: Callable[[Job], Any]) -> None:
         job.result = work(job)
         job.done = job.of
         job.state = "done"
-    except StoppedError:
-        job.message, job.state = "stopped", "failed"
+    except StoppedError as error:
+        job.message, job.state = str(error) or "stopped", "failed"
     except RlAbnError as error:
         job.message = without_control_characters(" ".join(str(error).split()))
         job.state = "failed"
     except Exception as error:
         traceback.print_exc()
-        say(f"{job.message} failed: {type(error).__name__}")
+        say(f"{job.name} failed: {type(error).__name__}")
         job.message, job.state = "an error of this program; the terminal shows it", "failed"

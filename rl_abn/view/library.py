@@ -1,4 +1,7 @@
-"""Which runs and episodes are served: those below the folders that were given, and nothing else."""
+"""Which runs and episodes are served: those below the folders that were given, and nothing else.
+
+The copy of an agent that ships, which its games and edits are kept in, counts as given.
+"""
 
 from __future__ import annotations
 
@@ -104,6 +107,13 @@ class Library:
     def admit(self, folder: Path) -> None:
         """Lets episodes of one more folder be added; they are not looked for."""
         self._admitted.append(folder.resolve())
+
+    def serve(self, folder: Path) -> None:
+        """Serves one more folder, such as the copy of an agent that ships, and looks again."""
+        folder = folder.resolve()
+        if not any(folder.is_relative_to(top) for top in self.folders):
+            self.folders.append(folder)
+        self.refresh()
 
     def add_episode(self, path: Path, run: str | None) -> str:
         """Serves an episode of an admitted folder, or one that is new; returns its id.

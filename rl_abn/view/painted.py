@@ -12,12 +12,14 @@ from torch import Tensor
 from rl_abn.attention import INTERVENTIONS, Abilities
 from rl_abn.attention.interventions import Rule
 from rl_abn.errors import RlAbnError
+from rl_abn.map_editing.edits import shared_out
 from rl_abn.view.bodies import Body, read_grid
 
 HOW = ("once", "steps", "always")
 MOST_STEPS = 2000
+DRAWN = ("shuffled", "swap")
+"""Interventions whose maps depend on a seed."""
 Box = tuple[int, int, int, int]
-_LEAST = 1e-12
 
 
 class Maps(NamedTuple):
@@ -81,9 +83,8 @@ def read_painted(data: Any, maps: Maps) -> Painted:
         if maps.abilities.sums_to_one:
             is_pairwise = maps.abilities.maps == "pairwise"
             groups = values.reshape(maps.size[0] if is_pairwise else maps.parts, -1)
-            total = groups.sum(axis=1, keepdims=True) * (1 if is_pairwise else maps.parts)
-            shares = np.where(total > _LEAST, groups / np.maximum(total, _LEAST), groups)
-            values = shares.reshape(maps.size)
+            shares = shared_out(torch.from_numpy(groups)[:, None])
+            values = shares.numpy().reshape(maps.size) / (1 if is_pairwise else maps.parts)
         found[name] = values.astype(np.float32)
     return Painted(found, maps.names)
 
@@ -127,6 +128,11 @@ class Plan(NamedTuple):
             return changed
 
         return act_on
+
+    @property
+    def draws(self) -> bool:
+        """Whether its maps depend on a seed after the first step, which is that of a what-if."""
+        return self.n_steps != 1 and (self.intervention or "").partition(":")[0] in DRAWN
 
     @property
     def label(self) -> str:
@@ -174,9 +180,7 @@ def without_box(own: Tensor, box: Box, abilities: Abilities) -> Tensor:
     left, top, right, bottom = box
     maps = own.clone()
     maps[:, :, top:bottom, left:right] = 0.0
-    if abilities.sums_to_one:
-        maps = maps / maps.sum(dim=(2, 3), keepdim=True).clamp_min(_LEAST)
-    return maps
+    return shared_out(maps) if abilities.sums_to_one else maps
 
 
 def _read_box(rule: Body, maps: Maps) -> Box:

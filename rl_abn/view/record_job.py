@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
@@ -16,9 +15,11 @@ from rl_abn.rl.evaluation.recording import RecordedGame
 from rl_abn.runs import CheckpointChoice, Run
 from rl_abn.view.bodies import Body
 from rl_abn.view.edits import check_no_link
-from rl_abn.view.jobs import Job
+from rl_abn.view.jobs import Job, StoppedError
 
 MOST_STEPS = 20_000
+STEPS = 2_000
+"""At most, where nothing is said."""
 
 
 class RecordQuestion(NamedTuple):
@@ -74,22 +75,21 @@ def read_record_question(data: dict[str, Any], run: Run) -> RecordQuestion:
         checkpoint=choice,
         seed=body.whole("seed", 0, 2**31 - 1, 0),
         greedy=body.flag("greedy"),
-        max_steps=body.whole("max_steps", 1, MOST_STEPS, 2000),
+        max_steps=body.whole("max_steps", 1, MOST_STEPS, STEPS),
         intervention=specs[0] if specs else None,
     )
 
 
-def record(run: Run, question: RecordQuestion, job: Job, out: Path | None = None) -> RecordedGame:
-    """Records the game into the run's episodes/, or into `out`, beside what is there.
+def record(run: Run, question: RecordQuestion, job: Job) -> RecordedGame:
+    """Records the game into the run's episodes/, beside what is there.
 
     Raises:
-        StoppedError: If the job is stopped; the recording so far is kept.
+        StoppedError: If the job is stopped; the recording so far is kept, and the message says so.
         RlAbnError: If it cannot be recorded.
     """
     check_no_link(run.path / EPISODES)
     games = record_run(
         run,
-        out=out,
         on_exists="new",
         intervention=question.intervention,
         greedy=question.greedy,
@@ -98,4 +98,7 @@ def record(run: Run, question: RecordQuestion, job: Job, out: Path | None = None
         seed=question.seed,
         report=JobReport(job),
     )
-    return next(iter(games))
+    try:
+        return next(games)
+    except StoppedError:
+        raise StoppedError("stopped: the steps so far are kept among the episodes") from None

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 
 from rl_abn.errors import RlAbnError
-from rl_abn.files.text import read_json
 from rl_abn.runs import METRICS
-from rl_abn.runs.best import BEST, EVALUATION
+from rl_abn.runs.best import BEST
 from rl_abn.runs.checkpoints import list_checkpoints
 from rl_abn.runs.metrics import read_metrics
 from rl_abn.runs.origin import origin_lines
 from rl_abn.view.certificates import certificate_of_run
 from rl_abn.view.library import FoundRun, Library
 from rl_abn.view.painted import intervention_labels
+from rl_abn.view.record_job import MOST_STEPS, STEPS
+from rl_abn.view.scores import scores_of_run
 from rl_abn.view.sheets import list_sheets
 
 MOST_POINTS = 500
@@ -50,12 +51,13 @@ def run_page(found: FoundRun, library: Library) -> dict[str, Any]:
         "checkpoints": [point.step for point in run.checkpoints or run.recoveries],
         "best": best[-1].step if best else None,
         "episodes": library.episodes_of(found.id),
-        "evaluation": _evaluation(found),
+        "scores": scores_of_run(found, library),
         "certificate": certificate_of_run(found, library),
         "sheets": list_sheets(found, library),
         "origin": origin_lines(run) if found.track == "rl" else [],
         "has_pictures": found.track == "vision" and not found.is_detector,
         "can_record": found.track == "rl" and bool(run.checkpoints or run.recoveries),
+        "record_steps": {"value": STEPS, "most": MOST_STEPS},
         "interventions": intervention_labels(_map_names(found)),
         "is_shipped": found.is_shipped,
     }
@@ -102,11 +104,3 @@ def _number(value: Any) -> float | None:
     except OverflowError:
         return None
     return float(f"{number:.{_DIGITS}g}") if math.isfinite(number) else None
-
-
-def _evaluation(found: FoundRun) -> dict[str, Any] | None:
-    """Returns what the games of the best checkpoint came to; None where there are none."""
-    for best in list_checkpoints(found.run.path / "checkpoints", BEST)[-1:]:
-        with suppress(RlAbnError):
-            return read_json(best.path / EVALUATION)
-    return None

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import Timer
 from types import FrameType
+from urllib.parse import urlencode
 
 import torch
 import uvicorn
@@ -37,7 +38,7 @@ def serve(
         folders: Runs, episodes, or folders of such.
         host: The address to listen at. One beyond this machine asks for a token.
         port: The port; None takes the first free one from 8765 on.
-        token: Which token is asked for; None makes one where one is needed.
+        token: Which token is asked for, not empty; None makes one where one is needed.
         opens_browser: Whether the page is opened.
 
     Raises:
@@ -54,7 +55,7 @@ def serve(
     if host in ("0.0.0.0", "::", ""):  # every address of this machine: show one to type
         shown = socket.gethostname()
     app = make_app(library, hosts=hosts, token=token)
-    address = f"http://{shown}:{named}/" + (f"?token={token}" if token else "")
+    address = f"http://{shown}:{named}/" + (f"?{urlencode({'token': token})}" if token else "")
     n_runs, n_episodes = len(library.runs), len(library.episodes)
     runs = "1 run" if n_runs == 1 else f"{n_runs:,} runs"
     episodes = "1 episode" if n_episodes == 1 else f"{n_episodes:,} episodes"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,10 +11,12 @@ import torch
 from torch import Tensor
 
 from rl_abn.attention import MapOverride
+from rl_abn.attention.interventions import Rule
 from rl_abn.errors import RlAbnError
 from rl_abn.record import Episode
 from rl_abn.rl.evaluation.interventions import InterventionSpec
 from rl_abn.rl.policies import distributions
+from rl_abn.rl.policies.attention_policy import AttentionPolicy
 from rl_abn.rl.policies.outputs import PolicyOutput
 from rl_abn.view.agents import Asked, Moment, attend
 from rl_abn.view.bodies import Body
@@ -46,7 +50,10 @@ def what_if(asked: Asked, data: dict[str, Any]) -> dict[str, Any]:
         if painted is not None:
             then = changed(asked, moment, painted.replace)
         elif label is not None:
-            then = changed(asked, moment, _intervention(asked, moment, label))
+            rule = Interventions(asked.opened.episode, asked.agent.policy).rule(label, step)
+            start = torch.zeros(1, dtype=torch.bool, device=asked.agent.policy.device)
+            with asked.opened.lock:  # the rule reads the recording
+                then = changed(asked, moment, lambda own: rule(own, start))
         else:
             then = moment.own
     return {
@@ -79,44 +86,63 @@ def shown(output: PolicyOutput) -> dict[str, Any]:
     return answer
 
 
-def _intervention(asked: Asked, moment: Moment, label: str) -> MapOverride:
-    """Returns the override of an intervention at one moment.
+class Interventions:
+    """Interventions in the middle of a recorded game, on the agent that played it.
 
-    Those that take maps of other moments take them from the recording: the average of its maps, the
-    first, or those of a step drawn by this step's number.
+    What they know of other moments is the recording: `time_average` is the mean of all its maps,
+    `frozen` its first ones, and `swap` draws one of its steps anew at every step.
+
+    Args:
+        episode: The recording; it is read when a rule is called, too.
+        policy: The agent's.
     """
-    name, _, map_name = label.partition(":")
-    spec = InterventionSpec(name, map_name or None)
-    recorded = _of_recording(asked.opened.episode, name, moment.step)
-    if recorded is None:
-        rule = spec.make(asked.agent.policy, moment.step)
-        start = torch.zeros(1, dtype=torch.bool, device=asked.agent.policy.device)
-        return lambda own: rule(own, start)
-    which = slice(None) if not map_name else [asked.maps.names.index(map_name)]
 
-    def replace(own: Tensor) -> Tensor:
-        maps = own.clone()
-        maps[:, which] = torch.from_numpy(recorded).to(own)[None, which]
+    def __init__(self, episode: Episode, policy: AttentionPolicy) -> None:
+        self.episode = episode
+        self.policy = policy
+
+    def rule(self, label: str, seed: int) -> Rule:
+        """Returns the rule of an intervention, made anew.
+
+        Args:
+            label: As on the command line, such as "swap" or "swap:policy".
+            seed: Of what it draws.
+        """
+        name, _, map_name = label.partition(":")
+        maps_now = self._of_recording(name, seed)
+        if maps_now is None:
+            return InterventionSpec(name, map_name or None).make(self.policy, seed)
+        which = [self.policy.map_names.index(map_name)] if map_name else slice(None)
+
+        def replace(own: Tensor, episode_start: Tensor) -> Tensor:
+            maps = own.clone()
+            maps[:, which] = torch.from_numpy(maps_now()).to(own)[None, which]
+            return maps
+
+        return replace
+
+    def _of_recording(self, name: str, seed: int) -> Callable[[], np.ndarray] | None:
+        """Returns what gives maps of other moments, [m, rows, columns]; None where none are."""
+        if name == "time_average":
+            return lambda: self._average
+        if name == "frozen":
+            return lambda: self._maps_at(0)
+        if name == "swap":
+            rng = np.random.default_rng(seed)
+            return lambda: self._maps_at(int(rng.integers(self.episode.n_steps)))
+        return None
+
+    def _maps_at(self, step: int) -> np.ndarray:
+        maps: np.ndarray = self.episode.step(step)["maps"].astype(np.float32)
         return maps
 
-    return replace
-
-
-def _of_recording(episode: Episode, name: str, step: int) -> np.ndarray | None:
-    """Returns maps of other moments, [m, rows, columns]; None for what needs none."""
-    if name == "time_average":
+    @cached_property
+    def _average(self) -> np.ndarray:
+        episode = self.episode
         total = np.zeros(episode.meta.arrays["maps"].shape, np.float64)
         for chunk in range(episode.n_chunks):
             total += episode.array("maps", chunk).sum(axis=0, dtype=np.float64)
         return (total / episode.n_steps).astype(np.float32)
-    if name == "frozen":
-        other = 0
-    elif name == "swap":
-        other = int(np.random.default_rng(step).integers(episode.n_steps))
-    else:
-        return None
-    maps: np.ndarray = episode.step(other)["maps"].astype(np.float32)
-    return maps
 
 
 def _maps(output: PolicyOutput, names: tuple[str, ...]) -> dict[str, Any]:

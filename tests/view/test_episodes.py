@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from rl_abn.view.curves import Curves, advantages_of
 from rl_abn.view.highlights import MOST, highlights_of
 from tests.covering import more
 from tests.record.played import play, step
-from tests.rl.evaluation.recorded import make_run, record
+from tests.rl.evaluation.recorded import STEP, make_run, record, untrained_weights
 from tests.view.served import serving
 
 
@@ -41,7 +42,8 @@ def test_meta_says_what_the_arrays_are(viewer):
     assert {"swap", "swap:policy", "swap:value"} <= set(memory["interventions"])
     assert shown["run"] == viewer.runs["plain"]
     assert {o["name"] for o in shown["objects"]} == set(episode.meta.objects)
-    assert len(shown["objects"][0]["colour"]) == 3
+    assert len(shown["objects"][0]["colours"][0]) == 3
+    assert shown["source"] == {}
 
 
 @pytest.mark.parametrize(
@@ -76,6 +78,24 @@ def test_sheets_and_traces_are_the_files(viewer):
         assert trace.body == known.read_bytes()
     for kind in ("sheets", "trace"):
         assert viewer.client.ask("GET", f"{path}/{kind}/2").status == 404
+
+
+def test_a_recording_that_is_replaced_is_not_that_of_the_browser(tmp_path):
+    folder = play(tmp_path / "episode", 3)
+    with serving(tmp_path) as client:
+        (episode,) = client.get("/api/library").json["episodes"]
+        for kind in ("sheets", "trace"):
+            path = f"/api/episodes/{episode['id']}/{kind}/0"
+            first = client.get(path)
+            assert first.headers["cache-control"] == "no-cache"
+            known = {"If-None-Match": first.headers["etag"]}
+            again = client.ask("GET", path, headers=known)
+            assert (again.status, again.body) == (304, b"")
+            shutil.rmtree(folder)
+            play(folder, 3, n_colours=5 if kind == "sheets" else 6)
+            replaced = client.ask("GET", path, headers=known)
+            assert replaced.status == 200
+            assert replaced.headers["etag"] != first.headers["etag"]
 
 
 def test_curves_are_those_of_the_arrays(played):
@@ -137,6 +157,52 @@ def test_advantages_are_those_that_training_computes(tmp_path):
     assert np.allclose(advantages_of(episode), expected.numpy())
 
 
+def test_advantages_are_in_the_units_of_the_values(tmp_path):
+    """Rewards are divided and clipped as in the training, by what the checkpoint keeps."""
+    import torch
+
+    from rl_abn.rl.algorithms.advantages import gae
+    from rl_abn.rl.algorithms.reward_scale import RewardScale
+    from rl_abn.rl.training.distributed import Ranks
+
+    rewards = np.zeros(40)
+    rewards[[3, 20, 30]] = (10.0, 1600.0, -50.0)
+    ended = np.zeros(40, bool)
+    ended[25] = True
+    moments = torch.tensor([3000.0, 20.0, 1300.0], dtype=torch.float64)
+    scale = RewardScale("return_std", 0.99, moments, Ranks())
+    learned = scale(torch.tensor(rewards)[:, None], torch.tensor(ended)[:, None])
+    assert learned.max() == 10  # clipped
+    run = make_run(tmp_path / "run", "ppo_abn", "space_invaders")
+    weights = untrained_weights("ppo_abn", "space_invaders", (), 0)
+    run.save_checkpoint(STEP + 1, {**weights, "reward_moments": moments}, {}, {})
+    episode = record(run, max_steps=40)
+    assert episode.meta.source["agent"]["return_std"] == pytest.approx(30, abs=5)
+    episode._numbers |= {"reward": rewards, "terminated": ended}
+    values = episode.numbers("value").astype(np.float64)
+    expected = gae(
+        rewards=learned.double(),
+        values=torch.from_numpy(np.append(values, values[-1]))[:, None],
+        dones=torch.from_numpy(ended.astype(np.float64))[:, None],
+        gamma=0.99,
+        gae_lambda=0.95,
+    )[:, 0]
+    assert np.allclose(advantages_of(episode), expected.numpy())
+
+
+@pytest.mark.parametrize("spread", [None, 0, True, "12"])
+def test_without_the_units_of_the_values_there_are_no_advantages(tmp_path, spread):
+    """Neither the curve nor its bookmarks: of recordings of before, and of damaged ones."""
+    learned = {"recipe": {"agent": {"algorithm": {"clip_reward": "return_std"}}}}
+    source = learned if spread is None else {**learned, "agent": {"return_std": spread}}
+    curves = Curves(Episode(play(tmp_path / "episode", 60, source=source)))
+    assert curves.advantages is None
+    shown = curves.shown()
+    assert "advantage" not in shown
+    assert len(shown["value"]) == 60
+    assert not any("advantage" in moment["kind"] for moment in highlights_of(curves))
+
+
 def test_highlights_are_where_things_happen(tmp_path):
     episode = Episode(play(tmp_path / "episode", 200))
     rewards = np.zeros(200)
@@ -195,8 +261,10 @@ def test_links_in_an_episode_that_lead_outside_are_refused(tmp_path):
 def test_numbers_that_json_has_not_are_left_out(tmp_path):
     folder = play(tmp_path / "episode", 3)
     meta = json.loads((folder / "meta.json").read_text())
-    meta["source"] = {"agent": {"name": float("nan"), "run": "\ud800"}, "game": 3}
+    continues = {"of": "\ud800", "step": float("nan")}
+    meta["source"] = {"agent": {"name": float("nan")}, "game": 3, "continues": continues}
     (folder / "meta.json").write_text(json.dumps(meta))
     with serving(tmp_path) as client:
         (episode,) = client.get("/api/library").json["episodes"]
-        assert client.get(f"/api/episodes/{episode['id']}").json["source"]["agent"]["name"] is None
+        source = client.get(f"/api/episodes/{episode['id']}").json["source"]
+        assert source["continues"]["step"] is None

@@ -46,6 +46,25 @@ def test_it_holds_the_episodes(page):
         assert base64.b64decode(held["traces"][chunk]) == trace.read_bytes()
 
 
+def test_it_does_not_say_where_and_by_whom_it_was_recorded(tmp_path):
+    continues = {"of": "agent on Pong", "step": 3, "side": "own", "edit": None}
+    source = {
+        "agent": {"name": "agent", "run": "/home/somebody/runs/pong"},
+        "device": "somebodys-machine",
+        "started": "2026-01-01",
+        "versions": {"torch": "9.9"},
+        "continues": continues,
+    }
+    play(tmp_path / "somebody" / "one", 3, source=source)
+    export([tmp_path / "somebody" / "one"], tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text("utf-8")
+    for private in ("somebody", str(tmp_path), "2026-01-01", "9.9"):
+        assert private not in text
+    (held,) = json.loads(scripts(text)["application/json"])["episodes"]
+    assert held["meta"]["source"] == {"continues": continues}
+    assert held["meta"]["label"] == "one"
+
+
 def test_nothing_is_loaded_from_elsewhere(page):
     _, text = page
     assert not re.search(r'(src|href)="(?!data:)', text)

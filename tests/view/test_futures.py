@@ -7,18 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from rl_abn.attention import INTERVENTIONS, Abilities, Intervention
 from rl_abn.record import Episode
 from rl_abn.rl.evaluation.replay import Replay, player_of
 from rl_abn.view.curves import entropy_of
 from rl_abn.view.futures import play_futures, read_question
 from rl_abn.view.jobs import Job, StoppedError
 from rl_abn.view.library import Library
-from rl_abn.view.painted import Maps, read_plan
+from rl_abn.view.painted import DRAWN, Maps, Plan, intervention_labels, read_plan
+from tests.rl.evaluation.recorded import make_run, record
+from tests.view.conftest import N
 from tests.view.served import MAPS, painted, serving
 
 STEP = 70
 ZERO = painted("plain")
+TWO_MAPS = Maps(("policy", "value"), (7, 7), Abilities())
 
 
 def asked(viewer, name, **question):
@@ -43,17 +48,78 @@ def traces(viewer, result, side):
 
 @pytest.mark.more
 @pytest.mark.parametrize("name", ["plain", "memory", pytest.param("hard", marks=pytest.mark.full)])
-def test_both_sides_have_the_same_seeds(viewer, name):
-    """A rule that changes nothing makes the same games; other draws make others."""
+def test_both_sides_have_the_same_seeds(viewer, monkeypatch, name):
+    """An edit that changes nothing makes the same games; other draws make others."""
     nothing = {"rule": {"kind": "intervention", "name": "zero"}, "how": "steps", "n": 1}
-    same = asked(viewer, name, edit={"rule": {"kind": "intervention", "name": "frozen"}})
+    with monkeypatch.context() as patch:
+        patch.setattr(Plan, "rule", lambda *_: lambda own, episode_start: own)
+        same = asked(viewer, name, edit=nothing)
     own, edited = (traces(viewer, same, side) for side in ("own", "edited"))
-    # Of the first step alone, frozen is the map itself.
     assert own == edited
     assert own[0] != own[1]
     assert same["difference"]["returns"] == [0.0, 0.0]
     other = asked(viewer, name, edit=nothing, seed=1)
     assert traces(viewer, other, "own") != own
+
+
+def edited(viewer, result, i):
+    """A future with edited maps."""
+    name = result["edited"]["episodes"][i]
+    return Episode(Path(viewer.client.get(f"/api/episodes/{name}").json["label"]))
+
+
+@pytest.mark.parametrize("label", INTERVENTIONS)
+def test_an_intervention_begins_with_the_maps_of_a_what_if(viewer, label):
+    path = f"/api/episodes/{viewer.episodes['plain']}/what-if"
+    shown = viewer.client.post(path, {"step": STEP, "intervention": label})
+    edit = {"rule": {"kind": "intervention", "name": label}, "how": "always"}
+    result = asked(viewer, "plain", edit=edit)
+    for i in range(2):
+        first = edited(viewer, result, i).step(0)
+        assert np.allclose(first["maps"][0], shown["maps"]["shared"], rtol=2e-3, atol=1e-4)
+        assert np.allclose(first["probabilities"], shown["probabilities"], rtol=1e-3)
+    assert shown["kl"] > 0
+
+
+@pytest.mark.more
+def test_an_intervention_that_holds_goes_on_with_the_recording(viewer):
+    """Later steps act on its average or first maps, or on those of any of its steps."""
+    recorded = maps_of(Episode(viewer.folders["plain"])).astype(np.float32)
+
+    def played(label):
+        edit = {"rule": {"kind": "intervention", "name": label}, "how": "always"}
+        result = asked(viewer, "plain", edit=edit)
+        return [maps_of(edited(viewer, result, i)).astype(np.float32) for i in range(2)]
+
+    for label, expected in (("time_average", recorded.mean(axis=0)), ("frozen", recorded[0])):
+        assert np.allclose(played(label), expected, atol=1e-3)
+    one, other = played("swap")
+    assert np.array_equal(one[0], other[0])
+    for maps in (one, other):
+        distances = np.abs(maps[:, None] - recorded).max(axis=(2, 3, 4))
+        assert distances.min(axis=1).max() == 0
+        assert len(set(distances.argmin(axis=1).tolist())) > 2
+    assert not np.array_equal(one[1:], other[1:])
+    one, other = played("shuffled")
+    assert not np.array_equal(one[1:], other[1:])
+
+
+@pytest.mark.parametrize("name", INTERVENTIONS)
+def test_it_is_known_which_interventions_draw(name):
+    """Those of `DRAWN` depend on their seed; at the step of a what-if alone none does."""
+
+    def acted_on(seed):
+        rule = Intervention(name, generator=torch.Generator().manual_seed(seed))
+        start = torch.tensor([True])
+        steps = torch.rand((40, 1, 1, 5, 5), generator=torch.Generator().manual_seed(0))
+        return torch.stack([rule(own, start) for own in steps])
+
+    assert torch.equal(acted_on(1), acted_on(1))
+    assert torch.equal(acted_on(1), acted_on(2)) is (name not in DRAWN)
+    for how, n in (("once", None), ("steps", 1), ("steps", 2), ("always", None)):
+        edit = {"rule": {"kind": "intervention", "name": f"{name}:value"}, "how": how, "n": n}
+        plan = read_plan(edit, TWO_MAPS, intervention_labels(TWO_MAPS.names))
+        assert plan.draws is (name in DRAWN and plan.n_steps != 1)
 
 
 @pytest.mark.more
@@ -79,14 +145,14 @@ def test_a_future_begins_where_the_game_was(viewer, name):
     assert not np.isclose(curves["value"][0], at["value"], rtol=1e-4)
 
 
-def played(runs, tmp_path, name, edit, **question):
-    """Futures of a run's episode, as folders by side."""
+def played(runs, tmp_path, name, edit, *, side=None, **question):
+    """Futures of a run's episode, as episodes by side; `side` is that of its maps."""
     library = Library([runs / name])
     (found,) = library.episodes.values()
     episode = Episode(found.path)
     (run,) = library.runs.values()
     agent = player_of(episode)
-    maps = Maps(agent.map_names, (MAPS[name][1],) * 2, agent.policy.settings.abilities)
+    maps = Maps(agent.map_names, (side or MAPS[name][1],) * 2, agent.policy.settings.abilities)
     data = {"step": STEP, "n_futures": 1, "max_steps": 70, "edit": edit, **question}
     futures = play_futures(
         episode, run.run, read_question(data, episode, maps), tmp_path, Job(1, "playing")
@@ -144,11 +210,46 @@ def test_a_rule_on_places_shares_out_what_is_left(runs, tmp_path):
     assert np.all(np.isclose(sums, 1, atol=0.01) | (sums == 0))
 
 
-@pytest.mark.more
-def test_greedy_futures_of_a_side_are_alike(viewer):
+def test_one_future_is_played_where_all_would_be_alike(viewer):
     result = asked(viewer, "plain", edit={"map": ZERO}, greedy=True)
-    first, second = traces(viewer, result, "own")
+    assert result["alike"] is True
+    for side in ("own", "edited", "difference"):
+        assert len(result[side]["returns"]) == 1
+        assert (result[side]["low"], result[side]["high"]) == (None, None)
+    # What draws other maps makes other games.
+    edit = {"rule": {"kind": "intervention", "name": "shuffled"}, "how": "always"}
+    other = asked(viewer, "plain", edit=edit, greedy=True)
+    assert other["alike"] is False
+    first, second = traces(viewer, other, "own")
     assert first == second
+    first, second = traces(viewer, other, "edited")
+    assert first != second
+    assert asked(viewer, "plain", edit={"map": ZERO})["alike"] is False
+
+
+def test_sticky_actions_are_drawn_anew_for_each_pair(tmp_path):
+    """The game goes on from the same place with other chance, alike on both sides."""
+    run = make_run(
+        tmp_path / "run", "ppo_abn_paper", "space_invaders", "train.protocol=machado2018"
+    )
+    record(run, max_steps=N)
+
+    futures = played(
+        tmp_path, tmp_path, "run", {"map": ZERO}, n_futures=2, greedy=True, max_steps=3, side=9
+    )
+    # The emulators as futures begin, with their random states.
+    begun = {
+        side: [future.state_before(0)[1]["emulator"].tobytes() for future in of]
+        for side, of in futures.items()
+    }
+    assert begun["own"] == begun["edited"]
+    assert begun["own"][0] != begun["own"][1]
+    for future in futures["own"]:
+        assert np.array_equal(future.frame(0), futures["own"][0].frame(0))
+        # What is recorded of it repeats it, chance and all.
+        replay = Replay(future)
+        replay.go_to(2)
+        assert np.array_equal(replay.env.frame, future.frame(2))
 
 
 def test_returns_come_with_intervals(viewer):
@@ -246,7 +347,6 @@ def test_a_mistake_is_one_line(viewer, question, expected):
 
 
 def test_rules_on_places_ask_for_places():
-    from rl_abn.attention import Abilities
     from rl_abn.errors import RlAbnError
 
     maps = Maps(("shared",), (64, 1), Abilities(maps="channel"))

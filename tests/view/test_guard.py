@@ -7,6 +7,7 @@ import json
 import socket
 import subprocess
 import sys
+from urllib.parse import urlencode
 
 import pytest
 
@@ -116,7 +117,21 @@ def test_a_token_is_asked_for_once_and_then_is_a_cookie(tmp_path):
         assert client.ask("GET", "/api/library", headers=foreign).status == 403
 
 
-def test_a_server_that_takes_any_host_has_a_token():
+@pytest.mark.parametrize("token", ["a+b&c", 'a;b="c" d,\\'])
+def test_any_token_is_asked_for_and_comes_back_as_a_cookie(tmp_path, token):
+    play(tmp_path / "episode", 3)
+    with serving(tmp_path, hosts=None, token=token) as client:
+        assert client.ask("GET", "/", headers={"Cookie": "rl_abn_token="}).status == 401
+        answer = client.ask("GET", f"/?{urlencode({'token': token})}")
+        assert answer.status == 303
+        mine = {"Cookie": answer.headers["set-cookie"].rpartition("; HttpOnly")[0]}
+        assert client.ask("GET", "/api/library", headers=mine).status == 200
+
+
+@pytest.mark.parametrize("hosts", [None, ("localhost",)])
+def test_a_server_that_takes_any_host_has_a_token_and_no_token_is_empty(hosts):
+    with pytest.raises(AssertionError):
+        Guard(None, hosts=hosts, token="")
     with pytest.raises(AssertionError):
         Guard(None, hosts=None)
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rl_abn.explain.certificate import QUESTIONS
+from rl_abn.files.text import write_output
 from rl_abn.record import Episode
 from rl_abn.rl.evaluation.replay import player_of
 from rl_abn.runs import shipped
+from rl_abn.runs.best import save_best
+from rl_abn.runs.checkpoints import save_checkpoint
+from rl_abn.view.library import Library
 from rl_abn.view.run_page import MOST_POINTS, curves_of_run
+from rl_abn.view.scores import scores_of_run
 from tests.rl.evaluation.recorded import STEP, make_run, record
 from tests.view.served import explained, serving
 
@@ -77,8 +84,6 @@ def test_a_run_page_has_the_certificate_of_the_newest_explanation(tmp_path):
 
 
 def test_long_curves_are_thinned_out(tmp_path):
-    from rl_abn.view.library import Library
-
     run = make_run(tmp_path / "run")
     lines = (json.dumps({"step": step, "x": step}) + "\n" for step in range(5000))
     (run.path / "metrics.jsonl").write_text("".join(lines))
@@ -91,8 +96,6 @@ def test_long_curves_are_thinned_out(tmp_path):
 
 def test_metrics_that_are_no_file_of_the_run_are_not_read(tmp_path):
     import os
-
-    from rl_abn.view.library import Library
 
     run = make_run(tmp_path / "runs" / "run")
     library = Library([tmp_path / "runs"])
@@ -156,21 +159,103 @@ def test_what_ships_stands_last_under_the_name_that_commands_take(tmp_path, monk
     assert own["env_title"] == "Ms. Pac-Man"
 
 
-@pytest.mark.more
-def test_a_run_that_ships_is_not_written_to(tmp_path, monkeypatch):
-    monkeypatch.setattr(shipped, "AGENTS", tmp_path)
-    run = make_run(tmp_path / "run")
-    record(run, max_steps=2)
+def test_games_and_edits_of_a_run_that_ships_go_to_a_copy_of_it(tmp_path, monkeypatch):
+    """Which is served from then on, though its folder was not named."""
+    monkeypatch.setattr(shipped, "AGENTS", tmp_path / "agents")
+    monkeypatch.chdir(tmp_path)
+    run = make_run(tmp_path / "agents" / "pong" / "a", "ppo_abn_paper", "pong")
+    record(run, max_steps=2, out=run.path / "episodes")
     before = sorted(run.path.rglob("*"))
-    with serving(tmp_path) as client:
+    with serving(run.path) as client:
         (listed,) = client.get("/api/library").json["runs"]
-        result = client.job(f"/api/runs/{listed['id']}/record", {"max_steps": 3})["result"]
-        assert client.get(f"/api/episodes/{result['episode']}").json["n_steps"] == 3
+        state = client.job(f"/api/runs/{listed['id']}/record", {"max_steps": 3})
+        assert state["state"] == "done", state
+        library = client.get("/api/library").json
+        labels = [found["path_label"] for found in library["runs"]]
+        assert labels == ["runs/pong/a/shipped", "pong/a"]
+        copy = library["runs"][0]["id"]
+        # It is listed, and one of the copy's own.
+        of_run = {found["id"]: found["run"] for found in library["episodes"]}
+        assert of_run[state["result"]["episode"]] == copy
+        shown = client.get(f"/api/episodes/{state['result']['episode']}").json
+        assert (shown["n_steps"], shown["run"], shown["can_ask"]) == (3, copy, True)
         items = [{"step": 1, "map": {"shared": [[0.0] * 9] * 9}}]
         path = f"/api/episodes/{listed['episodes'][0]}/edits"
-        error = client.post(path, {"name": "a", "items": items}, status=400)["error"]
-        assert "got one that ships with rl-abn" in error
+        saved = client.post(path, {"name": "a", "items": items})
+        client.post(path, {"name": "../a", "items": items}, status=400)
+        assert saved["saved"] == "runs/pong/a/shipped/edits/a"
+        assert "--out runs/pong/a/shipped --on-exists resume" in saved["command"]
+        label = client.get(f"/api/episodes/{state['result']['episode']}").json["label"]
+    assert Path(label).is_dir()  # it stays when the server ends
     assert sorted(run.path.rglob("*")) == before
+
+
+def test_a_recording_stops_and_keeps_its_steps(tmp_path):
+    run = make_run(tmp_path / "runs" / "run")
+    with serving(tmp_path / "runs") as client:
+        (listed,) = client.get("/api/library").json["runs"]
+        path = f"/api/runs/{listed['id']}/record"
+        job = client.post(path, {"max_steps": 20_000})["job"]
+        while not (state := client.get(f"/api/jobs/{job}").json)["done"]:
+            time.sleep(0.01)
+        error = client.post(path, {"max_steps": 5}, status=409)["error"]
+        assert "got 'recording a game' that is still being done" in error
+        assert "of 20,000 steps)" in error
+        client.post(f"/api/jobs/{job}/stop", {})
+        while (state := client.get(f"/api/jobs/{job}").json)["state"] == "running":
+            time.sleep(0.01)
+        assert state["message"] == "stopped: the steps so far are kept among the episodes"
+        (episode,) = client.get("/api/library").json["episodes"]
+        assert (episode["status"], episode["run"]) == ("cut", listed["id"])
+        assert client.get(f"/api/runs/{listed['id']}").json["record_steps"]["most"] == 20_000
+    assert Episode(next((run.path / "episodes").iterdir())).n_steps == episode["n_steps"]
+
+
+def test_a_run_page_says_what_its_agent_scored(tmp_path):
+    """By `rl-abn eval` and while it trained; what cannot be read is left out."""
+    run = make_run(tmp_path / "runs" / "run")
+    player = {
+        "player": "agent",
+        "protocol": "legacy",
+        "greedy": False,
+        "games": [{"score": 3.0}, {"score": 5.0}],
+        "max_frames": 100,
+        "mean": {"value": 4.0, "low": 3.0, "high": 5.0},
+        "iqm": {"value": 4.0, "low": None, "high": None},
+        "human_normalised": None,
+        "seed": 0,
+    }
+    folder = run.path / "evaluations"
+    write_output(folder / "a.json", {"step": STEP, "evaluations": [player, player]})
+    write_output(folder / "b.json", {"step": STEP, "evaluations": [], "max_steps": 9})
+    write_output(folder / "c.json", {"scores": [1]})
+    (tmp_path / "secret.json").write_bytes((folder / "a.json").read_bytes())
+    (folder / "d.json").symlink_to(tmp_path / "secret.json")
+    found = {"step": 90, "mean_score": 2.0, "scores": [1.0, 2.0, 3.0]}
+    save_best(run.path, 90, found, lambda to: save_checkpoint(to / "checkpoints", 90, {}, {}, {}))
+    with serving(tmp_path / "runs") as client:
+        (listed,) = client.get("/api/library").json["runs"]
+        scores = client.get(f"/api/runs/{listed['id']}").json["scores"]
+    plain = {"protocol": "legacy", "greedy": False, "max_steps": None}
+    best, evaluated = scores
+    assert evaluated == {
+        **plain,
+        "step": STEP,
+        "n_games": 2,
+        "while_training": False,
+        "mean": player["mean"],
+    }
+    mean = best.pop("mean")
+    assert best == {**plain, "step": 90, "n_games": 3, "while_training": True}
+    assert 1.0 <= mean["low"] <= mean["value"] == 2.0 <= mean["high"] <= 3.0
+
+
+def test_scores_of_what_ships_are_shown():
+    library = Library([shipped.AGENTS])
+    for found in library.runs.values():
+        scores = scores_of_run(found, library)
+        assert {score["protocol"] for score in scores} >= {"legacy", "machado2018"}
+        assert all(s["n_games"] >= 30 and s["mean"]["low"] < s["mean"]["high"] for s in scores)
 
 
 @pytest.mark.parametrize("name", ["plain", pytest.param("memory", marks=pytest.mark.full)])

@@ -9,11 +9,14 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from rl_abn.cli import main
 from rl_abn.errors import RlAbnError
 from rl_abn.runs.shipped import list_shipped
+from rl_abn.view import server
 from rl_abn.view.server import PORT, listen
 from tests.record.played import play
 
@@ -74,6 +77,36 @@ def test_an_address_of_another_machine_is_a_line():
         listen("192.0.2.1", None)
     with pytest.raises(RlAbnError, match="expected a free port of"):
         listen("no-such-host.invalid", 8765)
+
+
+def test_the_printed_address_carries_any_token(tmp_path, monkeypatch, capsys):
+    class Server:
+        ended_by = None
+
+        def __init__(self, config):
+            pass
+
+        def run(self, sockets):
+            sockets[0].close()
+
+    monkeypatch.setattr(server, "_Server", Server)
+    monkeypatch.setattr(server.torch, "set_num_threads", lambda n: None)
+    play(tmp_path / "episode", 3)
+    server.serve([tmp_path], token='a+b&c=d;"e"', opens_browser=False)
+    address = capsys.readouterr().out.splitlines()[0].split()[-1]
+    assert parse_qs(urlsplit(address).query) == {"token": ['a+b&c=d;"e"']}
+
+
+@pytest.mark.parametrize(
+    ("token", "got"), [("", "got an empty one"), ("ä", "got '\\xe4'"), ("a\n", "got 'a\\n'")]
+)
+def test_a_token_that_protects_nothing_or_does_not_fit_is_a_line(capsys, token, got):
+    with pytest.raises(SystemExit, match="2"):
+        main(["view", "--host", "0.0.0.0", "--token", token])
+    line = capsys.readouterr().err
+    assert "argument --token: expected a token" in line
+    assert got in line
+    assert line.count("\n") == 1
 
 
 def test_it_listens_on_this_machine_alone(monkeypatch):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rl_abn.attention import Abilities
+from rl_abn.attention import Abilities, Intervention
 from rl_abn.record import Episode
 from rl_abn.rl.evaluation.replay import Replay, player_of
 from rl_abn.view.painted import Maps, read_painted
@@ -96,11 +96,9 @@ def test_what_shares_out_a_sum_is_brought_to_it(kind, parts, expected):
 
 @pytest.mark.parametrize("label", ["zero", "uniform", "inverted", "shifted"])
 def test_an_intervention_changes_the_maps(viewer, label):
-    from rl_abn.attention.interventions import INTERVENTIONS
-
     found = ask(viewer, "plain", step=30, intervention=label)
     own = torch.tensor(found["own"]["maps"]["shared"])[None, None]
-    expected = INTERVENTIONS[label](None)(own, torch.tensor([False]))[0, 0]
+    expected = Intervention(label)(own, torch.tensor([False]))[0, 0]
     assert np.allclose(found["maps"]["shared"], expected, rtol=1e-3, atol=1e-4)
 
 
@@ -171,3 +169,28 @@ def test_an_agent_whose_checkpoint_is_gone_is_not_asked(tmp_path):
             False,
             "expected the checkpoint that played (step 64), got none: it was removed",
         )
+
+
+def test_a_game_that_lies_elsewhere_is_asked_of_a_run_with_the_weights_that_played(tmp_path):
+    """Of its run in another place, not of another seed's with the same recipe."""
+    from tests.rl.evaluation.recorded import make_run, record
+    from tests.view.served import serving
+
+    run = make_run(tmp_path / "run")
+    recording = record(run, max_steps=3, out=tmp_path / "rec")
+    run.path.rename(tmp_path / "moved")
+    make_run(tmp_path / "other", seed=1)
+    question = {"step": 1, "intervention": "zero"}
+    with serving(tmp_path / "rec", tmp_path / "other") as client:
+        (episode,) = client.get("/api/library").json["episodes"]
+        path = f"/api/episodes/{episode['id']}"
+        assert client.get(path).json["why_not"] == (
+            "expected the run of the agent that played among those served, got none; serve it "
+            "too: rl-abn view … RUN"
+        )
+        client.post(path + "/what-if", question, status=400)
+    with serving(tmp_path / "rec", tmp_path / "other", tmp_path / "moved") as client:
+        assert client.get(path).json["can_ask"] is True
+        own = client.post(path + "/what-if", question)["own"]
+        recorded = recording.step(1)["probabilities"]
+        assert np.array_equal(np.float32(own["probabilities"]), recorded)

@@ -182,3 +182,65 @@ def test_an_intervention_takes_the_place_of_the_map(watch, episodes):
     answer = page.answered(lambda: page.drag(page.place(4, 4, 9, 9), page.place(4, 4, 9, 9)))
     assert answer["maps"]["shared"][4][4] == 1
     assert page.raw.input_value("#instead") == ""
+
+
+def test_an_edit_takes_the_place_of_an_intervention(watch, episodes):
+    """By keys too: what is acted on is what is shown."""
+    page = watch(21)
+    page.ask()
+    own = episodes[0].step(21)["maps"][0].astype(np.float32)
+    page.answered(lambda: page.raw.select_option("#instead", "uniform"))
+    page.press("Control+z")  # there is nothing to undo
+    assert page.raw.input_value("#instead") == "uniform"
+    answer = page.answered(lambda: page.press("i"))
+    assert np.array(answer["maps"]["shared"]) == pytest.approx(1 - own, abs=1e-3)
+    assert page.raw.input_value("#instead") == ""
+    for key, expected in (("Control+z", own), ("Control+y", 1 - own)):
+        page.answered(lambda: page.raw.select_option("#instead", "uniform"))
+        answer = page.answered(lambda key=key: page.press(key))
+        assert page.raw.input_value("#instead") == ""
+        assert np.array(answer["maps"]["shared"]) == pytest.approx(expected, abs=1e-3)
+
+
+def test_what_was_played_says_from_where_and_with_what(watch):
+    page = watch(41)
+    page.ask()
+    page.answered(lambda: page.raw.select_option("#instead", "time_average"))
+    page.raw.check("#futures-greedy")
+    page.raw.fill("#futures-steps", "5")
+    page.raw.click("#futures-go")
+    page.raw.wait_for_selector('.futures[data-done="1"]', timeout=60_000)
+    said = "From step 41: time average, at this step alone."
+    assert page.text("#futures-of") == said
+    # One game a side, however many were asked for: others would be the same.
+    assert page.text("#futures-said").startswith("In one future a side, the edited map scores ")
+    assert page.text("#futures-said").endswith("nothing is left to chance.")
+    assert page.raw.locator(".pair").count() == 1
+    page.answered(lambda: page.raw.select_option("#instead", "zero"))
+    page.answered(lambda: page.seek(44))
+    assert page.text("#futures-of") == said
+
+
+def test_measuring_map_reliance_stops(watch, open_page, monkeypatch):
+    from rl_abn.view import asking
+
+    def measure(episode, run, job):
+        while True:
+            job.update(3)
+
+    monkeypatch.setattr(asking, "episode_reliance", measure)
+    page = watch(6)
+    page.raw.click("#measure")
+    page.raw.wait_for_selector(".reliance:has-text('measuring: 3 of 100 steps')")
+    # Other work says what is in its way.
+    page.ask()
+    page.answered(lambda: page.raw.click("#invert"))
+    page.raw.click("#futures-go")
+    page.raw.wait_for_selector("#futures-said:has-text('measuring map reliance')")
+    assert all("409" in line for line in open_page.said)
+    open_page.said.clear()
+    page.press("w")
+    assert page.text("#measure") == "Stop"
+    page.raw.click("#measure")
+    page.raw.wait_for_selector(".reliance:has-text('stopped')")
+    assert page.text("#measure") == "Measure map reliance"

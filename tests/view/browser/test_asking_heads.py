@@ -90,8 +90,7 @@ def test_one_head_looks_at_another_step(asked):
     answer = page.answered(lambda: page.raw.click("#flatten"))
     assert np.array(answer["maps"]["shared"])[32:48] == pytest.approx(1 / 64, abs=1e-4)
     # By keys: the last but one step of the same head.
-    page.raw.locator("canvas.bars").focus()
-    page.press("ArrowRight", "ArrowLeft")
+    page.press("p", "ArrowRight", "ArrowLeft")
     assert "1 ago" in page.text("#map-readout")
     answer = page.answered(lambda: page.press("ArrowUp"))
     raised = np.array(answer["maps"]["shared"])[32:48]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rl_abn.explain.certificate import ONLY_WHEN_ASKED, QUESTIONS
+from rl_abn.runs import shipped
 from rl_abn.view.export import export
 from tests.rl.evaluation.recorded import make_run
 from tests.view.served import explained, serving
@@ -131,6 +133,90 @@ def test_a_game_is_recorded_from_the_page_of_its_run(served, runs, open_page):
     page.press("End")
     page.at_step(4)
     assert page.raw.is_visible("#what-if")
+
+
+def test_a_recording_stops_and_takes_nobody_away(served, runs, open_page):
+    """Who has left its page stays where they are, and finds the game when they come back."""
+    found = next(f for f in served.library.runs.values() if f.run.path == runs[1].path)
+    page = open_page(f"{served.address}#r={found.id}")
+    seed, steps = (page.raw.locator(f".record input[type=number] >> nth={i}") for i in (0, 1))
+    assert steps.get_attribute("max") == "20000"
+    seed.fill("3")
+    steps.fill("20000")
+    page.raw.click("#record")
+    page.raw.wait_for_selector(".record .said:has-text('recording: score')")
+    page.raw.click("#record:has-text('Stop')")
+    page.raw.wait_for_selector(".record .said:has-text('stopped: the steps so far are kept')")
+    steps.fill("30")
+    steps.press("Enter")
+    page.raw.click(".brand")
+    page.raw.wait_for_selector(".card")
+    with page.raw.expect_response(
+        lambda answer: "/api/jobs/" in answer.url and answer.json()["state"] == "done"
+    ):
+        pass
+    assert page.raw.locator(".record").count() == 0
+    page.raw.go_back()
+    page.raw.wait_for_selector(".record .said:has-text('Recorded: score')")
+    page.raw.click(".record .said a")
+    page.at_step(0)
+    page.press("End")
+    page.at_step(29)
+
+
+def test_a_library_without_games_says_how_to_record_one(open_page, tmp_path):
+    for name in ("one", "two"):
+        make_run(tmp_path / name)
+    with serving(tmp_path) as client:
+        page = open_page(f"http://{client.host}/")
+        page.raw.wait_for_selector("#no-episodes")
+        assert page.text("#no-episodes").startswith("No game is recorded yet. Open a run")
+        page.raw.click("main a")
+        page.raw.wait_for_selector("#scores")
+        assert page.text("#scores p").startswith("Not evaluated yet: rl-abn eval ")
+        page.raw.close()
+
+
+def test_the_page_of_an_agent_that_ships_says_how_well_it_plays(open_page):
+    with serving(shipped.AGENTS / "breakout" / "ppo_abn") as client:
+        page = open_page(f"http://{client.host}/")
+        page.raw.wait_for_selector("#scores tbody tr")
+        rows = [row.split("\t") for row in page.raw.locator("#scores tbody tr").all_inner_texts()]
+        assert [row[1:4] for row in rows] == [
+            ["30", "legacy", "drawn"],
+            ["30", "machado2018", "drawn"],
+        ]
+        assert all(re.fullmatch(r"[\d.]+ \[[\d.]+, [\d.]+\]", row[0]) for row in rows)
+        # Of the curves, what it scores and its losses come first.
+        first = page.raw.locator(".chart figcaption span").all_inner_texts()[:4]
+        losses = [f"train/{name}_loss" for name in ("policy_gradient", "value", "entropy")]
+        assert first == ["rollout/ep_rew_mean", *losses]
+        assert "stays as it came" in page.text("main")
+        assert audit(page) == []
+        page.raw.close()
+
+
+def test_objects_of_two_games_are_each_their_own(served, episodes, open_page):
+    one, other = map(served.id_of, episodes)
+    page = open_page(f"{served.address}#e={one}&e2={other}&t=20")
+    page.at_step(20, "map-2")
+    names = {name.replace("_", " ") for each in episodes for name in each.meta.objects}
+    page.raw.click("summary:has-text('Objects')")
+    labels = page.raw.locator("details.menu[open] fieldset label").all_inner_texts()
+    assert sorted(labels) == sorted(names)
+    page.press("Escape")
+    for canvas, episode in zip(("map-1", "map-2"), episodes, strict=True):
+        found = episode.meta.objects["player"]  # of another colour in each
+        of_colour = (episode.frame(20) == found["colours"][0]).all(axis=2)
+        top, bottom = found["rows"]
+        y, x = np.argwhere(of_colour[top:bottom])[0] + (top, 0)
+        box = page.raw.locator(f"#{canvas}").bounding_box()
+        zoom = box["width"] / 160, box["height"] / 210
+        page.raw.mouse.move(box["x"] + (x + 0.5) * zoom[0], box["y"] + (y + 0.5) * zoom[1])
+        assert page.text(f"#{canvas}-readout").endswith(" · player")
+        before = page.raw.locator(f"#{canvas} ~ .lines").screenshot()
+        page.press("l")
+        assert page.raw.locator(f"#{canvas} ~ .lines").screenshot() != before
 
 
 def test_an_exported_file_opens_from_disk(episodes, open_page, tmp_path):

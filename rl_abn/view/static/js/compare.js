@@ -35,7 +35,7 @@ class Half {
       .filter((name) => episode.curves[name])
       .map((name) => [name, h("dd", {})]);
     this.over = h("p.note", { role: "status" });
-    const { continues } = meta.source ?? {};
+    const { continues } = meta.source;
     const origin = continues
       ? h("p.note", {}, `From step ${continues.step} on: ${continues.edit ?? "its own maps"}.`)
       : null;
@@ -89,7 +89,8 @@ export class Compare {
     this.title = episodes.map(({ meta }) => meta.title).join(" beside ");
     const nSteps = Math.max(...episodes.map((episode) => episode.nSteps));
     this.player = new Player(nSteps, episodes[0].meta.fps);
-    this.settings = new Settings(episodes[0].meta.objects ?? [], true, () =>
+    const objects = episodes.flatMap(({ meta }) => meta.objects);
+    this.settings = new Settings(objects, true, () =>
       this.halves.forEach(({ map }) => map.refresh()),
     );
     this.halves = episodes.map((episode, i) => new Half(episode, this.settings, i));

@@ -122,18 +122,21 @@ export class MapEdit {
     return this.sharedOut(kept);
   }
 
+  /** Goes back to before the last change; returns whether there was one. */
   undo() {
-    this.go(this.past, this.future);
+    return this.go(this.past, this.future);
   }
 
+  /** Makes the change again that was undone last; returns whether there was one. */
   redo() {
-    this.go(this.future, this.past);
+    return this.go(this.future, this.past);
   }
 
   go(from, to) {
-    if (!from.length) return;
+    if (!from.length) return false;
     to.push(copy(this.now));
     this.now = from.pop();
+    return true;
   }
 
   /** Back to the agent's own maps. */

@@ -2,9 +2,10 @@
 
 import { fill, h, say } from "./dom.js";
 import { job } from "./api.js";
-import { number, signed } from "./format.js";
+import { number, signed, words } from "./format.js";
 import { link } from "./links.js";
 import { FuturesChart } from "./futureschart.js";
+import { WorkButton } from "./workbutton.js";
 
 export class Futures {
   /** @param whatIf The WhatIf that this belongs to. */
@@ -41,14 +42,12 @@ export class Futures {
         : null,
     );
     this.whatNote = h("p.note", {});
-    this.go = h(
+    this.go = new WorkButton(
       "button.primary",
-      {
-        type: "button",
-        id: "futures-go",
-        onclick: () => (this.running ? this.running.abort() : this.run()),
-      },
+      { id: "futures-go" },
       "Play on",
+      (signal) => this.run(signal),
+      () => this.update(),
     );
     this.progress = h("progress", {
       id: "futures-progress",
@@ -57,6 +56,7 @@ export class Futures {
       "aria-label": "Futures played",
       hidden: true,
     });
+    this.of = h("p.facts", { id: "futures-of" });
     this.said = h("p.said", { role: "status", id: "futures-said" });
     this.pairs = h("div.pairs", {});
     this.element = h(
@@ -81,7 +81,7 @@ export class Futures {
       h(
         "div.buttons",
         {},
-        this.go,
+        this.go.element,
         h(
           "label.check",
           {},
@@ -90,6 +90,7 @@ export class Futures {
         ),
         this.progress,
       ),
+      this.of,
       this.said,
       this.chart.element,
       this.pairs,
@@ -110,7 +111,7 @@ export class Futures {
           ? "Edit the map first."
           : "Choose what it acts on first.";
     say(this.whatNote, note);
-    this.go.disabled = !this.running && !this.isReady;
+    this.go.element.disabled = !this.go.running && !this.isReady;
   }
 
   /** Whether futures are asked for in which the agent never looks in a box. */
@@ -140,10 +141,27 @@ export class Futures {
     return { map: edit.painted, ...how, rule: null };
   }
 
-  async run() {
+  /** From where it is played on and with what, as text: both may be others when it is played. */
+  get description() {
+    const { shown, painter, intervention } = this.whatIf;
+    const { box } = painter;
+    const what = this.isOfBox
+      ? `never looking in columns ${box[0]}–${box[2] - 1}, rows ${box[1]}–${box[3] - 1}`
+      : intervention
+        ? words(intervention).replace(":", ": ")
+        : "the painted map";
+    const n = Number(this.n.value);
+    const how = {
+      once: "at this step alone",
+      steps: n === 1 ? "for 1 step" : `for ${n} steps`,
+      always: "always",
+    };
+    return `From step ${shown.step}: ${what}, ${how[this.how.value]}.`;
+  }
+
+  async run(signal) {
     const { shown, episode } = this.whatIf;
-    this.running = new AbortController();
-    say(this.go, "Stop");
+    const { description } = this;
     this.progress.hidden = false;
     this.progress.value = 0;
     this.element.setAttribute("aria-busy", "true");
@@ -157,23 +175,29 @@ export class Futures {
         seed: Number(this.seed.value),
         greedy: this.greedy.checked,
       });
+      this.clear();
+      say(this.of, description);
       const result = await job(
         id,
         ({ done, of, message }) => {
           this.progress.value = of ? done / of : 0;
           say(this.said, message || "playing…");
         },
-        this.running.signal,
+        signal,
       );
       this.show(result, nSteps);
     } catch (error) {
       say(this.said, error.message);
     }
-    this.running = null;
     this.progress.hidden = true;
     this.element.removeAttribute("aria-busy");
-    say(this.go, "Play on");
-    this.update();
+  }
+
+  /** Takes away what was played before. */
+  clear() {
+    this.chart.element.hidden = true;
+    fill(this.pairs);
+    delete this.element.dataset.done;
   }
 
   show(result, nSteps) {
@@ -203,11 +227,13 @@ export class Futures {
 }
 
 /** What futures came to, in a plain sentence. */
-function sentence({ own, edited, difference }, nSteps) {
+function sentence({ own, edited, difference, alike }, nSteps) {
   const n = own.returns.length;
   const games = n === 1 ? "In one future a side" : `In ${n} futures a side`;
   const means = `the edited map scores ${number(edited.mean)} in the next ${nSteps} steps, its own ${number(own.mean)}`;
   const { mean, low, high } = difference;
+  if (alike)
+    return `${games}, ${means}: ${signed(mean)}. More would be the same game: nothing is left to chance.`;
   if (low == null || high == null || n < 2)
     return `${games}, ${means}: ${signed(mean)}. One pair says little; play more.`;
   const interval = `${signed(mean)} (95% interval ${signed(low)} to ${signed(high)})`;

@@ -26,8 +26,11 @@ export class FuturesChart {
   show(result) {
     this.result = result;
     this.element.hidden = false;
-    const say = (side) =>
-      `${side}: mean ${number(result[side].mean)}, interval ${number(result[side].low)} to ${number(result[side].high)}`;
+    const say = (side) => {
+      const { mean, low, high } = result[side];
+      const interval = low == null ? "" : `, interval ${number(low)} to ${number(high)}`;
+      return `${side}: mean ${number(mean)}${interval}`;
+    };
     this.canvas.setAttribute(
       "aria-label",
       `Returns of the futures. ${say("own")}; ${say("edited")}`,

@@ -11,10 +11,12 @@ export class LibraryPage {
   /** @param runs As the server lists them. @param episodes The same. */
   constructor(runs, episodes) {
     this.title = "Runs and episodes";
-    const nothing = h(
+    const hint = h(
       "p.note",
-      {},
-      "Nothing is here yet. Record a game with ",
+      { id: "no-episodes" },
+      runs.length
+        ? "No game is recorded yet. Open a run and record one there, or with "
+        : "Nothing is here yet. Train an agent, and record a game with ",
       h("code", {}, "rl-abn record RUN"),
       ".",
     );
@@ -22,9 +24,9 @@ export class LibraryPage {
       "main.page",
       { id: "main" },
       h("h1", {}, "Runs and episodes"),
+      episodes.length ? null : hint,
       runs.length ? h("section", {}, h("h2", {}, "Runs"), runTable(runs, episodes)) : null,
       episodes.length ? h("section", {}, h("h2", {}, "Episodes"), episodeCards(episodes)) : null,
-      runs.length + episodes.length ? null : nothing,
     );
   }
 

@@ -38,7 +38,7 @@ root.append(
   h("main.page", { id: "main" }, h("p.note", { role: "status" }, "Loading…")),
 );
 
-/** Shows the page of an address; pages of episodes are kept, with what was edited in them. */
+/** Shows the page of an address. */
 async function route() {
   const place = readLink();
   const turn = ++asked;
@@ -53,6 +53,7 @@ async function route() {
     }
     if (turn !== asked) return undefined;
   } else page.goTo(place.t);
+  if (current) keep(current.key, current.page);
   keep(key, page);
   current?.page.leave();
   current = { key, page };
@@ -109,9 +110,10 @@ function opened(id, step) {
   return Episode.open(source, step);
 }
 
+/** Keeps pages of episodes, with what was edited in them, and those where work goes on. */
 function keep(key, page) {
   pages.delete(key);
-  if (key.startsWith("e:") && page.player) pages.set(key, page);
+  if ((key.startsWith("e:") && page.player) || page.isBusy) pages.set(key, page);
   if (pages.size > KEPT_PAGES) pages.delete(pages.keys().next().value);
 }
 

@@ -97,7 +97,7 @@ export class MapView {
     const { frame, step } = shown;
     const maps = this.mapsInstead();
     const arrays = (this.arrays = maps ? { ...shown.arrays, maps } : shown.arrays);
-    this.objects = settings.hasLines ? objectsIn(frame, settings.objects) : null;
+    this.objects = settings.hasLines ? objectsIn(frame, episode.meta.objects) : null;
     this.element.classList.toggle("as-bars", this.isBars);
     if (!layer) {
       say(this.title, "Screen");
@@ -207,7 +207,10 @@ export class MapView {
   drawMarks(context, zoom) {
     const { shown, settings, layer, episode } = this;
     if (!shown) return;
-    if (this.objects) drawOutlines(context, this.objects, episode.width, settings.outlined, zoom);
+    if (this.objects) {
+      const hues = settings.linesOf(episode.meta.objects);
+      drawOutlines(context, this.objects, episode.width, hues, zoom);
+    }
     if (layer && shown.arrays.glimpse !== undefined && !this.isBars)
       this.drawCell(context, zoom, shown.arrays.glimpse, "#ffffff");
     if (layer?.form === "pairwise") this.drawCell(context, zoom, this.place, "#7cff6b");
@@ -252,10 +255,8 @@ export class MapView {
     } else if (this.layer) {
       parts.push("the agent does not see this row");
     }
-    const object =
-      this.settings.objects[
-        objectsIn(this.shown.frame, this.settings.objects)[y * this.episode.width + x]
-      ];
+    const { width, meta } = this.episode;
+    const object = meta.objects[objectsIn(this.shown.frame, meta.objects)[y * width + x]];
     if (object) parts.push(words(object.name));
     return say(this.readout, parts.join(" · "));
   }

@@ -5,11 +5,11 @@ import { number, whole } from "./format.js";
 
 const FIRST = [
   "rollout/ep_rew_mean",
-  "eval/score",
-  "eval/mean_reward",
+  "eval/mean_score",
+  "train/policy_gradient_loss",
   "train/policy_loss",
   "train/value_loss",
-  "train/entropy",
+  "train/entropy_loss",
 ];
 
 /** Charts of {steps, name: values}, those that matter most first. */

@@ -11,7 +11,7 @@ const HUES = [
   "#ff6b6b",
 ];
 
-/** A line's colour for each object, by its place in the list. */
+/** A line's colour for each object, by its place among all that a page names. */
 export function hueOf(index) {
   return HUES[index % HUES.length];
 }
@@ -45,11 +45,16 @@ export function objectsIn(frame, objects) {
   return found;
 }
 
-/** Draws lines around the objects of `shown` (a Set of indices); `zoom` is pixels a pixel. */
-export function drawOutlines(context, found, width, shown, zoom) {
+/**
+ * Draws lines around objects; `zoom` is pixels a pixel.
+ *
+ * @param hues A line's colour for each object, null for none: of Settings.linesOf.
+ */
+export function drawOutlines(context, found, width, hues, zoom) {
   const height = found.length / width;
   const at = (x, y) => (x < 0 || y < 0 || x >= width || y >= height ? -1 : found[y * width + x]);
-  for (const index of shown) {
+  for (const [index, hue] of hues.entries()) {
+    if (!hue) continue;
     const path = new Path2D();
     for (let i = 0; i < found.length; i++) {
       if (found[i] !== index) continue;
@@ -67,7 +72,7 @@ export function drawOutlines(context, found, width, shown, zoom) {
     context.strokeStyle = "rgb(0 0 0 / 0.75)";
     context.lineWidth = 3.5;
     context.stroke(path);
-    context.strokeStyle = hueOf(index);
+    context.strokeStyle = hue;
     context.lineWidth = 1.5;
     context.stroke(path);
   }

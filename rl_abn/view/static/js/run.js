@@ -1,7 +1,7 @@
 // The page of a run: curves, settings, checkpoints, episodes, and a new recording.
 
 import { get, job, post } from "./api.js";
-import { h, say } from "./dom.js";
+import { fill, h, say } from "./dom.js";
 import { number, whole, words } from "./format.js";
 import { showHelp } from "./help.js";
 import { listen } from "./keyboard.js";
@@ -9,6 +9,7 @@ import { link } from "./links.js";
 import { episodeCards } from "./lists.js";
 import { PictureList } from "./picturelist.js";
 import { metricCharts } from "./metrics.js";
+import { WorkButton } from "./workbutton.js";
 
 export class RunPage {
   static async open(id) {
@@ -17,16 +18,12 @@ export class RunPage {
       get("api/library"),
     ]);
     const own = new Set(run.episodes);
-    return new RunPage(
-      id,
-      run,
-      library.episodes.filter((episode) => own.has(episode.id)),
-      run.interventions ?? library.interventions ?? [],
-    );
+    const episodes = library.episodes.filter((episode) => own.has(episode.id));
+    return new RunPage(id, run, episodes);
   }
 
-  constructor(id, run, episodes, interventions) {
-    Object.assign(this, { id, run, interventions });
+  constructor(id, run, episodes) {
+    Object.assign(this, { id, run, isShown: false });
     this.title = `${run.agent ?? run.name} on ${run.env_title}`;
     const facts = [run.label, run.status, ...run.origin]
       .filter(Boolean)
@@ -36,7 +33,7 @@ export class RunPage {
       { id: "main" },
       h("h1", {}, this.title),
       h("p.path", {}, facts),
-      evaluationNote(run.evaluation),
+      run.track === "rl" ? scores(run) : null,
       certificate(id, run.certificate),
       sheets(id, run),
       run.has_pictures ? picturesOf(id) : null,
@@ -68,8 +65,10 @@ export class RunPage {
 
   /** What is recorded, and what can be. */
   games(episodes) {
-    const none = h("p.note", {}, "No game is recorded yet.");
-    const list = episodes.length ? episodeCards(episodes) : none;
+    const none = this.run.is_shipped
+      ? "This agent ships with rl-abn and stays as it came. Its games and edits are kept in a copy of it below runs/."
+      : "No game is recorded yet.";
+    const list = episodes.length ? episodeCards(episodes) : h("p.note", {}, none);
     return [
       h("section", {}, h("h2", {}, "Episodes"), list),
       this.run.can_record === false
@@ -78,8 +77,14 @@ export class RunPage {
     ];
   }
 
+  /** Whether a game is being recorded: the page is kept until it is. */
+  get isBusy() {
+    return Boolean(this.record?.running);
+  }
+
   recorder() {
     const { run } = this;
+    const { interventions, record_steps: limit } = run;
     const option = (value, text) => h("option", { value }, text);
     const checkpoint = h(
       "select",
@@ -92,19 +97,17 @@ export class RunPage {
       "select",
       {},
       option("", "its own"),
-      this.interventions.map((name) => option(name, words(name))),
+      interventions.map((name) => option(name, words(name))),
     );
     const seed = h("input", { type: "number", value: 0, min: 0 });
-    const steps = h("input", { type: "number", value: 1000, min: 1, max: 10000 });
+    const steps = h("input", { type: "number", value: limit.value, min: 1, max: limit.most });
     const greedy = h("input", { type: "checkbox" });
-    const button = h("button.primary", { type: "submit", id: "record" }, "Record");
     const progress = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "Recording" });
     const said = h("p.said", { role: "status" });
     const field = (label, input) => h("label.field", {}, label, input);
-    const record = async (event) => {
-      event.preventDefault();
-      button.disabled = true;
+    const record = async (signal) => {
       progress.hidden = false;
+      progress.value = 0;
       try {
         const asked = {
           checkpoint:
@@ -119,31 +122,38 @@ export class RunPage {
           max_steps: Number(steps.value),
         };
         const { job: id } = await post(`api/runs/${encodeURIComponent(this.id)}/record`, asked);
-        const result = await job(id, ({ done, of, message }) => {
+        const onchange = ({ done, of, message }) => {
           progress.value = of ? done / of : 0;
           say(said, message || "recording…");
-        });
-        const found = result?.episode ?? result?.id ?? result?.episodes?.[0];
-        if (found) location.hash = link({ e: found, t: 0 });
+        };
+        const game = await job(id, onchange, signal);
+        const href = link({ e: game.episode, t: 0 });
+        const what = `Recorded: score ${number(game.score)}, ${whole(game.n_steps)} steps. `;
+        fill(said, what, h("a", { href }, "Watch it"));
+        // Whoever has gone to another page meanwhile is not taken away from it.
+        if (this.isShown) location.hash = href;
       } catch (error) {
         say(said, error.message);
       }
-      button.disabled = false;
       progress.hidden = true;
+    };
+    this.record = new WorkButton("button.primary", { id: "record" }, "Record", record);
+    const onkeydown = ({ key, target }) => {
+      if (key === "Enter" && target.matches("input") && !this.isBusy) this.record.toggle();
     };
     return h(
       "form.record",
-      { onsubmit: record },
+      { onkeydown, onsubmit: (event) => event.preventDefault() },
       h(
         "div.fields",
         {},
         field("Checkpoint", checkpoint),
-        this.interventions.length ? field("Map", intervention) : null,
+        interventions.length ? field("Map", intervention) : null,
         field("Seed", seed),
         field("Steps at most", steps),
         h("label.check", {}, greedy, "likeliest actions only"),
       ),
-      h("div.buttons", {}, button, progress),
+      h("div.buttons", {}, this.record.element, progress),
       said,
     );
   }
@@ -151,10 +161,12 @@ export class RunPage {
   goTo() {}
 
   enter() {
+    this.isShown = true;
     this.stopKeys = listen({ "?": showHelp, "/": showHelp });
   }
 
   leave() {
+    this.isShown = false;
     this.stopKeys();
   }
 }
@@ -213,15 +225,40 @@ function certificate(id, found) {
   );
 }
 
-/** The scores of an evaluation, where it says any. */
-function evaluationNote(evaluation) {
-  const score = evaluation?.score ?? evaluation?.intact?.score ?? evaluation?.mean;
-  if (score == null) return null;
-  const text =
-    typeof score === "number"
-      ? number(score)
-      : `${number(score.value ?? score.mean)}${score.low != null ? ` [${number(score.low)}, ${number(score.high)}]` : ""}`;
-  return h("p", {}, "Score of its evaluation: ", h("strong", {}, text));
+/** What its agent scored, a row for each evaluation. */
+function scores({ scores: found, label }) {
+  const section = (...content) => h("section", { id: "scores" }, h("h2", {}, "Scores"), content);
+  if (!found.length)
+    return section(h("p.note", {}, "Not evaluated yet: ", h("code", {}, `rl-abn eval ${label}`)));
+  const rows = found.map((score) => {
+    const { value, low, high } = score.mean;
+    const interval = low == null ? "" : ` [${number(low)}, ${number(high)}]`;
+    const cut = score.max_steps == null ? "" : `, of ${whole(score.max_steps)} steps at most`;
+    const best = score.while_training ? " (the best while it trained)" : "";
+    return h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, `${number(value)}${interval}`),
+      h("td", {}, `${whole(score.n_games)}${cut}`),
+      h("td", {}, score.protocol),
+      h("td", {}, score.greedy ? "the likeliest" : "drawn"),
+      h("td", {}, `${whole(score.step)}${best}`),
+    );
+  });
+  const heads = ["Mean score", "Games", "Protocol", "Actions", "Checkpoint"];
+  return section(
+    h(
+      "div.scroll",
+      { tabindex: "0", role: "region", "aria-label": "Scores" },
+      h(
+        "table.list",
+        {},
+        h("thead", {}, h("tr", {}, heads.map((text) => h("th", { scope: "col" }, text)))),
+        h("tbody", {}, rows),
+      ),
+    ),
+    h("p.note", {}, "Raw scores, with 95% intervals over the games."),
+  );
 }
 
 /** A setting as text: {"kind": "linear", "start": 1} is "linear, start 1". */

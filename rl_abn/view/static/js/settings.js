@@ -7,11 +7,12 @@ import { menu } from "./help.js";
 
 export class Settings {
   /**
-   * @param objects Of the game.
+   * @param all Objects of the game, or of several: those of one name are outlined alike.
    * @param hasMaps Whether there is anything to lay over the screen.
    * @param onchange Called after a change.
    */
-  constructor(objects, hasMaps, onchange) {
+  constructor(all, hasMaps, onchange) {
+    const objects = [...new Map(all.map((object) => [object.name, object])).values()];
     Object.assign(this, {
       objects,
       onchange,
@@ -20,7 +21,7 @@ export class Settings {
       scale: "fixed",
       hasLines: false,
     });
-    this.outlined = new Set(objects.map((_, i) => i));
+    this.outlined = new Set(objects.map(({ name }) => name));
     this.lit = h("input", {
       type: "checkbox",
       id: "overlay",
@@ -80,8 +81,8 @@ export class Settings {
       type: "checkbox",
       checked: true,
       onchange: () => {
-        if (box.checked) this.outlined.add(i);
-        else this.outlined.delete(i);
+        if (box.checked) this.outlined.add(name);
+        else this.outlined.delete(name);
         this.linesBox.checked = true;
         this.set({ hasLines: true });
       },
@@ -89,6 +90,14 @@ export class Settings {
     const swatch = h("span.swatch", { "aria-hidden": "true" });
     swatch.style.background = hueOf(i);
     return h("label.check", {}, box, swatch, words(name));
+  }
+
+  /** The colour of the line around each of a game's objects; null for none. */
+  linesOf(objects) {
+    const names = this.objects.map(({ name }) => name);
+    return objects.map(({ name }) =>
+      this.outlined.has(name) ? hueOf(names.indexOf(name)) : null,
+    );
   }
 
   set(changes) {

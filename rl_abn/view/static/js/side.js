@@ -3,6 +3,7 @@
 import { fill, h, say } from "./dom.js";
 import { number, signed, whole } from "./format.js";
 import { Probabilities } from "./probabilities.js";
+import { WorkButton } from "./workbutton.js";
 
 export class Side {
   constructor(episode, onreliance) {
@@ -54,15 +55,15 @@ export class Side {
         ? h(
             "div.ask",
             {},
-            h(
+            new WorkButton(
               "button",
               {
-                type: "button",
-                onclick: () => onreliance(this.relianceBox),
+                id: "measure",
                 title: "How much the policy changes when the map is replaced",
               },
               "Measure map reliance",
-            ),
+              (signal) => onreliance(this.relianceBox, signal),
+            ).element,
             this.relianceBox,
           )
         : null,

@@ -4,6 +4,7 @@ import { fill, h, say } from "./dom.js";
 import { job } from "./api.js";
 import { lanesOf } from "./curves.js";
 import { Gallery } from "./gallery.js";
+import { whole } from "./format.js";
 import { closeMenus, showHelp } from "./help.js";
 import { listen } from "./keyboard.js";
 import { layersOf } from "./layers.js";
@@ -25,7 +26,7 @@ export class Viewer {
     this.title = meta.title;
     this.layers = layersOf(meta);
     this.player = new Player(episode.nSteps, meta.fps);
-    this.settings = new Settings(meta.objects ?? [], this.layers.length > 0, () => this.refresh());
+    this.settings = new Settings(meta.objects, this.layers.length > 0, () => this.refresh());
     this.game = new Picture(
       "screen",
       meta.kind ? "Picture" : "Screen of the game",
@@ -40,7 +41,7 @@ export class Viewer {
         ? new Gallery(episode, this.layers, (layer) => this.choose(layer))
         : null;
     const canAsk = meta.can_ask && this.layers.some((layer) => layer.kind === "map");
-    this.side = new Side(episode, canAsk && !meta.kind ? (box) => this.measure(box) : null);
+    this.side = new Side(episode, canAsk && !meta.kind ? (...asked) => this.measure(...asked) : null);
     const lanes = lanesOf(episode.curves);
     const unit = meta.kind ? "Picture" : "Step";
     this.timeline = new Timeline(this.player, episode.highlights, lanes, unit);
@@ -183,7 +184,7 @@ export class Viewer {
   refresh() {
     if (!this.shown) return;
     this.objects = this.settings.hasLines
-      ? objectsIn(this.shown.frame, this.settings.objects)
+      ? objectsIn(this.shown.frame, this.episode.meta.objects)
       : null;
     this.game.drawLines();
     this.map.show(this.shown);
@@ -206,8 +207,9 @@ export class Viewer {
   }
 
   drawObjects(context, zoom) {
-    if (this.objects)
-      drawOutlines(context, this.objects, this.episode.width, this.settings.outlined, zoom);
+    if (!this.objects) return;
+    const { width, meta } = this.episode;
+    drawOutlines(context, this.objects, width, this.settings.linesOf(meta.objects), zoom);
   }
 
   toggleWhatIf() {
@@ -226,14 +228,14 @@ export class Viewer {
     (isBelowMap ? this.map.picture : this.game).below.append(this.map.readout);
   }
 
-  async measure(box) {
+  /** Measures map reliance and shows it in a box; `signal` stops it. */
+  async measure(box, signal) {
     try {
       say(box, "measuring…");
-      const answer = await this.episode.source.reliance();
-      const found = answer.job
-        ? await job(answer.job, (state) => say(box, state.message || "measuring…"))
-        : answer;
-      fill(box, relianceTable(found));
+      const { job: id } = await this.episode.source.reliance();
+      const onchange = ({ done, of }) =>
+        say(box, `measuring: ${whole(done)} of ${whole(of)} steps`);
+      fill(box, relianceTable(await job(id, onchange, signal)));
     } catch (error) {
       say(box, error.message);
     }

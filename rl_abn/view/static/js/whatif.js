@@ -36,7 +36,10 @@ export class WhatIf {
     const tool = (number) => whenOpen(() => this.panel.chooseNumber(number));
     return {
       ...{ 1: tool(1), 2: tool(2), 3: tool(3), 4: tool(4) },
-      p: () => (this.isOpen || this.map.pointing.isOffered) && this.painter.surface.focus(),
+      p: () => {
+        if (this.isOpen && this.map.isBars) this.map.bars.focus();
+        else if (this.isOpen || this.map.pointing.isOffered) this.painter.surface.focus();
+      },
       i: whenOpen(() => this.whole("invert")),
       u: whenOpen(() => this.whole("flatten")),
       "Control+z": whenOpen(() => this.undo()),
@@ -63,7 +66,7 @@ export class WhatIf {
 
   hint() {
     if (!this.isOpen || !this.layers.length) return "Point at the picture for values.";
-    if (this.map.isBars) return "Drag the bars.";
+    if (this.map.isBars) return "Drag the bars, or press p and use arrows.";
     return this.map.layer.form === "pairwise"
       ? "Paint where the outlined place looks; with Shift a click chooses another place."
       : "Paint, or press p and use arrows and Space.";
@@ -118,7 +121,7 @@ export class WhatIf {
     return this.futures?.isOfBox && this.painter.box !== null && !this.intervention;
   }
 
-  /** A stroke has changed the map, or the box. */
+  /** The map has been edited, or the box: that is what the agent acts on now. */
   painted(isBox) {
     this.futures?.choose(isBox ? "box" : "map");
     this.replaceBy(null);
@@ -127,10 +130,10 @@ export class WhatIf {
   /** Changes the whole map: "invert" or "flatten". */
   whole(change) {
     const { kind, name, isStored } = this.map.layer;
-    if (kind !== "map") return;
+    if (kind !== "map" || !this.layers.length) return;
     // A mean of several heads is none of them: all are changed.
     this.edit[change](name, isStored ? this.painter.range : [0, this.edit.now[name].length]);
-    this.edited();
+    this.painted(false);
     this.map.refresh();
   }
 
@@ -142,14 +145,14 @@ export class WhatIf {
   }
 
   undo() {
-    this.edit.undo();
-    this.edited();
+    if (!this.edit.undo()) return;
+    this.painted(false);
     this.map.refresh();
   }
 
   redo() {
-    this.edit.redo();
-    this.edited();
+    if (!this.edit.redo()) return;
+    this.painted(false);
     this.map.refresh();
   }
 
