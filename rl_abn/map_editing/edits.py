@@ -18,6 +18,7 @@ from rl_abn.errors import RlAbnError, did_you_mean, printable
 
 BANDWIDTH = 4.0
 """Default standard deviation of a click's kernel, in pixels."""
+_LEAST = 1e-12
 
 
 class Box(NamedTuple):
@@ -41,11 +42,12 @@ class Edit:
     """The edit of one image's maps.
 
     It starts from the given map, else from the density of the clicks, else from the network's own
-    map. Then the `remove` boxes are set to 0, and after them the `add` boxes to 1.
+    map. Then the `remove` boxes are set to 0, and after them the `add` boxes to 1. Of a network
+    whose maps sum to 1 each is divided by its sum, before the boxes and after them.
 
     Attributes:
         map: In 0..1, float32 [1, h, w], or [m, h, w] with one for each of the network's maps; of
-            any resolution. None if no map is given.
+            any resolution, and for maps that sum to 1 of any scale. None if no map is given.
         clicks: Points of high attention.
         remove: Boxes set to 0.
         add: Boxes set to 1.
@@ -103,11 +105,14 @@ class Edits:
         return torch.tensor([number[name] for name in self.of], dtype=torch.int64)
 
     def apply(
-        self, own: Float[Tensor, "E m h w"], size: tuple[int, int]
+        self, own: Float[Tensor, "E m h w"], size: tuple[int, int], *, sums_to_one: bool = False
     ) -> Float[Tensor, "E m h w"]:
         """Returns the edited maps M' of the edited images, in the edits' order.
 
-        `own` are the network's own maps, `size` is height and width of the network's input.
+        Args:
+            own: The network's own maps.
+            size: Height and width of the network's input.
+            sums_to_one: Whether each of the network's maps sums to 1; edited ones then do too.
 
         Raises:
             RlAbnError: If the number of given maps does not fit, or a box or click lies outside.
@@ -115,25 +120,37 @@ class Edits:
         edited = []
         for (name, edit), maps in zip(self.of.items(), own, strict=True):
             try:
-                edited.append(_edited(edit, maps, size, self.bandwidth))
+                edited.append(_edited(edit, maps, size, self.bandwidth, sums_to_one))
             except ValueError as error:
                 raise RlAbnError(f"{self.place}: '{printable(name)}': {error}") from None
         return torch.stack(edited) if edited else own
 
 
+def shared_out(maps: Float[Tensor, "*m h w"]) -> Float[Tensor, "*m h w"]:
+    """Returns maps from 0, each divided by its sum; one that is 0 everywhere stays as it is."""
+    total = maps.sum(dim=(-2, -1), keepdim=True)
+    return torch.where(total > _LEAST, maps / total.clamp_min(_LEAST), maps)
+
+
 def _edited(
-    edit: Edit, own: Float[Tensor, "m h w"], size: tuple[int, int], bandwidth: float
+    edit: Edit,
+    own: Float[Tensor, "m h w"],
+    size: tuple[int, int],
+    bandwidth: float,
+    sums_to_one: bool,
 ) -> Float[Tensor, "m h w"]:
     edited = own.float()
     if edit.map is not None:
         edited = _resized(torch.from_numpy(edit.map), own)
     elif edit.clicks:
         edited = density(edit.clicks, size, (own.shape[1], own.shape[2]), bandwidth).to(own.device)
+    if sums_to_one:
+        edited = shared_out(edited)
     for boxes, value in ((edit.remove, 0.0), (edit.add, 1.0)):
         for box in boxes:
             share = covered(box, size, (own.shape[1], own.shape[2])).to(own.device)
             edited = edited + (value - edited) * share
-    return edited.expand_as(own)
+    return (shared_out(edited) if sums_to_one else edited).expand_as(own)
 
 
 def covered(box: Box, size: tuple[int, int], map_size: tuple[int, int]) -> Float[Tensor, "h w"]:

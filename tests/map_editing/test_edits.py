@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from rl_abn.map_editing.edits import Box, Click, Edit, Edits, covered, density
+from rl_abn.map_editing.edits import Box, Click, Edit, Edits, covered, density, shared_out
 from tests.complaints import complaint
 
 SIZE = (8, 16)  # of pictures; maps are 4×8
@@ -63,6 +63,37 @@ def test_clicks_become_a_kernel_density_with_its_maximum_at_1():
     edited = applied(Edit(clicks=(Click(1, 1),), add=(Box(14, 6, 16, 8),)), bandwidth=0.5)[0]
     assert edited[0, 0] == edited[3, 7] == 1
     assert edited[0, 7] < 0.01
+
+
+def test_of_maps_that_sum_to_1_edited_ones_do_too():
+    own = torch.rand(1, 2, 4, 8, generator=torch.Generator().manual_seed(0)) / 16
+    own = shared_out(own)
+
+    def shared(edit: Edit) -> torch.Tensor:
+        edited = Edits({"a.png": edit}).apply(own, SIZE, sums_to_one=True)[0]
+        torch.testing.assert_close(edited.sum(dim=(1, 2)), torch.ones(2))
+        return edited
+
+    torch.testing.assert_close(shared(Edit()), own[0])
+    # What is removed goes to the others in their proportion.
+    removed = shared(Edit(remove=(Box(0, 0, 8, 8),)))
+    assert not removed[:, :, :4].any()
+    left = own[0, :, :, 4:]
+    torch.testing.assert_close(removed[:, :, 4:], left / left.sum(dim=(1, 2), keepdim=True))
+    # An added cell of 1 has half of it all, beside others that sum to 1 without it.
+    cell = Box(4, 2, 6, 4)
+    empty = shared_out(own[0].clone().index_fill_(1, torch.tensor(1), 0.0))
+    given = Edit(map=empty.numpy(), add=(cell,))
+    torch.testing.assert_close(shared(given)[:, 1, 2], torch.tensor([0.5, 0.5]))
+    # A map's scale is of no account, nor is that of clicks.
+    for scale in (0.01, 1.0):
+        torch.testing.assert_close(shared(Edit(map=scale * own[0].numpy())), own[0])
+        given = Edit(map=scale * empty.numpy(), add=(cell,))
+        torch.testing.assert_close(shared(given)[:, 1, 2], torch.tensor([0.5, 0.5]))
+    assert shared(Edit(clicks=(Click(1, 1),)))[0, 0, 0] > 1 / 32
+    # Nothing is left to share out where all is removed.
+    nothing = Edits({"a": Edit(remove=(Box(0, 0, 16, 8),))}).apply(own, SIZE, sums_to_one=True)
+    assert not nothing.any()
 
 
 @pytest.mark.parametrize(

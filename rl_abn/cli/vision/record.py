@@ -118,8 +118,8 @@ def run(arguments: argparse.Namespace) -> None:
         )
     else:
         print(f"{recorded.n:,} frames, {recorded.seconds:.0f} s: {command(recorded.path)}")
-    has_maps = run.recipe.agent.attention.has_maps
-    words = ["edit", str(run.path), "--list"] if has_maps else ["eval", str(run.path)]
+    paintable = run.recipe.agent.attention.abilities.paintable
+    words = ["edit", str(run.path), "--list"] if paintable else ["eval", str(run.path)]
     if is_detector:
         words = ["explain", str(run.path)]
     print(f"next: {command('rl-abn', 'vision', *words)}")

@@ -84,9 +84,11 @@ def random_resized_crop_flip(
 ) -> Shaped[Tensor, "B C h w"]:
     """Cuts a part of random area and aspect from each picture, resizes it, and flips every other.
 
-    The standard augmentation of ImageNet (Szegedy et al., CVPR 2015). A crop that would not fit
-    into the picture is drawn again, ten times in all; then all of the picture that has an allowed
-    aspect is taken from its middle. Resizing is bilinear, and averages where it makes smaller.
+    The standard augmentation of ImageNet (Szegedy et al., CVPR 2015), where the images are whole
+    pictures; in training here they are the centres that `open_labelled` cuts out. A crop that would
+    not fit into the picture is drawn again, ten times in all; then all of the picture that has an
+    allowed aspect is taken from its middle. Resizing is bilinear, and averages where it makes
+    smaller.
 
     Args:
         images: [B, C, H, W].

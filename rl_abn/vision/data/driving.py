@@ -52,6 +52,7 @@ def open_driving_log(
     rows: tuple[int, int] | None = None,
     device: str | torch.device = "cpu",
     memory_limit: int = MEMORY_LIMIT,
+    hold: bool = True,
 ) -> DrivingLog:
     """Opens a driving log.
 
@@ -66,6 +67,7 @@ def open_driving_log(
         device: Where frames are held, or go when they are read.
         memory_limit: Bytes that the decoded frames may take. Above that they stay on disk and are
             decoded whenever they are read.
+        hold: Whether frames are decoded now, and not when they are read.
 
     Raises:
         RlAbnError: If there is no such log, all pictures are missing, some lie outside its folder,
@@ -74,7 +76,8 @@ def open_driving_log(
     framing = drive_framing(rows, size)
     store, _, frames, names, notes = list_driving_log(path)
     store.warn_of_skipped()
-    pictures = load_pictures(PictureFiles(store, names, framing), device, memory_limit)
+    files = PictureFiles(store, names, framing)
+    pictures = load_pictures(files, device, memory_limit, hold=hold)
     numbers = torch.tensor([row.numbers for row in frames], dtype=torch.float32)
     blocks = uninterrupted(names, [row.recording for row in frames])
     return DrivingLog(

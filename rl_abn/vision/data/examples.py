@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -79,6 +79,23 @@ class Examples:
         """What the N pictures are called."""
         return [self.names[i] for i in self.indices.tolist()]
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the N pictures' names and targets, in hexadecimal."""
+        hashed = sha256()
+        for name in self.own_names:
+            hashed.update(name.encode("utf-8", "replace") + b"\0")
+        hashed.update(self.targets.cpu().contiguous().numpy().tobytes())
+        return hashed.hexdigest()
+
+    def in_memory(self) -> Examples:
+        """Returns the same with its pictures in memory, where they fit.
+
+        Raises:
+            RlAbnError: If one of them cannot be decoded.
+        """
+        return replace(self, pictures=self.pictures.in_memory(self.indices))
+
     def chosen(self, numbers: Int64[Tensor, " n"]) -> Examples:
         """Returns some of them.
 
@@ -123,46 +140,50 @@ def task_of(recipe: VisionRunRecipe) -> Task:
     return tasks_for(recipe.env.kind)[0] if name is None else task_named(name)
 
 
-def open_training(recipe: VisionRunRecipe, path: str | Path, device: torch.device) -> DataSet:
+def open_training(
+    recipe: VisionRunRecipe, path: str | Path, device: torch.device, *, hold: bool = True
+) -> DataSet:
     """Opens what a recipe learns from and what it holds out.
 
     Args:
         recipe: The run's.
         path: Where the data lies.
         device: Where pictures and targets go.
+        hold: Whether pictures are decoded now, and not when they are read.
 
     Raises:
         RlAbnError: If there is no such data, or it is of another kind than the recipe says.
     """
     if recipe.env.kind == "driving":
-        return _open_drive(recipe, path, device)
-    train = _open_split(recipe, path, "train", device)
+        return _open_drive(recipe, path, device, hold)
+    train = _open_split(recipe, path, "train", device, hold)
     share = recipe.agent.train.held_out
     everything = torch.arange(len(train.targets))
     if "val" in splits_of(path):
         split = Split(everything, everything[:0])
-        val = _open_split(recipe, path, "val", device)
+        val = _open_split(recipe, path, "val", device, hold)
         held_out = _labelled_examples(val, torch.arange(len(val.targets)), device)
     elif share > 0:
         split = hold_out(train.targets, share, _HELD_OUT_SEED)
         held_out = _labelled_examples(train, split.held_out, device)
     else:
         split, held_out = Split(everything, everything[:0]), None
+    learned = _labelled_examples(train, split.train, device)
     outputs = Outputs(
         task=task_of(recipe),
         names=_printable(train.class_names),
         size=train.pictures.size,
         n_train=len(split.train),
         n_held_out=0 if held_out is None else len(held_out),
-        train_sha256=_fingerprint(train.names, split.train, train.targets),
+        train_sha256=learned.fingerprint,
     )
-    return DataSet(_labelled_examples(train, split.train, device), held_out, outputs)
+    return DataSet(learned, held_out, outputs)
 
 
 def open_test(
     recipe: VisionRunRecipe, outputs: Outputs, path: str | Path, device: torch.device
 ) -> Examples:
-    """Opens the pictures a set keeps for tests.
+    """Opens the pictures a set keeps for tests; they are decoded when they are read.
 
     Raises:
         RlAbnError: If there are none, or they have other classes than the network.
@@ -172,7 +193,7 @@ def open_test(
         raise RlAbnError(
             f"expected --split held_out for a drive, whose fold {fold} is held out, got 'test'"
         )
-    test = _open_split(recipe, path, "test", device)
+    test = _open_split(recipe, path, "test", device, hold=False)
     if _printable(test.class_names) != outputs.names:
         raise RlAbnError(
             f"{path}: expected the {len(outputs.names)} {recipe.env.kind} the network was trained "
@@ -182,11 +203,16 @@ def open_test(
 
 
 def _open_split(
-    recipe: VisionRunRecipe, path: str | Path, split: str, device: torch.device
+    recipe: VisionRunRecipe, path: str | Path, split: str, device: torch.device, hold: bool
 ) -> Labelled:
     pictures = recipe.env.pictures
     labelled = open_labelled(
-        path, split=split, size=pictures.size, short_side=pictures.short_side, device=device
+        path,
+        split=split,
+        size=pictures.size,
+        short_side=pictures.short_side,
+        device=device,
+        hold=hold,
     )
     got = "attributes" if labelled.has_attributes else "classes"
     if got != recipe.env.kind:
@@ -204,18 +230,24 @@ def _labelled_examples(
     return Examples(labelled.pictures, indices, targets, names=labelled.names)
 
 
-def _open_drive(recipe: VisionRunRecipe, path: str | Path, device: torch.device) -> DataSet:
+def _open_drive(
+    recipe: VisionRunRecipe, path: str | Path, device: torch.device, hold: bool
+) -> DataSet:
     folds, controls = recipe.env.folds, recipe.env.controls
     assert folds is not None
     assert controls is not None
     pictures = recipe.env.pictures
-    log = open_driving_log(path, size=pictures.size, rows=pictures.rows, device=device)
+    log = open_driving_log(path, size=pictures.size, rows=pictures.rows, device=device, hold=hold)
     split = block_folds(log.blocks, folds.k, folds.margin)[folds.fold]
     targets = driven(log, controls)
     learned = targets[split.train]
     task = task_of(recipe)
     classes = learn_classes(controls, learned) if task.categorical else None
     steering, pedal = learned.mean(dim=0).tolist()
+    train, held_out = (
+        _drive_examples(log, targets, indices, controls, device)
+        for indices in (split.train, split.held_out)
+    )
     outputs = Outputs(
         task=task,
         names=CONTROLS if classes is None else classes.names,
@@ -224,11 +256,7 @@ def _open_drive(recipe: VisionRunRecipe, path: str | Path, device: torch.device)
         mean_controls=None if classes is not None and classes.acts else (steering, pedal),
         n_train=len(split.train),
         n_held_out=len(split.held_out),
-        train_sha256=_fingerprint(log.names, split.train, targets),
-    )
-    train, held_out = (
-        _drive_examples(log, targets, indices, controls, device)
-        for indices in (split.train, split.held_out)
+        train_sha256=train.fingerprint,
     )
     return DataSet(train, held_out, outputs, log.notes)
 
@@ -251,16 +279,6 @@ def _drive_examples(
         Drive(log.blocks[indices], previous[indices], log),
         log.names,
     )
-
-
-def _fingerprint(
-    names: Sequence[str], indices: Int64[Tensor, " n"], targets: Shaped[Tensor, "N ..."]
-) -> str:
-    hashed = sha256()
-    for index in indices.tolist():
-        hashed.update(names[index].encode("utf-8", "replace") + b"\0")
-    hashed.update(targets[indices].contiguous().numpy().tobytes())
-    return hashed.hexdigest()
 
 
 def _printable(names: Sequence[str]) -> tuple[str, ...]:

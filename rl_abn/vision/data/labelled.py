@@ -54,6 +54,7 @@ def open_labelled(
     short_side: int | None = None,
     device: str | torch.device = "cpu",
     memory_limit: int = MEMORY_LIMIT,
+    hold: bool = True,
 ) -> Labelled:
     """Opens a split of a labelled set.
 
@@ -63,11 +64,12 @@ def open_labelled(
         split: "train", "val" or "test"; a set without splits is all train.
         size: Height and width of the pictures, or both at once; the short side is resized to it
             and the rest cut off at both ends. None takes them as they are, if all have one size.
-        short_side: Resizes the short side to this before the centre is cut out, as is usual with
-            ImageNet: 256 for a size of 224.
+        short_side: Resizes the short side to this before the centre is cut out, as is usual in
+            tests on ImageNet: 256 for a size of 224. Augmentation has the centre alone, too.
         device: Where pictures are held, or go when they are read.
         memory_limit: Bytes that the decoded pictures may take. Above that they stay on disk and
             are decoded whenever they are read.
+        hold: Whether pictures are decoded now, and not when they are read.
 
     Raises:
         RlAbnError: If there is no such set or split, or something in it is not as it should be.
@@ -81,7 +83,7 @@ def open_labelled(
     pictures: Pictures
     if pixels is None:
         files = PictureFiles(source.store, names, framing)
-        pictures = load_pictures(files, device, memory_limit)
+        pictures = load_pictures(files, device, memory_limit, hold=hold)
     else:
         pictures = hold_arrays(pixels, framing, device)
     return Labelled(pictures, targets, class_names, names)

@@ -53,6 +53,17 @@ class Pictures(ABC):
             RlAbnError: If a picture that is decoded now is damaged.
         """
 
+    def in_memory(self, indices: Int64[Tensor, " n"] | None = None) -> Pictures:
+        """Returns the same pictures, those that are on disk decoded to memory where they fit.
+
+        Args:
+            indices: Which are decoded, on the CPU; the others are when they are read. None is all.
+
+        Raises:
+            RlAbnError: If one of them cannot be decoded, or has another size than the first of all.
+        """
+        return self
+
 
 class HeldPictures(Pictures):
     """Pictures in memory.
@@ -136,13 +147,24 @@ class StoredPictures(Pictures):
     """Pictures that are decoded whenever they are read, by several threads.
 
     Args:
-        files: Which.
-        size: Height and width they have after framing.
+        files: Which, at least one.
         device: Where they go.
+        memory_limit: Bytes that those which are held may take, decoded.
+
+    Raises:
+        RlAbnError: If the first is missing, damaged or too large; the others are not looked at.
     """
 
-    def __init__(self, files: PictureFiles, size: tuple[int, int], device: torch.device) -> None:
-        self._files, self.size, self._device = files, size, device
+    def __init__(
+        self,
+        files: PictureFiles,
+        device: str | torch.device = "cpu",
+        memory_limit: int = MEMORY_LIMIT,
+    ) -> None:
+        with _quiet():
+            height, width = files.decode(0).shape[:2]
+        self._files, self.size = files, (height, width)
+        self._device, self._memory_limit = torch.device(device), memory_limit
         self._pool = ThreadPoolExecutor(n_threads(), thread_name_prefix="pictures")
 
     def __len__(self) -> int:
@@ -164,9 +186,53 @@ class StoredPictures(Pictures):
             )
         return torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self._device)
 
+    def in_memory(self, indices: Int64[Tensor, " n"] | None = None) -> Pictures:
+        """Decodes pictures to memory, or leaves them where they are if they are too many."""
+        numbers = range(len(self)) if indices is None else indices.tolist()
+        if len(numbers) * self.size[0] * self.size[1] * 3 > self._memory_limit:
+            return self
+        pixels = np.empty((len(numbers), *self.size, 3), np.uint8)
+        with _quiet():
+            _decode_all(self._files, numbers, pixels)
+        held = HeldPictures(torch.from_numpy(pixels).to(self._device))
+        return held if indices is None else PartlyHeldPictures(held, indices, self)
+
+
+class PartlyHeldPictures(Pictures):
+    """Pictures of which some are in memory.
+
+    Args:
+        held: Those, n of them.
+        indices: Their numbers in the set, [n].
+        stored: All of the set; read from where one is wanted that is not held.
+    """
+
+    def __init__(
+        self, held: HeldPictures, indices: Int64[Tensor, " n"], stored: StoredPictures
+    ) -> None:
+        self._held, self._stored, self.size = held, stored, stored.size
+        self._places = torch.full((len(stored),), -1, dtype=torch.int64)
+        self._places[indices] = torch.arange(len(indices))
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    def read(self, indices: Int64[Tensor, " B"]) -> UInt8[Tensor, "B 3 H W"]:
+        """Returns some of the pictures."""
+        places = self._places[indices.cpu()]
+        return self._held.read(places) if (places >= 0).all() else self._stored.read(indices)
+
+    def in_memory(self, indices: Int64[Tensor, " n"] | None = None) -> Pictures:
+        """Decodes other pictures to memory, or all."""
+        return self._stored.in_memory(indices)
+
 
 def load_pictures(
-    files: PictureFiles, device: str | torch.device = "cpu", memory_limit: int = MEMORY_LIMIT
+    files: PictureFiles,
+    device: str | torch.device = "cpu",
+    memory_limit: int = MEMORY_LIMIT,
+    *,
+    hold: bool = True,
 ) -> Pictures:
     """Decodes pictures to memory, or leaves them where they are if they are too many.
 
@@ -174,20 +240,14 @@ def load_pictures(
         files: Which, at least one.
         device: Where they are held, or go when they are read.
         memory_limit: Bytes they may take, decoded.
+        hold: Whether they are decoded now, and not when they are read.
 
     Raises:
         RlAbnError: If one is missing, damaged, too large or of another size than the others. From
             a set that stays on disk only the first is looked at.
     """
-    device = torch.device(device)
-    with _quiet():
-        size = files.decode(0).shape[:2]
-        total = len(files.names)
-        if total * size[0] * size[1] * 3 > memory_limit:
-            return StoredPictures(files, (size[0], size[1]), device)
-        pixels = np.empty((total, *size, 3), np.uint8)
-        _decode_all(files, pixels)
-    return HeldPictures(torch.from_numpy(pixels).to(device))
+    stored = StoredPictures(files, device, memory_limit)
+    return stored.in_memory() if hold else stored
 
 
 def hold_arrays(
@@ -206,12 +266,14 @@ def n_threads() -> int:
     return min(cores, _MOST_THREADS)
 
 
-def _decode_all(files: PictureFiles, pixels: UInt8[np.ndarray, "N H W 3"]) -> None:
+def _decode_all(
+    files: PictureFiles, numbers: Sequence[int], pixels: UInt8[np.ndarray, "n H W 3"]
+) -> None:
     total, done = len(pixels), 0
 
     def chunk(start: int) -> int:
         end = min(start + _CHUNK, total)
-        return files.decode_into(range(start, end), pixels[start:end])
+        return files.decode_into(numbers[start:end], pixels[start:end])
 
     many = total >= _SHOWN_FROM
     shown = ProgressReport("loading pictures", total, "pictures") if many else nullcontext()

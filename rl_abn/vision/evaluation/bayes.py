@@ -14,6 +14,7 @@ from torch import Tensor
 from rl_abn.attention import MapOverride
 from rl_abn.errors import RlAbnError
 from rl_abn.vision.models.abn import BranchDropout
+from rl_abn.vision.models.modes import evaluating
 from rl_abn.vision.models.network import VisionNetwork
 
 
@@ -111,16 +112,11 @@ def sample(
 @contextmanager
 def _only_dropout(network: VisionNetwork) -> Iterator[None]:
     """Evaluation mode, but for the Bayesian dropout; afterwards all is as it was."""
-    were = [(module, module.training) for module in network.modules()]
-    try:
-        network.eval()
-        for module, _ in were:
+    with evaluating(network):
+        for module in network.modules():
             if isinstance(module, BranchDropout):
                 module.train()
         yield
-    finally:
-        for module, training in were:
-            module.training = training
 
 
 def _repeat(batch: Tensor, n: int) -> Tensor:

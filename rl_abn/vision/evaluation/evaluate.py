@@ -29,7 +29,7 @@ from rl_abn.vision.evaluation.splits import SplitName, open_split, usual_split
 from rl_abn.vision.tasks.controls import score_controls
 from rl_abn.vision.tasks.outputs import Outputs
 from rl_abn.vision.tasks.scores import Row
-from rl_abn.vision.training.build import VisionRun, load_network
+from rl_abn.vision.training.build import Trained, VisionRun, load_network
 from rl_abn.vision.training.prepare import data_of
 
 _DRAWS, _SAMPLES = 13, 14  # keep the seeds of one purpose apart from those of others
@@ -97,8 +97,24 @@ class VisionEvaluation(NamedTuple):
             name += f"-{self.samples}-samples-{self.seed}"
         changes = sorted(row.intervention for row in self.rows if row.intervention)
         if changes:
-            name += f"-interventions-{sha256(' '.join(changes).encode()).hexdigest()[:8]}"
+            name += f"-interventions-{_short(' '.join(changes))}"
+            if self.seed and not self.samples:  # it decides what is shuffled and swapped
+                name += f"-seed-{self.seed}"
+        if not _is_own(run, Path(self.data)):
+            name += f"-data-{_short(str(Path(self.data).resolve()))}"
         return run.path / "evaluations" / f"{name}{ending}"
+
+
+def _short(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+
+
+def _is_own(run: VisionRun, data: Path) -> bool:
+    """Whether it is the data that a run was trained on."""
+    try:
+        return data.resolve() == data_of(run).resolve()
+    except RlAbnError:  # nobody wrote down which that was
+        return False
 
 
 def evaluate_run(
@@ -141,6 +157,45 @@ def evaluate_run(
     path = data or data_of(run)
     split = split or usual_split(run, path)
     examples = open_split(run, trained.outputs, path, split, where)
+    return evaluate_examples(
+        run,
+        trained,
+        examples.in_memory(),
+        data=path,
+        split=split,
+        samples=samples,
+        interventions=interventions,
+        seed=seed,
+        report=report,
+    )
+
+
+def evaluate_examples(
+    run: VisionRun,
+    trained: Trained,
+    examples: Examples,
+    *,
+    data: Path,
+    split: SplitName,
+    samples: int = 0,
+    interventions: Sequence[str] = (),
+    seed: int = 0,
+    report: ProgressReport | None = None,
+) -> VisionEvaluation:
+    """Evaluates a run's network on the examples of a split; other arguments as in `evaluate_run`.
+
+    Args:
+        run: The run.
+        trained: Its network.
+        examples: The split, opened.
+        data: Where it lies.
+        split: Which it is.
+        samples: Of MC dropout.
+        interventions: On the maps.
+        seed: Of what is drawn.
+        report: Shows how far it is, in pictures.
+    """
+    task = trained.outputs.task
     own = predict(trained, examples, report=report)
     scored = _Scored(trained.outputs, examples, own)
     rows = scored.branches(own)
@@ -154,13 +209,15 @@ def evaluate_run(
     if task.categorical:
         extra["reliability"] = calibration(own, sampled)
     for name in interventions:
-        changed = predict(trained, examples, override_named(name, seed, where), report, done)
+        changed = predict(
+            trained, examples, override_named(name, seed, trained.device), report, done
+        )
         rows.append(scored.changed(name, changed))
         done += len(examples)
     rows += scored.baselines()
     return VisionEvaluation(
         run=str(run.path),
-        data=str(path),
+        data=str(data),
         title=run.recipe.env.title,
         split=split,
         step=trained.checkpoint.step,
@@ -170,11 +227,6 @@ def evaluate_run(
         seed=seed,
         extra=extra,
     )
-
-
-def n_passes(samples: int, interventions: Sequence[str]) -> int:
-    """Returns how often an evaluation looks at every picture, samples counted as one."""
-    return 1 + bool(samples) + len(interventions)
 
 
 class _Scored:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from rl_abn.explain.cells import grid_of
 from rl_abn.explain.randomisation import MakeMap
 from rl_abn.explain.subject import Answer, Subject
+from rl_abn.vision.evaluation.predict import batch_size
 from rl_abn.vision.models.abn import AbnNetwork
 from rl_abn.vision.models.network import VisionAttention, VisionNetwork
 
@@ -18,48 +19,101 @@ from rl_abn.vision.models.network import VisionAttention, VisionNetwork
 def network_subject(network: VisionNetwork, images: Tensor, speed: Tensor | None = None) -> Subject:
     """Returns a network and pictures as `rl_abn.explain` takes them.
 
-    What is explained of a classifier is its class, of a network with several tasks the task that
-    it is surest of, of a driver its steering.
+    What is explained of a classifier is its class, of a network with a map for each task the task
+    that it is surest of, with that task's map, of a driver its steering. Answers below 0, a left
+    turn or a no, are explained by what lowers them.
 
     Args:
         network: In evaluation mode.
         images: float32 [N, 3, H, W], normalised.
         speed: The vehicle's, [N]; None for a network that takes none.
     """
+    intact = attend_all(network, images, speed)
+    own = None if network.task.categorical else OwnAnswers.of(network, intact.outputs)
     with torch.no_grad():
-        first = _attend(network, images[:1], speed, torch.zeros(1, dtype=torch.int64))
         rows, columns = network.extract(images[:1]).shape[-2:]
-        surest: Tensor | None = None
-        if network.task.map_per_output:
-            everything = torch.arange(len(images))
-            parts = [
-                _attend(network, some, speed, which).outputs
-                for some, which in zip(images.split(64), everything.split(64), strict=True)
-            ]
-            surest = torch.cat(parts).abs().argmax(dim=1)
-    if (maps := network.abilities.on_picture(first.map, first.places)) is not None:
+    if (maps := network.abilities.on_picture(intact.maps[:1], intact.places)) is not None:
         rows, columns = maps.shape[-2:]
-    return _subject(network, images, speed, surest, grid_of(rows, columns))
+    return _subject(network, images, speed, own, grid_of(rows, columns))
+
+
+class Said(NamedTuple):
+    """What a network says of N pictures.
+
+    Attributes:
+        outputs: float32 [N, K].
+        maps: Those that it acted on, [N, m, rows, columns].
+        places: Height and width of the features that they were made of.
+    """
+
+    outputs: Tensor
+    maps: Tensor
+    places: tuple[int, int]
+
+
+@torch.no_grad()
+def attend_all(
+    network: VisionNetwork, images: Tensor, speed: Tensor | None = None, maps: Tensor | None = None
+) -> Said:
+    """Asks a network about pictures, some at a time.
+
+    Args:
+        network: In evaluation mode.
+        images: float32 [N, 3, H, W], normalised.
+        speed: The vehicle's, [N]; None for a network that takes none.
+        maps: To act on, [N, m, rows, columns]; None is its own.
+    """
+    parts, size = [], batch_size(network)
+    for start in range(0, len(images), size):
+        some = slice(start, start + size)
+        seen, instead = (None if each is None else each[some] for each in (speed, maps))
+        parts.append(network.attend(images[some], seen, instead))
+    outputs = torch.cat([part.outputs.float() for part in parts])
+    return Said(outputs, torch.cat([part.map for part in parts]), parts[0].places)
+
+
+class OwnAnswers(NamedTuple):
+    """Which numbers are explained of a network that says no classes, at N pictures.
+
+    Attributes:
+        outputs: The output of each picture, int64 [N].
+        signs: Of the network's own answers, -1 or 1, [N].
+    """
+
+    outputs: Tensor
+    signs: Tensor
+
+    @classmethod
+    def of(cls, network: VisionNetwork, outputs: Tensor) -> OwnAnswers:
+        """Chooses by a network's outputs for the pictures as they are, [N, K]."""
+        chosen = torch.zeros(len(outputs), dtype=torch.int64, device=outputs.device)
+        if network.task.map_per_output:
+            chosen = outputs.abs().argmax(dim=1)
+        return cls(chosen, torch.where(picked(outputs, chosen) < 0, -1.0, 1.0))
+
+
+def picked(values: Tensor, numbers: Tensor) -> Tensor:
+    """Returns values[i, numbers[i]] of each i, [B, ...] of [B, K, ...]."""
+    return values[torch.arange(len(values), device=values.device), numbers]
 
 
 def _subject(
     network: VisionNetwork,
     images: Tensor,
     speed: Tensor | None,
-    surest: Tensor | None,
+    own: OwnAnswers | None,
     grid: tuple[int, int],
 ) -> Subject:
     def answer(attention: VisionAttention, numbers: Tensor) -> Answer:
         outputs = attention.outputs.float()
         maps = network.abilities.on_picture(attention.map, attention.places)
-        if network.task.categorical:
+        if own is None:
             evidence = attention.evidence if attention.evidence.shape[1] else None
             return Answer(outputs, None, maps, evidence)
-        if surest is not None:
-            of = surest[numbers]
-            value = outputs.gather(1, of[:, None]).squeeze(1)
-            return Answer(None, value, maps)
-        return Answer(None, outputs[:, 0], maps)
+        chosen = own.outputs[numbers]
+        if maps is not None and maps.shape[1] > 1:  # the output hangs on its own map alone
+            maps = picked(maps, chosen)[:, None]
+        return Answer(None, picked(outputs, chosen), maps, sign=own.signs[numbers])
 
     def ask(pixels: Tensor, numbers: Tensor) -> Answer:
         return answer(_attend(network, pixels, speed, numbers), numbers)
@@ -74,7 +128,7 @@ def _subject(
 
     def rebuilt(module: nn.Module) -> Subject:
         assert isinstance(module, VisionNetwork)
-        return _subject(module, images, speed, surest, grid)
+        return _subject(module, images, speed, own, grid)
 
     return Subject(
         images=images,
@@ -86,6 +140,7 @@ def _subject(
         rebuilt=rebuilt,
         cam=_class_activations(network, speed),
         ask_maps=ask_maps if network.abilities.paintable else None,
+        batch=batch_size(network),
     )
 
 
@@ -122,12 +177,7 @@ def own_maps(subject: Subject) -> dict[str, MakeMap]:
     Args:
         subject: A network's.
     """
-    network = subject.module
-    assert isinstance(network, VisionNetwork)
-    if not subject.has_maps:
-        return {}
-    # A map an output: their mean, since which one counts depends on the output.
-    return {"map": partial(Subject.own_map, number=0 if network.n_maps == 1 else None)}
+    return {"map": Subject.own_map} if subject.has_maps else {}
 
 
 def _attend(

@@ -25,7 +25,7 @@ from rl_abn.vision.evaluation.explanation_parts import (
     replaced_scores,
 )
 from rl_abn.vision.evaluation.explanation_report import Measured, network_explanation
-from rl_abn.vision.evaluation.splits import SplitName, usual_split
+from rl_abn.vision.evaluation.splits import SplitName, open_split, usual_split
 from rl_abn.vision.training.build import VisionRun, load_network
 from rl_abn.vision.training.prepare import data_of
 
@@ -63,7 +63,8 @@ def explain_network(
     trained = load_network(run, step=step, device=device_of(device))
     path = data or data_of(run)
     split = split or usual_split(run, path)
-    asked = read_pictures(run, trained, path, split, extent.pictures)
+    examples = open_split(run, trained.outputs, path, split, trained.device)
+    asked = read_pictures(trained, examples, extent.pictures)
     network = trained.network
     has_maps = run.recipe.agent.attention.has_maps
     interventions = extent.interventions if has_maps else ()
@@ -81,23 +82,22 @@ def explain_network(
         "weights": hash_of(network.state_dict()),
         "split": split,
         "pictures": asked.numbers.tolist(),
+        "asked": asked.fingerprint,
         "seed": seed,
     }
     parts = Parts(folder / PARTS, inputs, work.part_done)
     own = own_maps(subject)
     scores = parts.do(
         "scores",
-        lambda: replaced_scores(
-            run, path, split, interventions, trained.checkpoint.step, seed, device
-        ),
+        lambda: replaced_scores(run, trained, examples, path, split, interventions, seed),
         interventions=list(interventions),
-        data=str(path),
+        examples=examples.fingerprint,
     ).result
     fixed: dict[str, np.ndarray] = {}
     if has_maps:
         fixed = parts.do(
             "pictures",
-            lambda: fixed_pictures(network, subject, asked, extent.interventions, seed),
+            lambda: fixed_pictures(network, asked, interventions, seed),
             interventions=list(interventions),
         ).arrays
     tested = study(parts, subject, own, extent.how, seed=seed, tick=work.tell)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,10 +14,13 @@ from torch import Tensor
 from rl_abn.attention import Intervention
 from rl_abn.estimates import Estimate
 from rl_abn.explain.responses import chosen, losses
-from rl_abn.explain.subject import Answer, Subject
+from rl_abn.explain.subject import Answer
 from rl_abn.files.parts import Part
-from rl_abn.vision.evaluation.evaluate import evaluate_run
-from rl_abn.vision.evaluation.splits import SplitName, open_split
+from rl_abn.runs.tensors import hash_of
+from rl_abn.vision.data.examples import Examples
+from rl_abn.vision.evaluation.evaluate import evaluate_examples
+from rl_abn.vision.evaluation.explained_network import OwnAnswers, Said, attend_all, picked
+from rl_abn.vision.evaluation.splits import SplitName
 from rl_abn.vision.models.network import VisionNetwork
 from rl_abn.vision.training.build import Trained, VisionRun
 
@@ -40,54 +42,60 @@ class ExplainedPictures(NamedTuple):
     numbers: np.ndarray
     n_split: int
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of pixels and speeds, in hexadecimal."""
+        seen = {"pixels": torch.from_numpy(self.pixels)}
+        return hash_of(seen if self.speed is None else {**seen, "speed": self.speed})
 
-def read_pictures(
-    run: VisionRun, trained: Trained, path: Path, split: SplitName, n: int
-) -> ExplainedPictures:
+
+def read_pictures(trained: Trained, examples: Examples, n: int) -> ExplainedPictures:
     """Returns n pictures spread over a split, in random order.
 
     Args:
-        run: Whose data.
         trained: The network that they are prepared for.
-        path: Where the data lies.
-        split: "test" or "held_out".
+        examples: The split.
         n: How many.
     """
-    examples = open_split(run, trained.outputs, path, split, trained.device)
     numbers = np.linspace(0, len(examples) - 1, min(n, len(examples))).round().astype(np.int64)
     numbers = np.random.default_rng(0).permutation(numbers)
-    which = torch.as_tensor(numbers)
+    some = examples.chosen(torch.as_tensor(numbers)).in_memory()
     batches = replace(trained.batches, compute=replace(trained.batches.compute, precision="fp32"))
-    batch = batches.batch(examples, which)
-    pixels = examples.pictures.read(examples.indices[which])
+    batch = batches.batch(some, torch.arange(len(some)))
+    pixels = some.pictures.read(some.indices)
     shown = np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy())
     return ExplainedPictures(batch.images.float(), batch.speed, shown, numbers, len(examples))
 
 
 def replaced_scores(
     run: VisionRun,
+    trained: Trained,
+    examples: Examples,
     path: Path,
     split: SplitName,
     interventions: Sequence[str],
-    step: int,
     seed: int,
-    device: str,
 ) -> Part:
     """Scores the network with its own maps and with replaced ones, over a whole split.
 
     Args:
-        run: Whose network.
-        path: Where the data lies.
+        run: The network's run.
+        trained: The network.
+        examples: The split.
+        path: Where it lies.
         split: "test" or "held_out".
         interventions: On the maps.
-        step: The checkpoint's epoch.
         seed: Of what is drawn.
-        device: Where the network runs.
     """
-    found = evaluate_run(
-        run, data=path, split=split, interventions=interventions, step=step, seed=seed,
-        device=device,
-    )  # fmt: skip
+    found = evaluate_examples(
+        run,
+        trained,
+        examples.in_memory(),
+        data=path,
+        split=split,
+        interventions=interventions,
+        seed=seed,
+    )
     own = found.rows[0]
     name = next(iter(own.numbers))
     rows: dict[str, Any] = {}
@@ -101,33 +109,30 @@ def replaced_scores(
 
 
 def fixed_pictures(
-    network: VisionNetwork,
-    subject: Subject,
-    asked: ExplainedPictures,
-    names: Sequence[str],
-    seed: int,
+    network: VisionNetwork, asked: ExplainedPictures, names: Sequence[str], seed: int
 ) -> Part:
     """Replaces the maps of fixed pictures.
 
     Args:
         network: In evaluation mode.
-        subject: The same at the pictures.
         asked: The pictures.
         names: Of the interventions.
         seed: Of what is drawn.
     """
-    own, arrays = subject.answers(), {}
-    choice, device = chosen(own), subject.device
-    starts = torch.ones(subject.n, dtype=torch.bool, device=device)
+    intact = attend_all(network, asked.images, asked.speed)
+    explained = None if network.task.categorical else OwnAnswers.of(network, intact.outputs)
+
+    def answer(said: Said) -> Answer:
+        if explained is None:
+            return Answer(said.outputs, None)
+        return Answer(None, picked(said.outputs, explained.outputs))
+
+    own, arrays, device = answer(intact), dict[str, np.ndarray](), intact.maps.device
+    starts = torch.ones(len(intact.maps), dtype=torch.bool, device=device)
     for name in names:
         rule = Intervention(name, generator=torch.Generator(device).manual_seed(seed))
-        with torch.no_grad():
-            now = network.attend(asked.images, asked.speed, partial(rule, episode_start=starts))
-        outputs = now.outputs.float()
-        if own.logits is None and network.task.map_per_output:
-            continue  # which task a picture is asked about is not kept
-        answer = Answer(None, outputs[:, 0]) if own.logits is None else Answer(outputs, None)
-        for response, lost in losses(own, answer, choice).items():
+        now = attend_all(network, asked.images, asked.speed, rule(intact.maps, starts))
+        for response, lost in losses(own, answer(now), chosen(own)).items():
             arrays[f"{name}|{response}"] = lost.cpu().numpy()
     return Part(None, arrays)
 

@@ -12,12 +12,14 @@ from rl_abn.attention import MapOverride
 from rl_abn.progress import ProgressReport
 from rl_abn.vision.data.examples import Examples
 from rl_abn.vision.evaluation.bayes import sample
+from rl_abn.vision.models.network import VisionNetwork
 from rl_abn.vision.tasks.outputs import Outputs
 from rl_abn.vision.tasks.scores import Truth
 from rl_abn.vision.training.build import Trained
 
 BATCH = 256
 """So many pictures, or looks at them by a network that looks once a map, are in memory at once."""
+_ORDER = 0  # the seed of the order in which interventions see pictures
 
 
 class Predictions(NamedTuple):
@@ -59,7 +61,11 @@ def predict(
     report: ProgressReport | None = None,
     done_before: int = 0,
 ) -> Predictions:
-    """Asks a network about all examples, in order.
+    """Asks a network about all examples, and returns what it says in their order.
+
+    A function of maps, such as an intervention, sees them in a random order, the same at every
+    call: in the order of the files those of a class are neighbours, and a map of another picture
+    would mostly be one of the same class. Frames of a drive stay in the order of time.
 
     Args:
         trained: The network.
@@ -70,22 +76,33 @@ def predict(
     """
     batches, network = trained.batches, trained.network
     targets, outputs, branch_outputs = [], [], []
-    size = max(1, BATCH // max(1, network.n_maps))
+    order = torch.arange(len(examples))
+    if callable(map_override) and examples.drive is None:
+        order = torch.randperm(len(order), generator=torch.Generator().manual_seed(_ORDER))
+    done = done_before
     with torch.no_grad():
-        for numbers, batch in batches.in_order(examples, size):
+        for numbers in order.split(batch_size(network)):
+            batch = batches.batch(examples, numbers)
             with batches.compute.autocast(trained.device):
                 attention = network.attend(batch.images, batch.speed, map_override)
             targets.append(batch.targets.cpu())
             outputs.append(attention.outputs.float().cpu())
             if attention.branch_outputs is not None:
                 branch_outputs.append(attention.branch_outputs.float().cpu())
+            done += len(numbers)
             if report is not None:
-                report.update(done_before + int(numbers[-1]) + 1)
+                report.update(done)
+    back = order.argsort()
     return Predictions(
-        torch.cat(targets),
-        torch.cat(outputs),
-        torch.cat(branch_outputs) if branch_outputs else None,
+        torch.cat(targets)[back],
+        torch.cat(outputs)[back],
+        torch.cat(branch_outputs)[back] if branch_outputs else None,
     )
+
+
+def batch_size(network: VisionNetwork) -> int:
+    """Returns how many pictures a network is asked about at once: it may look once a map."""
+    return max(1, BATCH // max(1, network.n_maps))
 
 
 def truth_of(outputs: Outputs, examples: Examples, predictions: Predictions) -> Truth:

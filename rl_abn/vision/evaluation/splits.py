@@ -25,7 +25,7 @@ def usual_split(run: VisionRun, path: Path) -> SplitName:
 def open_split(
     run: VisionRun, outputs: Outputs, path: Path, split: SplitName, device: torch.device
 ) -> Examples:
-    """Opens pictures that a run did not learn from.
+    """Opens pictures that a run did not learn from; they are decoded when they are read.
 
     Args:
         run: The run.
@@ -47,7 +47,9 @@ def open_split(
     return data.held_out
 
 
-def open_learned(run: VisionRun, outputs: Outputs, path: Path, device: torch.device) -> DataSet:
+def open_learned(
+    run: VisionRun, outputs: Outputs, path: Path, device: torch.device, *, hold: bool = False
+) -> DataSet:
     """Opens what a run learned from and what it held out.
 
     Args:
@@ -55,11 +57,12 @@ def open_learned(run: VisionRun, outputs: Outputs, path: Path, device: torch.dev
         outputs: What its network's outputs mean.
         path: Where the data lies.
         device: Where pictures go.
+        hold: Whether pictures are decoded now, and not when they are read.
 
     Raises:
         RlAbnError: If it is not the run's data.
     """
-    data = open_training(run.recipe, path, device)
+    data = open_training(run.recipe, path, device, hold=hold)
     if data.outputs.train_sha256 != outputs.train_sha256:
         raise RlAbnError(
             f"{path}: expected the set the run was trained on, to know what was held out, "

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from rl_abn.errors import RlAbnError
-from rl_abn.estimates import Estimate, bootstrap
+from rl_abn.estimates import Estimate, clustered_mean
 
 N_BINS = 15
 """Bins of confidence (Guo et al., ICML 2017)."""
@@ -36,18 +36,6 @@ class Reliability(NamedTuple):
         """The expected calibration error: the mean gap of confidence and accuracy, 0..1."""
         gaps = (self.confidence - self.accuracy).abs().nan_to_num()
         return float((gaps * self.counts).sum() / self.counts.sum())
-
-
-class ControlErrors(NamedTuple):
-    """How far controls are off, each control by itself.
-
-    Attributes:
-        mae: Mean absolute error, [C].
-        rmse: Root of the mean squared error, [C].
-    """
-
-    mae: tuple[float, ...]
-    rmse: tuple[float, ...]
 
 
 def top_k_correct(
@@ -112,23 +100,6 @@ def reliability(
     return Reliability(*(t.cpu() for t in (edges, counts, sure / counts, right / counts)))
 
 
-def control_errors(predicted: Float[Tensor, "N C"], driven: Float[Tensor, "N C"]) -> ControlErrors:
-    """Returns how far predicted controls are from the driver's.
-
-    Args:
-        predicted: [N, C].
-        driven: [N, C].
-
-    Raises:
-        RlAbnError: If there are none.
-    """
-    if not len(driven):
-        raise RlAbnError("expected controls to compare, got none")
-    gaps = (predicted - driven).double()
-    mae, rmse = gaps.abs().mean(0), gaps.square().mean(0).sqrt()
-    return ControlErrors(tuple(mae.tolist()), tuple(rmse.tolist()))
-
-
 def mean_over_blocks(
     values: Float[Tensor, " N"],
     blocks: Int64[Tensor, " N"],
@@ -139,8 +110,9 @@ def mean_over_blocks(
     """Returns the mean of numbers along a drive, with an interval that knows of neighbours.
 
     What a network gets wrong in one frame it gets wrong in the next. So whole stretches of frames
-    are drawn again, not single frames (block bootstrap, Carlstein 1986). `values` may be absolute
-    errors, or the differences of two networks' errors in the same frames.
+    are drawn again, not single frames (block bootstrap, Carlstein 1986); there is no interval of
+    fewer than 5. `values` may be absolute errors, or the differences of two networks' errors in
+    the same frames.
 
     Args:
         values: One a frame, in the drive's order, [N].
@@ -158,22 +130,12 @@ def mean_over_blocks(
         )
     numbers = values.detach().cpu().double().numpy()
     ends = np.flatnonzero(np.diff(blocks.cpu().numpy())) + 1
-    parts = [
-        part
+    lengths = [
+        len(part)
         for stretch in np.split(numbers, ends)
         for part in np.array_split(stretch, max(round(len(stretch) / block_length), 1))
     ]
-    mean = float(numbers.mean())
-    if len(parts) < 2:
-        return Estimate(mean, None, None)
-    sums, counts = np.array([part.sum() for part in parts]), np.array([len(p) for p in parts])
-    several = {"paired": True, "vectorized": True, "batch": 1_000}
-    return Estimate(mean, *bootstrap((sums, counts), _ratio, seed, **several))
-
-
-def _ratio(sums: np.ndarray, counts: np.ndarray, axis: int = -1) -> np.ndarray:
-    ratio: np.ndarray = np.sum(sums, axis=axis) / np.sum(counts, axis=axis)
-    return ratio
+    return clustered_mean(numbers, np.repeat(np.arange(len(lengths)), lengths), seed)
 
 
 def _range(values: Tensor) -> str:

@@ -24,7 +24,7 @@ from rl_abn.vision.data.examples import Examples
 from rl_abn.vision.evaluation.predict import BATCH, predict
 from rl_abn.vision.evaluation.splits import open_learned
 from rl_abn.vision.training.build import Trained, VisionRun, load_network
-from rl_abn.vision.training.edit_run import EDITS, check_has_maps
+from rl_abn.vision.training.edit_run import EDITS, check_editable
 from rl_abn.vision.training.prepare import data_of
 from rl_abn.vision.visualize.map_grid import map_grid
 
@@ -83,10 +83,10 @@ def write_examples(
         report: Shows how many pictures it looked at.
 
     Raises:
-        RlAbnError: If the network has no maps, the folder is taken or cannot be written, or the
-            checkpoint or the data will not do.
+        RlAbnError: If the network has no maps to edit, the folder is taken or cannot be written, or
+            the checkpoint or the data will not do.
     """
-    check_has_maps(run)
+    check_editable(run)
     folder = _free(folder or run.path / EDITS, new)
     where = device_of(device)
     trained = load_network(run, step=step, device=where)
@@ -174,7 +174,9 @@ def _write(
         np.save(data, maps[i].numpy(), allow_pickle=False)
         write_atomically(folder / "maps" / f"{i:05}.npy", data.getvalue())
         if single:
-            grey = np.rint(255.0 * maps[i, 0].clamp(0, 1).numpy()).astype(np.uint8)
+            # Of maps that sum to 1 an edit's scale is of no account: white is the map's maximum.
+            white = float(maps[i].max()) if trained.network.abilities.sums_to_one else 1.0
+            grey = np.rint(255.0 / white * maps[i, 0].clamp(0, 1).numpy()).astype(np.uint8)
             large = cv2.resize(grey, (width, height), interpolation=cv2.INTER_NEAREST)
             _png(folder / "maps" / f"{i:05}.png", large)
         box = f"[[0, 0, {width // 2}, {height // 2}]]"

@@ -132,10 +132,10 @@ def edit_run(
         report: Shows how many epochs are done.
 
     Raises:
-        RlAbnError: If the network has no maps, an edit is of no picture that the run learned from,
-            or a setting, the checkpoint, the data or the folder will not do.
+        RlAbnError: If the network has no maps to edit, an edit is of no picture that the run
+            learned from, or a setting, the checkpoint, the data or the folder will not do.
     """
-    check_has_maps(run)
+    check_editable(run)
     table = edit_table_of(run, settings)
     folder = folder or run.path.with_name(f"{run.path.resolve().name}-edited")
     given = read_edits(edits)
@@ -143,7 +143,7 @@ def edit_run(
     where = device_of(device)
     trained = load_network(run, step=step, device=where)
     path = data or data_of(run)
-    opened = open_learned(run, trained.outputs, path, where)
+    opened = open_learned(run, trained.outputs, path, where, hold=True)
     _check_learned(given, opened.train, opened.held_out)
     edited = opened.train.chosen(given.numbers(opened.train.own_names))
     asked = {"held out": opened.held_out, "edited": edited}
@@ -171,16 +171,22 @@ def edit_run(
     return Edited(made, str(run.path), step, given.place, len(edited), table, seed, tuning, changes)
 
 
-def check_has_maps(run: VisionRun) -> None:
-    """Refuses a run whose network has no maps.
+def check_editable(run: VisionRun) -> None:
+    """Refuses a run whose network has no maps that can be edited.
 
     Raises:
-        RlAbnError: If it is a no-attention baseline.
+        RlAbnError: If it is a no-attention baseline, or its maps cannot be painted.
     """
-    if not run.recipe.agent.attention.has_maps:
+    attention = run.recipe.agent.attention
+    if not attention.has_maps:
         raise RlAbnError(
             f"expected a network with attention maps, got '{run.recipe.agent_name}', "
             "which has none to edit"
+        )
+    if not attention.abilities.paintable:
+        raise RlAbnError(
+            "expected a network whose maps lie on the picture, to edit them, got "
+            f"'{run.recipe.agent_name}' with mechanism '{attention.mechanism}'"
         )
 
 

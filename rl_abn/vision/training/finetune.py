@@ -158,7 +158,12 @@ class _Tuner:
         size = examples.pictures.size
         with evaluating(self._network):
             maps = [self._maps(examples, part) for part in self._edited.split(self._batch_size)]
-        self._targets = edits.apply(torch.cat(maps), size) if maps and len(self._edited) else None
+        sums_to_one = self._network.abilities.sums_to_one
+        self._targets = (
+            edits.apply(torch.cat(maps), size, sums_to_one=sums_to_one)
+            if maps and len(self._edited)
+            else None
+        )
         # Which edited map a picture has; -1 is none.
         self._which = torch.full((len(examples.pictures),), -1, dtype=torch.int64)
         self._which[self._edited] = torch.arange(len(self._edited))

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from rl_abn.errors import RlAbnError
 from rl_abn.files.text import read_json
@@ -239,6 +240,48 @@ def test_other_answers_are_edited_too(
     assert kept["map_loss"]["after"] < kept["map_loss"]["before"]
     first = {"tasks": "accuracy", "controls": "steering_mae"}.get(name, "top_1")
     assert next(iter(kept["scores"][0]["before"]["numbers"])) == first
+
+
+def test_maps_that_sum_to_1_are_painted_on_a_scale_of_their_own(
+    rl_abn: Command, place: Path, folder: Path
+) -> None:
+    """White is a map's maximum; the file as it is written keeps the map as it is."""
+    settings = ("train.epochs=1", "attention.mechanism=mask", "attention.map_form=softmax")
+    run, opened, _ = small_run(Path("softmax"), place / "set", *settings)
+    train(run, opened, resume=False, device="cpu")
+    assert rl_abn("vision", "edit", "softmax", "--list", "2", "--out", "edits", *CPU).code == 0
+    text = (folder / "edits" / "edits.toml").read_text()
+    body = text[text.index("# pictures/00000") :].splitlines()
+    wanted = ("# [[edit]]", "# picture =", "# map =")
+    lines = [line.removeprefix("# ") for line in body if line.startswith(wanted)]
+    (folder / "edits" / "edits.toml").write_text("\n".join(lines))
+    own = np.stack([np.load(path) for path in sorted(Path("edits/maps").glob("*.npy"))])
+    np.testing.assert_allclose(own.sum(axis=(2, 3)), 1, atol=1e-5)
+    for path in Path("edits/maps").glob("*.png"):
+        assert cv2.imread(str(path)).max() == 255
+    given = read_edits("edits").apply(torch.from_numpy(own), (12, 12), sums_to_one=True)
+    np.testing.assert_allclose(given, own, atol=own.max() / 255)
+    words = ("vision", "edit", "softmax", "--edits", "edits", "--epochs", "1", *CPU)
+    assert rl_abn(*words).code == 0
+    kept = read_json(Path("softmax-edited") / "evaluations" / "edited.json")
+    assert kept["map_loss"]["before"] < 0.01
+
+
+def test_maps_that_do_not_lie_on_the_picture_are_not_edited(
+    rl_abn: Command, mistake: Mistake, place: Path, folder: Path
+) -> None:
+    run, opened, _ = small_run(Path("se"), place / "set", "train.epochs=1", agent="resnet20_se")
+    train(run, opened, resume=False, device="cpu")
+    edits = write(Path("edits"), "a.png")
+    for words in (("--list",), ("--edits", edits)):
+        assert mistake("vision", "edit", "se", *words, *CPU) == (
+            "expected a network whose maps lie on the picture, to edit them, got 'resnet20_se' "
+            "with mechanism 'se'"
+        )
+    assert sorted(path.name for path in folder.iterdir()) == ["edits", "se"]
+    assert not (run.path / "edits").exists()
+    result = rl_abn("vision", "record", "se", "--pictures", "2", *CPU)
+    assert result.out.splitlines()[-1] == "next: rl-abn vision eval se"
 
 
 def list_edits(rl_abn: Command, run: Path, folder: Path) -> None:

@@ -81,6 +81,36 @@ def test_pictures_on_disk_are_the_same_as_in_memory(animals: Path) -> None:
     assert isinstance(exactly.pictures, HeldPictures)
 
 
+def test_some_pictures_are_held_and_the_others_decoded_when_they_are_read(
+    animals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = open_labelled(animals, size=(6, 5)).pictures.read(torch.arange(9))
+    decoded, decode = [], pictures.PictureFiles.decode
+
+    def counted(files: pictures.PictureFiles, index: int) -> np.ndarray:
+        decoded.append(index)
+        return decode(files, index)
+
+    monkeypatch.setattr(pictures.PictureFiles, "decode", counted)
+    later = open_labelled(animals, size=(6, 5), hold=False).pictures
+    assert decoded == [0]  # for their size
+    some = later.in_memory(torch.tensor([7, 2, 4]))
+    assert sorted(decoded) == [0, 2, 4, 7]
+    assert (len(some), some.size) == (9, (6, 5))
+    assert torch.equal(some.read(torch.tensor([2, 7, 7])), expected[[2, 7, 7]])
+    assert sorted(decoded) == [0, 2, 4, 7]
+    assert torch.equal(some.read(torch.tensor([8, 2])), expected[[8, 2]])
+    assert sorted(decoded) == [0, 2, 2, 4, 7, 8]
+    # Too many stay on disk.
+    least = open_labelled(animals, size=(6, 5), hold=False, memory_limit=2 * 6 * 5 * 3).pictures
+    assert isinstance(least.in_memory(torch.tensor([7, 2, 4])), StoredPictures)
+    assert isinstance(least.in_memory(torch.tensor([7, 2])), pictures.PartlyHeldPictures)
+    every = some.in_memory()
+    assert isinstance(every, HeldPictures)
+    assert every.in_memory() is every
+    assert torch.equal(every.read(torch.arange(9)), expected)
+
+
 def test_a_set_without_splits_is_all_train(tmp_path: Path) -> None:
     root = tmp_path / "outer" / "set"
     write(root / "b" / "deep" / "0.PNG", picture(0))

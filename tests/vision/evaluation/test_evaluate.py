@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
+import re
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -16,6 +19,7 @@ from rl_abn.estimates import Estimate
 from rl_abn.recipes import VisionRunRecipe
 from rl_abn.runs import Run
 from rl_abn.vision.data.examples import open_test, open_training
+from rl_abn.vision.data.pictures import PictureFiles
 from rl_abn.vision.evaluation import predict as predict_module
 from rl_abn.vision.evaluation.calibration import calibration
 from rl_abn.vision.evaluation.evaluate import evaluate_run
@@ -25,8 +29,9 @@ from rl_abn.vision.tasks import TASKS
 from rl_abn.vision.tasks.controls import score_controls
 from rl_abn.vision.tasks.scores import Truth
 from rl_abn.vision.training.build import VisionRun, load_network
-from rl_abn.vision.training.prepare import prepare_run
+from rl_abn.vision.training.prepare import data_of, prepare_run
 from rl_abn.vision.training.train import train
+from rl_abn.vision.visualize.watch import Wanted, record_run
 from tests.complaints import complaint
 from tests.vision.tiny_sets import small_run, write_attributes, write_classes, write_drive
 
@@ -179,6 +184,70 @@ def test_interventions_change_the_answers_as_their_maps_say(run: VisionRun) -> N
     assert evaluate_run(run, interventions=names, device="cpu") == result
 
 
+def test_maps_of_other_pictures_are_of_all_classes(
+    run: VisionRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files lie class by class, so in their order a batch before is mostly of the same class."""
+    monkeypatch.setattr(predict_module, "BATCH", 6)
+    trained = load_network(run)
+    test = open_test(run.recipe, trained.outputs, Path(evaluate_run(run, device="cpu").data), CPU)
+    plain = predict(trained, test)
+    own, seen = [], []
+    for _, batch in trained.batches.in_order(test, 6):
+        with torch.no_grad():
+            own.append(trained.network.attend(batch.images).map)
+
+    def noted(maps: torch.Tensor) -> torch.Tensor:
+        seen.append(maps)
+        return maps
+
+    counts: list[int] = []
+    report = SimpleNamespace(update=counts.append)
+    again = predict(trained, test, noted, report, done_before=100)  # type: ignore[arg-type]
+    for one, other in zip(again[:2], plain[:2], strict=True):
+        torch.testing.assert_close(one, other)
+    assert counts == [106, 112, 118, 124, 130]
+    first = torch.cat(seen)
+    order = torch.cdist(first.flatten(1), torch.cat(own).flatten(1)).argmin(dim=1)
+    assert sorted(order.tolist()) == list(range(30))
+    assert len(set(test.targets[order][:6].tolist())) == 3
+    seen.clear()
+    predict(trained, test, noted)
+    torch.testing.assert_close(torch.cat(seen), first)  # the same order at every call
+
+
+def test_frames_of_a_drive_stay_in_the_order_of_time(driven: VisionRun) -> None:
+    trained = load_network(driven)
+    held_out = open_training(driven.recipe, data_of(driven), CPU).held_out
+    assert held_out is not None
+    seen: list[torch.Tensor] = []
+    predict(trained, held_out, lambda maps: seen.append(maps) or maps)  # type: ignore[func-returns-value]
+    batch = trained.batches.batch(held_out, torch.arange(len(held_out)))
+    with torch.no_grad(), trained.batches.compute.autocast(CPU):
+        own = trained.network.attend(batch.images, batch.speed).map
+    torch.testing.assert_close(torch.cat(seen).float(), own)
+
+
+def test_only_what_is_asked_about_is_decoded(
+    run: VisionRun, driven: VisionRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded, decode = [], PictureFiles.decode
+
+    def counted(files: PictureFiles, index: int) -> np.ndarray:
+        decoded.append(index)
+        return decode(files, index)
+
+    monkeypatch.setattr(PictureFiles, "decode", counted)
+    for each, n in ((run, 9), (driven, 20)):
+        decoded.clear()
+        result = evaluate_run(each, split="held_out", interventions=["uniform"], device="cpu")
+        assert result.n == n
+        assert len(decoded) == 1 + n  # the first of the set, for its size, and each once
+    decoded.clear()
+    record_run(driven, out=tmp_path / "a.mp4", wanted=Wanted(frames=3), device="cpu")
+    assert len(decoded) == 1 + 3
+
+
 def test_the_surer_branch_answers_under_dropout(run: VisionRun) -> None:
     plain, sampled = evaluate_run(run, device="cpu"), evaluate_run(run, samples=8, device="cpu")
     assert sampled.rows[:2] == plain.rows
@@ -220,6 +289,28 @@ def test_results_are_kept(run: VisionRun) -> None:
     assert kept["rows"][2]["intervention"] == "zero"
     assert kept["rows"][0]["numbers"]["top_1"]["value"] == result.rows[0].numbers["top_1"].value
     assert evaluate_run(run, device="cpu").keep(run) != path
+
+
+def test_results_on_other_data_and_of_other_draws_are_kept_beside(
+    run: VisionRun, tmp_path: Path
+) -> None:
+    own = evaluate_run(run, interventions=["swap"], device="cpu")
+    named = own._replace(data=str(Path(own.data) / ".." / "set"))  # the same place
+    others = [shutil.copytree(own.data, tmp_path / name / "set") for name in "ab"]
+    results = [
+        own,
+        evaluate_run(run, interventions=["swap"], seed=1, device="cpu"),
+        *(evaluate_run(run, data=other, device="cpu") for other in others),
+        evaluate_run(run, device="cpu"),
+    ]
+    paths = [result.keep(run) for result in results]
+    assert len(set(paths)) == len(paths)
+    assert named.keep(run) == paths[0]
+    assert re.fullmatch(r"epoch-2-test-interventions-\w{8}-seed-1.json", paths[1].name)
+    assert re.fullmatch(r"epoch-2-test-data-\w{8}.json", paths[2].name)
+    assert paths[4].name == "epoch-2-test.json"
+    diagram = results[2].keep_diagram(run)
+    assert diagram == paths[2].with_name(f"{paths[2].stem}-reliability.png")
 
 
 def test_reliability_is_kept_beside_it_as_numbers_and_as_a_picture(run: VisionRun) -> None:

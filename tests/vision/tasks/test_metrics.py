@@ -9,14 +9,8 @@ import pytest
 import torch
 
 from rl_abn.errors import RlAbnError
-from rl_abn.estimates import Estimate
-from rl_abn.vision.tasks.metrics import (
-    accuracy,
-    control_errors,
-    mean_over_blocks,
-    reliability,
-    top_k_correct,
-)
+from rl_abn.estimates import Estimate, clustered_mean
+from rl_abn.vision.tasks.metrics import accuracy, mean_over_blocks, reliability, top_k_correct
 
 
 def test_top_k() -> None:
@@ -102,16 +96,6 @@ def test_logits_are_no_probabilities() -> None:
         reliability(torch.zeros(0, 2), torch.zeros(0, dtype=torch.long))
 
 
-def test_control_errors() -> None:
-    driven = torch.tensor([[0.0, 1.0], [0.5, 1.0], [-0.5, 0.0]])
-    predicted = torch.tensor([[0.3, 1.0], [0.5, 0.0], [-0.1, 0.0]])
-    errors = control_errors(predicted, driven)
-    assert errors.mae == pytest.approx((0.7 / 3, 1 / 3))
-    assert errors.rmse == pytest.approx((math.sqrt(0.25 / 3), math.sqrt(1 / 3)))
-    with pytest.raises(RlAbnError, match="expected controls to compare, got none"):
-        control_errors(driven[:0], driven[:0])
-
-
 # Means along a drive
 
 
@@ -147,17 +131,23 @@ def test_the_interval_is_seeded() -> None:
 
 
 def test_no_block_spans_an_interruption() -> None:
-    """Two stretches that differ are two blocks: the mean of one, of both, or of the other."""
-    values = torch.tensor([0.0] * 60 + [3.0] * 30)
-    blocks = torch.tensor([0] * 60 + [1] * 30)
-    assert mean_over_blocks(values, blocks, block_length=1_000) == (1.0, 0.0, 3.0)
+    """Five stretches are five blocks, however short; the same frames in a row are but one."""
+    values = torch.arange(5.0).repeat_interleave(torch.tensor([40, 10, 10, 10, 10]))
+    blocks = values.long()
+    interval = mean_over_blocks(values, blocks, block_length=1_000)
+    assert interval == clustered_mean(values.numpy(), blocks.numpy())
+    assert interval.value == 1.25
+    assert interval.low < 1 < 2 < interval.high
+    alone = mean_over_blocks(values, one_stretch(80), block_length=1_000)
+    assert alone == Estimate(1.25, None, None)
 
 
-def test_equal_errors_leave_no_doubt_and_one_block_says_nothing() -> None:
-    same = mean_over_blocks(torch.full((200,), 0.25), one_stretch(200))
+def test_equal_errors_leave_no_doubt_and_a_few_blocks_have_no_interval() -> None:
+    same = mean_over_blocks(torch.full((250,), 0.25), one_stretch(250))
     assert same == (0.25, 0.25, 0.25)
-    alone = mean_over_blocks(torch.full((50,), 0.25), one_stretch(50))
-    assert alone == Estimate(0.25, None, None)
-    assert f"{alone:.4g}" == "0.25"
+    for count in (50, 200):
+        few = mean_over_blocks(torch.full((count,), 0.25), one_stretch(count))
+        assert few == Estimate(0.25, None, None)
+        assert f"{few:.4g}" == "0.25"
     with pytest.raises(RlAbnError, match="expected numbers and blocks of 1 frame or more, got 0"):
         mean_over_blocks(torch.zeros(0), one_stretch(0))

@@ -66,6 +66,17 @@ def test_the_distance_is_measured_to_the_map_before():
     assert tuned(network(), Edits(), epochs=1).before.map_loss == 0
 
 
+def test_maps_that_sum_to_1_are_tuned_to_maps_that_do():
+    made = network(mechanism_options={"map_form": "softmax"}).eval()
+    with torch.no_grad():
+        own = made.attend(PREPARE(SET.pictures.read(torch.tensor([3])))).map[0]
+    scaled = Edits({SET.names[3]: Edit(map=(own / own.max()).numpy())})
+    assert tuned(made, scaled, epochs=1).before.map_loss == pytest.approx(0, abs=1e-6)
+    added = tuned(network(mechanism_options={"map_form": "softmax"}), gamma=5.0, epochs=5)
+    assert added.before.map_loss < 2**0.5  # no two maps that sum to 1 are further apart
+    assert added.after.map_loss < added.before.map_loss
+
+
 def test_it_is_reproducible_and_leaves_the_global_generator_alone():
     ends = []
     for _ in range(2):

@@ -19,6 +19,7 @@ from rl_abn.runs import META, METRICS, TRAINING, WEIGHTS, Run, load_tensors, rea
 from rl_abn.runs import training_session as session_module
 from rl_abn.runs.metrics import read_metrics
 from rl_abn.stop_signal import StopSignal
+from rl_abn.vision.data.examples import Examples
 from rl_abn.vision.training import train as train_module
 from rl_abn.vision.training.build import compute_of
 from rl_abn.vision.training.prepare import prepare_run
@@ -157,6 +158,46 @@ def test_a_run_cut_off_in_an_epoch_and_resumed_ends_with_the_same_bytes(
             assert mine[key] == other[key], key
     logs = [PictureProbes.open(run) for run in (again, whole)]
     assert all(np.array_equal(logs[0].maps(e), logs[1].maps(e)) for e in (1, 2, 3))
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_an_epoch_that_was_saved_and_not_measured_is_measured_when_it_goes_on(
+    tmp_path: Path, classes: Path, monkeypatch: pytest.MonkeyPatch, epoch: int
+) -> None:
+    """A kill after the checkpoint; also of the last epoch, which leaves nothing to train."""
+    whole, data, _ = small_run(tmp_path / "whole", classes, "train.epochs=2")
+    train(whole, data, resume=False, device="cpu")
+    cut, data, _ = small_run(tmp_path / "cut", classes, "train.epochs=2")
+    real = train_module.Training.measure
+
+    def breaking(training: train_module.Training, examples: Examples) -> object:
+        if training.epoch == epoch:
+            raise RuntimeError("the power is gone")
+        return real(training, examples)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module.Training, "measure", breaking)
+        with pytest.raises(RuntimeError):
+            train(cut, data, resume=False, device="cpu")
+    assert cut.checkpoint().step == epoch
+    assert [row["step"] for row in read_metrics(cut.path / METRICS)] == [1, 2][: epoch - 1]
+    again, data, _ = small_run(tmp_path / "cut", None, "train.epochs=2", on_exists="resume")
+    train(again, data, resume=True, device="cpu")
+    assert again.status == "finished"
+    assert contents(again, 2) == contents(whole, 2)
+    ours, theirs = (read_metrics(run.path / METRICS) for run in (again, whole))
+    assert [row["step"] for row in ours] == [1, 2]
+    for mine, other in zip(ours, theirs, strict=True):
+        measured = {key for key in other if key.startswith(("held_out/", "attention/"))}
+        assert measured
+        assert {key: mine[key] for key in measured} == {key: other[key] for key in measured}
+        assert ("train/loss" in mine) == (mine["step"] != epoch)
+    logs = [PictureProbes.open(run) for run in (again, whole)]
+    assert all(np.array_equal(logs[0].maps(e), logs[1].maps(e)) for e in (1, 2))
+    # Once.
+    before = (again.path / METRICS).read_bytes()
+    train(again, data, resume=True, device="cpu")
+    assert (again.path / METRICS).read_bytes() == before
 
 
 def test_seeds_and_epochs_draw_differently(tmp_path: Path, classes: Path) -> None:
