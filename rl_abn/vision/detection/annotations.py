@@ -12,12 +12,14 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from rl_abn.errors import RlAbnError, did_you_mean
+from rl_abn.files.images import MOST_BYTES
 from rl_abn.files.store import Store
 from rl_abn.vision.data.source import SPLITS
 from rl_abn.vision.detection.boxes import areas
 
 EVERY_CATEGORY = 0
 """The label of a region that is ignored whatever is found in it."""
+_MOST_AREA = float(np.finfo(np.float32).max)
 
 
 class Picture(NamedTuple):
@@ -81,12 +83,25 @@ class BoxedSet:
         return BoxedSet(self.store, pictures, self.categories, self.notes)
 
     def fingerprint(self) -> str:
-        """Returns a hash of names, boxes and categories."""
+        """Returns a hash of names, boxes and categories, by which runs know their training set."""
         hashed = sha256("\0".join(self.categories).encode("utf-8", "replace"))
         for picture in self.pictures:
             hashed.update(picture.name.encode("utf-8", "replace") + b"\0")
             for array in (picture.boxes, picture.labels, picture.ignored):
                 hashed.update(np.ascontiguousarray(array).tobytes())
+        return hashed.hexdigest()
+
+    def whole_fingerprint(self) -> str:
+        """Returns a hash of all there is: the pictures' files too, and all that is known of them.
+
+        Raises:
+            RlAbnError: If a file cannot be read.
+        """
+        hashed = sha256(self.fingerprint().encode())
+        for picture in self.pictures:
+            for array in (picture.visible, picture.areas, picture.ignored_labels):
+                hashed.update(np.ascontiguousarray(array).tobytes())
+            hashed.update(sha256(self.store.read(picture.name, MOST_BYTES)).digest())
         return hashed.hexdigest()
 
 
@@ -103,6 +118,10 @@ class Layout(ABC):
     @abstractmethod
     def splits(self) -> tuple[str, ...]:
         """Returns which of train, val and test there are."""
+
+    @abstractmethod
+    def annotations(self) -> tuple[str, ...]:
+        """Returns the names of the files that say what is in the pictures, of all splits."""
 
     @abstractmethod
     def read(self, split: str) -> BoxedSet:
@@ -160,7 +179,7 @@ class Boxes:
             label: Its category.
             where: The annotation's place, for the message.
             visible: The visible part's box; None is all of it.
-            area: In pixels; None is the box's.
+            area: In pixels; None is the box's, and so is one that is no finite number above 0.
             ignore: Whether it is a region to ignore.
 
         Raises:
@@ -182,8 +201,9 @@ class Boxes:
             )
         elif visible is not None:
             seen = np.concatenate([corners[:2], corners[:2]])  # nothing of it
-        own = float(areas(corners[None])[0]) if area is None or area <= 0 else area
-        self._objects.append((corners, label, seen, own))
+        if area is None or not 0 < area <= _MOST_AREA:
+            area = float(areas(corners[None])[0])
+        self._objects.append((corners, label, seen, area))
 
     def done(self) -> Picture:
         """Returns the picture."""
@@ -210,7 +230,7 @@ class Boxes:
             raise RlAbnError(
                 f"{where}: expected a box within the picture's {width}×{height}, got {_shown(box)}"
             )
-        corners = np.array([x, y, x + wide, y + high], np.float32)
+        corners = np.array([x, y, x + wide, y + high])
         inside = np.clip(corners, 0, [width, height, width, height]).astype(np.float32)
         return inside, bool(np.abs(inside - corners).max() > 1.0)
 

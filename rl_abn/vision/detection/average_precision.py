@@ -15,6 +15,7 @@ from rl_abn.errors import RlAbnError
 from rl_abn.estimates import Estimate
 from rl_abn.files.text import brief
 from rl_abn.vision.detection.annotations import EVERY_CATEGORY, Picture
+from rl_abn.vision.detection.draws import drawn_estimate
 from rl_abn.vision.detection.found import Found
 
 _MOST_FOUND = 100  # detections of a picture that count, as in COCO's rules
@@ -26,7 +27,7 @@ class AveragePrecisions(NamedTuple):
 
     Attributes:
         values: ap, ap50, ap75, and ap_small, ap_medium, ap_large where there are such objects.
-        drawn: ap of every draw, [R].
+        drawn: ap of every draw, [R]; NaN of one without any object.
     """
 
     values: dict[str, float]
@@ -36,10 +37,7 @@ class AveragePrecisions(NamedTuple):
     def estimates(self) -> dict[str, Estimate]:
         """All of them; ap with its 95% interval over the pictures."""
         numbers = {name: Estimate(value, None, None) for name, value in self.values.items()}
-        if len(self.drawn) > 1:
-            low, high = np.percentile(self.drawn, (2.5, 97.5))
-            numbers["ap"] = Estimate(self.values["ap"], float(low), float(high))
-        return numbers
+        return {**numbers, "ap": drawn_estimate(self.values["ap"], self.drawn)}
 
 
 def coco_tools() -> tuple[ModuleType, ModuleType]:
@@ -109,18 +107,70 @@ def _values(evaluation: Any) -> dict[str, float]:
 
 def _drawn(evaluation: Any, n: int, draws: np.ndarray) -> np.ndarray:
     """Returns ap of drawn pictures: matches are counted again, not made again."""
-    sizes = len(evaluation.params.areaRng)
-    matches = np.empty(len(evaluation.evalImgs), object)
-    matches[:] = evaluation.evalImgs
-    by_picture = matches.reshape(-1, sizes, n)[:, :1]  # objects of all sizes
-    evaluation.params.areaRng = evaluation.params.areaRng[:1]
-    evaluation._paramsEval.areaRng = evaluation.params.areaRng
+    matches, n_sizes = evaluation.evalImgs, len(evaluation.params.areaRng)
+    of_categories = [
+        _Matches.of(matches[start : start + n])  # the first of the sizes is all of them
+        for start in range(0, len(matches), n_sizes * n)
+    ]
     values = []
     for draw in draws:
-        evaluation.evalImgs = by_picture[:, :, draw].reshape(-1).tolist()
-        evaluation.accumulate()
-        values.append(_mean(evaluation.eval["precision"]))
+        times = np.bincount(draw, minlength=n)
+        there = [
+            of.precision(times, evaluation.params.recThrs)
+            for of in of_categories
+            if of is not None and times @ of.n_objects
+        ]
+        values.append(_mean(np.stack(there, axis=-1)) if there else float("nan"))
     return np.array(values)
+
+
+class _Matches(NamedTuple):
+    """What was found of one category in N pictures: d detections, the surest first.
+
+    Attributes:
+        hits: At each of T thresholds of overlap, whether it is an object's, [T, d].
+        counts: Whether it counts: one in an ignored region does not, [T, d].
+        pictures: The number of each one's picture, [d].
+        n_objects: Objects of every picture, [N].
+    """
+
+    hits: np.ndarray
+    counts: np.ndarray
+    pictures: np.ndarray
+    n_objects: np.ndarray
+
+    @classmethod
+    def of(cls, evaluated: Sequence[Mapping[str, Any] | None]) -> _Matches | None:
+        """Sorts pycocotools' matches of a category in N pictures; None where none has an object."""
+        n_objects = np.zeros(len(evaluated), np.int64)
+        there = [(i, one) for i, one in enumerate(evaluated) if one is not None]
+        for i, one in there:
+            n_objects[i] = np.count_nonzero(np.asarray(one["gtIgnore"]) == 0)
+        if not n_objects.any():
+            return None
+        scores = np.concatenate([one["dtScores"] for _, one in there])
+        order = np.argsort(-scores, kind="stable")
+        matched = np.concatenate([one["dtMatches"] for _, one in there], axis=1)[:, order] > 0
+        counts = np.concatenate([one["dtIgnore"] for _, one in there], axis=1)[:, order] == 0
+        pictures = np.repeat([i for i, _ in there], [len(one["dtScores"]) for _, one in there])
+        return cls(matched & counts, counts, pictures[order], n_objects)
+
+    def precision(self, times: np.ndarray, recalls: np.ndarray) -> np.ndarray:
+        """Returns interpolated precision at R recalls, [T, R], as COCOeval.accumulate has it.
+
+        Args:
+            times: How often each picture counts, [N]; at least one object counts.
+            recalls: Ascending, [R].
+        """
+        of_each = times[self.pictures]
+        hits = np.cumsum(self.hits * of_each, axis=1)
+        precision = hits / (np.cumsum(self.counts * of_each, axis=1) + np.spacing(1))
+        best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        best = np.pad(best, ((0, 0), (0, 1)))  # a recall that is never reached has precision 0
+        reached = hits / (times @ self.n_objects)
+        return np.stack(
+            [row[np.searchsorted(of, recalls)] for row, of in zip(best, reached, strict=True)]
+        )
 
 
 def _mean(precision: np.ndarray) -> float:

@@ -41,11 +41,15 @@ class CityPersonsLayout(Layout):
         there = self.store.entries(ANNOTATIONS).folders
         return tuple(split for split in SPLITS if split in there)
 
+    def annotations(self) -> tuple[str, ...]:
+        """Returns the names of the annotations' files."""
+        return tuple(n for n in self.store.below(ANNOTATIONS) if n.endswith(".json"))
+
     def read(self, split: str) -> BoxedSet:
         """Reads a split."""
         self.check_split(split)
         folder = join(ANNOTATIONS, split)
-        files = [name for name in self.store.below(folder) if name.endswith(".json")]
+        files = [name for name in self.annotations() if name.startswith(f"{folder}/")]
         collected = [self._boxes(name) for name in files]
         pictures: tuple[Picture, ...] = tuple(boxes.done() for boxes in collected)
         place = self.store.place(folder)
@@ -79,10 +83,14 @@ class CityPersonsLayout(Layout):
         )
 
     def _picture(self, name: str) -> str:
-        _, split, city, file = name.split("/")[-4:]
-        whole = join(
-            PICTURES, split, city, file.replace(f"_{ANNOTATIONS}.json", f"_{PICTURES}.png")
-        )
+        _, split, *cities, file = name.split("/")
+        if len(cities) != 1:
+            raise RlAbnError(
+                f"{self.store.place(name)}: expected it in {ANNOTATIONS}/SPLIT/CITY/, got "
+                f"{len(cities)} folders below the split's"
+            )
+        picture = file.replace(f"_{ANNOTATIONS}.json", f"_{PICTURES}.png")
+        whole = join(PICTURES, split, *cities, picture)
         if not self.store.has(whole):
             raise RlAbnError(f"{self.store.place(name)}: expected its picture {whole}, got none")
         return whole

@@ -30,9 +30,9 @@ class CocoLayout(Layout):
     """`annotations/instances_train2017.json` or the like, or `train/_annotations.coco.json`.
 
     A file is of the split whose name is in its own name, or in that of its folder; a single one
-    that names none is train. Pictures lie beside the file, or in a folder that is named after the
-    split. Beside COCO's own keys an annotation may have `vis_bbox`, the box of its visible part,
-    and `ignore`; `iscrowd` is ignored too, in its own category.
+    that names none is train. Pictures lie beside the file, in `images` beside it, or in a folder
+    that is named after the split. Beside COCO's own keys an annotation may have `vis_bbox`, the box
+    of its visible part, and `ignore`; `iscrowd` is ignored too, in its own category.
     """
 
     @staticmethod
@@ -43,6 +43,10 @@ class CocoLayout(Layout):
     def splits(self) -> tuple[str, ...]:
         """Returns which of train, val and test there are."""
         return tuple(split for split in SPLITS if split in self._files())
+
+    def annotations(self) -> tuple[str, ...]:
+        """Returns the names of the annotations' files."""
+        return tuple(self._files().values())
 
     def read(self, split: str) -> BoxedSet:
         """Reads a split."""
@@ -126,7 +130,7 @@ def _add(
         numbers[category] if flags[1] not in (1, True) else EVERY_CATEGORY,
         where,
         visible=read_box(annotation, "vis_bbox", where) if "vis_bbox" in annotation else None,
-        area=float(area) if _is_number(area) else None,
+        area=area if _is_number(area) else None,
         ignore=any(flag in (1, True) for flag in flags),
     )
 
@@ -236,7 +240,12 @@ def _picture_folders(store: Store, beside: str, split: str) -> list[str]:
     stem = [folder for folder in top if _split_in(folder) == split and split]
     inner = [join("images", folder) for folder in _below(store, "images", top)]
     of_split = [folder for folder in inner if _split_in(folder) == split and split]
-    return ["", *stem, *[f for f in ("images", join(beside, "images")) if f in top], *of_split]
+    images = [
+        join(folder, "images")
+        for folder in ("", beside)
+        if "images" in store.entries(folder).folders
+    ]
+    return ["", *stem, *images, *of_split]
 
 
 def _below(store: Store, folder: str, top: list[str]) -> list[str]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from rl_abn.attention import MapOverride
 from rl_abn.compute.device import device_of
 from rl_abn.errors import RlAbnError
@@ -15,6 +13,7 @@ from rl_abn.progress import ProgressReport
 from rl_abn.vision.detection.average_precision import AveragePrecisions, average_precisions
 from rl_abn.vision.detection.build import boxes_of, load_detector
 from rl_abn.vision.detection.data import BoxedExamples, open_split
+from rl_abn.vision.detection.draws import drawn_estimate, draws_of
 from rl_abn.vision.detection.found import Found
 from rl_abn.vision.detection.miss_rate import miss_rates, subsets
 from rl_abn.vision.detection.predict import detect_all
@@ -24,9 +23,6 @@ from rl_abn.vision.evaluation.splits import SplitName
 from rl_abn.vision.tasks.scores import Row
 from rl_abn.vision.training.build import VisionRun
 from rl_abn.vision.training.prepare import data_of
-
-N_DRAWS = 200
-"""Pictures are drawn again so often for an interval: each draw counts all matches anew."""
 
 
 def evaluate_detector(
@@ -104,20 +100,9 @@ class _Scored:
         return Row(name, {**precisions.estimates, **missed})
 
 
-def draws_of(n: int, seed: int) -> np.ndarray:
-    """Returns n pictures drawn again and again with replacement, [R, n]; none of a single one."""
-    rng = np.random.default_rng(seed)
-    return rng.integers(n, size=(N_DRAWS if n > 1 else 0, n))
-
-
 def ap_difference(changed: AveragePrecisions, own: AveragePrecisions) -> Estimate:
     """Returns what a change does to ap, with an interval over the same draws of both."""
-    value = changed.values["ap"] - own.values["ap"]
-    differences = changed.drawn - own.drawn
-    if len(differences) < 2:
-        return Estimate(value, None, None)
-    low, high = np.nanpercentile(differences, (2.5, 97.5))
-    return Estimate(value, float(low), float(high))
+    return drawn_estimate(changed.values["ap"] - own.values["ap"], changed.drawn - own.drawn)
 
 
 def _telling(report: ProgressReport | None, done: int) -> Callable[[int], None] | None:

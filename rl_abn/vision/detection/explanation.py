@@ -21,7 +21,7 @@ from rl_abn.progress import ProgressReport
 from rl_abn.runs.tensors import hash_of
 from rl_abn.vision.detection.build import load_detector
 from rl_abn.vision.detection.data import open_split
-from rl_abn.vision.detection.evaluate import draws_of
+from rl_abn.vision.detection.draws import draws_of
 from rl_abn.vision.detection.explanation_parts import (
     OWN,
     choose_objects,
@@ -84,7 +84,7 @@ def explain_detector(
         "epoch": epoch,
         "weights": hash_of(trained.detector.state_dict()),
         "split": split_name,
-        "boxes": examples.boxed.fingerprint(),
+        "data": examples.boxed.whole_fingerprint(),
         "pictures": asked.pictures.tolist(),
         "seed": seed,
     }
@@ -104,7 +104,6 @@ def explain_detector(
                     f"finding objects, {name} maps", done * _PICTURE
                 ),
             ),
-            data=str(path),
         )
         for name in (OWN, *interventions)
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -115,8 +116,11 @@ def _make_trunk(settings: DetectorSettings, *, pretrained: bool) -> Any:
             "network.architecture: expected a residual network of torchvision, got "
             f"'{settings.architecture}': {did_you_mean(settings.architecture, names)}"
         )
-    frozen = load_package("torchvision.ops").FrozenBatchNorm2d
-    norm = nn.BatchNorm2d if settings.pretrained == "none" else frozen
+    norm: Any = nn.BatchNorm2d
+    if settings.pretrained != "none":
+        norm = load_package("torchvision.ops").FrozenBatchNorm2d
+    if settings.pretrained == "coco":
+        norm = partial(norm, eps=0.0)  # as torchvision has it for these weights alone
     trunk = models.get_model(settings.architecture, weights=None, norm_layer=norm)
     if pretrained:
         with one_line(settings.architecture, "torchvision", weights=True):

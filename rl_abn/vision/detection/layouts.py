@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rl_abn.errors import RlAbnError
-from rl_abn.files.store import open_store
+from rl_abn.files.store import Store, open_store
 from rl_abn.vision.detection.annotations import BoxedSet, Layout
 from rl_abn.vision.detection.citypersons import ANNOTATIONS, CityPersonsLayout
 from rl_abn.vision.detection.coco import CocoLayout
@@ -27,6 +27,11 @@ def open_layout(path: str | Path) -> Layout:
         f"{store.place('')}: expected COCO's layout, such as annotations/instances_train.json, "
         f"or CityPersons' with {ANNOTATIONS}/, got neither"
     )
+
+
+def annotation_files(store: Store) -> tuple[str, ...]:
+    """Returns the names of the files that have a set's boxes; none where it has another layout."""
+    return next((layout(store).annotations() for layout in LAYOUTS if layout.fits(store)), ())
 
 
 def read_split(path: str | Path, split: str) -> BoxedSet:

@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 
 from rl_abn.estimates import Estimate
 from rl_abn.vision.detection.annotations import EVERY_CATEGORY, Picture
 from rl_abn.vision.detection.boxes import inside_shares, overlaps
+from rl_abn.vision.detection.draws import drawn_estimate
 from rl_abn.vision.detection.found import Found
 
 REFERENCES = np.logspace(-2.0, 0.0, 9)
@@ -75,6 +76,9 @@ class Matched(NamedTuple):
     n_objects: int
 
 
+_NOTHING = Matched(np.zeros(0), np.zeros(0, bool), 0)
+
+
 def match(picture: Picture, found: Found, subset: Subset, category: int) -> Matched:
     """Gives each detection, the surest first, the object that it covers best.
 
@@ -86,12 +90,13 @@ def match(picture: Picture, found: Found, subset: Subset, category: int) -> Matc
         subset: Which objects are counted.
         category: Of objects and detections, from 1.
     """
-    own = picture.labels == category
+    own, right = picture.labels == category, found.labels == category
+    if not own.any() and not right.any():
+        return _NOTHING
     counted = own & subset.counts(picture)
     objects = picture.boxes[counted]
     of_category = np.isin(picture.ignored_labels, (EVERY_CATEGORY, category))
     ignored = np.concatenate([picture.boxes[own & ~counted], picture.ignored[of_category]])
-    right = found.labels == category
     boxes, scores = found.boxes[right], found.scores[right]
     tall = boxes[:, 3] - boxes[:, 1]
     low, high = subset.heights
@@ -112,19 +117,43 @@ def match(picture: Picture, found: Found, subset: Subset, category: int) -> Matc
     return Matched(scores[~left_out], hits[~left_out], len(objects))
 
 
+class _Ranked(NamedTuple):
+    """The d detections of one category in N pictures, the surest first.
+
+    Attributes:
+        hits: Whether each is an object's first, [d].
+        pictures: The number of its picture, [d].
+        n_objects: Objects of every picture that are counted, [N].
+    """
+
+    hits: Bool[np.ndarray, " d"]
+    pictures: Int64[np.ndarray, " d"]
+    n_objects: Int64[np.ndarray, " N"]
+
+    @classmethod
+    def of(cls, matched: Sequence[Matched]) -> _Ranked:
+        order = np.argsort(-np.concatenate([one.scores for one in matched]), kind="stable")
+        hits = np.concatenate([one.hits for one in matched])[order]
+        pictures = np.repeat(np.arange(len(matched)), [len(one.hits) for one in matched])[order]
+        return cls(hits, pictures, np.array([one.n_objects for one in matched]))
+
+    def log_average(self, times: Int64[np.ndarray, " N"]) -> float:
+        """Returns the log-average miss rate where each picture counts so many times."""
+        n_objects = times @ self.n_objects
+        if not n_objects:
+            return float("nan")
+        of_each = times[self.pictures]
+        false_per_image = np.cumsum(of_each * ~self.hits) / times.sum()
+        found = np.cumsum(of_each * self.hits) / n_objects
+        # How many detections one may take without more false ones than a reference.
+        taken = np.searchsorted(false_per_image, REFERENCES, side="right")
+        missed = 1.0 - np.concatenate([[0.0], found])[taken]
+        return float(np.exp(np.log(np.maximum(missed, _LEAST)).mean()))
+
+
 def log_average(matched: Sequence[Matched]) -> float:
     """Returns the log-average miss rate over pictures, 0..1; NaN where nothing is counted."""
-    n_objects = sum(one.n_objects for one in matched)
-    if not n_objects:
-        return float("nan")
-    scores = np.concatenate([one.scores for one in matched])
-    hits = np.concatenate([one.hits for one in matched])[np.argsort(-scores, kind="stable")]
-    false_per_image = np.cumsum(~hits) / len(matched)
-    found = np.cumsum(hits) / n_objects
-    # How many detections one may take without more false ones than a reference.
-    taken = np.searchsorted(false_per_image, REFERENCES, side="right")
-    missed = 1.0 - np.concatenate([[0.0], found])[taken]
-    return float(np.exp(np.log(np.maximum(missed, _LEAST)).mean()))
+    return _Ranked.of(matched).log_average(np.ones(len(matched), np.int64))
 
 
 def miss_rates(
@@ -145,27 +174,23 @@ def miss_rates(
         categories: Those that are asked about, each from 1.
         draws: Pictures drawn with replacement, [R, N], for the interval.
     """
+    once = np.ones(len(pictures), np.int64)
+    times = [np.bincount(draw, minlength=len(pictures)) for draw in draws]
     rates: dict[str, Estimate] = {}
     for name, subset in chosen.items():
-        matched = [
-            [match(p, f, subset, category) for p, f in zip(pictures, found, strict=True)]
-            for category in categories
+        there = {int(one) for p in pictures for one in p.labels[subset.counts(p)]}
+        ranked = [
+            _Ranked.of([match(p, f, subset, one) for p, f in zip(pictures, found, strict=True)])
+            for one in categories
+            if one in there
         ]
-        there = [of for of in matched if sum(one.n_objects for one in of)]
-        if not there:
-            continue
-        value = float(np.mean([log_average(of) for of in there]))
-        drawn = [
-            float(np.nanmean([log_average([of[i] for i in draw]) for of in there]))
-            for draw in draws
-            if any(of[i].n_objects for of in there for i in draw)
-        ]
-        rates[name] = Estimate(value, *_ends(drawn))
+        if ranked:
+            value, *drawn = (_mean([of.log_average(t) for of in ranked]) for t in (once, *times))
+            rates[name] = drawn_estimate(value, drawn)
     return rates
 
 
-def _ends(values: Sequence[float]) -> tuple[float | None, float | None]:
-    if len(values) < 2:
-        return None, None
-    low, high = np.percentile(values, (2.5, 97.5))
-    return float(low), float(high)
+def _mean(rates: Sequence[float]) -> float:
+    """Returns the mean over the categories that have objects; NaN where none has."""
+    there = [rate for rate in rates if not np.isnan(rate)]
+    return float(np.mean(there)) if there else float("nan")

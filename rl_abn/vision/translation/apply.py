@@ -30,7 +30,7 @@ DIRECTIONS = ("to_target", "to_source")
 _BATCH = 32
 _JPEG = {".jpg": ".jpg", ".jpeg": ".jpg", ".webp": ".webp"}
 _QUALITY = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95], ".webp": [cv2.IMWRITE_WEBP_QUALITY, 95]}
-_MOST_TABLE = 256 * 2**20
+_MOST_TABLE = 2**30
 
 
 class Translated(NamedTuple):
@@ -74,7 +74,7 @@ def translate(
 
     Args:
         run: The translation's.
-        data: A driving log, picture folders, or pictures with a table of attributes.
+        data: A driving log, picture folders, or pictures with a table of attributes or boxes.
         folder: Where the new set goes; it may not be there.
         direction: "to_target" or "to_source".
         step: The checkpoint's step; None is the newest.

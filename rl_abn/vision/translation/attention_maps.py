@@ -36,12 +36,13 @@ class Seen(NamedTuple):
 class AttentionMaps:
     """Asks a frozen network for its maps.
 
-    Pictures go the way that the network's own pictures went: to the size of the file, its rows, its
-    size, its normalisation. Only a picture cut from the middle of a larger one is taken whole here.
+    Pictures go the way that the network's own pictures went: to the size of the source's files, its
+    rows, its size, its normalisation. So do pictures of the target, whatever size their files have.
+    Only a picture cut from the middle of a larger one is taken whole here.
 
     Args:
         folder: The network's run; it needs maps.
-        stored: Height and width of a picture of the domain as its file has it.
+        stored: Height and width of the source's pictures as their files have them.
         device: Where the network runs.
         step: The checkpoint's epoch; None is the newest.
 

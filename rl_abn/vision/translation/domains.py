@@ -18,9 +18,11 @@ from rl_abn.recipes.overrides import validate
 from rl_abn.recipes.table import Label, Table
 from rl_abn.vision.data.celeba import AttributeTable, near_files
 from rl_abn.vision.data.driving import list_driving_log
+from rl_abn.vision.data.image_folders import ImageFolders
 from rl_abn.vision.data.labelled import recognise
 from rl_abn.vision.data.pictures import PictureFiles, Pictures, load_pictures
 from rl_abn.vision.data.source import descend
+from rl_abn.vision.detection.layouts import annotation_files
 
 DOMAINS = "domains.json"
 _Sha = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -32,7 +34,7 @@ class Layout(NamedTuple):
     Attributes:
         store: Where it lies.
         names: Its pictures.
-        tables: What says what belongs to each picture; folders' names do where there is none.
+        tables: Files that say what belongs to each picture; folders' names do where there is none.
         notes: What was got round, a line each.
     """
 
@@ -96,33 +98,33 @@ class KnownDomains(Table):
 
 
 def layout_of(path: Path) -> Layout:
-    """Lists a driving log, picture folders, pictures with a table of attributes, or pictures alone.
+    """Lists a driving log, picture folders, pictures with attributes or boxes, or pictures alone.
 
     Raises:
-        RlAbnError: If there is no such set, it is empty, or its pictures are no files.
+        RlAbnError: If there is no such set, it is empty, its pictures are no files, or its table is
+            not as it has to be.
     """
     if _is_log(path):
         store, table, _, names, notes = list_driving_log(path)
         return Layout(store, tuple(dict.fromkeys(names)), (table,), notes)
+    source = recognise(path)
+    tables = list(annotation_files(source.store))
     try:
-        source = recognise(path)
         listings = [source.listing(split) for split in source.splits()]
     except RlAbnError:
-        # Labels are not looked at, so pictures that have none will do.
-        store = open_store(path)
-        pictures = tuple(name for name in store.below("") if is_picture(name))
-        if not pictures:
+        pictures = tuple(name for name in source.store.below("") if is_picture(name))
+        # Pictures in no folders of classes will do, but not a table that cannot be read.
+        if not isinstance(source, ImageFolders) or not pictures:
             raise
-        return Layout(store, pictures, ())
+        return Layout(source.store, pictures, tuple(tables))
     if any(listing.pixels is not None for listing in listings):
         raise RlAbnError(
             f"{source.place}: expected a driving log or folders of pictures, got CIFAR's binary "
             "version, whose pictures are no files"
         )
-    tables: list[str] = []
     if isinstance(source, AttributeTable):
         files = [join(source.root, file) for file in near_files(source)]
-        tables = [file for file in files if file.lower().endswith((".txt", ".csv"))]
+        tables += [file for file in files if file.lower().endswith((".txt", ".csv"))]
     every = tuple(dict.fromkeys(name for listing in listings for name in listing.names))
     return Layout(source.store, every, tuple(tables))
 

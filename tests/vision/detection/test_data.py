@@ -106,6 +106,50 @@ def test_crowds_and_boxes_over_the_edge(made):
     assert "1 boxes reach beyond" in train.notes[0]
 
 
+@pytest.mark.parametrize("area", ["1" + 400 * "0", "1e300", "1e999", "NaN", "-1"])
+def test_an_area_that_is_no_finite_number_counts_as_missing(made, area):
+    path = made / "annotations" / "instances_train.json"
+    data = json.loads(path.read_text())
+    data["annotations"][0]["area"] = "AREA"
+    path.write_text(json.dumps(data).replace('"AREA"', area))
+    picture = read_split(made, "train").pictures[0]
+    x1, y1, x2, y2 = picture.boxes[0]
+    assert picture.areas[0] == (x2 - x1) * (y2 - y1)
+
+
+def test_pictures_may_lie_in_images_beside_the_file(made):
+    (made / "annotations" / "instances_train.json").rename(made / "train" / "_annotations.json")
+    before = read_split(made, "train")
+    (made / "train" / "images").mkdir()
+    for picture in (made / "train").glob("*.png"):
+        picture.rename(made / "train" / "images" / picture.name)
+    moved = read_split(made, "train")
+    assert [p.name for p in before.pictures] == [
+        p.name.replace("images/", "") for p in moved.pictures
+    ]
+    assert all(p.name.startswith("train/images/") for p in moved.pictures)
+
+
+def test_a_whole_fingerprint_knows_pixels_and_all_that_is_known_of_them(made):
+    first = read_split(made, "train")
+    seen = {first.whole_fingerprint()}
+    assert read_split(made, "train").whole_fingerprint() in seen
+    path = made / "annotations" / "instances_train.json"
+    whole = path.read_text()
+    for key, value in (("vis_bbox", [1, 1, 1, 1]), ("area", 7.0)):
+        data = json.loads(whole)
+        data["annotations"][0][key] = value
+        path.write_text(json.dumps(data))
+        seen.add(read_split(made, "train").whole_fingerprint())
+    path.write_text(whole)
+    picture = made / "train" / "000001.png"
+    cv2.imwrite(str(picture), cv2.imread(str(picture)) // 2)
+    seen.add(read_split(made, "train").whole_fingerprint())
+    assert len(seen) == 4
+    # Runs know their training set by this one: it stays as it is.
+    assert read_split(made, "train").fingerprint() == first.fingerprint()
+
+
 def test_citypersons(tmp_path):
     for folder in ("gtBboxCityPersons", "leftImg8bit"):
         (tmp_path / folder / "train" / "aachen").mkdir(parents=True)
@@ -125,3 +169,7 @@ def test_citypersons(tmp_path):
     objects[0]["label"] = "pedestrain"
     annotations.write_text(json.dumps({"imgHeight": 50, "imgWidth": 100, "objects": objects}))
     assert "did you mean 'pedestrian'" in complaint(lambda: read_split(tmp_path, "train"))
+    annotations.rename(annotations.parents[1] / annotations.name)
+    assert "expected it in gtBboxCityPersons/SPLIT/CITY/, got 0 folders below" in complaint(
+        lambda: read_split(tmp_path, "train")
+    )

@@ -124,3 +124,18 @@ def test_the_baseline_begins_with_the_same_weights(tmp_path):
         detector = make_detector(recipe, categories, torch.device("cpu"), 7)
         states.append(detector.model.state_dict())
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+@needs_torchvision
+@pytest.mark.parametrize(("weights", "epsilon"), [("coco", 0.0), ("backbone", 1e-5)])
+def test_cocos_weights_are_normalised_as_torchvision_does_it(weights, epsilon):
+    from rl_abn.vision.detection.build import boxes_of
+    from rl_abn.vision.detection.faster_rcnn import make_faster_rcnn
+    from rl_abn.vision.detection.settings import DetectorSettings
+
+    shown = boxes_of(make_vision_recipe("coco_detection", "fasterrcnn_abn", 0, []))
+    settings = DetectorSettings(pretrained=weights)
+    model = make_faster_rcnn(settings, 2, shown, pretrained=False)  # as a checkpoint's is made
+    norms = [of for of in model.modules() if type(of).__name__ == "FrozenBatchNorm2d"]
+    assert len(norms) == 53
+    assert {of.eps for of in norms} == {epsilon}

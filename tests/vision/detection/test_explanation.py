@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -203,3 +205,19 @@ def test_a_detector_is_explained(tmp_path, agent):
     again, _, _ = explain_detector(run, TINY, out=tmp_path / "out", device="cpu")
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "out" / "parts").iterdir()} == kept
     assert again.read_bytes() == page.read_bytes()
+
+
+@needs_torchvision
+def test_other_pixels_of_the_same_names_and_boxes_are_explained_anew(tmp_path):
+    from rl_abn.vision.detection.explanation import explain_detector
+
+    write_shapes(tmp_path / "data", 4, seed=1)
+    run = small_run(tmp_path / "run", tmp_path / "data", 1)
+    few = TINY._replace(interventions=("zero",))
+    explain_detector(run, few, out=tmp_path / "out", device="cpu")
+    kept = {p: p.read_bytes() for p in (tmp_path / "out" / "parts").iterdir()}
+    fogged = shutil.copytree(tmp_path / "data", tmp_path / "fogged")
+    for picture in (fogged / "test").iterdir():
+        cv2.imwrite(str(picture), cv2.imread(str(picture)) // 2 + 100)
+    explain_detector(run, few, data=fogged, out=tmp_path / "out", device="cpu")
+    assert all(path.read_bytes() != before for path, before in kept.items())

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rl_abn.vision.detection import miss_rate
 from rl_abn.vision.detection.annotations import EVERY_CATEGORY, Picture
-from rl_abn.vision.detection.average_precision import average_precisions
+from rl_abn.vision.detection.average_precision import AveragePrecisions, average_precisions
+from rl_abn.vision.detection.draws import drawn_estimate, draws_of
+from rl_abn.vision.detection.evaluate import ap_difference
 from rl_abn.vision.detection.found import Found
 from rl_abn.vision.detection.map_mass import is_occluded, mass_on_visible, visible_mass
 from rl_abn.vision.detection.miss_rate import Subset, log_average, match, miss_rates, subsets
@@ -94,6 +97,74 @@ def test_objects_outside_a_subset_are_ignored():
         assert len(matched.scores) == n
     rates = miss_rates([mixed], [both], by_name, [1], NO_DRAWS)
     assert list(rates) == ["reasonable", "heavy"]
+
+
+def random_set(n=12, n_categories=3):
+    """Pictures with up to three objects of some categories, and what was found near them."""
+    rng = np.random.default_rng(0)
+    pictures, founds = [], []
+    for _ in range(n):
+        own = rng.uniform(0, 60, (rng.integers(4), 2))
+        own = np.concatenate([own, own + rng.uniform(50, 120, own.shape)], 1)
+        labels = rng.integers(1, n_categories + 1, len(own))
+        near = own.repeat(3, 0) + rng.normal(0, 8, (3 * len(own), 4))
+        named = np.where(rng.random(len(near)) < 0.8, labels.repeat(3), 1)
+        seen = own - np.outer(rng.uniform(0, 30, len(own)), [0, 0, 0, 1])
+        pictures.append(picture(own, seen, ignored=[(150, 150, 200, 200)])._replace(labels=labels))
+        scored = found(*((box, rng.random()) for box in near))
+        founds.append(scored._replace(labels=named))
+    return pictures, founds
+
+
+def test_a_draw_counts_as_if_its_pictures_were_all_there_is():
+    pictures, founds = random_set()
+    by_name, draws = subsets(50.0, 75.0), draws_of(12, 0)[:40]
+    rates = miss_rates(pictures, founds, by_name, [1, 2, 3], draws)
+    alone = [
+        miss_rates([pictures[i] for i in d], [founds[i] for i in d], by_name, [1, 2, 3], NO_DRAWS)
+        for d in draws
+    ]
+    assert len(rates) == 3
+    for name, rate in rates.items():
+        drawn = [one[name].value for one in alone if name in one]
+        assert tuple(rate[1:]) == pytest.approx(np.percentile(drawn, (2.5, 97.5)), abs=1e-12)
+
+
+def test_drawn_average_precision_is_cocos():
+    pytest.importorskip("pycocotools", reason="pycocotools, which counts it, is not installed")
+    pictures, founds = random_set()
+    draws, names = draws_of(12, 0)[:20], ("a", "b", "c")
+    drawn = average_precisions(pictures, founds, names, draws).drawn
+    none = np.zeros((0, 12), int)
+    alone = [
+        average_precisions([pictures[i] for i in d], [founds[i] for i in d], names, none)
+        for d in draws
+    ]
+    assert drawn.tolist() == pytest.approx([one.values["ap"] for one in alone], abs=1e-12)
+
+
+def test_what_no_object_is_of_is_not_matched(monkeypatch):
+    asked = []
+    real = miss_rate.match
+
+    def counting(picture, found, subset, category):
+        asked.append((subset.visibility, category))
+        return real(picture, found, subset, category)
+
+    monkeypatch.setattr(miss_rate, "match", counting)
+    by_name = subsets(50.0, 200.0)
+    rates = miss_rates([picture([ONE])], [found((ONE, 0.9))], by_name, range(1, 81), NO_DRAWS)
+    assert list(rates) == ["reasonable", "small"]
+    assert asked == [((0.65, 1.0), 1)] * 2
+
+
+def test_draws_without_an_object_are_left_out():
+    assert drawn_estimate(0.5, [0.4, np.nan, 0.6, np.nan])[1:] == pytest.approx((0.405, 0.595))
+    assert drawn_estimate(0.5, [0.4, np.nan]) == (0.5, None, None)
+    own = AveragePrecisions({"ap": 0.5}, np.array([0.4, np.nan, 0.6]))
+    less = AveragePrecisions({"ap": 0.4}, np.array([0.3, np.nan, 0.5]))
+    assert own.estimates["ap"] == pytest.approx((0.5, 0.405, 0.595))
+    assert ap_difference(less, own) == pytest.approx((-0.1, -0.1, -0.1))
 
 
 def test_mass_of_a_map_on_the_visible_half():

@@ -13,6 +13,8 @@ import torch
 from rl_abn.runs import WEIGHTS, read_json
 from rl_abn.vision.data.driving import open_driving_log
 from rl_abn.vision.data.labelled import open_labelled
+from rl_abn.vision.detection.layouts import read_split
+from rl_abn.vision.detection.shapes import write_shapes
 from rl_abn.vision.translation.apply import load_generator, translate
 from rl_abn.vision.translation.domains import layout_of, to_pixels, to_unit
 from rl_abn.vision.translation.prepare import TranslationRun
@@ -87,6 +89,31 @@ def test_pictures_with_attributes_keep_their_table(tmp_path: Path, run: Translat
     old, new = open_labelled(faces), open_labelled(made.folder)
     assert torch.equal(new.targets, old.targets)
     assert new.names == old.names
+
+
+def test_pictures_with_boxes_keep_their_annotations(tmp_path: Path, run: TranslationRun) -> None:
+    write_shapes(tmp_path / "shapes", 3, seed=1)
+    made = translate(run, tmp_path / "shapes", tmp_path / "new", device="cpu")
+    assert below(made.folder) == below(tmp_path / "shapes") | {"about.json"}
+    old, new = (read_split(path, "train") for path in (tmp_path / "shapes", made.folder))
+    assert new.fingerprint() == old.fingerprint()
+    assert new.whole_fingerprint() != old.whole_fingerprint()
+    for folder in ("gtBboxCityPersons", "leftImg8bit"):
+        (tmp_path / "city" / folder / "train" / "aachen").mkdir(parents=True)
+    picture = tmp_path / "city" / "leftImg8bit" / "train" / "aachen" / "a_leftImg8bit.png"
+    cv2.imwrite(str(picture), np.zeros((12, 12, 3), np.uint8))
+    boxes = "gtBboxCityPersons/train/aachen/a_gtBboxCityPersons.json"
+    (tmp_path / "city" / boxes).write_text("{}")
+    assert layout_of(tmp_path / "city").tables == (boxes,)
+
+
+def test_a_table_that_cannot_be_read_is_named_and_not_left_out(
+    tmp_path: Path, run: TranslationRun
+) -> None:
+    faces = write_attributes(tmp_path / "faces", n=6)
+    (faces / "img" / "0003.png").unlink()
+    said = complaint(lambda: translate(run, faces, tmp_path / "new", device="cpu"))
+    assert "expected a picture for every row, got 1 rows without one: 0003.png" in said
 
 
 def test_pictures_without_any_label_will_do(tmp_path: Path, run: TranslationRun) -> None:

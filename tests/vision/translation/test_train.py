@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -14,13 +15,14 @@ from safetensors.torch import load_file, save_file
 from rl_abn.recipes import TranslationRunRecipe, list_recipes, make_translation_recipe
 from rl_abn.runs import META, METRICS, WEIGHTS, Run, read_json
 from rl_abn.runs.metrics import read_metrics
+from rl_abn.vision.training.prepare import prepare_run as prepare_network
 from rl_abn.vision.training.train import train as train_network
 from rl_abn.vision.translation import train as train_module
 from rl_abn.vision.translation.domains import DOMAINS
 from rl_abn.vision.translation.train import train
 from tests.complaints import complaint
 from tests.covering import more
-from tests.vision.tiny_sets import small_run
+from tests.vision.tiny_sets import small_run, write_drive
 from tests.vision.translation.tiny_domains import TINY, tiny_run, write_domains, write_network
 
 UNSTEADY = {"system/memory_mib", "time/steps_per_second"}
@@ -202,8 +204,43 @@ def test_mistakes_are_one_line(tmp_path: Path, domains: tuple[Path, Path], netwo
     other = complaint(
         lambda: tiny_run(tmp_path / "run", (source, source), network, on_exists="resume")
     )
-    assert "expected to resume env 'source-to-target', got 'source-to-source'" in other
+    assert "expected the target the run was begun with, 24 pictures, got 30, or others" in other
     Run.open(tmp_path / "run", TranslationRunRecipe)
+
+
+def test_a_run_goes_on_where_its_pictures_have_other_names_now(
+    tmp_path: Path, domains: tuple[Path, Path], network: Path
+) -> None:
+    tiny_run(tmp_path / "run", domains, network)
+    source, target = (shutil.copytree(path, tmp_path / f"{path.name}-2") for path in domains)
+    run, material, resume = tiny_run(
+        tmp_path / "run", (source, target), network, on_exists="resume"
+    )
+    assert (resume, run.recipe.env_name) == (True, "source-to-target")
+    assert material.source.known.path == str(source)
+
+
+@pytest.mark.parametrize("on", ["both", *more("target")])
+def test_the_target_may_have_pictures_of_another_size(
+    tmp_path: Path, domains: tuple[Path, Path], on: str
+) -> None:
+    """All are shown to the network at the size of the source's."""
+    drive = write_drive(tmp_path / "drive", n=8, side=72)
+    settings = ("pictures.rows=[4,68]", "pictures.size=[64,72]", "augment.name=none")
+    driver, data, _ = prepare_network(
+        env="driving_log",
+        agent="driving_abn",
+        seed=0,
+        data=drive,
+        settings=["train.epochs=1", "folds.margin=0", "folds.k=2", "train.n_probes=0", *settings],
+        folder=tmp_path / "driver",
+        device="cpu",
+    )
+    train_network(driver, data, resume=False, device="cpu")
+    settings = (f"loss.consistency_on={on}", "train.steps=1")
+    run, material, _ = tiny_run(tmp_path / "run", (drive, domains[1]), driver.path, *settings)
+    assert material.target.stored == (12, 12)
+    assert train(run, material, resume=False).step == 1
 
 
 def write_network_without_maps(folder: Path, data: Path) -> Path:

@@ -12,6 +12,7 @@ from rl_abn.errors import RlAbnError
 from rl_abn.recipes import VisionRunRecipe
 from rl_abn.seeds import derive_seeds
 from rl_abn.vision.data import drive_framing
+from rl_abn.vision.data.examples import task_of
 from rl_abn.vision.driving.carracing.controls import Action
 from rl_abn.vision.driving.carracing.drive import Decision
 from rl_abn.vision.driving.carracing.simulator import FRAME_SIZE
@@ -20,6 +21,27 @@ from rl_abn.vision.models.network import VisionAttention
 from rl_abn.vision.training.build import Trained
 
 _DRAWS = 15  # keeps the seeds of one purpose apart from those of others
+
+
+_NO_PEDAL = "classes of steering, which press no pedal"
+
+
+def check_can_drive(recipe: VisionRunRecipe) -> None:
+    """Refuses a recipe whose network could not drive CarRacing, before it is trained.
+
+    Raises:
+        RlAbnError: If nobody can drive by its outputs, or it sees rows that frames do not have.
+    """
+    controls, rows = recipe.env.controls, recipe.env.pictures.rows
+    classifies = task_of(recipe).categorical
+    if controls is None or (classifies and controls.classes != "actions"):
+        raise _cannot_drive(recipe, _NO_PEDAL if controls else "no controls")
+    if rows is not None and rows[1] > FRAME_SIZE:
+        raise RlAbnError(
+            f"expected a network that sees rows of CarRacing's frames, 0 to {FRAME_SIZE}, got "
+            f"{recipe.agent_name} on {recipe.env_name}, which sees {rows[0]} to {rows[1]}; "
+            f"train it with --env {'car_racing_actions' if classifies else 'car_racing'}"
+        )
 
 
 class CameraDriver:
@@ -49,12 +71,7 @@ class CameraDriver:
         self.acts = classes is not None and classes.acts
         if controls is None or not (self.acts or trained.outputs.task.drives):
             n = len(trained.outputs.names)
-            got = f"{n} classes of steering, which press no pedal" if controls else "no controls"
-            raise RlAbnError(
-                f"expected a network that outputs controls or CarRacing's five actions, got "
-                f"{recipe.agent_name} on {recipe.env_name}, which outputs {got}; "
-                "train it with --env car_racing_actions"
-            )
+            raise _cannot_drive(recipe, f"{n} {_NO_PEDAL}" if controls else "no controls")
         self.brakes = self.acts or controls.pedals == "signed"
         self.n_maps = trained.network.n_maps
         self.abilities = trained.network.abilities
@@ -121,3 +138,11 @@ class CameraDriver:
                 f"{FRAME_SIZE}, got {recipe.agent_name} on {recipe.env_name}, which saw "
                 f"{learned[0]}x{learned[1]} of others; train it with --env car_racing"
             )
+
+
+def _cannot_drive(recipe: VisionRunRecipe, outputs: str) -> RlAbnError:
+    return RlAbnError(
+        f"expected a network that outputs controls or CarRacing's five actions, got "
+        f"{recipe.agent_name} on {recipe.env_name}, which outputs {outputs}; "
+        "train it with --env car_racing_actions"
+    )

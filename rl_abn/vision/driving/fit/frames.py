@@ -106,8 +106,7 @@ def _look_while_driving(driver: CameraDriver, drives: Drives, has_map: bool) -> 
     watched = _Watched(has_map)
     driver.begin(drives.tracks[0])
     drive(driver, drives.tracks[:1], drives.rules, observers=[watched], simulator=drives.simulator)
-    # The first frame is of the camera's flight to the car.
-    which = np.linspace(min(1, len(watched.labels) - 1), len(watched.labels) - 1, N_FRAMES)
+    which = np.linspace(0, len(watched.labels) - 1, N_FRAMES)
     chosen = np.unique(which.round().astype(int))
     arrays = {"pixels": np.stack([watched.pixels[i] for i in chosen])}
     if has_map:

@@ -1,4 +1,4 @@
-"""What is asked of a fit, checked before any work is done, and the folder all of it goes into."""
+"""What is asked of a fit, checked before any work is done."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rl_abn.errors import RlAbnError
-from rl_abn.files.text import kind_of, read_json, write_output
 from rl_abn.recipes import VisionRunRecipe, make_vision_recipe
 from rl_abn.runs import Run
-from rl_abn.runs.folders import is_taken
+from rl_abn.vision.data import tracks_driven
+from rl_abn.vision.driving.carracing.camera import check_can_drive
 from rl_abn.vision.driving.carracing.looks import PLAIN, look_named
+from rl_abn.vision.driving.closed_loop import track_of
 from rl_abn.vision.evaluation.interventions import ON_DRIVES, read_interventions
 from rl_abn.vision.training.kinds import check_recipe
 
-FIT = "fit.json"
-"""Marks a folder as a fit's."""
 LOG, PARTS = "log", "parts"
 PAGE, DATA = "report.html", "report.json"
 
@@ -112,8 +111,9 @@ def make_request(
     """Checks what is asked for; None and nothing are what `FULL` or `QUICK` have.
 
     Raises:
-        RlAbnError: If a recipe or a setting is wrong or knows no driving, two networks have one
-            name, there is no such look, or maps are to be changed of a network that has none.
+        RlAbnError: If a recipe or a setting is wrong or knows no driving, a network could not drive
+            where its log is CarRacing's, two networks have one name, there is no such log or look,
+            or maps are to be changed of a network that has none.
     """
     look_named(look)  # says that there is none
     extent = QUICK if quick else FULL
@@ -133,6 +133,9 @@ def make_request(
             f"expected data of driving for --env, such as car_racing, got {first.env_name} "
             f"({first.env.kind}): 'rl-abn vision train', eval and explain are for it"
         )
+    if data is None or tracks_driven(data, track_of):
+        for recipe in recipes:
+            check_can_drive(recipe)
     names = [recipe.agent_name for recipe in recipes]
     if len(set(names)) < len(names):
         raise RlAbnError(f"expected networks of different names, got {' and '.join(names)}")
@@ -164,33 +167,3 @@ def default_folder(recipe: VisionRunRecipe, *, quick: bool, look: str) -> Path:
     name = f"fit-seed-{recipe.seed}{'-quick' if quick else ''}"
     name += "" if look == PLAIN else f"-{look}"
     return Path("runs", recipe.env_name, recipe.agent_name, name)
-
-
-def take_folder(request: FitRequest) -> bool:
-    """Makes the folder of a fit, or takes the one that is there.
-
-    Returns:
-        Whether an earlier fit is gone on with.
-
-    Raises:
-        RlAbnError: If something else is there, another network's fit, or it cannot be written.
-    """
-    path, first = request.folder / FIT, request.recipes[0]
-    marks = {"env": first.env_name, "agent": first.agent_name, "seed": request.seed}
-    if is_taken(request.folder):
-        if kind_of(path) != "a file":
-            raise RlAbnError(
-                f"expected a new folder or an earlier fit's, got '{request.folder}', which exists "
-                f"and has no {FIT}; choose another --out"
-            )
-        was = {name: read_json(path).get(name) for name in marks}
-        if was != marks:
-            said = (" ".join(f"{name} {of[name]}" for name in marks) for of in (was, marks))
-            raise RlAbnError(
-                "{}: expected the fit of {}, got {}; choose another --out".format(
-                    request.folder, *said
-                )
-            )
-        return True
-    write_output(path, marks)
-    return False

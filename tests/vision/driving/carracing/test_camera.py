@@ -12,10 +12,11 @@ from rl_abn.errors import RlAbnError
 from rl_abn.recipes import make_vision_recipe
 from rl_abn.runs import Checkpoint
 from rl_abn.vision.data.examples import open_training
-from rl_abn.vision.driving.carracing.camera import CameraDriver
+from rl_abn.vision.driving.carracing.camera import CameraDriver, check_can_drive
 from rl_abn.vision.driving.carracing.controls import Action, Controls
 from rl_abn.vision.driving.carracing.log import FrameName, LogWriter
 from rl_abn.vision.training.build import Trained, make_batches, make_network
+from tests.complaints import complaint
 
 CPU = torch.device("cpu")
 RNG = np.random.default_rng(0)
@@ -119,6 +120,19 @@ def test_what_is_drawn_depends_on_the_track_alone(make):
 def test_steering_alone_does_not_drive(make):
     with pytest.raises(RlAbnError, match="5 classes of steering, which press no pedal"):
         make("car_racing", "driving_abn_classes")
+
+
+@pytest.mark.parametrize(
+    ("env", "agent", "said"),
+    [
+        ("car_racing", "driving_abn_classes", "press no pedal; train it with --env car_racing_act"),
+        ("driving_log", "driving_cnn", "which sees 60 to 135; train it with --env car_racing"),
+    ],
+)
+def test_a_recipe_that_cannot_drive_is_refused_before_it_is_trained(env, agent, said):
+    assert said in complaint(lambda: check_can_drive(make_vision_recipe(env, agent, 0, [])))
+    for works in ("driving_abn", "driving_abn_classes"):
+        check_can_drive(make_vision_recipe("car_racing_actions", works, 0, []))
 
 
 def test_frames_of_another_camera_are_refused(make, log):

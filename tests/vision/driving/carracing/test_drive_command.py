@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -193,6 +194,27 @@ def test_a_ctrl_c_leaves_whole_tracks(trained, car, monkeypatch):
     assert not list(Path("runs/driving_abn").glob("evaluations/drive-*"))
 
 
+def test_drives_end_by_the_signal(trained, car, monkeypatch):
+    begin = type(car).begin
+
+    def stop_at_1(track):
+        begin(car, track)
+        if track == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(car, "begin", stop_at_1, raising=False)
+    assert trained("drive", "runs/driving_abn", *SHORT).code == 143
+
+
+def test_drives_are_kept_before_the_json_is_written(trained, monkeypatch):
+    Path("taken").mkdir()
+    monkeypatch.setattr("rl_abn.files.text.check_output", lambda path: None)
+    result = trained("drive", "runs/driving_abn", *SHORT, "--json", "taken")
+    assert result.code == 2
+    assert "taken: cannot be written" in result.err
+    assert len(list(Path("runs/driving_abn").glob("evaluations/drive-*.json"))) == 1
+
+
 def test_a_ctrl_c_leaves_a_log(vision, car, monkeypatch):
     begin = type(car).begin
 
@@ -206,6 +228,34 @@ def test_a_ctrl_c_leaves_a_log(vision, car, monkeypatch):
     assert result.code == 130
     assert "what log holds is a log" in result.out
     assert len(Path("log/driving_log.csv").read_text().splitlines()) == 9
+
+
+def test_a_log_that_was_cut_off_goes_on_and_no_other_does(vision, car, monkeypatch):
+    assert vision(*LOG, "--log", "whole").code == 0
+    begin = type(car).begin
+
+    def stop_at_1001(track):
+        if track == 1001:
+            raise KeyboardInterrupt
+        begin(car, track)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(car, "begin", stop_at_1001, raising=False)
+        result = vision(*LOG)
+    assert result.out.splitlines()[-1] == f"rl-abn vision {' '.join(LOG)}"
+    for other in (["--tracks", "3"], ["--look", "restyled"]):
+        refused = vision(*LOG, *other)
+        assert (refused.code, refused.out) == (2, "")
+        assert "recorded otherwise; choose another folder" in refused.err
+    result = vision(*LOG)
+    assert result.code == 0, result.err
+    assert result.out.splitlines()[0] == "going on in: log"
+    for path in Path("whole").rglob("*"):
+        if path.is_file():
+            assert path.read_bytes() == Path("log", path.relative_to("whole")).read_bytes()
+    again = vision(*LOG)
+    assert (again.code, again.out) == (2, "")
+    assert "without a driving log, got one" in again.err
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from rl_abn.errors import RlAbnError
 from rl_abn.recipes import make_vision_recipe
 from rl_abn.vision.driving.carracing.recording import Recording, record_log
-from rl_abn.vision.driving.fit.request import default_folder
+from rl_abn.vision.driving.fit.folder import take_folder
+from rl_abn.vision.driving.fit.request import FitRequest, default_folder, make_request
+from rl_abn.vision.training import train as train_module
+from tests.complaints import complaint
 from tests.vision.driving.carracing.conftest import CircleCar
 from tests.vision.tiny_sets import write_classes, write_drive
 
@@ -127,6 +134,25 @@ def test_a_ctrl_c_in_the_log_goes_on_to_the_same_bytes(
     stop_at(monkeypatch, car, lambda track: track == 0)
     assert fit(*words).code == 130  # at the first track that the network drives
     assert files("f/log") == files("whole")
+
+
+@pytest.mark.usefixtures("car")
+def test_a_stopped_training_ends_by_the_signal(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = train_module.losses_of
+
+    def stopping(*arguments: Any) -> Any:
+        signal.raise_signal(signal.SIGTERM)
+        return real(*arguments)
+
+    monkeypatch.setattr(train_module, "losses_of", stopping)
+    words = [*ABN, "--epochs", "2"]
+    result = fit(*words)
+    assert result.code == 143, result.err
+    assert result.out.splitlines()[-2:] == [
+        "stopped; everything finished is kept. Go on with:",
+        f"rl-abn vision fit --device cpu {' '.join(words)}",
+    ]
+    assert result.err.endswith("rl-abn: ended by SIGTERM\n")
 
 
 def files(folder: str) -> dict[str, bytes]:
@@ -258,12 +284,71 @@ def test_mistakes_are_one_line(fit: Fit, tmp_path: Path) -> None:
         ([*abn, "--out", "taken"], "'taken', which exists and has no fit.json; choose another"),
         ([*abn, "--out", "fitted"], "expected the fit of env car_racing agent pilotnet seed 0"),
         ([*abn, "--dta", "log"], "did you mean '--data'?"),
+        ([*abn, "--beside", "driving_abn_classes"], "train it with --env car_racing_actions"),
+        ([*abn, "--env", "driving_log"], "which sees 60 to 135; train it with --env car_racing"),
     ):
         result = fit(*words)
         assert (result.code, result.out) == (2, ""), words
         assert said in result.err
         assert len(result.err.splitlines()) == 1, result.err
         assert not Path("f").exists()
+
+
+def test_a_network_that_cannot_drive_is_refused_where_the_log_is_carracings(
+    fit: Fit, car: CircleCar
+) -> None:
+    record_log(Path("log"), range(2), Recording(max_steps=40), simulator=car)  # type: ignore[arg-type]
+    result = fit("--agent", "driving_abn_classes", *SMALL, "--data", "log")
+    assert (result.code, result.out) == (2, "")
+    assert "classes of steering, which press no pedal" in result.err
+    assert not Path("f").exists()
+
+
+@pytest.mark.usefixtures("car")
+def test_the_folder_of_another_log_is_left_as_it_is(fit: Fit, tmp_path: Path) -> None:
+    log = write_drive(tmp_path / "log", n=24)
+    other = shutil.copytree(log, tmp_path / "other")  # the same names and targets
+    for picture in (other / "IMG").iterdir():
+        cv2.imwrite(str(picture), cv2.imread(str(picture)) // 2)
+
+    def request(data: Path | None, folder: str = "f") -> FitRequest:
+        env = "driving_log" if data else "car_racing"
+        return make_request(env=env, agents=["driving_abn"], data=data, folder=Path(folder))
+
+    assert not take_folder(request(log))
+    assert take_folder(request(log))
+    assert take_folder(request(shutil.copytree(log, tmp_path / "moved")))
+    words = ["--env", "driving_log", *ABN, "--set", "pictures.rows=[0,64]"]
+    before = files("f")
+    result = fit(*words, "--data", "other")
+    assert (result.code, result.out) == (2, "")
+    assert f"f: expected the fit's own log, {log}, got {other}; choose another" in result.err
+    shutil.rmtree(log)
+    other.rename(log)
+    result = fit(*words, "--data", "log")
+    assert "got other pictures there; choose another --out" in result.err
+    assert files("f") == before
+
+    assert not take_folder(request(None, "g"))
+    assert take_folder(request(None, "g"))
+    Path("g/fit.json").write_text(
+        Path("g/fit.json").read_text().replace("car_racing", "driving_log")
+    )
+    assert "own log, the expert's, got" in complaint(lambda: take_folder(request(log, "g")))
+
+
+@pytest.mark.usefixtures("car")
+def test_the_expert_is_not_recorded_in_the_folder_of_another_log(fit: Fit) -> None:
+    Path("f").mkdir()
+    marks = {"env": "car_racing", "agent": "driving_abn", "seed": 0}
+    Path("f/fit.json").write_text(json.dumps({**marks, "log": "/log", "log_sha256": "0"}))
+    result = fit(*ABN)
+    assert (result.code, result.out) == (2, "")
+    assert "f: expected the fit's own log, /log, got the expert's; choose another" in result.err
+    assert not LOG.exists()
+    Path("f/fit.json").write_text(json.dumps(marks))  # of an older version
+    request = make_request(env="car_racing", agents=["driving_abn"], folder=Path("f"))
+    assert take_folder(request)
 
 
 @pytest.mark.usefixtures("car")
@@ -290,6 +375,9 @@ def test_a_restyled_world_is_recorded_and_driven(fit: Fit) -> None:
     page, data = pages()
     assert "restyled" in page
     assert data["drives"]["rules"]["look"] == "restyled"
+    (frames,) = Path("f/parts").glob("driven-frames-*.npz")
+    labels = json.loads(bytes(np.load(frames)["__result__"]))["result"]
+    assert labels[0].startswith("0.0 s")  # the whole drive, from its first frame on
     refused = fit(*ABN)
     assert refused.code == 2
     assert "recorded otherwise" in refused.err
