@@ -144,7 +144,8 @@ class Looked:
             override = read_painted(body.data["map"], self.maps).replace
         else:
             name = body.one_of("intervention", self.interventions)
-            rule = Intervention(name, generator=torch.Generator().manual_seed(number))
+            generator = torch.Generator().manual_seed(number)
+            rule = Intervention(name, generator=generator, layout=self.trained.layout)
             override = lambda own: rule(own, torch.ones(len(own), dtype=torch.bool))  # noqa: E731
         return {**self._answer(part, number, override), "own": self._answer(part, number, None)}
 

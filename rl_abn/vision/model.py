@@ -149,7 +149,8 @@ class Model(Loaded):
         """Returns an override for batches of n images; a tensor has n first, to be cut."""
         if isinstance(override, str):
             device, name = self._trained.device, self._intervention(override)
-            rule = Intervention(name, generator=torch.Generator(device).manual_seed(self.seed))
+            generator = torch.Generator(device).manual_seed(self.seed)
+            rule = Intervention(name, generator=generator, layout=self._trained.layout)
             return lambda maps: rule(maps, torch.ones(len(maps), dtype=torch.bool, device=device))
         if override is None:
             return None

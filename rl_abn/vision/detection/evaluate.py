@@ -59,7 +59,8 @@ def evaluate_detector(
         rows.append(scored.row("attention branch", by_branch, scored.precisions(by_branch)))
         done += len(examples)
     for change in interventions:
-        override: MapOverride = override_named(change, seed, trained.device)
+        layout = trained.detector.layout
+        override: MapOverride = override_named(change, seed, layout, trained.device)
         changed = detect_all(trained.detector, examples, override, tick=_telling(report, done))
         precisions = scored.precisions(changed)
         row = scored.row(f"maps {change}", changed, precisions)

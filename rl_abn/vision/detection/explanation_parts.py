@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rl_abn.attention import Intervention
+from rl_abn.attention import Intervention, MapOverride
 from rl_abn.errors import RlAbnError
 from rl_abn.explain.randomisation import MakeMap, rank_correlation
 from rl_abn.explain.responses import chosen, losses
@@ -101,7 +101,10 @@ def precision_part(
         seed: Of what the intervention draws.
         tick: Told how many pictures are done.
     """
-    override = None if intervention is None else override_named(intervention, seed, trained.device)
+    override: MapOverride | None = None
+    if intervention is not None:
+        layout = trained.detector.layout
+        override = override_named(intervention, seed, layout, trained.device)
     found = detect_all(trained.detector, examples, override, tick=tick)
     boxed = examples.boxed
     scores = average_precisions(boxed.pictures, found, boxed.categories, draws)
@@ -143,7 +146,8 @@ def fixed_objects(heads: ProposalHeads, subject: Subject, names: Sequence[str], 
     own, arrays, device = subject.answers(), dict[str, np.ndarray](), subject.device
     starts = torch.ones(subject.n, dtype=torch.bool, device=device)
     for name in names:
-        rule = Intervention(name, generator=torch.Generator(device).manual_seed(seed))
+        generator = torch.Generator(device).manual_seed(seed)
+        rule = Intervention(name, generator=generator, layout=heads.layout)
         with torch.no_grad():
             now = heads(subject.images, partial(rule, episode_start=starts))
         for response, lost in losses(own, Answer(now.logits, None), chosen(own)).items():

@@ -101,7 +101,8 @@ class DetectorModel(Loaded):
 
     def _override(self, override: Override | None) -> MapOverride | None:
         if isinstance(override, str):
-            return override_named(self._intervention(override), self.seed, self._trained.device)
+            name, detector = self._intervention(override), self.detector
+            return override_named(name, self.seed, detector.layout, self._trained.device)
         return None if override is None else as_override(override)
 
 

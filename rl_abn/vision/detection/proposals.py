@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from rl_abn.attention import MECHANISMS, AttentionSite, MapOverride, Mechanism, override_map
+from rl_abn.attention.interventions import Layout
 from rl_abn.errors import RlAbnError
 from rl_abn.vision.models.backbone import he_init
 from rl_abn.vision.models.resnet import ResidualBlock, conv_norm
@@ -78,6 +79,11 @@ def make_branch(
         he_init(layer)
     branch.set_own_start()
     return branch
+
+
+def layout_of(branch: Mechanism) -> Layout:
+    """Returns what the values of proposals' maps lie beside."""
+    return Layout(branch.abilities, (POOLED, POOLED))
 
 
 def attend_proposals(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rl_abn.attention import Intervention, MapOverride
+from rl_abn.attention.interventions import Layout
 from rl_abn.compute.device import device_of
 from rl_abn.errors import RlAbnError, warn
 from rl_abn.progress import ProgressReport
@@ -209,9 +210,8 @@ def evaluate_examples(
     if task.categorical:
         extra["reliability"] = calibration(own, sampled)
     for name in interventions:
-        changed = predict(
-            trained, examples, override_named(name, seed, trained.device), report, done
-        )
+        override = override_named(name, seed, trained.layout, trained.device)
+        changed = predict(trained, examples, override, report, done)
         rows.append(scored.changed(name, changed))
         done += len(examples)
     rows += scored.baselines()
@@ -285,8 +285,16 @@ def _entropies(sampled: Samples, targets: Tensor) -> dict[str, Any]:
     }
 
 
-def override_named(name: str, seed: int, device: torch.device) -> MapOverride:
-    """Returns an intervention by name, as networks take it; `seed` is of what it draws."""
+def override_named(name: str, seed: int, layout: Layout, device: torch.device) -> MapOverride:
+    """Returns an intervention by name, as networks take it.
+
+    Args:
+        name: A name in `INTERVENTIONS`.
+        seed: Of what it draws.
+        layout: What the values of the network's maps lie beside.
+        device: Of the maps.
+    """
     draws = int(derive_seeds(seed, _DRAWS, count=1)[0])
-    rule = Intervention(name, generator=torch.Generator(device).manual_seed(draws))
+    generator = torch.Generator(device).manual_seed(draws)
+    rule = Intervention(name, generator=generator, layout=layout)
     return lambda maps: rule(maps, torch.ones(len(maps), dtype=torch.bool, device=maps.device))

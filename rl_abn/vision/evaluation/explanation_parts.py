@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from rl_abn.attention import Intervention
+from rl_abn.attention.interventions import Layout
 from rl_abn.estimates import Estimate
 from rl_abn.explain.responses import chosen, losses
 from rl_abn.explain.subject import Answer
@@ -128,9 +129,11 @@ def fixed_pictures(
         return Answer(None, picked(said.outputs, explained.outputs))
 
     own, arrays, device = answer(intact), dict[str, np.ndarray](), intact.maps.device
+    layout = Layout(network.abilities, intact.places)
     starts = torch.ones(len(intact.maps), dtype=torch.bool, device=device)
     for name in names:
-        rule = Intervention(name, generator=torch.Generator(device).manual_seed(seed))
+        generator = torch.Generator(device).manual_seed(seed)
+        rule = Intervention(name, generator=generator, layout=layout)
         now = attend_all(network, asked.images, asked.speed, rule(intact.maps, starts))
         for response, lost in losses(own, answer(now), chosen(own)).items():
             arrays[f"{name}|{response}"] = lost.cpu().numpy()

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 
+from rl_abn.attention.interventions import Layout
 from rl_abn.compute import Compute
 from rl_abn.compute.processor import resolve_precision
 from rl_abn.errors import RlAbnError, did_you_mean
@@ -39,6 +40,13 @@ class Trained(NamedTuple):
     batches: Batches
     device: torch.device
     checkpoint: Checkpoint
+
+    @property
+    def layout(self) -> Layout:
+        """What the values of its maps lie beside: the features of pictures of its data's size."""
+        with torch.no_grad():
+            features = self.network.extract(torch.zeros(1, 3, *self.outputs.size).to(self.device))
+        return Layout(self.network.abilities, (features.shape[2], features.shape[3]))
 
 
 def check_recipe(recipe: VisionRunRecipe) -> None:

@@ -22,7 +22,7 @@ from rl_abn.vision.data.examples import open_test, open_training
 from rl_abn.vision.data.pictures import PictureFiles
 from rl_abn.vision.evaluation import predict as predict_module
 from rl_abn.vision.evaluation.calibration import calibration
-from rl_abn.vision.evaluation.evaluate import evaluate_run
+from rl_abn.vision.evaluation.evaluate import evaluate_run, override_named
 from rl_abn.vision.evaluation.interventions import ON_PICTURES, read_interventions
 from rl_abn.vision.evaluation.predict import Predictions, predict
 from rl_abn.vision.tasks import TASKS
@@ -214,6 +214,33 @@ def test_maps_of_other_pictures_are_of_all_classes(
     seen.clear()
     predict(trained, test, noted)
     torch.testing.assert_close(torch.cat(seen), first)  # the same order at every call
+
+
+def test_what_each_place_of_a_drive_looks_at_is_shifted_as_a_picture(tmp_path: Path) -> None:
+    data = write_drive(tmp_path / "drive", n=24)
+    rows = ("pictures.rows=[0,64]", "pictures.size=[66,200]", "folds.k=3", "folds.margin=0")
+    pairs = ("attention.mechanism=non_local", "train.epochs=1")
+    made, opened, _ = prepare_run(
+        env="car_racing",
+        agent="driving_abn",
+        seed=0,
+        data=data,
+        settings=[*rows, *pairs],
+        folder=tmp_path / "run",
+        device="cpu",
+    )
+    train(made, opened, resume=False, device="cpu")
+    trained = load_network(made)
+    height, width = trained.layout.places
+    assert height != width
+    pictures, speed = torch.rand(2, 3, *trained.outputs.size), torch.ones(2)
+    shifted = override_named("shifted", 0, trained.layout, CPU)
+    with torch.no_grad():
+        own, now = (trained.network.attend(pictures, speed, maps).map for maps in (None, shifted))
+    assert own.shape[3] == height * width
+    down, right = -(-height // 3), -(-width // 3)
+    looked_at = own.unflatten(3, (height, width)).roll((down, right), dims=(3, 4))
+    assert torch.equal(now, looked_at.flatten(3))
 
 
 def test_frames_of_a_drive_stay_in_the_order_of_time(driven: VisionRun) -> None:

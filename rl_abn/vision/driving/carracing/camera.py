@@ -90,7 +90,8 @@ class CameraDriver:
             device = self._trained.device
             seed = int(derive_seeds(track, _DRAWS, count=1)[0])
             generator = torch.Generator(device).manual_seed(seed)
-            rule = Intervention(self._intervention, generator=generator)
+            layout = self._trained.layout
+            rule = Intervention(self._intervention, generator=generator, layout=layout)
             first = [True]
 
             def override(maps: Tensor) -> Tensor:
