@@ -299,6 +299,7 @@ def test_shipped_agents_are_found_by_name(
     assert "did you mean 'runs/pong/ppo/seed-0'?" in nearest
 
 
+@pytest.mark.more
 def test_what_an_agent_that_ships_leaves_goes_to_its_copy(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

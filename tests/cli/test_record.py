@@ -75,6 +75,7 @@ def test_eval_records_and_says_where(rl_abn, agent, folder):
     done(rl_abn(*words))
 
 
+@pytest.mark.more
 def test_a_video_replaces_none_of_a_game_played_or_drawn_otherwise(rl_abn, agent, folder):
     words = ("watch", "agent", "--max-steps", "2", *CPU)
     for more in ((), ("--greedy",), ("--scale", "frame"), ("--greedy", "--evidence")):

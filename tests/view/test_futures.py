@@ -227,6 +227,7 @@ def test_one_future_is_played_where_all_would_be_alike(viewer):
     assert asked(viewer, "plain", edit={"map": ZERO})["alike"] is False
 
 
+@pytest.mark.more
 def test_sticky_actions_are_drawn_anew_for_each_pair(tmp_path):
     """The game goes on from the same place with other chance, alike on both sides."""
     run = make_run(

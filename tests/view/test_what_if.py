@@ -171,6 +171,7 @@ def test_an_agent_whose_checkpoint_is_gone_is_not_asked(tmp_path):
         )
 
 
+@pytest.mark.more
 def test_a_game_that_lies_elsewhere_is_asked_of_a_run_with_the_weights_that_played(tmp_path):
     """Of its run in another place, not of another seed's with the same recipe."""
     from tests.rl.evaluation.recorded import make_run, record

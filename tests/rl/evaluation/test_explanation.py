@@ -290,6 +290,7 @@ def test_maps_of_places_are_those_that_it_acts_on(tmp_path):
     torch.testing.assert_close(acted.logits, subject.answers().logits)
 
 
+@pytest.mark.more
 def test_maps_of_pairs_are_shifted_as_pictures_at_fixed_moments(tmp_path):
     policy, states = states_of(make_run(tmp_path / "run", "ppo_transformer", "pong"), 2)
     subject = policy_subject(policy, states, CPU)

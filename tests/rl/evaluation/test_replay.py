@@ -97,6 +97,7 @@ def test_the_agent_goes_on_from_a_step_as_it_did(recorded, player):
     assert len(set(episode.numbers("action").tolist())) > 1
 
 
+@pytest.mark.more
 def test_hard_attention_of_an_evaluation_looks_where_it_looked(tmp_path):
     """Its draws are of all games together, and are not kept."""
     run = make_run(tmp_path / "run", "a2c_hard", "ms_pacman", STICKY)

@@ -202,6 +202,7 @@ def test_an_edit_takes_the_place_of_an_intervention(watch, episodes):
         assert np.array(answer["maps"]["shared"]) == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.mark.more
 def test_what_was_played_says_from_where_and_with_what(watch):
     page = watch(41)
     page.ask()
@@ -221,6 +222,7 @@ def test_what_was_played_says_from_where_and_with_what(watch):
     assert page.text("#futures-of") == said
 
 
+@pytest.mark.more
 def test_measuring_map_reliance_stops(watch, open_page, monkeypatch):
     from rl_abn.view import asking
 

@@ -135,6 +135,7 @@ def test_a_game_is_recorded_from_the_page_of_its_run(served, runs, open_page):
     assert page.raw.is_visible("#what-if")
 
 
+@pytest.mark.more
 def test_a_recording_stops_and_takes_nobody_away(served, runs, open_page):
     """Who has left its page stays where they are, and finds the game when they come back."""
     found = next(f for f in served.library.runs.values() if f.run.path == runs[1].path)
@@ -196,6 +197,7 @@ def test_the_page_of_an_agent_that_ships_says_how_well_it_plays(open_page):
         page.raw.close()
 
 
+@pytest.mark.more
 def test_objects_of_two_games_are_each_their_own(served, episodes, open_page):
     one, other = map(served.id_of, episodes)
     page = open_page(f"{served.address}#e={one}&e2={other}&t=20")
