@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rl_abn.record import Episode
+from rl_abn.rl.algorithms.reward_scale import LARGEST
 
 DIGITS = 5
 _READ = (
@@ -16,7 +17,6 @@ _READ = (
     *("value", "branch_value", "probabilities", "branch_probabilities"),
 )
 _LEAST = 1e-12
-_MOST_STDS = 10.0  # where a training clips rewards that it divides by the spread of returns
 
 
 class Curves:
@@ -119,7 +119,7 @@ def _learned_rewards(episode: Episode, form: Any) -> np.ndarray | None:
     spread = _table(episode.meta.source, "agent").get("return_std")
     if isinstance(spread, bool) or not isinstance(spread, int | float) or not spread > 0:
         return None
-    return np.clip(rewards / spread, -_MOST_STDS, _MOST_STDS)
+    return np.clip(rewards / spread, -LARGEST, LARGEST)
 
 
 def entropy_of(probabilities: np.ndarray) -> np.ndarray:

@@ -138,30 +138,34 @@ def test_an_advantage_ends_with_the_game_or_the_life(tmp_path):
     assert np.allclose(advantages_of(episode)[2], -4)
 
 
-def test_advantages_are_those_that_training_computes(tmp_path):
+def advantages_in_training(episode, rewards, ended):
+    """What a training computes of an episode's values and the rewards that are learned from."""
     import torch
 
     from rl_abn.rl.algorithms.advantages import gae
 
-    episode = Episode(play(tmp_path / "episode", 100))
-    rng = np.random.default_rng(0)
-    episode._numbers["terminated"] = ended = rng.random(100) < 0.1
     values = episode.numbers("value").astype(np.float64)
-    expected = gae(
-        rewards=torch.from_numpy(np.sign(episode.numbers("reward")))[:, None],
+    return gae(
+        rewards=torch.from_numpy(rewards)[:, None],
         values=torch.from_numpy(np.append(values, values[-1]))[:, None],
         dones=torch.from_numpy(ended.astype(np.float64))[:, None],
         gamma=0.99,
         gae_lambda=0.95,
-    )[:, 0]
-    assert np.allclose(advantages_of(episode), expected.numpy())
+    )[:, 0].numpy()
+
+
+def test_advantages_are_those_that_training_computes(tmp_path):
+    episode = Episode(play(tmp_path / "episode", 100))
+    rng = np.random.default_rng(0)
+    episode._numbers["terminated"] = ended = rng.random(100) < 0.1
+    rewards = np.sign(episode.numbers("reward"))
+    assert np.allclose(advantages_of(episode), advantages_in_training(episode, rewards, ended))
 
 
 def test_advantages_are_in_the_units_of_the_values(tmp_path):
     """Rewards are divided and clipped as in the training, by what the checkpoint keeps."""
     import torch
 
-    from rl_abn.rl.algorithms.advantages import gae
     from rl_abn.rl.algorithms.reward_scale import RewardScale
     from rl_abn.rl.training.distributed import Ranks
 
@@ -179,15 +183,8 @@ def test_advantages_are_in_the_units_of_the_values(tmp_path):
     episode = record(run, max_steps=40)
     assert episode.meta.source["agent"]["return_std"] == pytest.approx(30, abs=5)
     episode._numbers |= {"reward": rewards, "terminated": ended}
-    values = episode.numbers("value").astype(np.float64)
-    expected = gae(
-        rewards=learned.double(),
-        values=torch.from_numpy(np.append(values, values[-1]))[:, None],
-        dones=torch.from_numpy(ended.astype(np.float64))[:, None],
-        gamma=0.99,
-        gae_lambda=0.95,
-    )[:, 0]
-    assert np.allclose(advantages_of(episode), expected.numpy())
+    rewards = learned[:, 0].double().numpy()
+    assert np.allclose(advantages_of(episode), advantages_in_training(episode, rewards, ended))
 
 
 @pytest.mark.parametrize("spread", [None, 0, True, "12"])

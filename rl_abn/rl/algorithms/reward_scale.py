@@ -32,8 +32,13 @@ def reward_form(value: str | bool) -> RewardForm:
     return value  # type: ignore[return-value]
 
 
-_LARGEST = 10.0
+LARGEST = 10.0
 """A reward is clipped to this many standard deviations."""
+
+
+def deviation_of(mean: float, mean_square: float) -> float:
+    """Returns the standard deviation of returns that rewards are divided by, 1 where it is 0."""
+    return float(max(mean_square - mean**2, 0.0) ** 0.5 or 1.0)
 
 
 class RewardScale:
@@ -73,7 +78,7 @@ class RewardScale:
         if self.form == "sign":
             return rewards.sign()
         scale = self._update(rewards, dones)
-        return (rewards / scale).clamp(-_LARGEST, _LARGEST)
+        return (rewards / scale).clamp(-LARGEST, LARGEST)
 
     def _update(self, rewards: Tensor, dones: Tensor) -> float:
         """Takes the returns up to each step into the moments; returns their standard deviation."""
@@ -93,4 +98,4 @@ class RewardScale:
         mean += share * (now[0].item() - mean)
         square += share * (now[1].item() - square)
         self.moments.copy_(torch.tensor([before + 1.0, mean, square], dtype=torch.float64))
-        return max(square - mean**2, 0.0) ** 0.5 or 1.0
+        return deviation_of(mean, square)

@@ -15,6 +15,7 @@ from rl_abn import __version__
 from rl_abn.errors import warn
 from rl_abn.progress import ProgressReport
 from rl_abn.record import EpisodeMeta, EpisodeWriter
+from rl_abn.rl.algorithms.reward_scale import deviation_of
 from rl_abn.rl.envs.make import AnyProtocol, AnySingleEnv
 from rl_abn.rl.envs.single_env import SingleEnv
 from rl_abn.rl.evaluation.players import AgentPlayer, Player, WrappedPlayer
@@ -253,7 +254,7 @@ def _return_std(policy: AttentionPolicy) -> float | None:
     if policy.return_moments is None:
         return None
     _, mean, square = policy.return_moments.tolist()
-    return float(max(square - mean**2, 0.0) ** 0.5 or 1.0)
+    return deviation_of(mean, square)
 
 
 def _map_size(policy: AttentionPolicy) -> tuple[int, int]:
