@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rl_abn.attention import Intervention, MapOverride
+from rl_abn.attention import MapOverride
 from rl_abn.errors import RlAbnError, printable
 from rl_abn.map_editing.edits import Edit, Edits
 from rl_abn.view.bodies import Body
@@ -20,7 +20,7 @@ from rl_abn.view.library import FoundRun, Library, UnknownIdError
 from rl_abn.view.painted import Maps, read_painted
 from rl_abn.vision.data.batches import Batch
 from rl_abn.vision.data.examples import Examples
-from rl_abn.vision.evaluation.interventions import ON_PICTURES
+from rl_abn.vision.evaluation.interventions import ON_PICTURES, on_pictures
 from rl_abn.vision.evaluation.splits import open_learned
 from rl_abn.vision.models.network import VisionAttention
 from rl_abn.vision.training.build import VisionRun, load_network
@@ -144,9 +144,7 @@ class Looked:
             override = read_painted(body.data["map"], self.maps).replace
         else:
             name = body.one_of("intervention", self.interventions)
-            generator = torch.Generator().manual_seed(number)
-            rule = Intervention(name, generator=generator, layout=self.trained.layout)
-            override = lambda own: rule(own, torch.ones(len(own), dtype=torch.bool))  # noqa: E731
+            override = on_pictures(name, number, self.trained.layout, self.trained.device)
         return {**self._answer(part, number, override), "own": self._answer(part, number, None)}
 
     def save_edits(self, data: dict[str, Any]) -> dict[str, Any]:

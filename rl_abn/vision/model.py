@@ -6,12 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rl_abn.attention import Intervention, MapOverride
+from rl_abn.attention import MapOverride
 from rl_abn.attention.override import as_override
 from rl_abn.compute.device import device_of
 from rl_abn.errors import RlAbnError
 from rl_abn.vision.driving.control_targets import speed_seen
 from rl_abn.vision.evaluation.evaluate import evaluate_run
+from rl_abn.vision.evaluation.interventions import on_pictures
 from rl_abn.vision.loaded import Loaded, Override
 from rl_abn.vision.models.network import VisionAttention, VisionNetwork
 from rl_abn.vision.training.build import VisionRun, load_network
@@ -149,9 +150,7 @@ class Model(Loaded):
         """Returns an override for batches of n images; a tensor has n first, to be cut."""
         if isinstance(override, str):
             device, name = self._trained.device, self._intervention(override)
-            generator = torch.Generator(device).manual_seed(self.seed)
-            rule = Intervention(name, generator=generator, layout=self._trained.layout)
-            return lambda maps: rule(maps, torch.ones(len(maps), dtype=torch.bool, device=device))
+            return on_pictures(name, self.seed, self._trained.layout, device)
         if override is None:
             return None
         maps = as_override(override)

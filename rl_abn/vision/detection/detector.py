@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rl_abn.attention import Abilities, MapOverride, Mechanism
-from rl_abn.attention.interventions import Layout
 from rl_abn.vision.detection.faster_rcnn import in_ignored
 from rl_abn.vision.detection.found import Found
-from rl_abn.vision.detection.proposals import ProposalAttention, attend_proposals, layout_of
+from rl_abn.vision.detection.proposals import ProposalAttention, attend_proposals
 from rl_abn.vision.models.ready_made import load_package
 
 
@@ -70,11 +69,6 @@ class Detector(nn.Module):
     def abilities(self) -> Abilities:
         """What the mechanism can do."""
         return self.branch.abilities
-
-    @property
-    def layout(self) -> Layout:
-        """What the values of its maps lie beside."""
-        return layout_of(self.branch)
 
     def losses(self, images: Sequence[Tensor], targets: Sequence[BoxTargets]) -> dict[str, Tensor]:
         """Returns the losses of pictures, by name, each a scalar.

@@ -17,6 +17,7 @@ from rl_abn.vision.detection.draws import drawn_estimate, draws_of
 from rl_abn.vision.detection.found import Found
 from rl_abn.vision.detection.miss_rate import miss_rates, subsets
 from rl_abn.vision.detection.predict import detect_all
+from rl_abn.vision.detection.proposals import layout_of
 from rl_abn.vision.detection.visible_parts import masses_on_visible
 from rl_abn.vision.evaluation.evaluate import VisionEvaluation, override_named
 from rl_abn.vision.evaluation.splits import SplitName
@@ -59,7 +60,7 @@ def evaluate_detector(
         rows.append(scored.row("attention branch", by_branch, scored.precisions(by_branch)))
         done += len(examples)
     for change in interventions:
-        layout = trained.detector.layout
+        layout = layout_of(trained.detector.branch)
         override: MapOverride = override_named(change, seed, layout, trained.device)
         changed = detect_all(trained.detector, examples, override, tick=_telling(report, done))
         precisions = scored.precisions(changed)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rl_abn.attention import Intervention, MapOverride
+from rl_abn.attention import MapOverride
 from rl_abn.errors import RlAbnError
 from rl_abn.explain.randomisation import MakeMap, rank_correlation
 from rl_abn.explain.responses import chosen, losses
@@ -24,7 +23,9 @@ from rl_abn.vision.detection.data import BoxedExamples
 from rl_abn.vision.detection.evaluate import ap_difference
 from rl_abn.vision.detection.objects import ProposalHeads, heads_subject, pool_boxes
 from rl_abn.vision.detection.predict import detect_all
+from rl_abn.vision.detection.proposals import layout_of
 from rl_abn.vision.evaluation.evaluate import override_named
+from rl_abn.vision.evaluation.interventions import on_pictures
 
 OWN = "own"
 _LEAST = 2
@@ -103,7 +104,7 @@ def precision_part(
     """
     override: MapOverride | None = None
     if intervention is not None:
-        layout = trained.detector.layout
+        layout = layout_of(trained.detector.branch)
         override = override_named(intervention, seed, layout, trained.device)
     found = detect_all(trained.detector, examples, override, tick=tick)
     boxed = examples.boxed
@@ -144,12 +145,10 @@ def fixed_objects(heads: ProposalHeads, subject: Subject, names: Sequence[str], 
         seed: Of what is drawn.
     """
     own, arrays, device = subject.answers(), dict[str, np.ndarray](), subject.device
-    starts = torch.ones(subject.n, dtype=torch.bool, device=device)
     for name in names:
-        generator = torch.Generator(device).manual_seed(seed)
-        rule = Intervention(name, generator=generator, layout=heads.layout)
+        override = on_pictures(name, seed, layout_of(heads.branch), device)
         with torch.no_grad():
-            now = heads(subject.images, partial(rule, episode_start=starts))
+            now = heads(subject.images, override)
         for response, lost in losses(own, Answer(now.logits, None), chosen(own)).items():
             arrays[f"{name}|{response}"] = lost.cpu().numpy()
     return Part(None, arrays)

@@ -17,6 +17,7 @@ from rl_abn.vision.detection.detector import Detector
 from rl_abn.vision.detection.evaluate import evaluate_detector
 from rl_abn.vision.detection.found import Found
 from rl_abn.vision.detection.predict import BATCH
+from rl_abn.vision.detection.proposals import layout_of
 from rl_abn.vision.evaluation.evaluate import override_named
 from rl_abn.vision.loaded import Loaded, Override
 from rl_abn.vision.training.build import VisionRun
@@ -101,8 +102,8 @@ class DetectorModel(Loaded):
 
     def _override(self, override: Override | None) -> MapOverride | None:
         if isinstance(override, str):
-            name, detector = self._intervention(override), self.detector
-            return override_named(name, self.seed, detector.layout, self._trained.device)
+            name, layout = self._intervention(override), layout_of(self.detector.branch)
+            return override_named(name, self.seed, layout, self._trained.device)
         return None if override is None else as_override(override)
 
 

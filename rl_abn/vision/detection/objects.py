@@ -10,18 +10,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rl_abn.attention import Abilities, MapOverride
-from rl_abn.attention.interventions import Layout
 from rl_abn.explain.subject import Answer, Subject
 from rl_abn.vision.detection.build import TrainedDetector
 from rl_abn.vision.detection.data import BoxedExamples
 from rl_abn.vision.detection.detector import Detector, resized
 from rl_abn.vision.detection.predict import BATCH
-from rl_abn.vision.detection.proposals import (
-    POOLED,
-    ProposalAttention,
-    attend_proposals,
-    layout_of,
-)
+from rl_abn.vision.detection.proposals import POOLED, ProposalAttention, attend_proposals
 
 
 class ProposalHeads(nn.Module):
@@ -43,11 +37,6 @@ class ProposalHeads(nn.Module):
     def abilities(self) -> Abilities:
         """What the mechanism can do."""
         return self.branch.abilities
-
-    @property
-    def layout(self) -> Layout:
-        """What the values of its maps lie beside."""
-        return layout_of(self.branch)
 
     def forward(
         self, features: Float[Tensor, "P C h w"], map_override: MapOverride | None = None

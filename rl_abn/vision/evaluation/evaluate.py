@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from rl_abn.attention import Intervention, MapOverride
+from rl_abn.attention import MapOverride
 from rl_abn.attention.interventions import Layout
 from rl_abn.compute.device import device_of
 from rl_abn.errors import RlAbnError, warn
@@ -19,6 +19,7 @@ from rl_abn.runs import write_output
 from rl_abn.seeds import derive_seeds
 from rl_abn.vision.data.examples import Examples
 from rl_abn.vision.evaluation.calibration import calibration, draw_calibration
+from rl_abn.vision.evaluation.interventions import on_pictures
 from rl_abn.vision.evaluation.predict import (
     Predictions,
     Samples,
@@ -295,6 +296,4 @@ def override_named(name: str, seed: int, layout: Layout, device: torch.device) -
         device: Of the maps.
     """
     draws = int(derive_seeds(seed, _DRAWS, count=1)[0])
-    generator = torch.Generator(device).manual_seed(draws)
-    rule = Intervention(name, generator=generator, layout=layout)
-    return lambda maps: rule(maps, torch.ones(len(maps), dtype=torch.bool, device=maps.device))
+    return on_pictures(name, draws, layout, device)

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rl_abn.attention import Intervention
 from rl_abn.attention.interventions import Layout
 from rl_abn.estimates import Estimate
 from rl_abn.explain.responses import chosen, losses
@@ -21,6 +20,7 @@ from rl_abn.runs.tensors import hash_of
 from rl_abn.vision.data.examples import Examples
 from rl_abn.vision.evaluation.evaluate import evaluate_examples
 from rl_abn.vision.evaluation.explained_network import OwnAnswers, Said, attend_all, picked
+from rl_abn.vision.evaluation.interventions import on_pictures
 from rl_abn.vision.evaluation.splits import SplitName
 from rl_abn.vision.models.network import VisionNetwork
 from rl_abn.vision.training.build import Trained, VisionRun
@@ -130,11 +130,9 @@ def fixed_pictures(
 
     own, arrays, device = answer(intact), dict[str, np.ndarray](), intact.maps.device
     layout = Layout(network.abilities, intact.places)
-    starts = torch.ones(len(intact.maps), dtype=torch.bool, device=device)
     for name in names:
-        generator = torch.Generator(device).manual_seed(seed)
-        rule = Intervention(name, generator=generator, layout=layout)
-        now = attend_all(network, asked.images, asked.speed, rule(intact.maps, starts))
+        replaced = on_pictures(name, seed, layout, device)(intact.maps)
+        now = attend_all(network, asked.images, asked.speed, replaced)
         for response, lost in losses(own, answer(now), chosen(own)).items():
             arrays[f"{name}|{response}"] = lost.cpu().numpy()
     return Part(None, arrays)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from rl_abn.attention import INTERVENTIONS
+import torch
+from torch import Tensor
+
+from rl_abn.attention import INTERVENTIONS, Intervention
+from rl_abn.attention.interventions import Layout
 from rl_abn.errors import RlAbnError, did_you_mean
 from rl_abn.vision.training.build import VisionRun
 
@@ -36,3 +40,19 @@ def read_interventions(words: Sequence[str], run: VisionRun, names: Sequence[str
             raise RlAbnError(f"unknown intervention '{word}': {hint}")
     read = [name for word in words for name in (names if word == EVERY else (word,))]
     return list(dict.fromkeys(read))
+
+
+def on_pictures(
+    name: str, seed: int, layout: Layout, device: torch.device
+) -> Callable[[Tensor], Tensor]:
+    """Returns an intervention by name, as networks take it; each picture is by itself.
+
+    Args:
+        name: A name in `ON_PICTURES`.
+        seed: Of what it draws.
+        layout: What the values of the network's maps lie beside.
+        device: Of the maps.
+    """
+    generator = torch.Generator(device).manual_seed(seed)
+    rule = Intervention(name, generator=generator, layout=layout)
+    return lambda maps: rule(maps, torch.ones(len(maps), dtype=torch.bool, device=maps.device))

@@ -76,6 +76,7 @@ class CameraDriver:
         self.n_maps = trained.network.n_maps
         self.abilities = trained.network.abilities
         self._trained, self._controls, self._intervention = trained, controls, intervention
+        self._layout = None if intervention is None else trained.layout
         pictures = recipe.env.pictures
         self.rows = pictures.rows
         self._framing = drive_framing(pictures.rows, pictures.size)
@@ -90,8 +91,7 @@ class CameraDriver:
             device = self._trained.device
             seed = int(derive_seeds(track, _DRAWS, count=1)[0])
             generator = torch.Generator(device).manual_seed(seed)
-            layout = self._trained.layout
-            rule = Intervention(self._intervention, generator=generator, layout=layout)
+            rule = Intervention(self._intervention, generator=generator, layout=self._layout)
             first = [True]
 
             def override(maps: Tensor) -> Tensor:
